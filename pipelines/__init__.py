@@ -1,0 +1,1 @@
+"""The flow: files, the store, the order of the night, the command line."""
