@@ -1,0 +1,31 @@
+"""The register of detectors: each sees one kind of oddness and gives scores, never a threshold.
+
+To add one: a file with a frozen dataclass that is called (`name`, `__call__(expected) -> scores`), a line in
+`REGISTER`, rows in tests/test_detectors.py.
+"""
+
+from dataclasses import dataclass
+
+from anomaly.detectors.alone import Alone
+from anomaly.detectors.forest import Forest
+from anomaly.detectors.scores import ALL, Scores
+from anomaly.detectors.together import Together
+
+REGISTER = {detector.name: detector for detector in (Together, Alone, Forest)}
+
+
+@dataclass(frozen=True)
+class DetectorRules:
+    """Which detectors are asked."""
+
+    use: tuple[str, ...] = tuple(REGISTER)
+
+
+def chosen(rules: DetectorRules = DetectorRules()) -> list:
+    """The detectors that are asked, in the register's order; KeyError for a name that is not in it."""
+    if unknown := [name for name in rules.use if name not in REGISTER]:
+        raise KeyError(f"no detector is called {unknown[0]}; there are {', '.join(REGISTER)}")
+    return [detector() for name, detector in REGISTER.items() if name in rules.use]
+
+
+__all__ = ["ALL", "REGISTER", "DetectorRules", "Scores", "chosen"]

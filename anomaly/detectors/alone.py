@@ -1,0 +1,26 @@
+"""One signal above its usual for many days, whatever the others do: a leak, a charger, a busy door."""
+
+from dataclasses import dataclass
+
+from anomaly.detectors.scores import Scores
+from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A window sum of surprise for each signal by itself."""
+
+    name = "alone"
+    windows: tuple[int, ...] = (7, 10, 14)
+    clip: float = 2.5
+    peers_min: int = 15
+
+    def __call__(self, expected) -> list[Scores]:
+        """anomaly.expected.Expected → one Scores a signal."""
+        out = []
+        for s, signal in enumerate(expected.grid.signals):
+            z = calmed(expected.surprise[s], self.clip, self.peers_min)
+            sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows}
+            scaled = {n: own_scale(peer_scaled(v, self.peers_min), expected.grid.ordinal) for n, v in sums.items()}
+            out.append(Scores(self.name, signal, *best_window(scaled)))
+        return out

@@ -1,0 +1,20 @@
+"""What a detector gives."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+ALL = "all"  # in place of a signal's name: several signals rise together
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One score a home and night; larger is odder; NaN where the detector has nothing to say.
+
+    score: (H, T) float64. window: (H, T) int16, days of the window that ends at the night and gave the score.
+    """
+
+    detector: str
+    signal: str
+    score: np.ndarray
+    window: np.ndarray

@@ -1,0 +1,40 @@
+"""All signals of a home rise together: more people."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomaly.detectors.scores import ALL, Scores
+from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
+
+
+@dataclass(frozen=True)
+class Together:
+    """The sum of the signals' window sums, less half their range: one loud signal alone does not make people."""
+
+    name = "together"
+    windows: tuple[int, ...] = (7, 10, 14)
+    clip: float = 2.5
+    peers_min: int = 15
+
+    def __call__(self, expected) -> list[Scores]:
+        """anomaly.expected.Expected → one Scores; homes with fewer than two signals that night get none."""
+        if len(expected.grid.signals) < 2:
+            return []
+        calm = [calmed(z, self.clip, self.peers_min) for z in expected.surprise]
+        scaled = {}
+        for n in self.windows:
+            sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
+            scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min), expected.grid.ordinal)
+        return [Scores(self.name, ALL, *best_window(scaled))]
+
+
+def consensus(sums: np.ndarray) -> np.ndarray:
+    """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
+    present = ~np.isnan(sums)
+    n = present.sum(axis=0)
+    high = np.where(present, sums, -np.inf).max(axis=0, initial=-np.inf)
+    low = np.where(present, sums, np.inf).min(axis=0, initial=np.inf)
+    total = np.where(present, sums, 0.0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(n >= 2, (total - (high - low) / 2) / np.sqrt(np.maximum(n, 1)), np.nan)

@@ -1,0 +1,91 @@
+"""Sums of surprise over windows that end at the night, made comparable over nights and lengths."""
+
+import numba
+import numpy as np
+
+PAST_NIGHTS = 240  # nights a night is compared with
+GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
+LEAST_NIGHTS = 30
+WEEK = 7
+
+
+@numba.njit(cache=True, parallel=True)
+def window_sums(z, lag, block, days):
+    """(H, T) → (H, T): Σz/√(n · block) over the days of the window known by its last day; NaN under half of them.
+
+    z: surprise, NaN where not judged; lag: days until a value was known; block: days each value spans.
+    """
+    homes, length = z.shape
+    out = np.full((homes, length), np.nan)
+    for h in numba.prange(homes):
+        for t in range(length):
+            total, n = 0.0, 0
+            for u in range(max(0, t - days + 1), t + 1):
+                if not np.isnan(z[h, u]) and u + lag[h, u] <= t:
+                    total += z[h, u]
+                    n += 1
+            if 2 * n >= days:
+                out[h, t] = total / np.sqrt(n * block[h, t])
+    return out
+
+
+def calmed(z, clip, peers_min):
+    """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip."""
+    with np.errstate(invalid="ignore"):
+        q50, q84 = _columns(z, (0.5, 0.84), peers_min)
+        return np.clip(z / np.fmax(1.0, q84 - q50), -clip, clip)
+
+
+def peer_scaled(score, peers_min):
+    """(score − q50) / max(1, spread / its trailing median), spread = q98 − q50 over the night's homes.
+
+    A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
+    """
+    q50, q98 = _columns(score, (0.5, 0.98), peers_min)
+    spread = q98 - q50
+    usual = np.full_like(spread, np.nan)
+    for t in range(spread.size):
+        past = spread[max(0, t - PAST_NIGHTS) : t]
+        past = past[~np.isnan(past)]
+        if past.size >= LEAST_NIGHTS:
+            usual[t] = np.median(past)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        wide = np.fmax(1.0, spread / usual)
+    return np.where(np.isnan(q50), score, (score - q50) / wide)
+
+
+def own_scale(score, ordinal, quantile=0.999, start=6.0):
+    """(H, T) → (H, T): score divided by its own `quantile` over the site's earlier nights, held for a week
+    (anchored by `ordinal`, the day number of the first column).
+
+    `start` is the divisor while there is no past, and counts like 3,000 home-nights of it.
+    """
+    out = np.full_like(score, np.nan)
+    scale = start
+    for t in range(score.shape[1]):
+        if t == 0 or (ordinal + t) % WEEK == 0:
+            past = score[:, max(0, t - PAST_NIGHTS - GUARD_NIGHTS) : max(0, t - GUARD_NIGHTS)]
+            past = past[~np.isnan(past)]
+            share = past.size / (past.size + 3000.0)
+            own = np.quantile(past, quantile) if past.size else start
+            scale = share * max(own, start / 4) + (1 - share) * start
+        out[:, t] = score[:, t] / scale
+    return out
+
+
+def best_window(scored: dict[int, np.ndarray]):
+    """{days: (H, T) score} → the largest score and the days of its window (the shorter at a tie)."""
+    lengths = sorted(scored)
+    stack = np.stack([np.nan_to_num(scored[n], nan=-np.inf) for n in lengths])
+    best = stack.max(axis=0)
+    window = np.array(lengths, dtype=np.int16)[stack.argmax(axis=0)]
+    return np.where(np.isneginf(best), np.nan, best), window
+
+
+def _columns(values, quantiles, peers_min):
+    """Column quantiles, NaN for columns with fewer than `peers_min` known values."""
+    out = np.full((len(quantiles), values.shape[1]), np.nan)
+    enough = (~np.isnan(values)).sum(axis=0) >= peers_min
+    if enough.any():
+        out[:, enough] = np.nanquantile(values[:, enough], quantiles, axis=0)
+    return out

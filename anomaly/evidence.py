@@ -1,0 +1,230 @@
+"""The one common scale, rarity, and the one threshold.
+
+Rarity of a score: one new episode of such a score in about how many household-nights. It is counted on the site's own
+earlier nights; an episode is a crossing after fourteen nights below, since the nights of one home are not independent
+(about ten make one episode). A small share of pseudo-nights from a standard tail keeps a young or small site modest.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import polars as pl
+
+PAST_NIGHTS = 240
+GUARD_NIGHTS = 14
+QUIET_NIGHTS = 14
+# The standard tail, for scores in units of their own .999 quantile: rarity 10,000 at 1 (ten nights make an episode),
+# ten times rarer for every 0.35 above. It counts like PRIOR_NIGHTS household-nights beside the site's own.
+PRIOR_NIGHTS = 3_000.0
+PRIOR_AT_ONE = 10_000.0
+PRIOR_TENFOLD = 0.35
+
+
+@dataclass(frozen=True)
+class EvidenceRules:
+    """How rare a score must be."""
+
+    chance_cases: float = 5.0  # new cases by chance per 1,000 homes and 30 nights, over all kinds of case together
+    kept_share: float = 0.1  # evidence is written down from this share of a case's rarity on, and keeps a case alive
+
+
+def case_rarity(rules: EvidenceRules, kinds: int) -> float:
+    """Rarity a new case needs when `kinds` kinds of case share the allowance."""
+    return 30_000.0 / rules.chance_cases * max(kinds, 1)
+
+
+@dataclass(frozen=True)
+class Tail:
+    """Sorted past scores and, of the same nights, the lower of the score and its fortnight's maximum before."""
+
+    nights: float
+    score: np.ndarray
+    before: np.ndarray
+
+    def episodes(self, score: np.ndarray) -> np.ndarray:
+        """Past episodes that reached each score (new crossings after quiet nights)."""
+        reached = self.score.size - np.searchsorted(self.score, score, side="left")
+        running = self.before.size - np.searchsorted(self.before, score, side="left")
+        return reached - running
+
+    def rarity(self, score: np.ndarray) -> np.ndarray:
+        """Household-nights for one new episode of at least this score; NaN for NaN; never falls as the score grows."""
+        with np.errstate(over="ignore"):
+            by_prior = PRIOR_NIGHTS / (PRIOR_AT_ONE * 10.0 ** np.clip((score - 1.0) / PRIOR_TENFOLD, -8, 100))
+        rarity = (self.nights + PRIOR_NIGHTS) / (self.episodes(score) + by_prior)
+        return np.where(np.isnan(score), np.nan, np.maximum(rarity, 1.0))
+
+    def chance(self, score: np.ndarray) -> np.ndarray:
+        """Chance that an episode of this score is of the ordinary kind: its rarity over the rarity that the ordinary
+        tail alone would give it, the local false discovery rate (Efron 2004). The ordinary tail is exponential,
+        through the scores of rarity 300 and 1,500; with too short a past to have them the chance is 1.
+        """
+        low, high = (self._score_of(r) for r in (300.0, 1500.0))
+        rarity = self.rarity(score)
+        if not np.isfinite(high) or high <= low:
+            return np.where(np.isnan(score), np.nan, 1.0)
+        ordinary = 1500.0 * np.exp(np.minimum(np.log(5.0) * (score - high) / (high - low), 50.0))
+        return np.clip(rarity / ordinary, 0.01, 1.0)
+
+    def _score_of(self, rarity: float) -> float:
+        """The lowest past score at least so rare; infinite where the past is too short for ten such episodes."""
+        if self.nights < 10 * rarity:
+            return np.inf
+        grid = self.score[:: max(1, self.score.size // 20_000)]
+        rare = np.flatnonzero(self.rarity(grid) >= rarity)
+        return float(grid[rare[0]]) if rare.size else np.inf
+
+
+@numba.njit(cache=True, parallel=True)
+def fortnight_before(score, nights):
+    """(H, T) → (H, T): largest known score of the `nights` nights before each night; −inf where none is known."""
+    homes, length = score.shape
+    out = np.full((homes, length), -np.inf)
+    for h in numba.prange(homes):
+        for t in range(length):
+            for u in range(max(0, t - nights), t):
+                if score[h, u] > out[h, t]:
+                    out[h, t] = score[h, u]
+    return out
+
+
+def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tail:
+    """The site's past as night index `night` may use it: 240 nights that end a fortnight before it."""
+    before = fortnight_before(score, QUIET_NIGHTS) if before is None else before
+    past = slice(max(0, night - GUARD_NIGHTS - PAST_NIGHTS), max(0, night - GUARD_NIGHTS))
+    known = ~np.isnan(score[:, past])
+    reached = score[:, past][known]
+    running = np.minimum(reached, before[:, past][known])
+    return Tail(float(reached.size), np.sort(reached), np.sort(running))
+
+
+def rate(scores: Iterable, nights: Iterable[int]) -> list["Rated"]:
+    """Rarity and chance of every home on each asked night, for each detector's scores.
+
+    A home looked at in several ways is that much likelier to show something by chance: where k scores can make the
+    same kind of case, each rarity is divided by k.
+    """
+    scores, nights = list(scores), list(nights)
+    ways = [sum(signature_of(other.signal) == signature_of(one.signal) for other in scores) for one in scores]
+    out = []
+    for one, k in zip(scores, ways, strict=True):
+        before = fortnight_before(one.score, QUIET_NIGHTS)
+        rarity, chance = {}, {}
+        for t in nights:
+            past = tail(one.score, t, before)
+            rarity[t] = past.rarity(one.score[:, t]) / k
+            chance[t] = past.chance(one.score[:, t])
+        out.append(Rated(one, rarity, chance))
+    return out
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A detector's scores with, for each asked night index, the (H,) rarity and chance of every home."""
+
+    scores: object
+    rarity: Mapping[int, np.ndarray]
+    chance: Mapping[int, np.ndarray]
+
+
+def onset(surprise: np.ndarray, longest: int = 60) -> int:
+    """Days back to the first day of the rise that ends the series: the start of the best run of Σ(z − 0.5).
+
+    surprise: (T,) with NaN where not judged, the night last. 0 = it began on the night itself.
+    """
+    z = np.clip(np.nan_to_num(surprise[-longest:], nan=0.5), -3.0, 3.0) - 0.5
+    run = np.cumsum(z[::-1])
+    return int(run.argmax())
+
+
+def ratio(value: np.ndarray, expected: np.ndarray) -> float:
+    """Observed over expected, both summed over the days on which both are known; NaN where none is."""
+    known = ~np.isnan(value) & ~np.isnan(expected)
+    if not known.any():
+        return float("nan")
+    return float(value[known].sum() / max(expected[known].sum(), 1e-9))
+
+
+def reasons(expected, rated: list[Rated], night: int, least_rarity: float) -> pl.DataFrame:
+    """Evidence of one night: a row for each home, detector and signal at least `least_rarity` rare (REASONS).
+
+    expected: anomaly.expected.Expected; night: its day index. The episode's onset and the ratio of each signal over it
+    are taken here, from what that night knew.
+    """
+    rows = []
+    for one in rated:
+        with np.errstate(invalid="ignore"):
+            homes = np.flatnonzero(one.rarity[night] >= least_rarity)
+        rows += [_reason(expected, one, int(h), night) for h in homes]
+    return pl.DataFrame(rows, schema=REASONS, orient="row").sort("household", "detector", "signal")
+
+
+def _reason(expected, one: Rated, home: int, night: int) -> dict:
+    grid, signal = expected.grid, one.scores.signal
+    concerned = range(len(grid.signals)) if signal == "all" else [grid.signals.index(signal)]
+    back = onset(_joint_surprise(expected, concerned, home, night))
+    window_days = int(one.scores.window[home, night])
+    by_signal = _ratios(expected, range(len(grid.signals)), home, slice(night - back, night + 1))
+    in_window = _ratios(expected, concerned, home, slice(max(0, night - window_days + 1), night + 1))
+    return {
+        "household": grid.households[home],
+        "detector": one.scores.detector,
+        "signal": signal,
+        "signature": signature_of(signal) if signal != "all" else _pattern(by_signal),
+        "window_days": window_days,
+        "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()])))) if in_window else 1.0,
+        "score": float(one.scores.score[home, night]),
+        "rarity": float(one.rarity[night][home]),
+        "chance_wrong": float(one.chance[night][home]),
+        "onset": grid.day(night - back),
+        "ratios": [{"key": name, "value": round(r, 4)} for name, r in by_signal.items()],
+    }
+
+
+REASONS = {
+    "household": pl.String,
+    "detector": pl.String,
+    "signal": pl.String,
+    "signature": pl.String,
+    "window_days": pl.Int32,
+    "ratio": pl.Float64,
+    "score": pl.Float64,
+    "rarity": pl.Float64,
+    "chance_wrong": pl.Float64,
+    "onset": pl.Date,
+    "ratios": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),
+}
+
+
+def _joint_surprise(expected, concerned, home: int, night: int) -> np.ndarray:
+    """(T,) mean surprise of the concerned signals on days known by the night; NaN where none is."""
+    days = np.arange(night + 1)
+    known = [expected.grid.lag[s, home, : night + 1] + days <= night for s in concerned]
+    z = np.array([np.where(k, expected.surprise[s, home, : night + 1], np.nan) for s, k in zip(concerned, known, strict=True)])
+    present = (~np.isnan(z)).sum(axis=0)
+    return np.where(present > 0, np.nansum(np.clip(z, -3.0, 3.0), axis=0) / np.maximum(present, 1), np.nan)
+
+
+def _ratios(expected, concerned, home: int, days: slice) -> dict[str, float]:
+    """Signal → observed over expected on those days, for the signals with any known day."""
+    grid = expected.grid
+    known = {grid.signals[s]: ratio(grid.value[s, home, days], expected.expected[s, home, days]) for s in concerned}
+    return {name: r for name, r in known.items() if not np.isnan(r)}
+
+
+def _pattern(ratios: Mapping[str, float]) -> str:
+    """Kind of case a joint score makes: people where two or more signals are there and the weakest rises with the
+    strongest (at least 1.1, and three tenths of its logarithm); else the strongest signal's own."""
+    if not ratios:
+        return "people"
+    strongest = max(ratios, key=ratios.get)
+    needed = max(np.log(1.1), 0.3 * np.log(max(ratios[strongest], 1e-3)))
+    together = len(ratios) >= 2 and min(np.log(max(r, 1e-3)) for r in ratios.values()) >= needed
+    return "people" if together else signature_of(strongest)
+
+
+def signature_of(signal: str) -> str:
+    """The kind of case a signal alone makes: entries are the door; several signals are people; others keep their name."""
+    return {"all": "people", "entries": "door"}.get(signal, signal)

@@ -1,0 +1,11 @@
+"""What is usual for a home: level, week, calendar, what all peers did that day, spread.
+
+Never sees the night's own value: every expectation of a day is made from days at least a guard older.
+The order is written in `expect`; each step is a module of its own.
+"""
+
+from anomaly.expected.grid import Grid, make_grid
+from anomaly.expected.judged import expected_frame, judged, not_judged
+from anomaly.expected.model import Expected, ExpectedRules, expect
+
+__all__ = ["Expected", "ExpectedRules", "Grid", "expect", "expected_frame", "judged", "make_grid", "not_judged"]

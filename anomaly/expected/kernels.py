@@ -1,0 +1,191 @@
+"""Batched kernels over (household, day) arrays; each has a slow twin in tests/naive.py.
+
+All are causal: what they give for a day is made from that day's own past. Where a list of weeks is kept ("anchors"),
+an anchor is every seventh day counted from the epoch, so that results do not depend on where an array begins.
+"""
+
+import numba
+import numpy as np
+
+WEEK = 7
+BLOCK_DAYS = 28
+BLOCKS_A_YEAR = 12
+
+
+@numba.njit(cache=True)
+def _quantile(sorted_values, q):
+    """Linear-interpolated quantile of an already sorted array."""
+    place = q * (sorted_values.size - 1)
+    below = int(np.floor(place))
+    above = min(below + 1, sorted_values.size - 1)
+    return sorted_values[below] + (sorted_values[above] - sorted_values[below]) * (place - below)
+
+
+@numba.njit(cache=True, parallel=True)
+def trailing_quantile(value, days, q, least, first_ordinal):
+    """(H, T) → (H, T): quantile q of the last `days` days before each weekly anchor, held for the week.
+
+    NaN until `least` known days lie in the window.
+    """
+    homes, length = value.shape
+    out = np.full((homes, length), np.nan)
+    for h in numba.prange(homes):
+        kept = np.empty(days)
+        held = np.nan
+        for t in range(length):
+            if (first_ordinal + t) % WEEK == 0 or t == 0:
+                n = 0
+                for u in range(max(0, t - days), t):
+                    if not np.isnan(value[h, u]):
+                        kept[n] = value[h, u]
+                        n += 1
+                held = _quantile(np.sort(kept[:n]), q) if n >= least else np.nan
+            out[h, t] = held
+    return out
+
+
+@numba.njit(cache=True, parallel=True)
+def trailing_level(x, usable, guard, days, least):
+    """(H, T) → (H, T): median of the last `days` usable values older than `guard` days; NaN under `least`.
+
+    The search goes back three times `days`, so that an absence does not empty the baseline.
+    """
+    homes, length = x.shape
+    out = np.full((homes, length), np.nan)
+    for h in numba.prange(homes):
+        kept = np.empty(days)
+        for t in range(length):
+            n = 0
+            for u in range(t - guard, max(-1, t - guard - 3 * days), -1):
+                if u >= 0 and usable[h, u]:
+                    kept[n] = x[h, u]
+                    n += 1
+                    if n == days:
+                        break
+            if n >= least:
+                out[h, t] = np.median(kept[:n])
+    return out
+
+
+@numba.njit(cache=True, parallel=True)
+def shared_shock(departure, group, peers_min):
+    """(H, T) departures from the homes' own levels → (H, T): the day's median over each home's peers, itself left out.
+
+    Peers are the home's group where it has at least `peers_min` others that day, else all homes, else there is none (0).
+    """
+    homes, length = departure.shape
+    groups = 0 if group.size == 0 else group.max() + 1
+    out = np.zeros((homes, length))
+    for t in numba.prange(length):
+        column = departure[:, t]
+        site = np.sort(column[~np.isnan(column)])
+        for g in range(groups):
+            members = column[group == g]
+            members = np.sort(members[~np.isnan(members)])
+            for h in range(homes):
+                if group[h] != g:
+                    continue
+                own = departure[h, t]
+                others = members.size - (0 if np.isnan(own) else 1)
+                if g > 0 and others >= peers_min:
+                    out[h, t] = _median_without(members, own)
+                elif site.size - (0 if np.isnan(own) else 1) >= peers_min:
+                    out[h, t] = _median_without(site, own)
+    return out
+
+
+@numba.njit(cache=True)
+def _median_without(sorted_values, own):
+    """Median of sorted values with one occurrence of `own` left out (NaN: nothing is left out)."""
+    n = sorted_values.size
+    if np.isnan(own):
+        return _quantile(sorted_values, 0.5)
+    at = np.searchsorted(sorted_values, own)
+    rest = n - 1
+    low, high = (rest - 1) // 2, rest // 2
+    low += 1 if low >= at else 0
+    high += 1 if high >= at else 0
+    return (sorted_values[low] + sorted_values[high]) / 2
+
+
+@numba.njit(cache=True)
+def _weekly_anchor(t, first_ordinal):
+    """The latest anchor day index ≤ t (may be negative)."""
+    return t - (first_ordinal + t) % WEEK
+
+
+@numba.njit(cache=True, parallel=True)
+def usual_and_spread(y, usable, weekday, ladder, days):
+    """(H, T) shock-free log values → usual level of each day, its spread, and how many days it rests on.
+
+    y: (H, T) float64; usable: (H, T) bool (known and occupied); weekday: (T,) int8;
+    ladder: (rungs, 2) int64 of (guard days, least days): the first rung with enough days is taken.
+    usual = median + weekday median shrunk by n / (n + 3); spread = 1.4826 · MAD of what is left.
+    Returns usual (H, T), spread (H, T), count (H, T) int16; NaN and 0 where no rung holds.
+    """
+    homes, length = y.shape
+    usual = np.full((homes, length), np.nan)
+    spread = np.full((homes, length), np.nan)
+    count = np.zeros((homes, length), dtype=np.int16)
+    for h in numba.prange(homes):
+        kept, week = np.empty(days), np.empty(days, dtype=np.int8)
+        for t in range(length):
+            for rung in range(ladder.shape[0]):
+                guard, least = ladder[rung]
+                n = 0
+                for u in range(t - guard, max(-1, t - guard - 3 * days), -1):
+                    if u >= 0 and usable[h, u]:
+                        kept[n], week[n] = y[h, u], weekday[u]
+                        n += 1
+                        if n == days:
+                            break
+                if n >= least:
+                    level = np.median(kept[:n])
+                    effect = np.zeros(WEEK)
+                    for d in range(WEEK):
+                        same = kept[:n][week[:n] == d]
+                        if same.size:
+                            effect[d] = (np.median(same) - level) * same.size / (same.size + 3.0)
+                    left = np.abs(kept[:n] - level - effect[week[:n]])
+                    usual[h, t] = level + effect[weekday[t]]
+                    spread[h, t] = 1.4826 * np.median(left)
+                    count[h, t] = n
+                    break
+    return usual, spread, count
+
+
+@numba.njit(cache=True, parallel=True)
+def past_level(y, usable, guard, first_ordinal):
+    """(H, T) → (H, T): the second-highest 28-day median of the past year, older than `guard` days.
+
+    A level a home has lived at within the past year is not a surge. Blocks end at weekly anchors; a block counts with
+    at least half its days; fewer than two blocks give NaN.
+    """
+    homes, length = y.shape
+    out = np.full((homes, length), np.nan)
+    for h in numba.prange(homes):
+        block = np.full(length, np.nan)
+        kept = np.empty(BLOCK_DAYS)
+        for end in range(length):
+            if (first_ordinal + end) % WEEK != 0:
+                continue
+            n = 0
+            for u in range(max(0, end - BLOCK_DAYS + 1), end + 1):
+                if usable[h, u]:
+                    kept[n] = y[h, u]
+                    n += 1
+            if n >= BLOCK_DAYS // 2:
+                block[end] = np.median(kept[:n])
+        for t in range(length):
+            end = _weekly_anchor(t - guard, first_ordinal)
+            highest, second = -np.inf, -np.inf
+            for k in range(BLOCKS_A_YEAR):
+                at = end - BLOCK_DAYS * k
+                if at >= 0 and not np.isnan(block[at]):
+                    if block[at] > highest:
+                        highest, second = block[at], highest
+                    elif block[at] > second:
+                        second = block[at]
+            if second > -np.inf:
+                out[h, t] = second
+    return out

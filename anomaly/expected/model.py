@@ -1,0 +1,153 @@
+"""The order in which an expectation is made."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomaly.expected import kernels
+from anomaly.expected.grid import Grid
+
+# log(value + offset): where counts and use near zero stop being told apart (method: measured on simulated cities)
+OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}
+Z_90 = 1.645  # the band from 5 % to 95 % of a normal spread
+
+
+@dataclass(frozen=True)
+class ExpectedRules:
+    """How the expectation is made; defaults are the measured recipe."""
+
+    vacant_share: float = 0.5  # a day is vacant where every present signal is at most this share of the home's 60 % quantile
+    vacancy_days: int = 240  # days that quantile looks back
+    baseline_days: int = 84  # days the usual level rests on
+    guard_days: int = 14  # days before the night the baseline leaves out
+    least_days: int = 21  # days needed for the full rung of the ladder
+    short_guard_days: int = 7  # the short rung: a smaller guard …
+    short_least_days: int = 10  # … and fewer days; the spread then leans on the peers'
+    peers_min: int = 15  # with fewer peers there is neither day factor nor peer scaling
+    own_spread_share: float = 0.7  # weight of the home's own variance against its peers'
+    least_spread: float = 0.1  # log units; no home is more regular than that
+    coarse_share: float = 0.25  # a register is coarse where its step exceeds this share of the home's mean day …
+    coarse_days: int = 7  # … and is then judged on totals of so many days
+    floor_share: float = 0.2  # usual is at least this share of the peers' median level
+    past_level: bool = True  # a level lived at within the past year is not a surge
+
+    @property
+    def ladder(self) -> np.ndarray:
+        return np.array([[self.guard_days, self.least_days], [self.short_guard_days, self.short_least_days]], dtype=np.int64)
+
+    @property
+    def days_needed(self) -> int:
+        """Known days a home needs before it can be judged at all."""
+        return self.short_guard_days + self.short_least_days
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What was to be expected of every signal, home and day of a grid; arrays are (S, H, T).
+
+    expected, low, high: base units; surprise: (log value − log expected) / spread, NaN where not judged;
+    log_ratio: log value − log expected; count: days the expectation rests on; vacant: (H, T) bool;
+    block: int8, days that each value of the judged series spans (1, or more for coarse registers).
+    """
+
+    grid: Grid
+    expected: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    surprise: np.ndarray
+    log_ratio: np.ndarray
+    count: np.ndarray
+    vacant: np.ndarray
+    block: np.ndarray
+
+
+def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
+    """Expectation of every day of the grid, each from its own past; the grid is left alone."""
+    ordinal = grid.ordinal
+    series, block = judged_series(grid, rules)
+    vacant = vacant_days(series, ordinal, rules)
+    shape = series.shape
+    out = {name: np.full(shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
+    count = np.zeros(shape, dtype=np.int16)
+    for s, unit in enumerate(grid.units):
+        offset = np.maximum(OFFSETS.get(unit, 1.0), 0.7 * grid.resolution[s] / block[s])
+        x = np.log(series[s] + offset)
+        # a value that became known late is kept out of the shared shock of its day, so that a shock never changes
+        usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
+        level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
+        departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
+        shock = kernels.shared_shock(departure, grid.group, rules.peers_min)
+        y = x - shock
+        usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
+        usual = _lifted(usual, y, usable, offset, ordinal, rules)
+        spread = _mixed_spread(spread, n, rules)
+        centre = usual + shock
+        amount = np.maximum(np.exp(centre) - offset, 0.0)
+        spread = np.sqrt(spread**2 + (grid.resolution[s] / block[s] / (amount + offset)) ** 2 / 12)
+        out["expected"][s] = amount
+        out["low"][s] = np.maximum(np.exp(centre - Z_90 * spread) - offset, 0.0)
+        out["high"][s] = np.exp(centre + Z_90 * spread) - offset
+        out["log_ratio"][s] = x - centre
+        out["surprise"][s] = (x - centre) / spread
+        count[s] = n
+    return Expected(grid=grid, count=count, vacant=vacant, block=block, **out)
+
+
+def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndarray]:
+    """The series to judge and the days each of its values spans, both (S, H, T).
+
+    A coarse register (1 m³ steps, say) says nothing about one day; it is judged on the mean of the last
+    `coarse_days` days, all of which must be known.
+    """
+    known = ~np.isnan(grid.value)
+    total = np.cumsum(np.where(known, grid.value, 0.0), axis=2)
+    mean = total / np.maximum(np.cumsum(known, axis=2), 1)
+    coarse = grid.resolution > rules.coarse_share * np.maximum(mean, 1.0)
+    coarse &= np.isin(grid.units, ("count",), invert=True)[:, None, None]
+    if not coarse.any():
+        return grid.value, np.ones(grid.value.shape, dtype=np.int8)
+    n = rules.coarse_days
+    smooth = np.full(grid.value.shape, np.nan)
+    if grid.days >= n:
+        smooth[:, :, n - 1 :] = np.lib.stride_tricks.sliding_window_view(grid.value, n, axis=2).mean(axis=3)
+    return np.where(coarse, smooth, grid.value), np.where(coarse, n, 1).astype(np.int8)
+
+
+def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.ndarray:
+    """(S, H, T) → (H, T) bool: every present signal is low against the home's own 60 % quantile.
+
+    A missing signal counts as agreeing; with no signal at all the day is not called vacant.
+    """
+    low = np.ones(series.shape[1:], dtype=bool)
+    seen = np.zeros_like(low)
+    for value in series:
+        usual = kernels.trailing_quantile(value, rules.vacancy_days, 0.6, rules.short_least_days, ordinal)
+        present = ~np.isnan(value) & ~np.isnan(usual)
+        low &= ~present | (value <= rules.vacant_share * usual)
+        seen |= present
+    return low & seen
+
+
+def _lifted(usual, y, usable, offset, ordinal, rules):
+    """Usual, raised to a level lived at before and to a floor for near-empty homes."""
+    if rules.past_level:
+        usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, kernels.past_level(y, usable, rules.guard_days, ordinal)))
+    judged = ~np.isnan(usual)
+    enough = judged.sum(axis=0) >= rules.peers_min
+    site = np.full(usual.shape[1], -np.inf)
+    if enough.any():
+        site[enough] = np.nanmedian(np.exp(usual[:, enough]), axis=0)
+    floor = np.log(np.maximum(rules.floor_share * site, 0) + offset)
+    return np.where(judged & enough[None, :], np.fmax(usual, floor), usual)
+
+
+def _mixed_spread(spread, count, rules):
+    """Own variance mixed with the peers' median variance; a short history leans on the peers'."""
+    judged = ~np.isnan(spread)
+    enough = judged.sum(axis=0) >= rules.peers_min
+    peers = np.full(spread.shape[1], np.nan)
+    if enough.any():
+        peers[enough] = np.nanmedian(spread[:, enough], axis=0)
+    share = rules.own_spread_share * np.minimum(1.0, count / (2 * rules.least_days))
+    mixed = np.sqrt(share * spread**2 + (1 - share) * peers[None, :] ** 2)
+    return np.maximum(np.where(enough[None, :], mixed, spread), rules.least_spread)

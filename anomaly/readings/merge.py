@@ -1,0 +1,39 @@
+"""Rows of many files -> one row per household and time: the last one wins."""
+
+import re
+
+import polars as pl
+
+KEY = ("household", "time", "dated")
+_TOLD = ("value", "exits", "periods")  # what two rows must share to say the same
+
+
+def file_order(file: str) -> str:
+    """Text that sorts files by folder, stem and suffix, numbers by size: "water.csv" < "water-2.csv" < "water-10.csv"."""
+    parent, _, name = file.rpartition("/")
+    stem, dot, suffix = name.partition(".")
+    wide = (re.sub(r"\d+", lambda run: run[0].zfill(12), part) for part in (parent, stem, dot + suffix))
+    return "\x1f".join(wide)
+
+
+def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """One row per (household, time, dated), sorted by them; `{"duplicate": n, "restated": n}`.
+
+    Both frames have the columns of `parse_rows` and a text column `order` (see `file_order`); other columns are kept.
+    The row of the later file wins, within a file the later row; a file that comes again replaces its own rows.
+    A row that lost is a duplicate if it says the same as the winner (not counted where the same file came again),
+    and restated if it says something else. The order of the input rows changes nothing.
+    """
+    both = pl.concat([stored.with_columns(again=pl.lit(False)), new.with_columns(again=pl.lit(True))], how="diagonal")
+    if both.is_empty():
+        return both.drop("again"), {"duplicate": 0, "restated": 0}
+    both = both.sort(*KEY, "order", "again", "row", *_TOLD, nulls_last=False)
+    lost = both.select(pl.struct(KEY).is_last_distinct().not_()).to_series()
+    if not lost.any():
+        return both.drop("again"), {"duplicate": 0, "restated": 0}
+    won = both.filter(~lost)
+    rest = both.filter(lost).join(won.select(*KEY, "order", "again", *_TOLD), on=KEY, suffix="_won")
+    same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_won")) for name in _TOLD)
+    reread = (pl.col("order") == pl.col("order_won")) & pl.col("again_won") & ~pl.col("again")
+    counts = rest.select(duplicate=(same & ~reread).sum(), restated=(~same).sum()).row(0, named=True)
+    return won.drop("again"), {name: int(n) for name, n in counts.items()}

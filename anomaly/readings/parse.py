@@ -1,0 +1,102 @@
+"""Text cells -> typed rows; rows that cannot be right -> rejects."""
+
+from datetime import date
+
+import polars as pl
+
+from anomaly.readings.rule import SignalRule
+from anomaly.readings.times import read_times
+
+ROWS = {
+    "household": pl.String,
+    "time": pl.Datetime("us"),
+    "dated": pl.Boolean,
+    "value": pl.Int64,
+    "exits": pl.Int64,
+    "periods": pl.Int32,
+    "row": pl.Int64,
+}
+REJECTS = {"row": pl.Int64, "reason": pl.String}
+
+LARGEST = 1e12  # base units; beyond it a cell is no reading of a household meter
+_SPACES = r"[\s\u00a0\u2009\u202f]"
+
+
+def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read one file's text cells: `(rows, rejects)`, each input row in exactly one of them, in input order.
+
+    raw: text columns household, time, value [, exits, periods, broken], and `row` (Int64).
+    rows: ROWS; `time` is local and naive (a bare date: its midnight, `dated` true), `value` in whole base units.
+    rejects: REJECTS; one reason a row, the first that applies.
+    Rows after `latest_day` are refused, unless they are more than half of the file: then it is the clock that is wrong.
+    """
+    absent = [name for name in ("exits", "periods", "broken") if name not in raw.columns]
+    cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent).with_columns(
+        pl.col("household", "time", "value", "exits", "periods").cast(pl.String).str.strip_chars().replace("", None)
+    )
+    typed = cells.select(
+        "household",
+        "row",
+        "broken",
+        time_cell="time",
+        value_cell="value",
+        number=_number("value", rule.decimal),
+        exits_cell="exits",
+        exits=_number("exits", rule.decimal),
+        periods_cell="periods",
+        periods=_number("periods", rule.decimal),
+    ).hstack(read_times(cells["time"], rule))
+    typed = typed.with_columns(base=pl.col("number") * rule.factor, reason=_first_reason(rule))
+    typed = _refuse_future(typed, rule, latest_day)
+    rejects = typed.filter(pl.col("reason").is_not_null()).select(pl.col("row").cast(pl.Int64), "reason")
+    good = typed.filter(pl.col("reason").is_null()).with_columns(value=pl.col("base").round(0))
+    return good.select(pl.col(name).cast(kind) for name, kind in ROWS.items()), rejects
+
+
+def _number(name: str, decimal: str) -> pl.Expr:
+    """Float64; null where the cell is no plain number. Thousands are accepted only in groups of three."""
+    group = "," if decimal == "." else "."
+    cell = pl.col(name)
+    odd = cell.str.contains(r"[^0-9.eE+-]") | (decimal == ",")  # most files never leave the fast side
+    text = cell.str.replace_all(_SPACES, "")
+    grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?$")
+    text = pl.when(grouped).then(text.str.replace_all(group, "", literal=True)).otherwise(text)
+    text = pl.when(~text.str.contains(group, literal=True)).then(text.str.replace(decimal, ".", literal=True))
+    return pl.when(odd).then(text).otherwise(cell).str.strip_prefix("+").cast(pl.Float64, strict=False)
+
+
+def _first_reason(rule: SignalRule) -> pl.Expr:
+    number, base = pl.col("number"), pl.col("number") * rule.factor
+    whole = rule.kind == "count" or rule.base == "count"
+    reasons: list[tuple[pl.Expr, str]] = [
+        (pl.col("household").is_null(), "no household"),
+        (pl.col("time_cell").is_null(), "no time"),
+        (pl.col("time").is_null(), "time not readable"),
+        (pl.col("value_cell").is_null(), "no value"),
+        (number.is_null() | ~number.is_finite(), "value not a number"),
+        (number < 0, "value negative"),
+        (base > LARGEST, "value out of range"),
+        (pl.lit(whole) & (number != number.round(0)), "value not whole"),
+        (_not_a_count("exits"), "exits not a whole number"),
+        (_not_a_count("periods"), "periods not a whole number"),
+    ]
+    return pl.coalesce(pl.col("broken"), *(pl.when(wrong).then(pl.lit(reason)) for wrong, reason in reasons))
+
+
+def _not_a_count(name: str) -> pl.Expr:
+    number = pl.col(name)
+    right = number.is_finite() & number.is_between(0, 1e9) & (number == number.round(0))
+    return pl.col(f"{name}_cell").is_not_null() & ~right.fill_null(False)
+
+
+def _refuse_future(typed: pl.DataFrame, rule: SignalRule, latest_day: date | None) -> pl.DataFrame:
+    if latest_day is None:
+        return typed
+    # the reading that closes the latest day lies a little after its midnight
+    closing = pl.duration(microseconds=int(rule.boundary_hours * 3600e6) if rule.kind == "register" else 0)
+    midnight = pl.lit(latest_day).cast(pl.Datetime("us")) + pl.duration(days=1)
+    stamped_late = pl.col("time") >= midnight if rule.kind != "register" and rule.stamp == "start" else pl.col("time") > midnight + closing
+    late = pl.when("dated").then(pl.col("time") >= midnight).otherwise(stamped_late) & pl.col("reason").is_null()
+    if 2 * typed.select(late.sum()).item() > typed["reason"].null_count():
+        return typed
+    return typed.with_columns(reason=pl.when(late).then(pl.lit("in the future")).otherwise("reason"))

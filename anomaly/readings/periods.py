@@ -1,0 +1,126 @@
+"""Counts and uses of periods -> whole days: how many periods came, how many the local day holds."""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import numba
+import numpy as np
+import polars as pl
+
+from anomaly.readings.meter import DAY
+from anomaly.readings.rule import SignalRule
+
+REGULAR = 0.8  # share of a home's steps that must equal the commonest for its cadence to be regular
+KINDS_OF_STEP = 16  # different steps remembered per home
+REMEMBERED = 512  # steps; older ones count half, so that a home may change its cadence
+TRAILING = 60  # days
+BUSY = 20  # passages; fewer say nothing about a sensor
+OFF = 4.0  # entries over exits (or the reverse) that a day of a working pair of sensors does not reach
+
+
+def sum_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """household, day, value, quality, known_on, note of a count or use; every day between a home's first and last."""
+    parts = [_dated_days(rows.filter("dated"), rule), _stamped_days(rows.filter(~pl.col("dated")), rule)]
+    # a home that gives both a day's row and finer rows: the day's row is the whole
+    days = pl.concat([part for part in parts if not part.is_empty()]).unique(["household", "day"], keep="first", maintain_order=True)
+    days = _all_days(days.sort("household", "day"))
+    missing = pl.col("value").is_null()
+    quality = pl.when(missing).then(pl.lit("missing")).when("whole").then(pl.lit("read")).otherwise(pl.lit("partial"))
+    note = pl.when(missing).then(pl.lit("gap")).when(~pl.col("whole")).then(pl.lit("partial"))
+    days = days.with_columns(quality=quality, note=note, known_on=pl.col("day"))
+    return days if rule.kind != "count" or days["exits"].null_count() == len(days) else _one_sensor(days)
+
+
+def _all_days(days: pl.DataFrame) -> pl.DataFrame:
+    spans = days.group_by("household", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
+    every = spans.select("household", day=pl.date_ranges("first", "last")).explode("day")
+    return every.join(days, on=["household", "day"], how="left", maintain_order="left")
+
+
+def _dated_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    days = rows.select("household", "value", "exits", "periods", day=pl.col("time").dt.date())
+    if rule.periods_per_day is None:
+        return days.select("household", "day", "value", "exits", whole=pl.lit(True))
+    full = rule.periods_per_day
+    held = pl.min_horizontal(_hours(days["day"], rule.timezone) * full / 24, pl.lit(full, pl.Float64))
+    return days.select("household", "day", "value", "exits", whole=(pl.col("periods") >= held).fill_null(True))
+
+
+def _stamped_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    rows = rows.sort("household", "time")
+    at = pl.col("time").dt.epoch("us")
+    rows = rows.select("household", "value", "exits", at=at, number=(at - (1 if rule.stamp == "end" else 0)) // DAY)
+    counts = rows.group_by("household", maintain_order=True).agg(n=pl.len())["n"].to_numpy()
+    starts = np.concatenate(([0], counts.cumsum())).astype(np.int64)
+    step = usual_steps(rows["at"].to_numpy(), rows["number"].to_numpy(), starts)
+    exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
+    days = (
+        rows.with_columns(step=step)
+        .group_by("household", "number", maintain_order=True)
+        .agg(pl.col("value").sum(), exits, pl.len().alias("n"), pl.col("step").last())
+        .with_columns(day=pl.col("number").cast(pl.Int32).cast(pl.Date))
+    )
+    step = pl.col("step")
+    held = (_hours(days["day"], rule.timezone) * 3600 / step).floor().clip(lower_bound=1)
+    # rows that each hold several days are no days
+    value = pl.when(step <= 1.5 * 86_400).then("value")
+    whole = (step == 0) | (pl.col("n") >= held)
+    return days.select("household", "day", value, "exits", whole=whole)
+
+
+@numba.njit(cache=True)
+def usual_steps(times, days, starts):
+    """Seconds between a home's rows up to and including each row's day, or 0 where irregular; set on the last row of each day.
+
+    times (µs) sorted within homes; days: the local day each row belongs to; starts: first index of each home, and the total.
+    A step is regular where it makes up REGULAR of the steps so far; it sees nothing of later days.
+    """
+    out = np.zeros(len(times), np.int64)
+    for home in range(len(starts) - 1):
+        steps, counts = np.zeros(KINDS_OF_STEP, np.int64), np.zeros(KINDS_OF_STEP + 1, np.int64)
+        for i in range(starts[home], starts[home + 1]):
+            if i > starts[home]:
+                step = (times[i] - times[i - 1]) // 1_000_000
+                if step > 0:
+                    counts[_place(steps, counts, step)] += 1
+            if counts.sum() >= REMEMBERED:
+                counts //= 2
+            if i + 1 == starts[home + 1] or days[i + 1] != days[i]:
+                usual = np.argmax(counts[:KINDS_OF_STEP])
+                if counts[usual] > 0 and counts[usual] >= REGULAR * counts.sum():
+                    out[i] = steps[usual]
+    return out
+
+
+@numba.njit(cache=True)
+def _place(steps, counts, step):
+    """Where `step` is counted: its own place, a free one, or the last place, for all others."""
+    for k in range(KINDS_OF_STEP):
+        if counts[k] == 0 or steps[k] == step:
+            steps[k] = step
+            return k
+    return KINDS_OF_STEP
+
+
+def _hours(days: pl.Series, timezone: str) -> pl.Series:
+    """Hours each local day holds: 23, 24 or 25, half hours where a zone has them."""
+    zone = ZoneInfo(timezone)
+
+    def offset(day: date) -> timedelta:
+        return datetime.combine(day, time(), zone).utcoffset() or timedelta()
+
+    distinct = days.unique().to_list()
+    hours = [24 - (offset(day + timedelta(days=1)) - offset(day)).total_seconds() / 3600 for day in distinct]
+    return days.replace_strict(distinct, hours, return_dtype=pl.Float64) if distinct else pl.Series([], dtype=pl.Float64)
+
+
+def _one_sensor(days: pl.DataFrame) -> pl.DataFrame:
+    """Where entries and exits usually agree, a busy day on which they are far apart is the work of one failing sensor."""
+    entries, exits = pl.col("value"), pl.col("exits")
+    ratio = pl.when(entries + exits > 0).then((entries + 0.5) / (exits + 0.5))
+    usual = pl.col("ratio").rolling_median_by("day", f"{TRAILING}d", closed="left", min_samples=14).over("household")
+    apart = pl.max_horizontal(entries, exits) > OFF * pl.min_horizontal(entries, exits)
+    failed = usual.is_between(2 / 3, 3 / 2) & (entries + exits >= BUSY) & apart
+    return days.with_columns(ratio=ratio).with_columns(
+        quality=pl.when(failed).then(pl.lit("doubtful")).otherwise("quality"), note=pl.when(failed).then(pl.lit("exits")).otherwise("note")
+    )

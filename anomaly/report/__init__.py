@@ -1,0 +1,14 @@
+"""What a reader reads, in order: a case, a night, all nights, and the letter to a resident.
+
+Every page is a pure function of its data class and a language. Nothing is queried and nothing is judged here.
+Pages carry no script, load nothing from elsewhere and name the only style allowed by its hash.
+"""
+
+from anomaly.report.case import CasePage, case_html, resident_letter
+from anomaly.report.night import NightPage, OverviewPage, cases_csv, night_html, night_parts, overview_html
+from anomaly.report.page import Site, file_name
+
+__all__ = [
+    "CasePage", "NightPage", "OverviewPage", "Site", "case_html", "cases_csv", "file_name", "night_html", "night_parts",
+    "overview_html", "resident_letter",
+]  # fmt: skip

@@ -1,0 +1,179 @@
+"""The page of one case, and the letter to its resident."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+from typing import Any
+
+import polars as pl
+
+from anomaly import words
+from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render
+from anomaly.tables import OUTCOMES
+
+NUMBER_DAYS = 14
+LONG_HISTORY = 98  # 84 days to learn from, older than 14
+RISE = 1.15  # a ratio below is told as "no rise"
+KINDS = ("people", "door", "water", "power")  # kinds with explanations and checks of their own
+BELIEVED = ("read", "interpolated")
+
+
+@dataclass(frozen=True)
+class CasePage:
+    """One case on one night.
+
+    case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
+    rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
+    if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as a key of the
+    catalogue's [note] or as a sentence.
+    """
+
+    site: Site
+    night: date
+    case: Mapping[str, Any]
+    building: str | None
+    district: str | None
+    series: Mapping[str, pl.DataFrame]
+    units: Mapping[str, str]
+    calendar: pl.DataFrame
+    evidence: pl.DataFrame
+    notes: Sequence[str]
+    history_days: Mapping[str, int]
+
+
+def case_html(page: CasePage, language: str, image: str) -> str:
+    """The page of a case. image: the chart's address, relative to the page or a `data:` address."""
+    say, case, site = partial(words.say, language), page.case, page.site
+    kind = case["signature"] if case["signature"] in KINDS else "other"
+    night = words.day(language, page.night)
+    signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
+    first = min((frame["day"].min() for frame in page.series.values() if frame.height), default=page.night)
+    links = [
+        {"href": "../" + file_name("index", language, site.languages), "text": say("page.this_night", night=night)},
+        {"href": "../../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
+    ]
+    return render(
+        "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
+        title=say("case.title", case=case["case_id"]), case_id=case["case_id"], kind=words.sentence_case(words.signature(language, case["signature"])),
+        facts=_case_facts(page, language), because=because_of(case, page.night, language), night=night, image=image,
+        alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
+                last=night, onset=words.day(language, case["onset"]), night=night),
+        numbers=[_numbers(page, signal, language) for signal in page.series],
+        evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
+        sure=_sure(page, language), explanations=words.lines(language, f"explain.{kind}"), desk=words.lines(language, f"desk.{kind}"),
+        door=words.lines(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
+    )  # fmt: skip
+
+
+def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
+    case, say = page.case, partial(words.say, language)
+    since = say("case.status_since", status=words.known(language, "statuses", case["status"]), day=words.day(language, case["onset"]))
+    facts = {
+        "home": case["household"],
+        "building": page.building,
+        "district": page.district,
+        "night": words.day(language, page.night),
+        "status": since,
+        "desk": words.known(language, "desks", case["desk"]) if case.get("desk") else None,
+        "rank": case.get("rank"),
+    }
+    return [(say(f"case.{name}"), str(told)) for name, told in facts.items() if told is not None]
+
+
+def _numbers(page: CasePage, signal: str, language: str) -> dict:
+    """The chart's text alternative: the last days of one signal, in its readable unit."""
+    frame = page.series[signal].filter(pl.col("day").is_between(page.night - timedelta(days=NUMBER_DAYS - 1), page.night)).sort("day")
+    largest = frame.select(pl.max_horizontal(pl.col("value").max(), pl.col("high").max())).item() if frame.height else 0
+    unit, size, digits = words.scale(page.units.get(signal, "count"), largest or 0.0)
+
+    def told(value: float | None, places: int = digits) -> str:
+        return words.number(language, None if value is None else value / size, places)
+
+    def stretch(low: float | None, high: float | None) -> str:
+        known = low is not None and high is not None
+        return words.say(language, "format.range", low=told(low), high=told(high)) if known else told(None)
+
+    rows = [
+        {
+            "day": words.day(language, row["day"], short=True),
+            "observed": told(row["value"]),
+            "expected": told(row["expected"], max(digits, 1) if unit == "count" else digits),
+            "range": stretch(row["low"], row["high"]),
+            "quality": words.known(language, "qualities", row["quality"]),
+            "marked": row["day"] >= page.case["onset"],
+        }
+        for row in frame.iter_rows(named=True)
+    ]
+    name = words.sentence_case(words.known(language, "signals", signal))
+    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows}
+
+
+def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
+    ordered = evidence.sort(["rarity", "detector", "signal"], descending=[True, False, False])
+    return [
+        {
+            "detector": words.known(language, "detectors", row["detector"]),
+            "signal": words.known(language, "signals", row["signal"]),
+            "window": row["window_days"],
+            "ratio": words.say(language, "format.times", number=words.ratio(language, row["ratio"])),
+            "rarity": words.say(language, "case.rarity_words", number=words.rounded(language, row["rarity"])),
+        }
+        for row in ordered.iter_rows(named=True)
+    ]
+
+
+def _signal_sentences(page: CasePage, language: str, key: str, *, risen: bool) -> list[str]:
+    return [
+        words.sentence_case(words.say(language, key, signal=words.known(language, "signals", signal), ratio=words.ratio(language, ratio)))
+        for signal, ratio in ratios_of(page.case["ratios"]).items()
+        if (ratio >= RISE) == risen
+    ]
+
+
+def _agrees(page: CasePage, language: str) -> list[str]:
+    risen = _signal_sentences(page, language, "case.agrees_signal", risen=True)
+    return risen if len(risen) > 1 else [*risen, words.say(language, "case.agrees_none")]
+
+
+def _against(page: CasePage, language: str) -> list[str]:
+    stretch = pl.col("day").is_between(page.case["onset"], page.night)
+    against = _signal_sentences(page, language, "case.against_signal", risen=False)
+    if festive := page.calendar.filter(stretch & pl.col("kind").is_in(["holiday", "window"])).height:
+        against.append(words.say(language, "case.against_holiday", days=festive))
+    for signal, frame in page.series.items():
+        if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
+            told = words.sentence_case(words.known(language, "signals", signal))
+            against.append(words.say(language, "case.against_gap", signal=told, days=lost))
+    against += [words.known(language, "note", note) for note in page.notes]
+    return against or [words.say(language, "case.against_none")]
+
+
+def _sure(page: CasePage, language: str) -> list[str]:
+    case, say = page.case, partial(words.say, language)
+    chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
+    sure = [say("case.sure_unknown") if chance is None else say("case.sure_wrong", number=in_hundred(language, chance))]
+    sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
+    for signal, days in page.history_days.items():
+        key = "case.sure_short" if days < LONG_HISTORY else "case.sure_history"
+        sure.append(say(key, signal=words.sentence_case(words.known(language, "signals", signal)), days=words.number(language, days)))
+    if "provisional" in page.calendar.columns:
+        days = page.calendar.filter(pl.col("day").is_between(case["onset"], page.night))
+        sure.append(say("case.sure_provisional" if days["provisional"].any() else "case.sure_calendar"))
+    return sure
+
+
+def resident_letter(page: CasePage, language: str) -> str:
+    """The letter to the resident of a case: plain text, plain words, one page."""
+    say, case, purpose = partial(words.say, language), page.case, page.site.purpose
+    kind = case["signature"] if case["signature"] in KINDS else "other"
+    chance = case.get("chance_wrong")
+    signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
+    wrong = say("letter.wrong_unknown") if chance is None else say("letter.wrong", number=in_hundred(language, chance))
+    return render(
+        "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
+        why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
+        because=because_of(case, page.night, language), onset=words.day(language, case["onset"]),
+        last=words.day(language, case["last_seen"]), explanations=words.lines(language, f"explain.{kind}"),
+        used=words.paragraph(language, say("letter.used", signals=signals), wrong),
+    )  # fmt: skip

@@ -1,0 +1,86 @@
+"""What every page shares: the site it stands for, its style, its languages and its words for numbers."""
+
+import base64
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cache, partial
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from anomaly import words
+
+
+@dataclass(frozen=True)
+class Site:
+    """What stands on every page. purpose: name, legal_basis, owner, contact, expires (a date)."""
+
+    name: str
+    purpose: Mapping[str, Any]
+    languages: tuple[str, ...]
+    version: str
+    settings_sha256: str
+
+
+def file_name(stem: str, language: str, languages: Sequence[str], suffix: str = "html") -> str:
+    """`stem.html` in the first language, `stem.en.html` and so on in the others."""
+    return f"{stem}.{suffix}" if language == languages[0] else f"{stem}.{language}.{suffix}"
+
+
+@cache
+def _pages() -> Environment:
+    # Only the letter is plain text; everything else is escaped.
+    return Environment(
+        loader=PackageLoader("anomaly"), autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+
+
+@cache
+def _css() -> tuple[str, str]:
+    css = (files("anomaly") / "templates" / "page.css").read_text("utf-8")
+    return css, "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+
+
+def render(template: str, site: Site, language: str, **view: object) -> str:
+    """The page of a template, with what stands on every page already in it; `view` is what is its own."""
+    css, css_hash = _css()
+    rights = words.paragraph(
+        language, words.say(language, "page.reason_to_look"), words.say(language, "page.object", contact=site.purpose["contact"])
+    )
+    expires = site.purpose["expires"]
+    return _pages().get_template(template).render(
+        site=site, language=language, t=partial(words.say, language), css=Markup(css), css_hash=css_hash, rights=rights,
+        expires=words.day(language, expires) if isinstance(expires, date) else expires, **view,
+    )  # fmt: skip
+
+
+def other_languages(site: Site, language: str, stem: str) -> list[dict]:
+    """Links to the same page in the site's other languages, each named in its own."""
+    return [
+        {"href": file_name(stem, other, site.languages), "text": words.say(other, "language.name"), "lang": other}
+        for other in site.languages
+        if other != language
+    ]
+
+
+def ratios_of(given: Mapping | Iterable[Mapping] | None) -> dict[str, float]:
+    """Ratios as a mapping, whether they come as one or as the table's list of key and value."""
+    if given is None:
+        return {}
+    return dict(given) if isinstance(given, Mapping) else {pair["key"]: pair["value"] for pair in given}
+
+
+def because_of(case: Mapping[str, Any], night: date, language: str) -> str:
+    """The sentence frozen with the case, or in a language it was not frozen in, one made from its ratios."""
+    told = case.get(f"because_{language}")
+    return told or words.because(language, ratios_of(case["ratios"]), case["signature"], (night - case["onset"]).days + 1)
+
+
+def in_hundred(language: str, chance: float) -> str:
+    """A chance as a count of a hundred; never 0, for no door is that sure."""
+    return words.number(language, max(1.0, 100 * chance))

@@ -1,0 +1,133 @@
+"""Answers from what was published: the list, a case, the last runs, the calendar, the dictionary."""
+
+import datetime as dt
+import json
+
+import duckdb
+import polars as pl
+
+from pipelines.publish import OFFLINE, dictionary
+from pipelines.settings import Settings
+
+
+class NotThere(Exception):
+    """What was asked for is not in the published file; one line with what to do."""
+
+
+def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
+    """A query of the published file as a frame; the file is opened for reading only and closed at once."""
+    if not settings.store.exists():
+        raise NotThere(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
+    with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
+        return pl.DataFrame(con.sql(sql, params=params) if params else con.sql(sql))
+
+
+def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
+    """The night asked for if it was judged, else the latest judged one."""
+    judged = ask(settings, "SELECT DISTINCT night FROM v1.runs ORDER BY night")["night"].to_list()
+    if night is None:
+        return judged[-1]
+    if night not in judged:
+        raise NotThere(f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: run `anomaly nightly --night {night}` first")
+    return night
+
+
+def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
+    """The doors of a night as a table, CSV or JSON lines."""
+    night = night_or_latest(settings, night)
+    doors = ask(settings, "SELECT * FROM v1.worklist WHERE night = $night ORDER BY rank", night=night)
+    if form == "csv":
+        return _safe(doors).write_csv()
+    if form == "json":
+        return doors.with_columns(pl.col("night").cast(pl.String)).write_ndjson()
+    if doors.is_empty():
+        return f"{night}: nobody to visit. An empty list is a good night.\n"
+    shown = doors.select(
+        "rank",
+        case="case_id",
+        home="household",
+        district=pl.col("district").fill_null("-"),
+        kind="signature",
+        desk="desk",
+        rarity=pl.col("rarity").map_elements(lambda r: f"1 in {r:,.0f}", return_dtype=pl.String),
+        wrong=pl.col("chance_wrong").map_elements(lambda c: f"{c:.0%}", return_dtype=pl.String),
+    )
+    return f"{night}\n{_columns(shown)}"
+
+
+def explain(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
+    """Where the numbers of a case, or of a home, come from, as that night knew them."""
+    from pipelines.replay import replay
+
+    asked, case = _case_of(settings, name)
+    night = night_or_latest(settings, night)
+    return replay(settings, asked, case, night, language)
+
+
+def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
+    """The one-page letter to the resident."""
+    from pipelines.replay import letter_of
+
+    asked, case = _case_of(settings, name)
+    if case is None:
+        raise NotThere(f"home {asked} has no case; name a case or a home that has one (see `anomaly worklist`)")
+    return letter_of(settings, case, night_or_latest(settings, night), language)
+
+
+def _case_of(settings: Settings, name: str) -> tuple[str, dict | None]:
+    """The household meant, and its case: the one named, or the home's latest."""
+    found = ask(settings, "SELECT * REPLACE (map_entries(ratios) AS ratios) FROM v1.cases WHERE case_id = $n OR household = $n ORDER BY opened DESC LIMIT 1", n=name)
+    if found.height:
+        case = found.row(0, named=True)
+        return case["household"], case
+    if ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height:
+        return name, None
+    raise NotThere(f"{name}: neither a case nor a household of this site; `anomaly worklist` lists the cases")
+
+
+def status(settings: Settings, as_json: bool) -> str:
+    """The last runs."""
+    runs = ask(settings, "SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT 14")
+    if as_json:
+        rows = [{"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}} for row in runs.iter_rows(named=True)]
+        rows.append({"message_type": "summary", "runs": len(rows)})
+        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    shown = runs.select("night", "judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors", finished="finished_utc", notes="notes")
+    return _columns(shown)
+
+
+def calendar_table(settings: Settings, year: int) -> str:
+    """Every day of the year that is not an ordinary one."""
+    from pipelines.judge import calendar
+
+    days = calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+    state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
+    odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
+    windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
+    return f"{settings.site.calendar} {year}: {state}\n{_columns(odd)}" + (f"\nmoving windows\n{_columns(windows)}" if windows.height else "")
+
+
+def dictionary_text(language: str) -> str:
+    """The data dictionary as a table a view."""
+    words = dictionary()
+    parts = []
+    for (view,), frame in words.group_by("view", maintain_order=True):
+        parts.append(f"v1.{view}\n" + _columns(frame.select("column", "type", meaning=f"meaning_{language}"), head=False, indent="  "))
+    return "\n".join(parts)
+
+
+def _columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
+    """Left-aligned text columns, two spaces apart."""
+    rows = [[("" if v is None else str(v)) for v in row] for row in frame.iter_rows()]
+    if head:
+        rows.insert(0, list(frame.columns))
+    if not rows:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
+
+
+def _safe(frame: pl.DataFrame) -> pl.DataFrame:
+    """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
+    text = pl.col(pl.String)
+    return frame.with_columns(pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep())

@@ -1,0 +1,292 @@
+"""Words for the shell: every command's options, help and exit code; the work is done elsewhere.
+
+Modules that are slow to import are imported inside the commands, so that `anomaly --help` answers at once.
+"""
+
+import datetime as dt
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from anomaly import __version__ as VERSION
+
+DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
+
+settings_option = click.option("--settings", "settings_path", type=click.Path(path_type=Path), required=True, metavar="S", help="The settings file.")
+night_option = click.option("--night", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The night, YYYY-MM-DD; the latest one if left out.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON lines, the last one a summary.")
+
+
+class Refused(click.ClickException):
+    """A run that cannot go on; the message is one line."""
+
+    def __init__(self, message: str, exit_code: int):
+        super().__init__(" ".join(message.split()))
+        self.exit_code = exit_code
+
+
+class Commands(click.Group):
+    """Turns the flow's own errors into one line and an exit code."""
+
+    def invoke(self, context: click.Context):
+        try:
+            return super().invoke(context)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise Refused("interrupted; nothing is half-published, run it again to go on", INTERRUPTED) from None
+        except Exception as error:
+            code = _codes().get(type(error).__name__)
+            if code is None:
+                raise
+            raise Refused(str(error), code) from None
+
+
+def _codes() -> dict[str, int]:
+    return {
+        "SettingsError": REFUSED,
+        "StateError": REFUSED,
+        "CannotWrite": REFUSED,
+        "NotThere": REFUSED,
+        "SourceError": NOTHING,
+        "NothingReadable": NOTHING,
+        "PublicationRefused": NOTHING,
+        "Locked": LOCKED,
+    }
+
+
+def talk(as_json: bool) -> Callable[[str], None]:
+    """What a run is doing, to stderr: JSON lines when asked for, a line that rewrites itself on a terminal, else nothing."""
+    if as_json:
+        return lambda text: click.echo(json.dumps({"message_type": "progress", "text": text}, ensure_ascii=False))
+    if sys.stderr.isatty():
+        return lambda text: click.echo(f"\r\x1b[K{text} …", err=True, nl=False)
+    return lambda text: None
+
+
+def emit(as_json: bool, lines: list[str], **summary) -> None:
+    """The end of a run: the lines for people to stderr, or the summary as a JSON line."""
+    if as_json:
+        click.echo(json.dumps({"message_type": "summary", **summary}, ensure_ascii=False, default=str))
+        return
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
+    for line in lines:
+        click.echo(line, err=True)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="anomaly")
+def main() -> None:
+    """List the few homes where occupancy or use has surged, for a person to visit.
+
+    Example: anomaly nightly --settings sample_data/city/anomaly.toml
+    """
+
+
+@main.command()
+@settings_option
+@night_option
+@json_option
+def nightly(settings_path: Path, night: dt.datetime | None, as_json: bool) -> None:
+    """Load what is new, judge the night, publish the file and write the report.
+
+    Example: anomaly nightly --settings anomaly.toml
+    """
+    from pipelines.nightly import nightly as run
+    from pipelines.settings import load_settings
+
+    settings = load_settings(settings_path)
+    result = run(settings, night and night.date(), talk(as_json))
+    _finish(result, settings, as_json)
+
+
+@main.command()
+@settings_option
+@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="D", help="First night, YYYY-MM-DD.")
+@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="D", help="Last night, YYYY-MM-DD.")
+@click.option("--reports", is_flag=True, help="Write the report of every night, not of the last one only.")
+@json_option
+def backfill(settings_path: Path, first: dt.datetime, last: dt.datetime, reports: bool, as_json: bool) -> None:
+    """Judge past nights in order, each knowing only what is dated on or before it.
+
+    Example: anomaly backfill --settings anomaly.toml --from 2026-07-01 --to 2026-07-31
+    """
+    from pipelines.nightly import backfill as run
+    from pipelines.settings import load_settings
+
+    if first > last:
+        raise click.UsageError(f"--from {first.date()} lies after --to {last.date()}; give the earlier night first")
+    settings = load_settings(settings_path)
+    result = run(settings, first.date(), last.date(), reports, talk(as_json))
+    _finish(result, settings, as_json)
+
+
+def _finish(result, settings, as_json: bool) -> None:
+    """Say what came out, and leave with 0, or 3 where inputs were degraded."""
+    lines = [f"degraded: {line}" for line in result.degraded]
+    if result.did:
+        run = result.run
+        new, open_ = run["cases_new"], run["cases_open"]
+        lines.append(f"night {result.night}: {run['judged']} homes judged, {new} new case{'s' * (new != 1)}, {open_} open")
+        lines.append(f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}")
+    else:
+        lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
+    lines += [f"report {result.report}", f"file   {settings.store}"]
+    summary = {"night": result.night, "did": result.did, "degraded": list(result.degraded), "report": result.report, "file": str(settings.store)}
+    emit(as_json, lines, **(result.run | summary))
+    if result.degraded:
+        sys.exit(DEGRADED)
+
+
+@main.command()
+@settings_option
+@night_option
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it.")
+def worklist(settings_path: Path, night: dt.datetime | None, form: str) -> None:
+    """The doors of a night, rarest first.
+
+    Example: anomaly worklist --settings anomaly.toml --format csv
+    """
+    from pipelines import answers
+    from pipelines.settings import load_settings
+
+    click.echo(answers.worklist(load_settings(settings_path), night and night.date(), form), nl=False)
+
+
+@main.command()
+@click.argument("case_or_household")
+@settings_option
+@night_option
+@click.option("--for-resident", is_flag=True, help="The one-page letter for the people who live there.")
+@click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
+def explain(case_or_household: str, settings_path: Path, night: dt.datetime | None, for_resident: bool, language: str | None) -> None:
+    """Where every number of a case comes from.
+
+    Example: anomaly explain c260831-0f3a9c21d7 --settings anomaly.toml
+    """
+    from pipelines import answers
+    from pipelines.settings import load_settings
+
+    settings = load_settings(settings_path)
+    language = language or settings.site.languages[0]
+    tell = answers.letter if for_resident else answers.explain
+    click.echo(tell(settings, case_or_household, night and night.date(), language), nl=False)
+
+
+@main.command()
+@settings_option
+@json_option
+def status(settings_path: Path, as_json: bool) -> None:
+    """The last runs: what was judged, listed and degraded.
+
+    Example: anomaly status --settings anomaly.toml
+    """
+    from pipelines import answers
+    from pipelines.settings import load_settings
+
+    click.echo(answers.status(load_settings(settings_path), as_json), nl=False)
+
+
+@main.command()
+@settings_option
+@json_option
+def doctor(settings_path: Path, as_json: bool) -> None:
+    """Check before the night what would stop or degrade it.
+
+    Example: anomaly doctor --settings anomaly.toml
+    """
+    from pipelines.doctor import examine
+    from pipelines.settings import load_settings
+
+    findings = examine(load_settings(settings_path))
+    for finding in findings:
+        mark = "ok  " if finding.fine else "look"
+        line = {"message_type": "finding", "fine": finding.fine, "what": finding.what, "detail": finding.detail}
+        click.echo(json.dumps(line, ensure_ascii=False) if as_json else f"{mark}  {finding.what}: {finding.detail}")
+    troubled = sum(not f.fine for f in findings)
+    if as_json:
+        click.echo(json.dumps({"message_type": "summary", "checks": len(findings), "to_look_at": troubled}))
+    sys.exit(DEGRADED if troubled else DONE)
+
+
+@main.group(name="calendar")
+def calendar_group() -> None:
+    """The calendar in force.
+
+    Example: anomaly calendar show --settings anomaly.toml --year 2027
+    """
+
+
+@calendar_group.command(name="show")
+@settings_option
+@click.option("--year", type=click.IntRange(1970, 2100), help="The year; this one if left out.")
+def calendar_show(settings_path: Path, year: int | None) -> None:
+    """Holidays, made-up workdays and moving windows of a year.
+
+    Example: anomaly calendar show --settings anomaly.toml --year 2027
+    """
+    from pipelines import answers
+    from pipelines.settings import load_settings
+
+    click.echo(answers.calendar_table(load_settings(settings_path), year or dt.date.today().year), nl=False)
+
+
+@main.command(name="tables")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Language of the meanings.")
+def tables_command(language: str) -> None:
+    """The data dictionary of the published file.
+
+    Example: anomaly tables --language zh
+    """
+    from pipelines import answers
+
+    click.echo(answers.dictionary_text(language), nl=False)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+def init(folder: Path) -> None:
+    """A commented settings file and folders to start from.
+
+    Example: anomaly init nanming
+    """
+    from pipelines.start import start
+
+    for path in start(folder):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--homes", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Households.")
+@click.option("--days", type=click.IntRange(30, 2000), default=427, show_default=True, help="Days of history.")
+@click.option("--city", "preset", type=click.Choice(["mixed", "nuisances", "few", "young", "coarse"]), default="mixed", show_default=True, help="What happens in it.")
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
+def simulate(folder: Path, homes: int, days: int, preset: str, seed: int) -> None:
+    """A synthetic city with known truth, in the form of real exports.
+
+    Example: anomaly simulate mycity --homes 500 --seed 7
+    """
+    from pipelines.city import make_city
+
+    click.echo(make_city(folder, preset, homes, days, seed))
+
+
+@main.command()
+@settings_option
+@click.option("--seed", type=int, default=1, show_default=True, help="Where the surges are planted.")
+@click.option("--nights", type=click.IntRange(10, 365), default=60, show_default=True, help="Nights to judge, the last ones.")
+@json_option
+def evaluate(settings_path: Path, seed: int, nights: int, as_json: bool) -> None:
+    """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
+
+    Example: anomaly evaluate --settings anomaly.toml
+    """
+    from pipelines.measure import evaluate_site
+    from pipelines.settings import load_settings
+
+    click.echo(evaluate_site(load_settings(settings_path), seed, nights, as_json), nl=False)

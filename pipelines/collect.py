@@ -1,0 +1,104 @@
+"""What the store holds, as the frames of the published tables."""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from anomaly import cases, evidence, tables
+from anomaly.words import because
+from pipelines.judge import kinds
+from pipelines.load import Inputs
+from pipelines.settings import Settings
+from pipelines.store import Store
+
+
+def fold(settings: Settings, store: Store, until: dt.date | None = None) -> cases.Fold:
+    """The judged nights (up to `until`) to cases and lists."""
+    nights = [night for night in store.nights() if until is None or night <= until]
+    kept = kinds(settings)
+    found = {n: store.read(f"nights/{n}/evidence.parquet").filter(pl.col("signature").is_in(kept)) for n in nights}
+    sheets = {n: store.read(f"nights/{n}/rarities.parquet") for n in nights}
+    decided = {line["case_id"]: dt.date.fromisoformat(line["day"]) for line in store.read_lines("outcomes.jsonl")}
+    needed = evidence.case_rarity(settings.evidence, len(kept))
+    return cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
+
+
+def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold) -> dict[str, pl.DataFrame]:
+    """A frame for every published table, rows in the order of its key."""
+    nights = store.nights()
+    places = inputs.register.select("household", "building", "district")
+    districts = places.select("household", "district")
+    frames = {
+        "runs": pl.DataFrame(store.read_lines("runs.jsonl"), schema_overrides={"night": pl.String}).with_columns(
+            pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us")
+        ),
+        "households": places,
+        "readings": _recent_readings(settings, inputs.readings),
+        "expected": _expected(store, nights, folded.cases),
+        "evidence": evidence_of(store, nights, settings.site.languages[0]),
+        "cases": worded(folded.cases.join(districts, on="household", how="left")),
+        "worklist": folded.worklist.join(districts, on="household", how="left"),
+        "outcomes": pl.DataFrame(store.read_lines("outcomes.jsonl"), schema=dict(tables.empty(tables.Outcomes).schema) | {"day": pl.String}).with_columns(
+            pl.col("day").str.to_date()
+        ),
+        "not_judged": _per_night(store, nights, "not_judged"),
+        "rejects": inputs.rejects,
+    }
+    return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+
+
+def worded(found: pl.DataFrame) -> pl.DataFrame:
+    """Cases with their reason in a sentence of each language."""
+    return found.with_columns(because_en=_case_because("en"), because_zh=_case_because("zh"))
+
+
+def evidence_of(store: Store, nights: Sequence[dt.date], language: str) -> pl.DataFrame:
+    """The evidence of those nights, each with its reason in words."""
+    return _per_night(store, nights, "evidence").with_columns(because=_because(language))
+
+
+def _tidy(table, frame: pl.DataFrame) -> pl.DataFrame:
+    keys = table.primary_key() or table.column_names()
+    return frame.select(table.column_names()).sort(keys, nulls_last=True)
+
+
+def _per_night(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFrame:
+    return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights])
+
+
+def _recent_readings(settings: Settings, readings: pl.DataFrame) -> pl.DataFrame:
+    days = settings.publish.readings_days
+    if days is None and readings.height > 50_000_000:
+        days = 14
+    if days is not None:
+        readings = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=days))
+    return readings
+
+
+def _expected(store: Store, nights: Sequence[dt.date], found: pl.DataFrame) -> pl.DataFrame:
+    """The latest night for every judged home, with the last 120 days of homes with a case not long closed."""
+    latest = nights[-1]
+    homes = found.filter(pl.col("last_seen") > latest - dt.timedelta(days=120 + 14)).select("household")
+    parts = [store.read(f"nights/{latest}/history.parquet").with_columns(night=pl.lit(latest))]
+    for night in nights[:-1]:
+        if (latest - night).days < 120:
+            own = store.read(f"nights/{night}/expected.parquet").filter(pl.col("day") == night)
+            parts.append(own.join(homes, on="household", how="semi").with_columns(night=pl.lit(night)))
+    return pl.concat(parts)
+
+
+def _because(language: str) -> pl.Expr:
+    def sentence(row: dict) -> str:
+        ratios = {r["key"]: r["value"] for r in row["ratios"]} if row["signal"] == "all" else {row["signal"]: row["ratio"]}
+        return because(language, ratios, row["signature"], row["window_days"])
+
+    return pl.struct("ratios", "signal", "ratio", "signature", "window_days").map_elements(sentence, return_dtype=pl.String)
+
+
+def _case_because(language: str) -> pl.Expr:
+    def sentence(row: dict) -> str:
+        days = (row["last_seen"] - row["onset"]).days + 1
+        return because(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)
+
+    return pl.struct("ratios", "signature", "onset", "last_seen").map_elements(sentence, return_dtype=pl.String)

@@ -1,0 +1,116 @@
+"""Judge nights: readings in, what each night knew and saw written to its folder in the store."""
+
+import datetime as dt
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from anomaly import detectors, evidence, expected
+from anomaly.calendar import calendar_days
+from pipelines.load import Inputs
+from pipelines.settings import Settings
+from pipelines.store import Store
+
+SHEET_RARITY = 10.0  # below it a night's rarity is not written down: nothing out of the ordinary
+NOT_JUDGED = {"household": pl.String, "signal": pl.String, "reason": pl.String}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What judging gives beside the night folders: the arrays, for the caller's own questions."""
+
+    expected: expected.Expected
+    calendar: pl.DataFrame
+
+
+def kinds(settings: Settings) -> list[str]:
+    """Kinds of case that may be listed: the purpose's, of those the signals can make."""
+    possible = [evidence.signature_of(name) for name in settings.rules] + (["people"] if len(settings.rules) > 1 else [])
+    return [kind for kind in sorted(possible) if kind in settings.purpose.signatures]
+
+
+def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
+    """The calendar in force, with the overrides beside the settings file before those that ship."""
+    country = settings.site.calendar
+    folders = [Path(__file__).parent / "calendars" / country, settings.root / "calendars" / country]
+    files = {path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    return calendar_days(country, first, last, [tomllib.loads(p.read_text(encoding="utf-8")) for p in files.values()])
+
+
+def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
+    """Expectations of every home and day up to `last`; each day knows its own past only."""
+    homes = inputs.judgeable
+    daily = inputs.readings.filter(pl.col("day") <= last)
+    first = daily["day"].min() or last
+    days = calendar(settings, first, last)
+    grid = expected.make_grid(daily, days, homes)
+    return Verdicts(expected.expect(grid, settings.expected), days)
+
+
+def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None) -> Verdicts:
+    """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
+    tell("working out what was to be expected")
+    verdicts = expect_all(settings, inputs, max(nights))
+    seen, grid = verdicts.expected, verdicts.expected.grid
+    at = {night: grid.index(night) for night in nights}
+    if early := [night for night in nights if at[night] < 0]:
+        raise ValueError(f"{early[0]} lies before the first reading ({grid.first}); ask for a later night")
+    tell("asking the detectors")
+    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
+    rated = evidence.rate(scores, at.values())
+    needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))
+    for night in nights:
+        tell(f"judging {night}")
+        found = evidence.reasons(seen, rated, at[night], needed * settings.evidence.kept_share)
+        found = found.filter(pl.col("signature").is_in(kinds(settings)))
+        _write_night(settings, inputs, store, night, seen, found, _sheet(seen, rated, at[night]))
+    _write_history(settings, store, max(nights), seen)
+    return verdicts
+
+
+def _sheet(seen, rated, night: int) -> pl.DataFrame:
+    """household, rarity: the largest of the night, where it is at all out of the ordinary."""
+    homes = seen.grid.households
+    largest = np.ones(len(homes))
+    for one in rated:
+        largest = np.fmax(largest, one.rarity[night])
+    keep = np.flatnonzero(largest >= SHEET_RARITY)
+    return pl.DataFrame({"household": [homes[h] for h in keep], "rarity": largest[keep]}, schema={"household": pl.String, "rarity": pl.Float64})
+
+
+def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, seen, found, sheet) -> None:
+    at, grid = seen.grid.index(night), seen.grid
+    folder = f"nights/{night}"
+    cannot = pl.concat([expected.not_judged(seen, at, settings.expected), _barred(inputs, night)]).unique(["household", "signal"], keep="first")
+    judged = expected.judged(seen, at)
+    store.write(f"{folder}/evidence.parquet", found)
+    store.write(f"{folder}/rarities.parquet", sheet)
+    store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
+    homes = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
+    long = expected.expected_frame(seen, at, homes, settings.publish.expected_days)
+    store.write(f"{folder}/expected.parquet", long)
+    store.write_json(f"{folder}/done.json", {"night": night, "judged": int(judged.any(axis=0).sum()), "not_judged": cannot.height})
+
+
+def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> None:
+    """What the latest night expected of every judged home, as many days as a small site can afford."""
+    homes = np.arange(len(seen.grid.households))
+    cells = max(1, len(homes) * len(seen.grid.signals))
+    days = int(np.clip(5_000_000 // cells, 1, settings.publish.expected_days))
+    store.write(f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days))
+
+
+def _barred(inputs: Inputs, night: dt.date) -> pl.DataFrame:
+    """Signals of the homes that are never judged: not a dwelling, or an id that the register gives twice."""
+    reason = (
+        pl.when(pl.col("ambiguous"))
+        .then(pl.lit("the register gives this id more than once, with different places"))
+        .otherwise(pl.format("class {}: only dwellings are judged", "class"))
+    )
+    homes = inputs.register.filter(pl.col("ambiguous") | (pl.col("class").is_not_null() & (pl.col("class") != "dwelling")))
+    signals = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
+    return signals.join(homes.select("household", reason=reason), on="household").select(NOT_JUDGED.keys())

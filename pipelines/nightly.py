@@ -1,0 +1,131 @@
+"""The order of the night, written once: load, judge, fold into cases, publish, report."""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from anomaly import __version__, cases
+from anomaly.readings import latest_night
+from pipelines import publish, reports
+from pipelines.collect import collect, fold
+from pipelines.judge import judge
+from pipelines.load import Inputs, load
+from pipelines.settings import Settings, check_purpose
+from pipelines.store import Store
+
+
+class NothingReadable(Exception):
+    """No source gave anything to judge."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to; `did` is False where there was nothing to do."""
+
+    night: dt.date
+    did: bool
+    degraded: Sequence[str] = ()
+    run: dict = field(default_factory=dict)
+    report: str = ""
+
+
+def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[str], None] = lambda text: None) -> Result:
+    """Load what is new, judge one night, publish the file and write its report."""
+    return run(settings, lambda latest: [night or latest], [], tell)
+
+
+def backfill(settings: Settings, first: dt.date, last: dt.date, reports: bool, tell: Callable[[str], None] = lambda text: None) -> Result:
+    """Judge every night from first to last as it would have been judged then."""
+    nights = [first + dt.timedelta(days=d) for d in range((last - first).days + 1)]
+    return run(settings, lambda latest: nights, nights[:-1] if reports else [], tell)
+
+
+def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], tell: Callable[[str], None]) -> Result:
+    """The night. `choose` gives the nights to judge from the latest one on which the sources are whole."""
+    started = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    check_purpose(settings, started.date())
+    store = Store(settings.store)
+    store.prepare()
+    with store.locked():
+        inputs = load(settings, store, started.date(), tell)
+        latest = latest_night(inputs.readings)
+        if latest is None:
+            raise NothingReadable("; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands")
+        nights = choose(latest)
+        key = _key(settings, store, inputs)
+        if all(done(store, night) == key for night in nights) and settings.store.exists() and reports.index(settings, nights[-1]).exists():
+            return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
+        verdicts = judge(settings, inputs, store, nights, tell)
+        tell("publishing")
+        folded = fold(settings, store)
+        runs = _record_runs(settings, store, inputs, nights, folded, started)
+        frames = collect(settings, store, inputs, folded)
+        publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
+        for night in [*also_report, nights[-1]]:
+            tell(f"writing the report of {night}")
+            reports.write_night(settings, store, inputs, verdicts, night)
+        reports.write_overview(settings, frames)
+        _write_manifest(settings, store, inputs, verdicts.calendar, started)
+        for night in nights:
+            store.write_json(f"nights/{night}/key.json", key)
+        return Result(nights[-1], True, inputs.degraded, runs[-1], str(reports.index(settings, nights[-1])))
+
+
+def done(store: Store, night: dt.date) -> str | None:
+    """The key under which a night was last judged, published and reported."""
+    return store.read_json(f"nights/{night}/key.json", None)
+
+
+def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
+    """What a night's result depends on: inputs, settings, version and decisions."""
+    files = [(f["source"], f["file"], f["sha256"]) for f in inputs.files]
+    text = json.dumps([files, settings.sha256, __version__, sorted(inputs.failed), store.read_lines("outcomes.jsonl")], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _record_runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime) -> list[dict]:
+    """A line in the journal of runs for every night judged."""
+    finished = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    rows = []
+    for night in nights:
+        seen = store.read_json(f"nights/{night}/done.json", {})
+        rows.append(
+            {
+                "run": f"{night}-{started:%Y%m%dT%H%M%SZ}",
+                "night": str(night),
+                "started_utc": started.isoformat(),
+                "finished_utc": finished.isoformat(),
+                "version": __version__,
+                "settings_sha256": settings.sha256,
+                "judged": seen["judged"],
+                "not_judged": seen["not_judged"],
+                "cases_open": folded.open[night],
+                "cases_new": folded.opened[night],
+                "expected_wrong_doors": folded.wrong[night],
+                "notes": "; ".join(inputs.degraded),
+            }
+        )
+        store.append_line("runs.jsonl", rows[-1])
+    return rows
+
+
+def _write_manifest(settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime) -> None:
+    rejects = inputs.rejects.group_by("source", "reason").len("rows").sort("source", "reason")
+    manifest = {
+        "version": __version__,
+        "settings_sha256": settings.sha256,
+        "started_utc": started.isoformat(),
+        "seconds": round((dt.datetime.now(dt.UTC).replace(tzinfo=None) - started).total_seconds(), 1),
+        "inputs": inputs.files,
+        "failed": inputs.failed,
+        "merged": inputs.counts,
+        "rejects": rejects.to_dicts(),
+        "calendar": "provisional" if days["provisional"].any() else "official",
+        "rules": {name: dataclasses.asdict(rule) for name, rule in settings.rules.items()},
+    }
+    store.write_json("../manifest.json", manifest)

@@ -1,0 +1,129 @@
+"""The reports on disk: what the library renders, written whole or not at all.
+
+A case's files are a pure function of its page (`case_files`), so that several processes may render them; only
+`write_night` and `write_overview` touch the folder.
+"""
+
+import io
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from anomaly import charts, report
+
+COLOURS = 48  # enough for the charts' few colours with smooth edges, at a third of the size
+SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+FILE_MODE, FOLDER_MODE = 0o640, 0o750
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a small palette PNG; the same figure gives the same bytes."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    out = io.BytesIO()
+    image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
+    """Name → content of every file of a case: a page and a chart in each language.
+
+    Raises ValueError for a case id that is not safe as a file name.
+    """
+    case_id, languages = page.case["case_id"], page.site.languages
+    if not SAFE_NAME.fullmatch(case_id):
+        raise ValueError(f"case id {case_id!r} cannot name a file: use letters, digits, '.', '_' and '-'")
+    marks = charts.Marks(page.case["onset"], page.night, page.units)
+    written: dict[str, bytes] = {}
+    for language in languages:
+        image = report.file_name(case_id, language, languages, "png")
+        written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
+        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image).encode()
+    return written
+
+
+def night_files(page: report.NightPage) -> dict[str, bytes]:
+    """Name → content of a night's own files: the index in each language, its further parts, and cases.csv."""
+    languages = page.site.languages
+    written = {"cases.csv": report.cases_csv(page).encode("utf-8-sig")}
+    for language in languages:
+        for part in range(1, report.night_parts(page) + 1):
+            stem = "index" if part == 1 else f"index-{part}"
+            written[report.file_name(stem, language, languages)] = report.night_html(page, language, part).encode()
+    return written
+
+
+def write_night(
+    folder: Path,
+    night_page: report.NightPage,
+    case_pages: Iterable[report.CasePage],
+    font: str | None = None,
+    render: Callable[..., Iterator[Mapping[str, bytes]]] = map,
+) -> Path:
+    """Write `folder/<night>` and return it; an older report of the night stands until the new one is complete.
+
+    font: from `charts.chinese_font`. render: `map` or one like it, such as a process pool's, over the case pages.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    night = folder / str(night_page.run["night"])
+    draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
+    for leftover in (draft, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    (draft / "cases").mkdir(parents=True, mode=FOLDER_MODE)
+    draft.chmod(FOLDER_MODE)
+    try:
+        for written in render(partial(case_files, font=font), case_pages):
+            for name, content in written.items():
+                _write(draft / "cases" / name, content)
+        for name, content in night_files(night_page).items():
+            _write(draft / name, content)
+        # A folder cannot be replaced in one step: the old one steps aside first and comes back if the new one cannot.
+        if night.exists():
+            night.rename(old)
+        draft.rename(night)
+    except BaseException:
+        if old.exists() and not night.exists():
+            old.rename(night)
+        shutil.rmtree(draft, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    return night
+
+
+def write_overview(folder: Path, page: report.OverviewPage) -> Path:
+    """Write `folder/index.html` in every language, linking the nights that have a folder; return the first."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    page = replace(page, reported=frozenset(_nights(folder)))
+    paths = []
+    for language in page.site.languages:
+        paths.append(folder / report.file_name("index", language, page.site.languages))
+        draft = folder / f".{paths[-1].name}.draft"
+        _write(draft, report.overview_html(page, language).encode())
+        draft.replace(paths[-1])
+    return paths[0]
+
+
+def _nights(folder: Path) -> Iterator[date]:
+    for index in folder.glob("????-??-??/index.html"):
+        try:
+            yield date.fromisoformat(index.parent.name)
+        except ValueError:
+            continue
+
+
+def _write(path: Path, content: bytes) -> None:
+    # Made with its final mode: at no moment may others read it.
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
+        file.write(content)

@@ -1,0 +1,131 @@
+"""The published file: made as a draft from the state's Parquet, checked, and swapped in whole."""
+
+import dataclasses
+import datetime as dt
+import json
+from pathlib import Path
+
+import duckdb
+import polars as pl
+
+from anomaly import __version__, tables
+from pipelines.store import replacing
+
+SQL = Path(__file__).parent / "sql"
+SCHEMA_VERSION = "1.0.0"
+OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+READABLE_SINCE = "v1.4.0"
+_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Datetime": "TIMESTAMP"}
+
+
+class PublicationRefused(Exception):
+    """The draft did not pass its checks; the published file stands as it was."""
+
+
+def publish(target: Path, frames: dict[str, pl.DataFrame], meta: dict[str, object]) -> None:
+    """Write `frames` (one for every name of tables.PUBLISHED) and swap the file in.
+
+    meta: what is in force (settings as text, calendar frame, schema and tool version). Raises PublicationRefused, with
+    yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
+    """
+    with replacing(target) as draft:
+        draft.unlink(missing_ok=True)
+        with duckdb.connect(config=OFFLINE) as con:
+            con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}')")
+            con.execute("USE published; CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
+            for name, table in tables.PUBLISHED.items():
+                _write_table(con, name, table, _checked(name, table, frames[name]), draft.parent)
+            _write_meta(con, meta, draft.parent)
+            con.execute("CHECKPOINT published; USE memory; DETACH published")
+        _read_back(draft, frames)
+
+
+def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame in the table's columns and types, refused where a row breaks a rule of its table."""
+    frame = frame.select(table.column_names()).cast(dict(tables.empty(table).schema))
+    good, failures = table.filter(frame)
+    if good.height != frame.height:
+        raise PublicationRefused(f"{name}: {frame.height - good.height} rows break the table's rules ({failures.counts()}); yesterday's file stands")
+    return frame
+
+
+def _write_table(con, name: str, table, frame: pl.DataFrame, folder: Path) -> None:
+    columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
+    con.execute(f"CREATE TABLE _internal.{name} ({columns})")
+    if frame.height:
+        chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
+        with replacing(folder / f"publish-{name}.parquet") as part:
+            frame.write_parquet(part)
+            con.execute(f"INSERT INTO _internal.{name} SELECT {chosen} FROM read_parquet($file)", {"file": str(part)})
+        (folder / f"publish-{name}.parquet").unlink(missing_ok=True)
+    con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
+    con.execute(f"COMMENT ON VIEW v1.{name} IS '{_text(table.__doc__)}'")
+    for column, spec in table.columns().items():
+        con.execute(f"COMMENT ON COLUMN v1.{name}.\"{column}\" IS '{_text(spec.metadata['en'])}'")
+
+
+def _write_meta(con, meta: dict[str, object], folder: Path) -> None:
+    con.execute("CREATE TABLE meta.schema_version AS SELECT $v AS schema_version, $t AS tool_version", {"v": SCHEMA_VERSION, "t": __version__})
+    con.execute("CREATE TABLE meta.settings (settings VARCHAR)")
+    con.execute("INSERT INTO meta.settings VALUES ($s)", {"s": meta["settings"]})
+    con.execute("CREATE TABLE meta.dictionary (\"view\" VARCHAR, \"column\" VARCHAR, type VARCHAR, meaning_en VARCHAR, meaning_zh VARCHAR)")
+    con.executemany("INSERT INTO meta.dictionary VALUES (?, ?, ?, ?, ?)", [list(row.values()) for row in dictionary().iter_rows(named=True)])
+    calendar = folder / ".calendar.parquet.draft"
+    meta["calendar"].write_parquet(calendar)
+    con.execute("CREATE TABLE meta.calendar AS SELECT * FROM read_parquet($file)", {"file": str(calendar)})
+    calendar.unlink()
+    for name in ("schema_version", "settings", "dictionary", "calendar"):
+        con.execute(f"COMMENT ON TABLE meta.{name} IS '{_text(META[name])}'")
+
+
+META = {
+    "schema_version": "version of the v1 interface and of the tool that wrote the file",
+    "settings": "the settings file in force, as JSON",
+    "dictionary": "meaning of every column of v1",
+    "calendar": "the calendar in force, one row a day",
+}
+
+
+def dictionary() -> pl.DataFrame:
+    """The data dictionary: view, column, type, meaning_en, meaning_zh."""
+    return pl.DataFrame(
+        [
+            {"view": name, "column": column, "type": _sql_type(tables.empty(table).schema[column]), "meaning_en": spec.metadata["en"], "meaning_zh": spec.metadata["zh"]}
+            for name, table in tables.PUBLISHED.items()
+            for column, spec in table.columns().items()
+        ]
+    )
+
+
+def _read_back(draft: Path, frames: dict[str, pl.DataFrame]) -> None:
+    with duckdb.connect(str(draft), read_only=True, config=OFFLINE) as con:
+        for name in tables.PUBLISHED:
+            rows = con.sql(f"SELECT count(*) FROM v1.{name}").fetchall()[0][0]
+            if rows != frames[name].height:
+                raise PublicationRefused(f"{name}: the draft holds {rows} rows of {frames[name].height}; yesterday's file stands, run again")
+
+
+def _sql_type(kind: pl.DataType) -> str:
+    return "MAP(VARCHAR, DOUBLE)" if isinstance(kind, pl.List) else _TYPES[kind.base_type().__name__]
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")
+
+
+def _text(text: str) -> str:
+    return " ".join(text.split()).replace("'", "''")
+
+
+def settings_json(settings) -> str:
+    """The settings in force as JSON, without places on this machine's disk."""
+    kept = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name not in ("root", "store", "reports", "sources")}
+    return json.dumps({k: _plain(v) for k, v in kept.items()}, sort_keys=True, ensure_ascii=False, default=str)
+
+
+def _plain(value: object) -> object:
+    if dataclasses.is_dataclass(value):
+        return {k: _plain(v) for k, v in dataclasses.asdict(value).items()}
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    return str(value) if isinstance(value, Path | dt.date) else value

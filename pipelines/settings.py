@@ -1,0 +1,287 @@
+"""The settings file: TOML in, the rooms' own frozen dataclasses out.
+
+Names and defaults live with the rooms; this module only reads, refuses what it does not know (with a guess) and
+checks that the purpose is in force.
+"""
+
+import dataclasses
+import datetime as dt
+import difflib
+import hashlib
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from anomaly.cases import CaseRules, WorklistRules
+from anomaly.detectors import DetectorRules
+from anomaly.evidence import EvidenceRules
+from anomaly.expected import ExpectedRules
+from anomaly.readings import SignalRule, base_unit
+from pipelines.sources import Source
+
+
+class SettingsError(Exception):
+    """The settings cannot be used; the message is one line: what, where, what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    name: str = "Site"
+    calendar: str = "CN"
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = ("en", "zh")
+
+
+@dataclasses.dataclass(frozen=True)
+class Purpose:
+    name: str
+    legal_basis: str
+    owner: str
+    contact: str
+    expires: dt.date
+    signatures: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class StorePlace:
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportsPlace:
+    path: str = "out/reports"
+
+
+@dataclasses.dataclass(frozen=True)
+class HouseholdsSection:
+    files: str
+    columns: Mapping[str, str]
+    separator: str = ","
+    encoding: str = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalSection:
+    files: str
+    kind: str
+    columns: Mapping[str, str]
+    unit: str = "count"
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "auto"
+    time_format: str | None = None
+    stamp: str = "start"
+    periods: str | None = None
+    periods_per_day: int | None = None
+    max_per_day: float | None = None
+    boundary_hours: float = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    rejects_share: float = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    readings_days: int | None = None
+    expected_days: int = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """The whole file, section by section, as it may be written."""
+
+    purpose: Purpose
+    store: StorePlace
+    signals: Mapping[str, SignalSection]
+    site: Site = Site()
+    reports: ReportsPlace = ReportsPlace()
+    households: HouseholdsSection | None = None
+    worklist: WorklistRules = WorklistRules()
+    expected: ExpectedRules = ExpectedRules()
+    detectors: DetectorRules = DetectorRules()
+    evidence: EvidenceRules = EvidenceRules()
+    cases: CaseRules = CaseRules()
+    limits: Limits = Limits()
+    publish: Publish = Publish()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """Everything a run is governed by. Paths are absolute; `sha256` is of the file's bytes."""
+
+    root: Path
+    sha256: str
+    site: Site
+    purpose: Purpose
+    store: Path
+    reports: Path
+    sources: Mapping[str, Source]
+    rules: Mapping[str, SignalRule]
+    households: Source | None
+    worklist: WorklistRules
+    expected: ExpectedRules
+    detectors: DetectorRules
+    evidence: EvidenceRules
+    cases: CaseRules
+    limits: Limits
+    publish: Publish
+
+    @property
+    def state(self) -> Path:
+        """The folder that holds all state."""
+        return self.store.parent
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        return {name: rule.kind for name, rule in self.rules.items()}
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a settings file.
+
+    Raises SettingsError in one line for an unreadable file, an unknown name (with a guess), a wrong type or a value
+    that cannot be used. The purpose's end is checked by `check_purpose`, since it depends on the day of the run.
+    """
+    raw = _read(path)
+    try:
+        tree = tomllib.loads(raw.decode("utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
+    _refuse_unknown(tree, _File, "", path)
+    if "purpose" not in tree:
+        raise SettingsError(f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it")
+    try:
+        file = msgspec.convert(tree, _File)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default") from None
+    _check(file, path)
+    root = path.resolve().parent
+    return Settings(
+        root=root,
+        sha256=hashlib.sha256(raw).hexdigest(),
+        site=file.site,
+        purpose=file.purpose,
+        store=(root / file.store.path).resolve(),
+        reports=(root / file.reports.path).resolve(),
+        sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
+        rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
+        households=_register(file.households),
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "limits", "publish")},
+    )
+
+
+def check_purpose(settings: Settings, today: dt.date) -> None:
+    """Refuse to run after the purpose has expired."""
+    if today > settings.purpose.expires:
+        raise SettingsError(
+            f"[purpose] expired on {settings.purpose.expires}; a run needs a purpose in force: have it renewed, then set a new `expires`"
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror}); name the settings file with --settings, or make one with `anomaly init DIR`") from None
+
+
+def _refuse_unknown(tree: object, kind: object, where: str, path: Path) -> None:
+    """Walk the tree beside its dataclasses; the first name that is not a field is refused with a guess."""
+    if isinstance(kind, types.UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    if typing.get_origin(kind) is Mapping and isinstance(tree, Mapping):
+        for name, branch in tree.items():
+            _refuse_unknown(branch, typing.get_args(kind)[1], f"{where}.{name}".strip("."), path)
+        return
+    if not dataclasses.is_dataclass(kind) or not isinstance(tree, Mapping):
+        return
+    hints = typing.get_type_hints(kind)
+    for name, branch in tree.items():
+        if name not in hints:
+            guess = difflib.get_close_matches(name, hints, n=1, cutoff=0.5)
+            hint = f"did you mean `{guess[0]}`?" if guess else f"known here: {', '.join(sorted(hints))}"
+            raise SettingsError(f"{path}: unknown name `{name}` in [{where}]; {hint}" if where else f"{path}: unknown section [{name}]; {hint}")
+        _refuse_unknown(branch, hints[name], f"{where}.{name}".strip("."), path)
+
+
+_ROLES = {"household", "time", "value", "exits", "periods"}
+_REGISTER_ROLES = {"household", "building", "district", "residents", "class", "moved_in"}
+
+
+def _check(file: _File, path: Path) -> None:
+    def refuse(what: str) -> typing.NoReturn:
+        raise SettingsError(f"{path}: {what}")
+
+    if not file.signals:
+        refuse("no [signals.NAME] section; name at least one source of counts, usage or registers")
+    try:
+        ZoneInfo(file.site.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        refuse(f"[site] timezone = {file.site.timezone!r} is not an IANA zone; write for example \"Asia/Shanghai\"")
+    if unknown := set(file.site.languages) - {"en", "zh"}:
+        refuse(f"[site] languages: {', '.join(sorted(unknown))} is not there; choose from en, zh")
+    if not file.site.languages:
+        refuse("[site] languages is empty; choose from en, zh")
+    if not file.store.path.endswith(".duckdb"):
+        refuse(f"[store] path = {file.store.path!r} must end in .duckdb")
+    for name, section in file.signals.items():
+        where = f"[signals.{name}]"
+        if not name.isidentifier() or name in ("all", "people", "door", "households"):
+            refuse(f"{where}: a signal is named in letters, digits and _, and not all, people, door or households")
+        if section.kind not in ("count", "usage", "register"):
+            refuse(f"{where} kind = {section.kind!r}; choose count, usage or register")
+        if section.stamp not in ("start", "end"):
+            refuse(f"{where} stamp = {section.stamp!r}; choose start or end")
+        if section.periods and not section.periods_per_day:
+            refuse(f"{where} periods needs periods_per_day (how many make a whole day)")
+        try:
+            base_unit(section.unit)
+        except ValueError as error:
+            refuse(f"{where} unit: {error}")
+        _check_columns(section.columns, {"household", "time", "value"}, _ROLES, where, refuse)
+    if file.households:
+        _check_columns(file.households.columns, {"household"}, _REGISTER_ROLES, "[households]", refuse)
+
+
+def _check_columns(columns, needed, known, where, refuse) -> None:
+    if missing := sorted(needed - set(columns)):
+        refuse(f"{where} columns: {', '.join(missing)} is not mapped; write columns = {{ {missing[0]} = \"name in the file\", … }}")
+    for role in columns:
+        if role not in known:
+            guess = difflib.get_close_matches(role, known, n=1, cutoff=0.5)
+            refuse(f"{where} columns: unknown role `{role}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(sorted(known))}"))
+
+
+def _source(name: str, section: SignalSection) -> Source:
+    columns = dict(section.columns) | ({"periods": section.periods} if section.periods else {})
+    return Source(name, section.files, columns, section.separator, section.decimal, section.encoding)
+
+
+def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
+    factor = base_unit(section.unit)[1]
+    return SignalRule(
+        name=name,
+        kind=section.kind,
+        unit=section.unit,
+        time_format=section.time_format,
+        stamp=section.stamp,
+        periods_per_day=section.periods_per_day,
+        decimal=section.decimal,
+        timezone=timezone,
+        max_per_day=None if section.max_per_day is None else round(section.max_per_day * factor),
+        boundary_hours=section.boundary_hours,
+    )
+
+
+def _register(section: HouseholdsSection | None) -> Source | None:
+    if section is None:
+        return None
+    optional = tuple(sorted(_REGISTER_ROLES - {"household"}))
+    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding, optional)

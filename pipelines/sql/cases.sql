@@ -1,0 +1,16 @@
+-- grain: one episode of one household
+CREATE VIEW v1.cases AS
+SELECT
+    "case_id",
+    "household",
+    "district",
+    "signature",
+    "onset",
+    "opened",
+    "last_seen",
+    "status",
+    "rarity",
+    "ratios",
+    "because_en",
+    "because_zh"
+FROM _internal.cases;

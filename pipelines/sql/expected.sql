@@ -1,0 +1,13 @@
+-- grain: one signal of one household on one day, as the run of `night` saw it
+CREATE VIEW v1.expected AS
+SELECT
+    "night",
+    "household",
+    "signal",
+    "day",
+    "value",
+    "expected",
+    "low",
+    "high",
+    "surprise"
+FROM _internal.expected;

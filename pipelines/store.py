@@ -1,0 +1,157 @@
+"""The state folder: where everything lies that outlives a run, and how it is written.
+
+Parquet and JSON only, each file written beside its place and renamed into it, so that a reader or a kill sees the old
+file or the new one. Whatever is done twice gives the same files.
+"""
+
+import contextlib
+import datetime as dt
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import polars as pl
+
+MODE = 0o640
+STATE_VERSION = 1
+
+
+class Locked(Exception):
+    """Another run holds the lock."""
+
+
+class StateError(Exception):
+    """The state folder cannot be used; one line with what to do."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder that holds all state; `published` is the one file others read."""
+
+    published: Path
+
+    @property
+    def folder(self) -> Path:
+        return self.published.parent
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def prepare(self) -> None:
+        """Make the folder, and refuse one that is not ours to write or was written by a newer version."""
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            probe = self.state / ".probe"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise StateError(f"{self.folder}: cannot be written ({error.strerror}); give [store] path a folder this user may write") from None
+        written = self.read_json("version.json", {"state": STATE_VERSION})["state"]
+        if written > STATE_VERSION:
+            raise StateError(f"{self.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path")
+        self.write_json("version.json", {"state": STATE_VERSION})
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run lock; raises Locked (naming the holder's process) where another run has it."""
+        lock = filelock.FileLock(self.folder / "run.lock")
+        holder = self.folder / "run.holder"
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            who = holder.read_text() if holder.exists() else "another process"
+            raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None
+        try:
+            holder.write_text(f"process {os.getpid()} since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    # frames and JSON by name, relative to the state folder
+
+    def path(self, name: str) -> Path:
+        return self.state / name
+
+    def write(self, name: str, frame: pl.DataFrame) -> None:
+        """Write a frame whole, or not at all."""
+        with replacing(self.path(name)) as draft:
+            frame.write_parquet(draft, compression="zstd", compression_level=3)
+
+    def read(self, name: str, schema: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
+        """Read a frame; where it is not there, an empty one of `schema`."""
+        path = self.path(name)
+        if schema is not None and not path.exists():
+            return pl.DataFrame(schema=schema)
+        try:
+            return pl.read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            raise StateError(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove {self.folder} and run again: it is rebuilt from the inputs") from None
+
+    def write_json(self, name: str, value: object) -> None:
+        write_text(self.path(name), json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+
+    def read_json(self, name: str, default: object) -> object:
+        try:
+            return json.loads(self.path(name).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return default
+        except ValueError:
+            raise StateError(f"{self.path(name)}: is damaged; remove {self.folder} and run again: it is rebuilt from the inputs") from None
+
+    def append_line(self, name: str, value: Mapping) -> None:
+        """Add one JSON line to a journal and see it onto the disk."""
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "a", encoding="utf-8", opener=_private) as journal:
+            journal.write(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+
+    def read_lines(self, name: str) -> list[dict]:
+        """Every whole line of a journal; a last line cut short by a kill was never acknowledged and is passed over."""
+        try:
+            text = self.path(name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        lines = []
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):
+                lines.append(json.loads(line))
+        return lines
+
+    def nights(self) -> list[dt.date]:
+        """Every judged night, in order."""
+        return sorted(dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("*/done.json"))
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A draft beside `path` that takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        yield draft
+        os.chmod(draft, MODE)
+        os.replace(draft, path)
+    except BaseException:
+        if draft.is_dir():
+            shutil.rmtree(draft, ignore_errors=True)
+        else:
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole, or not at all."""
+    with replacing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, MODE)

@@ -1,0 +1,139 @@
+"""Slow, obvious twins of the compiled kernels: same rules, plain Python, written to be read."""
+
+import math
+from collections import Counter
+
+DAY = 86_400_000_000
+HALF_DAY = DAY // 2
+
+
+class Register:
+    """Twin of readings.meter.settle for one home: looks ahead from each reading that does not fit, instead of keeping a queue."""
+
+    def __init__(self, times, values, jitter, per_day, floor):
+        self.times, self.values = times, values
+        self.limits = jitter, per_day, floor
+        self.base, self.time, self.offset, self.segment = values[0], times[0], 0, 0
+        self.rises, self.step = 0, 0
+        self.largest, self.seen, self.anchor = 0, 0, None
+        self.out = [(0, -2, 0, "")] * len(times)
+
+    def jitter(self):
+        return max(self.limits[0], 2 * self.known_step())
+
+    def known_step(self):
+        return self.step if self.rises >= 10 else 0
+
+    def usual(self, days):
+        floor = self.limits[2]
+        if math.isinf(floor):
+            return 3 * self.largest * max(days, 1) if self.seen >= 14 else math.inf
+        return max(floor, 3 * self.largest) * max(days, 1)
+
+    def kind(self, i):
+        rise, days = self.values[i] - self.base, (self.times[i] - self.time) / DAY
+        if rise < -self.jitter():
+            return "drop"
+        if rise > self.limits[1] * max(days, 0.25):
+            return "beyond"
+        return "high" if rise > self.usual(days) else "fits"
+
+    def follows(self, j):
+        rise, days = self.values[j] - self.values[j - 1], (self.times[j] - self.times[j - 1]) / DAY
+        return -self.jitter() <= rise <= self.limits[1] * max(days, 0.25)
+
+    def take(self, i, decided, note=""):
+        rise = self.values[i] - self.base
+        if rise < 0:
+            note = "rollback"
+        if rise > 0:
+            self.step, self.rises = math.gcd(self.step, rise), self.rises + 1
+        self.base, self.time = max(self.base, self.values[i]), self.times[i]
+        level, day = self.base + self.offset, (self.times[i] - 1) // DAY
+        self.out[i] = (level, self.segment, decided, note)
+        if self.anchor is None:
+            self.anchor = day, level
+        elif day > self.anchor[0]:
+            days = day - self.anchor[0]
+            self.largest = max(self.largest, (level - self.anchor[1]) // days)
+            self.seen += days
+            self.anchor = day, level
+
+    def change_base(self, i):
+        top = 10_000
+        while top <= self.base or top < 10_000 * self.known_step():
+            top *= 10
+        new, days = self.values[i], (self.times[i] - self.time) / DAY
+        use = top - self.base + new
+        likely = min(self.usual(days), self.limits[1] * max(days, 0.25))
+        self.time = self.times[i]
+        if new < self.base and top - self.base <= top // 10 and new <= top // 10 and use <= likely:
+            self.offset, self.base = self.offset + top, 0
+            return "rollover"
+        self.segment, self.base, self.offset, self.anchor = self.segment + 1, new, 0, None
+        return "reset"
+
+    def settle(self):
+        i = 0
+        while i < len(self.times):
+            kind = self.kind(i)
+            if kind == "fits":
+                self.take(i, i)
+                i += 1
+            else:
+                i = self.wait(i, kind)
+        return self.out
+
+    def wait(self, i, kind):
+        for j in range(i + 1, len(self.times)):
+            if kind == "high" and self.follows(j):
+                self.take(i, j)
+                return i + 1
+            if self.follows(j) and (kind == "beyond" or self.kind(j) != "fits"):
+                if j - i >= 2 and self.times[j] - self.times[i] >= HALF_DAY and self.values[j] > 0:
+                    note = self.change_base(i)
+                    for k in range(i, j + 1):
+                        self.take(k, j, note if k == i else "")
+                    return j + 1
+                continue
+            for k in range(i, j):
+                self.out[k] = (0, -1, j, "glitch")
+            return j
+        return len(self.times)
+
+
+def midnight_level(times, settled, at, within):
+    """("level", level, segment, decided) of a register at midnight `at`, or ("no reading" | "undecided" | "not believed",)."""
+    before = [i for i, t in enumerate(times) if t < at]
+    after = [i for i, t in enumerate(times) if t >= at]
+    exact = any(times[i] == at for i in after)
+    if not exact and not (before and after and at - times[before[-1]] <= within and times[after[0]] - at <= within):
+        return ("no reading",)
+    left = [i for i in before if settled[i][1] >= 0]
+    right = [i for i in after if settled[i][1] >= 0]
+    if not right:
+        return ("undecided",)
+    level, segment, decided, _ = settled[right[0]]
+    if times[right[0]] == at:
+        return ("level", level, segment, decided)
+    if not left or at - times[left[-1]] > within or times[right[0]] - at > within:
+        return ("not believed", decided)
+    if settled[left[-1]][1] != segment:
+        return ("level", None, None, decided)
+    low, share = settled[left[-1]][0], (at - times[left[-1]]) / (times[right[0]] - times[left[-1]])
+    return ("level", low + math.floor((level - low) * share + 0.5), segment, decided)
+
+
+def usual_steps(times, days):
+    """Twin of readings.periods.usual_steps for one home with few different steps."""
+    out, counts = [0] * len(times), Counter()
+    for i in range(len(times)):
+        step = (times[i] - times[i - 1]) // 1_000_000 if i else 0
+        if step > 0:
+            counts[step] += 1
+        if counts.total() >= 512:
+            counts = Counter({step: n // 2 for step, n in counts.items()})
+        if (i + 1 == len(times) or days[i + 1] != days[i]) and counts:
+            usual, n = counts.most_common(1)[0]
+            out[i] = usual if n and n >= 0.8 * counts.total() else 0
+    return out

@@ -1,0 +1,150 @@
+import re
+from datetime import date, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from matplotlib import dates as mdates
+from matplotlib.ft2font import FT2Font
+from matplotlib.text import Text
+
+from anomaly import charts, words
+from tests.report_sample import CALENDAR, NIGHT, ONSET, SERIES, UNITS
+
+MARKS = charts.Marks(ONSET, NIGHT, UNITS)
+
+
+def figure(language="en", font=None, series=SERIES, calendar=CALENDAR, marks=MARKS):
+    return charts.case_figure(series, calendar, marks, language, font)
+
+
+def drawn(panel, label):
+    return next(artist for artist in panel.get_children() if artist.get_label() == label)
+
+
+def texts(fig):
+    fig.draw_without_rendering()
+    return [text.get_text() for text in fig.findobj(Text) if text.get_text() and text.get_visible()]
+
+
+def test_observed_and_expected_are_the_series_in_readable_units():
+    entries, water, power = figure().axes
+    line = drawn(power, "observed")
+    assert len(line.get_ydata()) == charts.SHOWN_DAYS
+    assert line.get_ydata()[-1] == pytest.approx(9.1)  # 9,100 Wh
+    assert drawn(power, "expected").get_ydata()[-1] == pytest.approx(9.0)
+    assert drawn(water, "observed").get_ydata()[-1] == 720  # L: under 10,000
+    assert mdates.num2date(line.get_xdata()[-1]).date() == NIGHT
+    assert [panel.get_title(loc="left") for panel in (entries, water, power)] == ["Entries, passages a day", "Water, L a day", "Power, kWh a day"]
+
+
+def test_large_water_is_told_in_cubic_metres():
+    series = {"water": SERIES["water"].with_columns(pl.col("value") * 100)}
+    panel = figure(series=series).axes[0]
+    assert panel.get_title(loc="left") == "Water, m³ a day"
+    assert drawn(panel, "observed").get_ydata()[-1] == pytest.approx(72.0)
+
+
+def test_the_band_lies_between_low_and_high():
+    band = drawn(figure().axes[1], "range").get_datalim(figure().axes[1].transData)
+    points = np.vstack([path.vertices for path in drawn(figure().axes[1], "range").get_paths()])
+    assert points[:, 1].min() == pytest.approx(180) and points[:, 1].max() == pytest.approx(450)
+    assert band is not None
+
+
+def test_a_missing_day_is_a_gap_and_a_mark_never_a_value():
+    panel = figure().axes[1]
+    values, at = drawn(panel, "observed").get_ydata(), drawn(panel, "observed").get_xdata()
+    gaps = [mdates.num2date(x).date() for x in at[np.isnan(values)]]
+    assert gaps == [NIGHT - timedelta(days=back) for back in (41, 40, 2)]
+    assert [mdates.num2date(x).date() for x in drawn(panel, "not judged").get_xdata()] == gaps
+
+
+def test_a_doubtful_day_is_a_hollow_point_off_the_line():
+    doubtful = NIGHT - timedelta(days=10)
+    frame = SERIES["power"].with_columns(quality=pl.when(pl.col("day") == doubtful).then(pl.lit("doubtful")).otherwise("quality"))
+    panel = figure(series={"power": frame}).axes[0]
+    assert np.isnan(drawn(panel, "observed").get_ydata()[-11])
+    hollow = drawn(panel, "doubtful")
+    assert hollow.get_ydata().tolist() == [pytest.approx(9.001)] and hollow.get_markerfacecolor() == "white"
+
+
+def test_the_stretch_is_hatched_and_bracketed_from_onset_to_night():
+    low, high = mdates.date2num([ONSET, NIGHT]) + np.array([-0.5, 0.5])
+    for panel in figure().axes:
+        box = drawn(panel, "stretch")
+        assert box.get_hatch() and (box.get_x(), box.get_x() + box.get_width()) == (low, high)
+        assert drawn(panel, "bracket").get_xdata().tolist() == [low, low, high, high]
+    assert "9 days" in texts(figure())
+
+
+def test_holidays_and_windows_are_shaded_and_named():
+    box = drawn(figure().axes[0], "holiday")
+    low, high = mdates.date2num([date(2026, 2, 15), date(2026, 2, 23)]) + np.array([-0.5, 0.5])
+    assert (box.get_x(), box.get_x() + box.get_width()) == (low, high)
+    assert {"Spring Festival", "holiday season", "day not judged"} <= set(texts(figure()))
+
+
+def test_row_order_changes_nothing():
+    shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=3) for name, frame in SERIES.items()}
+    one, other = figure(), figure(series=shuffled, calendar=CALENDAR.reverse())
+    for a, b in zip(one.axes, other.axes, strict=True):
+        np.testing.assert_array_equal(drawn(a, "observed").get_ydata(), drawn(b, "observed").get_ydata())
+        assert drawn(a, "holiday").get_x() == drawn(b, "holiday").get_x()
+
+
+def test_a_case_older_than_the_chart_is_marked_over_its_whole_width():
+    panel = figure(marks=charts.Marks(NIGHT - timedelta(days=300), NIGHT, UNITS)).axes[0]
+    assert drawn(panel, "stretch").get_width() == charts.SHOWN_DAYS
+
+
+def test_series_without_any_value_still_draw():
+    nothing = SERIES["water"].with_columns(value=pl.lit(None, pl.Int64), low=None, high=None, expected=None, quality=pl.lit("missing"))
+    assert texts(figure(series={"water": nothing.cast(dict(SERIES["water"].schema))}))
+    assert texts(figure(series={}))
+
+
+def test_with_the_font_every_chinese_character_has_a_glyph():
+    font = charts.chinese_font()
+    assert font is not None, "install the test extra: it brings a Chinese font"
+    glyphs = FT2Font(font, face_index=getattr(font, "face_index", 0)).get_charmap()
+    told = [text for text in texts(figure("zh", font)) if charts.has_han(text)]
+    assert {"用水（升/日）", "进门人次（人次/日）", "9天", "3月14日", "春节", "未评判之日"} <= set(told)
+    assert all(ord(character) in glyphs for text in told for character in text)
+    every = "".join("".join(entry) for entry in words.catalogue("zh").values())
+    assert not {c for c in every if charts.has_han(c) and ord(c) not in glyphs}
+
+
+def test_without_a_font_no_text_needs_one():
+    told = texts(figure("zh", None, series=SERIES | {"燃气": SERIES["water"]}))
+    assert not [text for text in told if charts.has_han(text)]
+    assert {"Water, L a day", "9 days", "14 Mar", "Signal 4, passages a day"} <= set(told)
+
+
+def test_chinese_font_falls_back_to_the_systems_fonts(monkeypatch):
+    monkeypatch.setattr(charts, "find_spec", lambda name: None)
+    monkeypatch.setattr(charts, "CHINESE_FAMILIES", ("No Such Family", "DejaVu Sans"))
+    assert re.search(r"DejaVuSans\.ttf$", charts.chinese_font())
+    monkeypatch.setattr(charts, "CHINESE_FAMILIES", ("No Such Family",))
+    assert charts.chinese_font() is None
+
+
+def test_runs():
+    d = date(2026, 1, 30)
+    assert charts.runs([d, d + timedelta(days=1), d + timedelta(days=2), d + timedelta(days=5)]) == [
+        (d, d + timedelta(days=2)), (d + timedelta(days=5), d + timedelta(days=5)),
+    ]  # fmt: skip
+    assert charts.runs([]) == []
+
+
+def test_spark_scales_to_its_largest_value_and_breaks_at_gaps():
+    svg = charts.spark_svg([0.0, 5.0, None, 10.0], [5.0, 5.0, 5.0, 5.0])
+    observed = re.findall(r'points="([^"]+)" stroke="#161616"', svg)
+    assert observed == ["2,23 4,13", "8,2 8,2"]  # 23 is the base, 2 the top; a single day is a point
+    assert "style=" not in svg and "http" not in svg
+
+
+@pytest.mark.parametrize("values", [[], [None, None], [float("nan")], [0.0, 0.0]])
+def test_spark_of_nothing_is_an_empty_picture(values):
+    svg = charts.spark_svg(values, [])
+    assert svg.startswith("<svg") and "nan" not in svg

@@ -1,0 +1,131 @@
+import re
+import string
+from datetime import date
+
+import pytest
+
+from anomaly import tables, words
+
+LANGUAGES = words.languages()
+FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
+
+
+def entries(language):
+    return {key: (entry,) if isinstance(entry, str) else entry for key, entry in words.catalogue(language).items()}
+
+
+def placeholders(sentences):
+    return {name for sentence in sentences for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+
+
+def test_the_languages():
+    assert LANGUAGES == ("en", "zh")
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_same_keys_same_placeholders_same_list_lengths_in_every_language(language):
+    first, other = entries("en"), entries(language)
+    assert first.keys() == other.keys()
+    # A catalogue may leave out the number a sentence of one already says, never add one; dates may leave out the year.
+    for key in first:
+        assert placeholders(first[key]) == placeholders(other[key]), key
+        assert len(first[key]) == len(other[key]), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_catalogue_accuses(language):
+    for key, sentences in entries(language).items():
+        assert not FORBIDDEN.search(" ".join(sentences)), key
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_tables_words_are_in_every_catalogue(language):
+    for section, names in (("statuses", tables.STATUSES), ("qualities", tables.QUALITIES), ("outcomes", tables.OUTCOMES)):
+        assert all(f"{section}.{name}" in words.catalogue(language) for name in names)
+
+
+def test_every_key_the_code_names_is_in_the_catalogue():
+    from pathlib import Path
+
+    folder = Path(words.__file__).parent
+    sources = [*folder.glob("report/*.py"), folder / "charts.py", folder / "words.py", *folder.glob("templates/*.j2")]
+    named = {key for source in sources for key in re.findall(r"""(?:say|lines|text|t)\((?:\w+, )?["']([a-z]+\.\w+)["']""", source.read_text())}
+    assert len(named) > 60
+    assert named <= set(words.catalogue("en"))
+
+
+def test_an_unknown_key_language_or_placeholder_is_an_error():
+    with pytest.raises(LookupError, match="no sentence 'case.nothing' in en"):
+        words.say("en", "case.nothing")
+    with pytest.raises(LookupError, match="choose among en, zh"):
+        words.say("fr", "case.home")
+    with pytest.raises(LookupError):
+        words.say("en", "case.title")
+
+
+@pytest.mark.parametrize(
+    ("value", "base", "en", "zh"),
+    [
+        (9_999, "litre", "9,999 L", "9,999升"),
+        (10_000, "litre", "10.0 m³", "10.0立方米"),
+        (12_345, "litre", "12.3 m³", "12.3立方米"),
+        (8_400, "Wh", "8.4 kWh", "8.4千瓦时"),
+        (1, "count", "1 passage", "1人次"),
+        (12, "count", "12 passages", "12人次"),
+        (0, "count", "0 passages", "0人次"),
+        (1_250, "cent", "12.50", "12.50"),
+        (5, "bar", "5 bar", "5 bar"),
+        (None, "Wh", "–", "–"),
+        (float("nan"), "litre", "–", "–"),
+    ],
+)
+def test_quantity(value, base, en, zh):
+    assert (words.quantity("en", value, base), words.quantity("zh", value, base)) == (en, zh)
+
+
+@pytest.mark.parametrize(("x", "told"), [(123_456, "120,000"), (99_600, "100,000"), (35.4, "35"), (3.2, "3"), (1.24, "1.2"), (None, "–")])
+def test_rounded_to_two_figures(x, told):
+    assert words.rounded("en", x) == told
+
+
+def test_dates():
+    assert words.day("en", date(2026, 5, 3)) == "3 May 2026"
+    assert words.day("zh", date(2026, 5, 3)) == "2026年5月3日"
+    assert words.day("en", date(2026, 5, 3), short=True) == "3 May"
+    assert words.day("zh", date(2026, 5, 3), short=True) == "5月3日"
+
+
+def test_because_in_both_languages():
+    ratios = {"water": 2.4, "entries": 3.1}
+    assert (
+        words.because("en", ratios, "people", 9)
+        == "Water 2.4× and entries 3.1× what this home, its neighbours and the calendar lead one to expect, for 9 days."
+    )
+    assert words.because("zh", ratios, "people", 9) == "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
+
+
+def test_because_leads_with_the_signatures_own_signal_and_knows_one_day():
+    ratios = {"water": 1.1, "entries": 3.1, "steam": 12.3, "power": float("nan")}
+    assert words.because("en", ratios, "door", 1) == (
+        "Entries 3.1×, water 1.1× and steam 12× what this home, its neighbours and the calendar lead one to expect, for 1 day."
+    )
+    assert words.because("zh", {"steam": 2.0}, "steam", 1) == "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
+
+
+def test_because_without_a_ratio_goes_without_numbers():
+    assert words.because("en", {"water": None}, "water", 2) == (
+        "More than this home, its neighbours and the calendar lead one to expect, for 2 days."
+    )
+
+
+def test_a_further_signals_signature_is_told_by_its_name():
+    assert words.signature("en", "gas") == "Gas: more than usual"
+    assert words.signature("zh", "steam") == "Steam：多于平常"
+    assert words.signature("en", "water") == "more water than usual"
+
+
+def test_a_reason_keeps_its_numbers():
+    reason = "2 whole days in the last 7, half are needed"
+    assert words.reason("en", reason) == reason
+    assert words.reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
+    assert words.reason("zh", "something else 3") == "something else 3"
