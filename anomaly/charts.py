@@ -172,7 +172,7 @@ def _name_holidays(panel: Axes, calendar: pl.DataFrame, night: date, pen: _Pen) 
     column = f"name_{pen.language}" if f"name_{pen.language}" in calendar.columns else "name_en"
     holidays = calendar.filter(pl.col("kind") == "holiday")
     names = dict(holidays.select("day", column).iter_rows())
-    free_from = date.min
+    free_from = night - timedelta(days=SHOWN_DAYS - 35)  # the chart's own title stands above its first days
     for first, last in runs(holidays["day"].to_list()):
         name = names[first] or ""
         drawable = pen.font is not None or not has_han(name)

@@ -1,8 +1,10 @@
 """The one common scale, rarity, and the one threshold.
 
-Rarity of a score: one new episode of such a score in about how many household-nights. It is counted on the site's own
-earlier nights; an episode is a crossing after fourteen nights below, since the nights of one home are not independent
-(about ten make one episode). A small share of pseudo-nights from a standard tail keeps a young or small site modest.
+Rarity of a score: one new episode of such a score, by chance, in about how many household-nights. Episodes, not nights,
+are counted, on the site's own earlier nights: a crossing after fourteen nights below, since the nights of one home are
+not independent (about ten make one episode). Scores of ordinary homes fall off exponentially (measured on simulated
+cities without targets, from one in 200 to one in 24,000 household-nights, within a factor of two for joint scores), so
+the ordinary tail is a straight line of score over log rarity, fitted where surges are too few to bend it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,11 +17,12 @@ import polars as pl
 PAST_NIGHTS = 240
 GUARD_NIGHTS = 14
 QUIET_NIGHTS = 14
-# The standard tail, for scores in units of their own .999 quantile: rarity 10,000 at 1 (ten nights make an episode),
-# ten times rarer for every 0.35 above. It counts like PRIOR_NIGHTS household-nights beside the site's own.
+FITTED = (200.0, 400.0, 800.0, 1600.0)  # rarities at which the ordinary tail is fitted
+LEAST_EPISODES = 10  # a rarity is used in the fit where the past holds so many episodes of it
+# The line of a standard city, in units of a detector's own scale; it counts like PRIOR_NIGHTS household-nights.
 PRIOR_NIGHTS = 3_000.0
-PRIOR_AT_ONE = 10_000.0
-PRIOR_TENFOLD = 0.35
+PRIOR_SLOPE = 0.3
+PRIOR_AT_200 = 1.1
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,15 @@ def case_rarity(rules: EvidenceRules, kinds: int) -> float:
 
 @dataclass(frozen=True)
 class Tail:
-    """Sorted past scores and, of the same nights, the lower of the score and its fortnight's maximum before."""
+    """The site's past: sorted scores, and of the same nights the lower of the score and its fortnight's maximum before;
+    `at_200` and `slope` are the ordinary tail's line, score = at_200 + slope · ln(rarity / 200).
+    """
 
     nights: float
     score: np.ndarray
     before: np.ndarray
+    at_200: float = PRIOR_AT_200
+    slope: float = PRIOR_SLOPE
 
     def episodes(self, score: np.ndarray) -> np.ndarray:
         """Past episodes that reached each score (new crossings after quiet nights)."""
@@ -50,31 +57,31 @@ class Tail:
         return reached - running
 
     def rarity(self, score: np.ndarray) -> np.ndarray:
-        """Household-nights for one new episode of at least this score; NaN for NaN; never falls as the score grows."""
-        with np.errstate(over="ignore"):
-            by_prior = PRIOR_NIGHTS / (PRIOR_AT_ONE * 10.0 ** np.clip((score - 1.0) / PRIOR_TENFOLD, -8, 100))
-        rarity = (self.nights + PRIOR_NIGHTS) / (self.episodes(score) + by_prior)
-        return np.where(np.isnan(score), np.nan, np.maximum(rarity, 1.0))
+        """Household-nights for one new ordinary episode of at least this score, at least 1; NaN for NaN."""
+        return np.maximum(200.0 * np.exp(np.minimum((score - self.at_200) / self.slope, 60.0)), 1.0)
 
     def chance(self, score: np.ndarray) -> np.ndarray:
-        """Chance that an episode of this score is of the ordinary kind: its rarity over the rarity that the ordinary
-        tail alone would give it, the local false discovery rate (Efron 2004). The ordinary tail is exponential,
-        through the scores of rarity 300 and 1,500; with too short a past to have them the chance is 1.
+        """Chance that an episode of this score is of the ordinary kind: episodes the ordinary tail gives over episodes
+        there were, ordinary or not (the local false discovery rate, Efron 2004), at most 1.
         """
-        low, high = (self._score_of(r) for r in (300.0, 1500.0))
-        rarity = self.rarity(score)
-        if not np.isfinite(high) or high <= low:
-            return np.where(np.isnan(score), np.nan, 1.0)
-        ordinary = 1500.0 * np.exp(np.minimum(np.log(5.0) * (score - high) / (high - low), 50.0))
-        return np.clip(rarity / ordinary, 0.01, 1.0)
+        ordinary = (self.nights + PRIOR_NIGHTS) / self.rarity(score)
+        seen = self.episodes(score) + PRIOR_NIGHTS / self.rarity(score)
+        return np.where(np.isnan(score), np.nan, np.clip(ordinary / np.maximum(seen, 1.0), 0.01, 1.0))
 
-    def _score_of(self, rarity: float) -> float:
-        """The lowest past score at least so rare; infinite where the past is too short for ten such episodes."""
-        if self.nights < 10 * rarity:
-            return np.inf
-        grid = self.score[:: max(1, self.score.size // 20_000)]
-        rare = np.flatnonzero(self.rarity(grid) >= rarity)
-        return float(grid[rare[0]]) if rare.size else np.inf
+    def fitted(self) -> "Tail":
+        """The same past with its own line; a short past leans on the standard one."""
+        rare = np.array([r for r in FITTED if self.nights / r >= LEAST_EPISODES])
+        if rare.size < 2:
+            return self
+        candidates = np.unique(self.score[:: max(1, self.score.size // 50_000)])
+        rarity = self.nights / np.maximum(self.episodes(candidates), 0.5)
+        # below the commonest scores a home hardly ever comes to rest, so crossings grow rarer again: look above them only
+        start = int(rarity.argmin())
+        at = np.array([candidates[start:][np.argmax(rarity[start:] >= r)] for r in rare])
+        slope, at_200 = np.polyfit(np.log(rare / 200.0), at, 1)
+        share = self.nights / (self.nights + PRIOR_NIGHTS)
+        slope = share * max(slope, PRIOR_SLOPE / 10) + (1 - share) * PRIOR_SLOPE
+        return Tail(self.nights, self.score, self.before, share * at_200 + (1 - share) * PRIOR_AT_200, slope)
 
 
 @numba.njit(cache=True, parallel=True)
@@ -97,7 +104,7 @@ def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tai
     known = ~np.isnan(score[:, past])
     reached = score[:, past][known]
     running = np.minimum(reached, before[:, past][known])
-    return Tail(float(reached.size), np.sort(reached), np.sort(running))
+    return Tail(float(reached.size), np.sort(reached), np.sort(running)).fitted()
 
 
 def rate(scores: Iterable, nights: Iterable[int]) -> list["Rated"]:

@@ -15,6 +15,8 @@ from importlib.resources import files
 
 OWN_SIGNAL = {"door": "entries"}  # the signature `door` is told by the signal `entries`; others share their name
 
+VARYING = re.compile(r"\d+|(?<=^class )[^:]+")  # what differs from home to home in a machine's reason
+
 
 def languages() -> tuple[str, ...]:
     """The languages there are catalogues for, sorted."""
@@ -60,9 +62,23 @@ def known(language: str, section: str, word: str) -> str:
 
 
 def reason(language: str, text: str) -> str:
-    """A machine's reason in the reader's language: its numbers are kept, its form is looked up with `#` in their place."""
-    form = catalogue(language).get("reason." + re.sub(r"\d+", "#", text))
-    return form.format(*re.findall(r"\d+", text)) if isinstance(form, str) else text
+    """A machine's reason in the reader's language: its numbers and a home's class are kept, the rest is looked up.
+
+    The catalogue's key has `#` in their places: "history of # whole days, # older ones are needed".
+    """
+    form = catalogue(language).get("reason." + VARYING.sub("#", text))
+    return form.format(*VARYING.findall(text)) if isinstance(form, str) else text
+
+
+def reason_kind(language: str, text: str) -> str:
+    """A reason without its numbers where the catalogue has one line for all of them, so that a table can count them."""
+    form = catalogue(language).get("reason_kind." + VARYING.sub("#", text))
+    return form if isinstance(form, str) else reason(language, text)
+
+
+def note(language: str, text: str) -> str:
+    """A note in the reader's language: a key of [note], a machine's reason, or a sentence that stands for itself."""
+    return say(language, f"note.{text}") if f"note.{text}" in catalogue(language) else reason(language, text)
 
 
 def paragraph(language: str, *sentences: str) -> str:

@@ -78,6 +78,8 @@ def write_night(
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     night = folder / str(night_page.run["night"])
     draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
+    if old.exists() and not night.exists():  # a run was stopped between the two renames below
+        old.rename(night)
     for leftover in (draft, old):
         shutil.rmtree(leftover, ignore_errors=True)
     (draft / "cases").mkdir(parents=True, mode=FOLDER_MODE)

@@ -80,7 +80,9 @@ def night_page(doors: list[dict], **changed: object) -> report.NightPage:
         "run": run,
         "worklist": _frame(doors, dict(tables.empty(tables.Worklist).schema) | more),
         "cases": _frame(doors, tables.empty(tables.Cases).schema),
-        "not_judged": pl.DataFrame({"reason": ["no whole day yet", "2 whole days in the last 7, half are needed"], "signal": ["water", "power"], "homes": [31, 88]}),
+        "not_judged": pl.DataFrame(
+            {"reason": ["no whole day yet", "2 whole days in the last 7, half are needed"], "signal": ["water", "power"], "homes": [31, 88]}
+        ),
         "quality": pl.DataFrame({"signal": ["water", "water"], "quality": ["read", "missing"], "days": [1370, 88]}),
         "rejects": pl.DataFrame({"source": ["power"], "reason": ["value negative"], "rows": [1204]}),
         "sparks": {row["case_id"]: charts.spark_svg([6.0] * 30 + [19.0] * 9, [6.0] * 39) for row in doors},
@@ -91,7 +93,8 @@ def night_page(doors: list[dict], **changed: object) -> report.NightPage:
 def overview_page(nights: int) -> report.OverviewPage:
     """The page over so many nights, the last of which has a folder."""
     schema = tables.empty(tables.Runs).schema
-    rows = [night_page([]).run | {"night": NIGHT - timedelta(days=back), "run": f"run-{back}"} for back in range(nights)]
+    run = night_page([]).run
+    rows = [run | {"night": NIGHT - timedelta(days=back), "run": f"run-{back}"} for back in range(nights)]
     return report.OverviewPage(SITE, _frame(rows, schema), _frame([case()], tables.empty(tables.Cases).schema), frozenset({NIGHT}))
 
 

@@ -85,6 +85,12 @@ def test_holidays_and_windows_are_shaded_and_named():
     assert {"Spring Festival", "holiday season", "day not judged"} <= set(texts(figure()))
 
 
+def test_a_holidays_name_never_stands_on_the_charts_title():
+    early = CALENDAR.with_columns(kind=pl.when(pl.col("day") == NIGHT - timedelta(days=110)).then(pl.lit("holiday")).otherwise(pl.lit("")))
+    fig = figure(calendar=early)
+    assert drawn(fig.axes[0], "holiday") and "Spring Festival" not in texts(fig)
+
+
 def test_row_order_changes_nothing():
     shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=3) for name, frame in SERIES.items()}
     one, other = figure(), figure(series=shuffled, calendar=CALENDAR.reverse())

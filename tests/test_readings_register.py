@@ -68,6 +68,11 @@ def test_a_stamp_too_far_from_midnight_closes_no_day():
     assert told(far, SignalRule("water", "register", "litre", boundary_hours=4))[1][1] == 150
 
 
+def test_a_row_of_the_day_outranks_a_stamp_at_its_midnight():
+    rows = pl.concat([stamped(("01-03 00:00", 180)), dated(100, 200, 300, start=date(2017, 1, 1))])
+    assert told(rows)[1:] == [(2, 100, "read", None, 0), (3, 100, "read", None, 0)]
+
+
 def test_a_glitch_waits_for_the_next_reading():
     assert told(dated(100_000, 100_200, 3, 100_600, 100_800)) == [
         (1, *GAP), (2, 200, "read", None, 0), (3, None, "doubtful", "glitch", 1), (4, None, "doubtful", "glitch", 0), (5, 200, "read", None, 0),

@@ -94,6 +94,7 @@ COATS = {
     "water.gz": gzip.compress(PLAIN.encode("utf-16")),
     "water.parquet": parquet(pl.DataFrame(TYPED)),
     "text.parquet": parquet(pl.DataFrame({"home": ["0001", "0002"], "day": ["2024-01-01", "2024-01-02"], "reading": ["12.5", "13"]})),
+    "water [1]*?.parquet": parquet(pl.DataFrame(TYPED)),
     "water.xlsx": workbook([tuple(TYPED), *zip(*TYPED.values(), strict=True)]),
 }
 
@@ -175,6 +176,10 @@ def test_an_optional_column_may_be_absent(read):
 def test_a_header_alone_is_an_empty_table(read, content):
     frame = read(content)
     assert frame.is_empty() and frame.columns == ["household", "time", "value", "row", "broken"]
+
+
+def test_a_parquet_file_without_rows_is_an_empty_table(read):
+    assert read(parquet(pl.DataFrame(TYPED).clear()), "w.parquet").is_empty()
 
 
 # --- rows that are not right
@@ -299,6 +304,12 @@ def test_a_damaged_file_is_read_or_told_never_a_traceback(read, name, data):
         read(bytes(content[: data.draw(st.integers(1, len(content)))]), name)
     except SourceError as error:
         assert "\n" not in str(error)
+
+
+def test_a_damaged_parquet_page_does_not_end_the_process(read):
+    content = bytearray(COATS["water.parquet"])
+    content[20:120] = bytes(range(100, 200))
+    told(read, bytes(content), "w.parquet")
 
 
 def test_a_missing_column_is_guessed_at(read):

@@ -46,7 +46,8 @@ class Forest:
             high = np.quantile(total[:, :start][earlier], SHORTLIST)
             asked[:, start:stop] = known[:, start:stop] & (total[:, start:stop] > high)
             if asked.any():
-                score[asked] = self._fitted(features[:, :start][earlier]).decision_function(features[asked])
+                score[asked] = self._oddness(features[:, :start][earlier], features[asked])
+            score[:, start:stop][known[:, start:stop] & ~asked[:, start:stop]] = 0.0
         window = np.full((homes, nights), max(self.windows), dtype=np.int16)
         return [Scores(self.name, ALL, score, window)]
 
@@ -58,9 +59,12 @@ class Forest:
             columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
 
-    def _fitted(self, rows):
-        """The forest fitted on an even sample of the rows."""
+    def _oddness(self, earlier, rows):
+        """−ln of the share of earlier rows at least as odd, in threes (so that a common scale fits); larger is odder."""
         from pyod.models.iforest import IForest  # slow to import, so only where it is used
 
-        step = max(1, rows.shape[0] // FIT_ROWS)
-        return IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(rows[::step])
+        sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
+        model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
+        common = np.sort(model.decision_scores_)
+        beyond = common.size - np.searchsorted(common, model.decision_function(rows), side="left")
+        return -np.log((1 + beyond) / (1 + common.size)) / 3.0

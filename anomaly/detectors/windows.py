@@ -37,12 +37,12 @@ def calmed(z, clip, peers_min):
 
 
 def peer_scaled(score, peers_min):
-    """(score − q50) / max(1, spread / its trailing median), spread = q98 − q50 over the night's homes.
+    """(score − q50) / max(1, spread / its trailing median), spread = q95 − q50 over the night's homes.
 
     A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
     """
-    q50, q98 = _columns(score, (0.5, 0.98), peers_min)
-    spread = q98 - q50
+    q50, q95 = _columns(score, (0.5, 0.95), peers_min)
+    spread = q95 - q50
     usual = np.full_like(spread, np.nan)
     for t in range(spread.size):
         past = spread[max(0, t - PAST_NIGHTS) : t]
@@ -54,11 +54,12 @@ def peer_scaled(score, peers_min):
     return np.where(np.isnan(q50), score, (score - q50) / wide)
 
 
-def own_scale(score, ordinal, quantile=0.999, start=6.0):
+def own_scale(score, ordinal, quantile=0.97, start=3.0):
     """(H, T) → (H, T): score divided by its own `quantile` over the site's earlier nights, held for a week
     (anchored by `ordinal`, the day number of the first column).
 
-    `start` is the divisor while there is no past, and counts like 3,000 home-nights of it.
+    The quantile is low enough that surges, which are rarer, do not move it. `start` is the divisor while there is no
+    past, and counts like 3,000 home-nights of it.
     """
     out = np.full_like(score, np.nan)
     scale = start

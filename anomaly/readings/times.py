@@ -32,7 +32,7 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
         if left.is_empty():
             break
         read = read.update(way(left, rule), on="cell")
-    sane = pl.col("time").dt.year().is_between(1900, 2199)
+    sane = pl.col("time").dt.year().is_between(2001, 2199)  # 1970 and 2000 are where clocks begin that have lost the time
     read = read.with_columns(time=pl.when(sane).then("time"))
     return cells.to_frame().join(read, on="cell", how="left", maintain_order="left").select("time", pl.col("dated").fill_null(False))
 

@@ -26,7 +26,7 @@ class CasePage:
     case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
     rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
     if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as a key of the
-    catalogue's [note] or as a sentence.
+    catalogue's [note], a reason not to judge, or a sentence.
     """
 
     site: Site
@@ -55,7 +55,8 @@ def case_html(page: CasePage, language: str, image: str) -> str:
     ]
     return render(
         "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
-        title=say("case.title", case=case["case_id"]), case_id=case["case_id"], kind=words.sentence_case(words.signature(language, case["signature"])),
+        title=say("case.title", case=case["case_id"]), case_id=case["case_id"],
+        kind=words.sentence_case(words.signature(language, case["signature"])),
         facts=_case_facts(page, language), because=because_of(case, page.night, language), night=night, image=image,
         alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
                 last=night, onset=words.day(language, case["onset"]), night=night),
@@ -145,7 +146,7 @@ def _against(page: CasePage, language: str) -> list[str]:
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
             told = words.sentence_case(words.known(language, "signals", signal))
             against.append(words.say(language, "case.against_gap", signal=told, days=lost))
-    against += [words.known(language, "note", note) for note in page.notes]
+    against += [words.note(language, note) for note in page.notes]
     return against or [words.say(language, "case.against_none")]
 
 

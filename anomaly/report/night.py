@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +18,7 @@ from anomaly.tables import STATUSES
 
 DOORS_A_PAGE = 75  # keeps a page under 150 KB
 NIGHTS_SHOWN = 366
+COUNTS_SHOWN = 30
 SMALL_DISTRICT, LARGE_SHARE = 15, 0.15  # homes; one home's share of a district's use
 
 
@@ -72,8 +74,9 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
                *other_languages(site, language, _part_stem(part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
         facts=_night_facts(run, language),
-        degraded=[words.known(language, "note", note) for note in (run["notes"], *page.notes) if note],
-        parts=_part_links(page, language, part), doors=[_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)],
+        degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
+        parts=_part_links(page, language, part),
+        doors=[_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)],
         districts=_districts(page.districts, language),
         not_judged=_counts(page.not_judged, "homes", {"reason": "reason", "signal": "signals"}, language),
         quality=_counts(page.quality, "days", {"signal": "signals", "quality": "qualities"}, language),
@@ -112,11 +115,16 @@ def _night_facts(run: Mapping[str, Any], language: str) -> list[tuple[str, str]]
 
 
 def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
+    """The parts of a long list: this one in words, the others as links by their first and last door."""
     total, links = page.worklist.height, []
     for number in range(1, night_parts(page) + 1):
-        first = (number - 1) * DOORS_A_PAGE + 1
-        text = words.say(language, "night.list_part", first=first, last=min(total, first + DOORS_A_PAGE - 1), total=total)
-        links.append({"text": text, "href": file_name(_part_stem(number), language, page.site.languages) if number != part else None})
+        first, last = (number - 1) * DOORS_A_PAGE + 1, min(total, number * DOORS_A_PAGE)
+        if number == part:
+            told = words.say(language, "night.list_part", first=first, last=last, total=words.number(language, total))
+            links.append({"text": told, "href": None})
+        else:
+            href = file_name(_part_stem(number), language, page.site.languages)
+            links.append({"text": words.say(language, "format.range", low=first, high=last), "href": href})
     return links if len(links) > 1 else []
 
 
@@ -141,17 +149,24 @@ def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
     }
 
 
-def _named(language: str, section: str, word: str) -> str:
-    return words.reason(language, word) if section == "reason" else words.known(language, section, word)
-
-
 def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language: str) -> list[list[str]]:
-    """A frame of counts as rows of text, the largest first; named: column → catalogue section of its words."""
-    ordered = frame.sort([count, *named], descending=[True] + [False] * len(named))
-    return [
-        [_named(language, section, row[column]) for column, section in named.items()] + [words.number(language, row[count])]
-        for row in ordered.iter_rows(named=True)
-    ]
+    """A frame of counts as rows of text, the largest first, the smallest of many in one last row.
+
+    named: column → catalogue section of its words. Reasons that differ by their numbers only are counted together.
+    """
+    counted: Counter[tuple[str, ...]] = Counter()
+    for row in frame.iter_rows(named=True):
+        told = (
+            words.reason_kind(language, row[column]) if section == "reason" else words.known(language, section, row[column])
+            for column, section in named.items()
+        )
+        counted[tuple(told)] += row[count]
+    ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
+    rows = [[*told, words.number(language, n)] for told, n in ordered[:COUNTS_SHOWN]]
+    if rest := ordered[COUNTS_SHOWN:]:
+        blank = [words.say(language, "format.none")] * (len(named) - 1)
+        rows.append([words.say(language, "night.other_reasons"), *blank, words.number(language, sum(n for _, n in rest))])
+    return rows
 
 
 def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
@@ -191,7 +206,7 @@ def overview_html(page: OverviewPage, language: str) -> str:
             "night": words.day(language, row["night"]),
             "href": f"{row['night']}/{file_name('index', language, site.languages)}" if row["night"] in page.reported else None,
             "cells": [words.number(language, row[name]) for name in columns] + [words.number(language, row["expected_wrong_doors"], 1)],
-            "notes": words.known(language, "note", row["notes"]),
+            "notes": words.note(language, row["notes"]),
         }
         for row in runs.head(NIGHTS_SHOWN).iter_rows(named=True)
     ]

@@ -16,8 +16,8 @@ class City:
     days: int = 427  # 14 months
     calendar: str = "CN"  # country code of the `holidays` package: days off, made-up workdays, Spring Festival
 
-    targets: float = 8.0  # occupancy surges begun, per 1,000 homes per 30 days
-    leaks: float = 2.0  # leaks begun, likewise
+    targets: float = 4.0  # occupancy surges begun, per 1,000 homes per 30 days
+    leaks: float = 1.0  # leaks begun, likewise
     sizes: tuple[float, float] = (2.0, 5.0)  # people during a surge over people before
     lengths: tuple[int, int] = (10, 40)  # days of a surge
     ramps: tuple[int, int] = (0, 5)  # days until a surge has its full size
@@ -42,7 +42,7 @@ class City:
 PRESETS: dict[str, dict] = {
     "mixed": {},
     "nuisances": {"targets": 0.0, "leaks": 0.0},
-    "few": {"targets": 1.0, "leaks": 0.3},
+    "few": {"targets": 0.5, "leaks": 0.2},
     "young": {"young": 0.6},
     "coarse": {"coarse": 0.8},
 }

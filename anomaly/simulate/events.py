@@ -1,6 +1,6 @@
 """What happens in a home: surges, leaks and the ordinary causes that look like them, and what each does to the signals."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Kind:
     exponents: tuple[float, float, float] = (0.0, 0.0, 0.0)  # entries, water, power
     adds: tuple[float, float, float] = (0.0, 0.0, 0.0)  # entries, litre, Wh a day for each unit of size
     duty: float = 1.0  # share of the days on which the addition happens
+    ramps: tuple[int, int] = (0, 0)  # days until it has its full size
     season: str = ""  # "weekend" (starts on a Friday or Saturday), "cold", "festival"
     away: bool = False  # nobody is at home
     target: bool = False
@@ -31,7 +32,7 @@ class Kind:
 PEOPLE = (1.0, 0.7, 0.5)
 
 OCCUPANCY = Kind("occupancy", exponents=PEOPLE, target=True)
-LEAK = Kind("leak", days=(8, 60), size=(150, 900), adds=(0, 1, 0), target=True)
+LEAK = Kind("leak", days=(8, 60), size=(150, 900), adds=(0, 1, 0), ramps=(0, 1), target=True)
 KINDS = (
     Kind("vacation", 1.4, (3, 14), away=True),
     Kind("short_trip", 3.0, (1, 2), away=True),
@@ -79,7 +80,7 @@ def draw_events(city: City, homes: Homes, days: Days, rng: np.random.Generator) 
     targets = _draw_targets(city, homes, target_rng)
     crowded: dict[int, list[Event]] = {}
     for event in targets:
-        if event.kind is OCCUPANCY:
+        if event.kind.name == OCCUPANCY.name:
             crowded.setdefault(event.home, []).append(event)
 
     def clashes(event: Event) -> bool:
@@ -116,24 +117,21 @@ def _log_uniform(rng: np.random.Generator, bounds: tuple[float, float], size: in
 
 def _draw_targets(city: City, homes: Homes, rng: np.random.Generator) -> list[Event]:
     """Surges and leaks: each in a dwelling, at most one target of a home at a time, begun while the home has data."""
-    plans = (
-        (OCCUPANCY, city.targets, city.running_targets, city.sizes, city.lengths, city.ramps),
-        (LEAK, city.leaks, city.running_leaks, LEAK.size, LEAK.days, (0, 1)),
-    )
+    surge = replace(OCCUPANCY, days=city.lengths, size=city.sizes, ramps=city.ramps)
     taken: list[Event] = []
-    for kind, rate, running, sizes, lengths, ramps in plans:
+    for kind, rate, running in ((surge, city.targets, city.running_targets), (LEAK, city.leaks, city.running_leaks)):
         count = round(rate * city.homes / 1000 * city.days / 30)
         for number in range(count + running):
-            event = _place_target(city, homes, rng, taken, number < running, kind, sizes, lengths, ramps)
+            event = _place_target(kind, number < running, city, homes, taken, rng)
             if event:
                 taken.append(event)
     return taken
 
 
-def _place_target(city, homes, rng, taken, running, kind, sizes, lengths, ramps) -> Event | None:
+def _place_target(kind: Kind, running: bool, city: City, homes: Homes, taken: list[Event], rng: np.random.Generator) -> Event | None:
     """One target; None where twenty tries found no free home (a tiny city)."""
     fit = homes.use == "dwelling"
-    if kind is LEAK:
+    if kind.name == LEAK.name:
         fit &= homes.has["water"]
     if running:  # of the last night, to be looked at: with all signals, a long past and several days to show
         fit &= homes.has["entries"] & homes.has["water"] & homes.has["power"] & (homes.first == 0) & (homes.moved_in < 0)
@@ -141,11 +139,12 @@ def _place_target(city, homes, rng, taken, running, kind, sizes, lengths, ramps)
         return None
     for _ in range(20):
         home = int(rng.choice(np.flatnonzero(fit)))
-        first = city.days - int(rng.integers(10, 17)) if running else int(rng.integers(homes.first[home], city.days))
-        last = city.days - 1 if running else min(first + int(rng.integers(lengths[0], lengths[1] + 1)), city.days) - 1
-        first = max(first, 0)
+        first = max(0, city.days - int(rng.integers(10, 17))) if running else int(rng.integers(homes.first[home], city.days))
+        length = city.days if running else int(rng.integers(kind.days[0], kind.days[1] + 1))
+        last = min(first + length, city.days) - 1
         if all(other.home != home or other.last + 30 < first or other.first - 30 > last for other in taken):
-            return Event(home, kind, first, last, float(_log_uniform(rng, sizes, 1)[0]), int(rng.integers(ramps[0], ramps[1] + 1)))
+            size = float(_log_uniform(rng, kind.size, 1)[0])
+            return Event(home, kind, first, last, size, int(rng.integers(kind.ramps[0], kind.ramps[1] + 1)))
     return None
 
 

@@ -9,7 +9,7 @@ from anomaly.simulate.homes import Homes
 # Robust sd of the log residual and its spread over homes, degrees of freedom of its Student t, autocorrelation,
 # sd of the slow wandering of the level, sd of weekday effects: set so that the measured figures come out (PROVENANCE.md).
 RESIDUAL = {"water": (0.27, 0.25, 3.4), "power": (0.135, 0.35, 5.0)}
-AUTOCORRELATION = {"water": 0.33, "power": 0.27}
+AUTOCORRELATION = {"water": 0.30, "power": 0.20}
 LEVEL_WANDER = {"water": 0.13, "power": 0.08}
 WEEKDAY = {"entries": 0.12, "water": 0.12, "power": 0.055}
 WEEKEND = {"entries": -0.10, "water": 0.05, "power": 0.03}  # mean effect of a day off; homes scatter around it
