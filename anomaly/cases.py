@@ -144,7 +144,7 @@ def _take_in(evidence: pl.DataFrame, night, open_, needed, rules: CaseRules) -> 
     for row in rows.iter_rows(named=True):
         held = open_.get(row["household"], [])
         case = _belongs(row, held, rules)
-        if case is None and row["rarity"] >= needed:
+        if case is None and row["opens"] and row["rarity"] >= needed:
             case = _Case(
                 case_code(row["household"], row["signature"], night),
                 row["household"],
@@ -158,7 +158,7 @@ def _take_in(evidence: pl.DataFrame, night, open_, needed, rules: CaseRules) -> 
             )
             open_.setdefault(row["household"], []).append(case)
             fresh.append(case)
-        elif case is not None:
+        elif case is not None and row["opens"]:
             _update(case, row, night, rules)
     return fresh
 

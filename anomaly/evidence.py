@@ -7,7 +7,7 @@ cities without targets, from one in 200 to one in 24,000 household-nights, withi
 the ordinary tail is a straight line of score over log rarity, fitted where surges are too few to bend it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 import numba
@@ -17,7 +17,7 @@ import polars as pl
 PAST_NIGHTS = 240
 GUARD_NIGHTS = 14
 QUIET_NIGHTS = 14
-FITTED = (200.0, 400.0, 800.0, 1600.0)  # rarities at which the ordinary tail is fitted
+FITTED_FROM = 200.0  # the ordinary tail is fitted at this rarity, twice, four and eight times it
 LEAST_EPISODES = 10  # a rarity is used in the fit where the past holds so many episodes of it
 # The line of a standard city, in units of a detector's own scale; it counts like PRIOR_NIGHTS household-nights.
 PRIOR_NIGHTS = 3_000.0
@@ -70,13 +70,16 @@ class Tail:
 
     def fitted(self) -> "Tail":
         """The same past with its own line; a short past leans on the standard one."""
-        rare = np.array([r for r in FITTED if self.nights / r >= LEAST_EPISODES])
+        candidates = np.unique(self.score[:: max(1, self.score.size // 50_000)])
+        if candidates.size == 0:
+            return self
+        rarity = self.nights / np.maximum(self.episodes(candidates), 0.5)
+        # below the commonest scores a home hardly ever comes to rest, so crossings grow rarer again: fit above them
+        start = int(rarity.argmin())
+        rare = max(FITTED_FROM, 1.5 * rarity[start]) * np.array([1.0, 2.0, 4.0, 8.0])
+        rare = rare[self.nights / rare >= LEAST_EPISODES]
         if rare.size < 2:
             return self
-        candidates = np.unique(self.score[:: max(1, self.score.size // 50_000)])
-        rarity = self.nights / np.maximum(self.episodes(candidates), 0.5)
-        # below the commonest scores a home hardly ever comes to rest, so crossings grow rarer again: look above them only
-        start = int(rarity.argmin())
         at = np.array([candidates[start:][np.argmax(rarity[start:] >= r)] for r in rare])
         slope, at_200 = np.polyfit(np.log(rare / 200.0), at, 1)
         share = self.nights / (self.nights + PRIOR_NIGHTS)
@@ -107,23 +110,24 @@ def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tai
     return Tail(float(reached.size), np.sort(reached), np.sort(running)).fitted()
 
 
-def rate(scores: Iterable, nights: Iterable[int]) -> list["Rated"]:
+def rate(scores: Iterable, nights: Iterable[int], second_opinion: Collection[str] = ()) -> list["Rated"]:
     """Rarity and chance of every home on each asked night, for each detector's scores.
 
-    A home looked at in several ways is that much likelier to show something by chance: where k scores can make the
-    same kind of case, each rarity is divided by k.
+    A home looked at in several ways is that much likelier to show something by chance: where k scores can open the
+    same kind of case, each rarity is divided by k. Scores of a second opinion open none and are not counted.
     """
     scores, nights = list(scores), list(nights)
-    ways = [sum(signature_of(other.signal) == signature_of(one.signal) for other in scores) for one in scores]
+    opening = [one for one in scores if one.detector not in second_opinion]
     out = []
-    for one, k in zip(scores, ways, strict=True):
+    for one in scores:
+        k = max(1, sum(other.signal == one.signal for other in opening))
         before = fortnight_before(one.score, QUIET_NIGHTS)
         rarity, chance = {}, {}
         for t in nights:
             past = tail(one.score, t, before)
             rarity[t] = past.rarity(one.score[:, t]) / k
             chance[t] = past.chance(one.score[:, t])
-        out.append(Rated(one, rarity, chance))
+        out.append(Rated(one, rarity, chance, one in opening))
     return out
 
 
@@ -134,6 +138,7 @@ class Rated:
     scores: object
     rarity: Mapping[int, np.ndarray]
     chance: Mapping[int, np.ndarray]
+    opens: bool = True  # may open a case
 
 
 def onset(surprise: np.ndarray, longest: int = 60) -> int:
@@ -184,6 +189,7 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
         "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()])))) if in_window else 1.0,
         "score": float(one.scores.score[home, night]),
         "rarity": float(one.rarity[night][home]),
+        "opens": one.opens,
         "chance_wrong": float(one.chance[night][home]),
         "onset": grid.day(night - back),
         "ratios": [{"key": name, "value": round(r, 4)} for name, r in by_signal.items()],
@@ -199,6 +205,7 @@ REASONS = {
     "ratio": pl.Float64,
     "score": pl.Float64,
     "rarity": pl.Float64,
+    "opens": pl.Boolean,
     "chance_wrong": pl.Float64,
     "onset": pl.Date,
     "ratios": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),

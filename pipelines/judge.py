@@ -61,7 +61,7 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
         raise ValueError(f"{early[0]} lies before the first reading ({grid.first}); ask for a later night")
     tell("asking the detectors")
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
-    rated = evidence.rate(scores, at.values())
+    rated = evidence.rate(scores, at.values(), settings.detectors.seconds)
     needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))
     for night in nights:
         tell(f"judging {night}")
@@ -76,7 +76,7 @@ def _sheet(seen, rated, night: int) -> pl.DataFrame:
     """household, rarity: the largest of the night, where it is at all out of the ordinary."""
     homes = seen.grid.households
     largest = np.ones(len(homes))
-    for one in rated:
+    for one in (one for one in rated if one.opens):
         largest = np.fmax(largest, one.rarity[night])
     keep = np.flatnonzero(largest >= SHEET_RARITY)
     return pl.DataFrame({"household": [homes[h] for h in keep], "rarity": largest[keep]}, schema={"household": pl.String, "rarity": pl.Float64})

@@ -19,6 +19,12 @@ class DetectorRules:
     """Which detectors are asked."""
 
     use: tuple[str, ...] = tuple(REGISTER)
+    second_opinion: tuple[str, ...] = ("forest",)  # their evidence is written down and opens no case, unless they are asked alone
+
+    @property
+    def seconds(self) -> tuple[str, ...]:
+        """The second opinions in force: none where there is no first one."""
+        return self.second_opinion if set(self.use) - set(self.second_opinion) else ()
 
 
 def chosen(rules: DetectorRules = DetectorRules()) -> list:
