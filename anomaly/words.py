@@ -64,7 +64,7 @@ def known(language: str, section: str, word: str) -> str:
 def reason(language: str, text: str) -> str:
     """A machine's reason in the reader's language: its numbers and a home's class are kept, the rest is looked up.
 
-    The catalogue's key has `#` in their places: "history of # whole days, # older ones are needed".
+    The catalogue's key has `#` in their places: "# whole days in the last #, half are needed".
     """
     form = catalogue(language).get("reason." + VARYING.sub("#", text))
     return form.format(*VARYING.findall(text)) if isinstance(form, str) else text

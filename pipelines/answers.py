@@ -19,7 +19,10 @@ def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     if not settings.store.exists():
         raise NotThere(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
     with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
-        return pl.DataFrame(con.sql(sql, params=params) if params else con.sql(sql))
+        # by rows: handing a relation over as a frame makes DuckDB 2.0 complain of leaks on stderr at exit
+        asked = con.execute(sql, params or None)
+        names = [column[0] for column in asked.description]
+        return pl.DataFrame(asked.fetchall(), schema=names, orient="row", infer_schema_length=None)
 
 
 def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
@@ -129,5 +132,7 @@ def _columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
 
 def _safe(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), text)).otherwise(text).name.keep())
+    text = [name for name, kind in frame.schema.items() if kind == pl.String]
+    return frame.with_columns(
+        pl.when(pl.col(name).str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name) for name in text
+    )

@@ -53,6 +53,7 @@ def _codes() -> dict[str, int]:
         "NotThere": REFUSED,
         "SourceError": NOTHING,
         "NothingReadable": NOTHING,
+        "NothingToPlant": NOTHING,
         "PublicationRefused": NOTHING,
         "Locked": LOCKED,
     }
@@ -280,13 +281,15 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int) -> Non
 @settings_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Where the surges are planted.")
 @click.option("--nights", type=click.IntRange(10, 365), default=60, show_default=True, help="Nights to judge, the last ones.")
+@click.option("--rounds", type=click.IntRange(1, 100), default=4, show_default=True, help="Copies; more give narrower intervals.")
 @json_option
-def evaluate(settings_path: Path, seed: int, nights: int, as_json: bool) -> None:
+def evaluate(settings_path: Path, seed: int, nights: int, rounds: int, as_json: bool) -> None:
     """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
 
     Example: anomaly evaluate --settings anomaly.toml
     """
-    from pipelines.measure import evaluate_site
+    from pipelines import measure
     from pipelines.settings import load_settings
 
-    click.echo(evaluate_site(load_settings(settings_path), seed, nights, as_json), nl=False)
+    card = measure.evaluate_site(load_settings(settings_path), seed, nights, rounds, talk(as_json))
+    click.echo(measure.card_json(card) if as_json else measure.card_text(card), nl=False)

@@ -254,7 +254,7 @@ def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
 
 
 def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_the_last():
-    reasons = [f"history of {n} whole days, {98 - n} older ones are needed" for n in range(5)] + [f"odd reason {n:02d}" for n in range(40)]
+    reasons = [f"{n} whole days between 7 and 258 days old, 10 are needed" for n in range(5)] + [f"odd reason {n:02d}" for n in range(40)]
     frame = pl.DataFrame({"reason": reasons, "signal": "water", "homes": [2] * 5 + [1] * 40})
     html = report.night_html(night_page([], not_judged=frame), "en")
     assert re.search(r'too little history</th><td>water</td><td class="n">10<', html)

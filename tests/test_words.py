@@ -129,5 +129,5 @@ def test_a_reason_keeps_its_numbers():
     assert words.reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
     assert words.reason("zh", "something else 3") == "something else 3"
     assert words.reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
-    assert words.reason_kind("en", "history of 174 whole days, 17 older ones are needed") == "too little history"
+    assert words.reason_kind("en", "4 whole days between 7 and 258 days old, 10 are needed") == "too little history"
     assert words.note("en", "coarse").startswith("The meter counts in coarse steps")

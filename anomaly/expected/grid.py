@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 JUDGED_QUALITIES = ("read", "interpolated")
+AGED_DAYS = 7
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Grid:
     lag: (S, H, T) int16, days from the day to the day on which its value became known.
     weekday: (T,) int8, 0–6, the effective place in the week (a public holiday is a Sunday).
     group: (H,) int32, the peer group (district) of each household; 0 where unknown.
-    resolution: (S, H, T) float64, the step a household's series has moved in up to that day, base units.
+    resolution: (S, H, T) float64, the step a household's series moved in until a week before that day, base units.
     """
 
     households: tuple[str, ...]
@@ -87,10 +88,15 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
     codes = {name: i + 1 for i, name in enumerate(names)}
     group = np.array([codes.get(districts[h], 0) for h in households], dtype=np.int32)
     weekday = calendar.sort("day")["weekday"].to_numpy().astype(np.int8)
-    return Grid(households, signals, tuple(units.values()), first, value, lag, weekday, group, _resolution(value))
+    return Grid(households, signals, tuple(units.values()), first, value, lag, weekday, group, _resolution(value, lag))
 
 
-def _resolution(value: np.ndarray) -> np.ndarray:
-    """Greatest common divisor of the values so far: 1000 for a register that moves in cubic metres."""
-    whole = np.nan_to_num(value).astype(np.int64)
-    return np.maximum(np.gcd.accumulate(whole, axis=2), 1).astype(np.float64)
+def _resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:
+    """Greatest common divisor of the values so far: 1000 for a register that moves in cubic metres.
+
+    Only what is a week old, and became known within that week, has a say: a day never changes its own step.
+    """
+    whole = np.where(np.isnan(value) | (lag >= AGED_DAYS), 0, value).astype(np.int64)
+    step = np.ones(value.shape)
+    step[:, :, AGED_DAYS:] = np.maximum(np.gcd.accumulate(whole, axis=2)[:, :, :-AGED_DAYS], 1)
+    return step

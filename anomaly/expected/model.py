@@ -36,9 +36,9 @@ class ExpectedRules:
         return np.array([[self.guard_days, self.least_days], [self.short_guard_days, self.short_least_days]], dtype=np.int64)
 
     @property
-    def days_needed(self) -> int:
-        """Known days a home needs before it can be judged at all."""
-        return self.short_guard_days + self.short_least_days
+    def reach_days(self) -> int:
+        """How far back the short rung looks for the days it rests on."""
+        return self.short_guard_days + 3 * self.baseline_days - 1
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
     """Expectation of every day of the grid, each from its own past; the grid is left alone."""
     ordinal = grid.ordinal
     series, block = judged_series(grid, rules)
-    vacant = vacant_days(series, ordinal, rules)
+    vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), ordinal, rules)
     shape = series.shape
     out = {name: np.full(shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
     count = np.zeros(shape, dtype=np.int16)
@@ -97,11 +97,14 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     """The series to judge and the days each of its values spans, both (S, H, T).
 
     A coarse register (1 m³ steps, say) says nothing about one day; it is judged on the mean of the last
-    `coarse_days` days, all of which must be known.
+    `coarse_days` days, all of which must have been known on their day. Which register is coarse is said by days
+    older than the short guard.
     """
-    known = ~np.isnan(grid.value)
+    guard = rules.short_guard_days
+    known = ~np.isnan(grid.value) & (grid.lag < guard)
     total = np.cumsum(np.where(known, grid.value, 0.0), axis=2)
-    mean = total / np.maximum(np.cumsum(known, axis=2), 1)
+    mean = np.zeros(grid.value.shape)
+    mean[:, :, guard:] = (total / np.maximum(np.cumsum(known, axis=2), 1))[:, :, : max(0, grid.days - guard)]
     coarse = grid.resolution > rules.coarse_share * np.maximum(mean, 1.0)
     coarse &= np.isin(grid.units, ("count",), invert=True)[:, None, None]
     if not coarse.any():
@@ -109,13 +112,15 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     n = rules.coarse_days
     smooth = np.full(grid.value.shape, np.nan)
     if grid.days >= n:
-        smooth[:, :, n - 1 :] = np.lib.stride_tricks.sliding_window_view(grid.value, n, axis=2).mean(axis=3)
+        timely = np.where(grid.lag == 0, grid.value, np.nan)
+        smooth[:, :, n - 1 :] = np.lib.stride_tricks.sliding_window_view(timely, n, axis=2).mean(axis=3)
     return np.where(coarse, smooth, grid.value), np.where(coarse, n, 1).astype(np.int8)
 
 
 def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.ndarray:
     """(S, H, T) → (H, T) bool: every present signal is low against the home's own 60 % quantile.
 
+    series: NaN also where the value became known late: a day is called vacant, or not, once.
     A missing signal counts as agreeing; with no signal at all the day is not called vacant.
     """
     low = np.ones(series.shape[1:], dtype=bool)
