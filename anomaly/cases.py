@@ -110,15 +110,10 @@ def fold(
     open_: dict[str, list[_Case]] = {}
     doors, opened, still_open, wrong = [], {}, {}, {}
     for night in sorted(evidence):
+        _close(open_, night, rules.quiet_days + 1)  # nights between may not have been judged: what is over takes nothing in
         fresh = _take_in(evidence[night], night, open_, needed, rules)
         cases += fresh
-        for household in list(open_):
-            for case in open_[household]:
-                if (night - case.last_seen).days >= rules.quiet_days:
-                    case.closed = night
-            open_[household] = [c for c in open_[household] if not c.closed]
-            if not open_[household]:
-                del open_[household]
+        _close(open_, night, rules.quiet_days)
         current = [c for held in open_.values() for c in held]
         tonight = dict(rarities[night].select("household", "rarity").iter_rows())
         rows, first = _list(current, tonight, night, decided, worklist)
@@ -132,6 +127,17 @@ def fold(
         still_open,
         wrong,
     )
+
+
+def _close(open_: dict[str, list[_Case]], night: dt.date, days: int) -> None:
+    """End the cases last seen at least `days` days ago."""
+    for household in list(open_):
+        for case in open_[household]:
+            if (night - case.last_seen).days >= days:
+                case.closed = night
+        open_[household] = [c for c in open_[household] if not c.closed]
+        if not open_[household]:
+            del open_[household]
 
 
 def _take_in(evidence: pl.DataFrame, night, open_, needed, rules: CaseRules) -> list[_Case]:

@@ -19,7 +19,10 @@ def fold(settings: Settings, store: Store, until: dt.date | None = None) -> case
     kept = kinds(settings)
     found = {n: store.read(f"nights/{n}/evidence.parquet").filter(pl.col("signature").is_in(kept)) for n in nights}
     sheets = {n: store.read(f"nights/{n}/rarities.parquet") for n in nights}
-    decided = {line["case_id"]: dt.date.fromisoformat(line["day"]) for line in store.read_lines("outcomes.jsonl")}
+    decided: dict[str, dt.date] = {}  # the first decision counts: a later one leaves the lists of the nights between alone
+    for line in store.read_lines("outcomes.jsonl"):
+        day = dt.date.fromisoformat(line["day"])
+        decided[line["case_id"]] = min(decided.get(line["case_id"], day), day)
     needed = evidence.case_rarity(settings.evidence, len(kept))
     return cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
 

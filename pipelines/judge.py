@@ -61,8 +61,8 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
         raise ValueError(f"{early[0]} lies before the first reading ({grid.first}); ask for a later night")
     tell("asking the detectors")
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
-    rated = evidence.rate(scores, at.values(), settings.detectors.seconds)
     needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))
+    rated = evidence.rate(scores, at.values(), needed, settings.detectors.seconds)
     for night in nights:
         tell(f"judging {night}")
         found = evidence.reasons(seen, rated, at[night], needed * settings.evidence.kept_share)

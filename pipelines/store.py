@@ -109,6 +109,8 @@ class Store:
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "a", encoding="utf-8", opener=_private) as journal:
+            if journal.tell() and not path.read_bytes().endswith(b"\n"):
+                journal.write("\n")  # a line cut short by a kill must not swallow this one
             journal.write(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
@@ -116,12 +118,12 @@ class Store:
     def read_lines(self, name: str) -> list[dict]:
         """Every whole line of a journal; a last line cut short by a kill was never acknowledged and is passed over."""
         try:
-            text = self.path(name).read_text(encoding="utf-8")
+            journal = self.path(name).read_bytes()
         except FileNotFoundError:
             return []
         lines = []
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):
+        for line in journal.split(b"\n"):
+            with contextlib.suppress(ValueError):  # not JSON, or cut within a character
                 lines.append(json.loads(line))
         return lines
 

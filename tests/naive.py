@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from statistics import median
 
 DAY = 86_400_000_000
 HALF_DAY = DAY // 2
@@ -137,3 +138,97 @@ def usual_steps(times, days):
             usual, n = counts.most_common(1)[0]
             out[i] = usual if n and n >= 0.8 * counts.total() else 0
     return out
+
+
+def quantile(values, q):
+    """Linear between the two nearest of the sorted values."""
+    values, place = sorted(values), q * (len(values) - 1)
+    below = math.floor(place)
+    return values[below] + (values[min(below + 1, len(values) - 1)] - values[below]) * (place - below)
+
+
+def trailing_quantile(value, days, q, least, first_ordinal):
+    """Twin of expected.kernels.trailing_quantile for one home: asks for its anchor's window every day anew."""
+    out = []
+    for t in range(len(value)):
+        anchor = t - (first_ordinal + t) % 7
+        known = [v for v in value[max(0, anchor - days) : max(0, anchor)] if not math.isnan(v)]
+        out.append(quantile(known, q) if len(known) >= least else math.nan)
+    return out
+
+
+def latest(usable, t, guard, days):
+    """The last `days` usable days at least `guard` old, searched three times as far back."""
+    reach = [u for u in range(max(0, t - guard - 3 * days + 1), t - guard + 1) if usable[u]]
+    return reach[-days:]
+
+
+def trailing_level(x, usable, guard, days, least):
+    """Twin of expected.kernels.trailing_level for one home."""
+    found = [latest(usable, t, guard, days) for t in range(len(x))]
+    return [median(x[u] for u in at) if len(at) >= least else math.nan for at in found]
+
+
+def shared_shock(departure, group, peers_min):
+    """Twin of expected.kernels.shared_shock for one day."""
+    out = []
+    for h in range(len(departure)):
+        others = [(d, g) for i, (d, g) in enumerate(zip(departure, group, strict=True)) if i != h and not math.isnan(d)]
+        near = [d for d, g in others if g == group[h] and g > 0]
+        peers = near if len(near) >= peers_min else [d for d, _ in others]
+        out.append(median(peers) if len(peers) >= peers_min else 0.0)
+    return out
+
+
+def usual_and_spread(y, usable, weekday, ladder, days):
+    """Twin of expected.kernels.usual_and_spread for one home: (usual, spread, count) of each day."""
+    out = []
+    for t in range(len(y)):
+        rungs = [latest(usable, t, guard, days) for guard, least in ladder if len(latest(usable, t, guard, days)) >= least]
+        if not rungs:
+            out.append((math.nan, math.nan, 0))
+            continue
+        at = rungs[0]
+        level = median(y[u] for u in at)
+        effect = []
+        for d in range(7):
+            same = [y[u] for u in at if weekday[u] == d]
+            effect.append((median(same) - level) * len(same) / (len(same) + 3) if same else 0.0)
+        left = median(abs(y[u] - level - effect[weekday[u]]) for u in at)
+        out.append((level + effect[weekday[t]], 1.4826 * left, len(at)))
+    return out
+
+
+def past_level(y, usable, guard, first_ordinal):
+    """Twin of expected.kernels.past_level for one home: lays out the year's blocks for every day anew."""
+    out = []
+    for t in range(len(y)):
+        end = t - guard - (first_ordinal + t - guard) % 7
+        levels = []
+        for k in range(12):
+            block = [y[u] for u in range(end - 28 * k - 27, end - 28 * k + 1) if u >= 0 and usable[u]]
+            if end - 28 * k >= 0 and len(block) >= 14:
+                levels.append(median(block))
+        out.append(sorted(levels)[-2] if len(levels) >= 2 else math.nan)
+    return out
+
+
+def window_sums(z, lag, block, days):
+    """Twin of detectors.windows.window_sums for one home."""
+    out = []
+    for t in range(len(z)):
+        known = [z[u] for u in range(max(0, t - days + 1), t + 1) if not math.isnan(z[u]) and u + lag[u] <= t]
+        out.append(sum(known) / math.sqrt(len(known) * block[t]) if len(known) >= days / 2 else math.nan)
+    return out
+
+
+def fortnight_before(score, nights):
+    """Twin of evidence.fortnight_before for one home."""
+    before = [[s for s in score[max(0, t - nights) : t] if not math.isnan(s)] for t in range(len(score))]
+    return [max(known, default=-math.inf) for known in before]
+
+
+def episodes(score, nights, level):
+    """Crossings of a level by one home's known scores after `nights` nights below it (the first night counts as one)."""
+    before = fortnight_before(score, nights)
+    return sum(s >= level and not b >= level for s, b in zip(score, before, strict=True) if not math.isnan(s))

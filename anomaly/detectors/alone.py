@@ -19,7 +19,7 @@ class Alone:
         """anomaly.expected.Expected → one Scores a signal."""
         out = []
         for s, signal in enumerate(expected.grid.signals):
-            z = calmed(expected.surprise[s], self.clip, self.peers_min)
+            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min)
             sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows}
             scaled = {n: own_scale(peer_scaled(v, self.peers_min), expected.grid.ordinal) for n, v in sums.items()}
             out.append(Scores(self.name, signal, *best_window(scaled)))

@@ -55,7 +55,7 @@ class Forest:
         """(H, T, S · windows) window sums of surprise."""
         columns = []
         for s, surprise in enumerate(expected.surprise):
-            z = calmed(surprise, self.clip, self.peers_min)
+            z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min)
             columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
 

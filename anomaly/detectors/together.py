@@ -21,7 +21,7 @@ class Together:
         """anomaly.expected.Expected → one Scores; homes with fewer than two signals that night get none."""
         if len(expected.grid.signals) < 2:
             return []
-        calm = [calmed(z, self.clip, self.peers_min) for z in expected.surprise]
+        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)]
         scaled = {}
         for n in self.windows:
             sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])

@@ -29,10 +29,13 @@ def window_sums(z, lag, block, days):
     return out
 
 
-def calmed(z, clip, peers_min):
-    """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip."""
+def calmed(z, lag, clip, peers_min):
+    """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip.
+
+    Days that became known late have no part in the spread, so that it never changes afterwards.
+    """
     with np.errstate(invalid="ignore"):
-        q50, q84 = _columns(z, (0.5, 0.84), peers_min)
+        q50, q84 = _columns(np.where(lag == 0, z, np.nan), (0.5, 0.84), peers_min)
         return np.clip(z / np.fmax(1.0, q84 - q50), -clip, clip)
 
 

@@ -17,21 +17,57 @@ def judged(expected: Expected, night: int) -> np.ndarray:
 
 
 def not_judged(expected: Expected, night: int, rules: ExpectedRules) -> pl.DataFrame:
-    """household, signal, reason of every signal with any history that this night cannot judge."""
+    """household, signal, reason of every signal that this night cannot judge."""
     grid = expected.grid
-    days = np.arange(night + 1)
-    known = ~np.isnan(grid.value[:, :, : night + 1]) & (grid.lag[:, :, : night + 1] + days <= night)
-    history, recent = known.sum(axis=2), known[:, :, -RECENT_DAYS:].sum(axis=2)
-    rows = []
-    for s, h in zip(*np.nonzero(~judged(expected, night)), strict=True):
-        if history[s, h] == 0:
-            reason = "no whole day yet"
-        elif 2 * recent[s, h] < RECENT_DAYS:
-            reason = f"{recent[s, h]} whole days in the last {RECENT_DAYS}, half are needed"
-        else:
-            reason = f"history of {history[s, h]} whole days, {rules.days_needed} older ones are needed"
-        rows.append((grid.households[h], grid.signals[s], reason))
-    return pl.DataFrame(rows, schema={"household": pl.String, "signal": pl.String, "reason": pl.String}, orient="row")
+    s, h = np.nonzero(~judged(expected, night))
+    counts = pl.DataFrame(
+        {
+            "household": np.array(grid.households, dtype=object)[h],
+            "signal": np.array(grid.signals, dtype=object)[s],
+            **_counts(expected, night, rules, (s, h)),
+        },
+        schema_overrides={"household": pl.String, "signal": pl.String},
+    )
+    return counts.select("household", "signal", reason=_reason(rules))
+
+
+def _counts(expected: Expected, night: int, rules: ExpectedRules, pairs: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+    """Days of each (signal, household) pair, as the night knows them: `whole` ever, `recent` of the last seven, `old` and
+    `occupied` where the short rung of the ladder looks, `based` recent ones with an expectation, `spanned` ones judged.
+    """
+    s, h = pairs
+    recent, old = slice(max(0, night - RECENT_DAYS + 1), night + 1), slice(max(0, night - rules.reach_days), max(0, night + 1 - rules.short_guard_days))
+    lag = expected.grid.lag[s, h, : night + 1]
+    whole = ~np.isnan(expected.grid.value[s, h, : night + 1]) & (lag + np.arange(night + 1) <= night)
+    timely = whole & (lag < rules.short_guard_days)
+    based = whole[:, recent] & ~np.isnan(expected.expected[s, h, recent])
+    return {
+        "whole": whole.sum(axis=1),
+        "recent": whole[:, recent].sum(axis=1),
+        "old": timely[:, old].sum(axis=1),
+        "occupied": (timely & ~expected.vacant[h, : night + 1])[:, old].sum(axis=1),
+        "based": based.sum(axis=1),
+        "spanned": (based & ~np.isnan(expected.surprise[s, h, recent])).sum(axis=1),
+    }
+
+
+def _reason(rules: ExpectedRules) -> pl.Expr:
+    """The first of the conditions of `judged` that does not hold, in words (each is also a key of anomaly/locale)."""
+    least, span = rules.short_least_days, f"between {rules.short_guard_days} and {rules.reach_days} days old, {rules.short_least_days} are needed"
+    few = 2 * pl.col("based") < RECENT_DAYS
+    return (
+        pl.when(pl.col("whole") == 0)
+        .then(pl.lit("no whole day yet"))
+        .when(2 * pl.col("recent") < RECENT_DAYS)
+        .then(pl.format("{} whole days in the last {}, half are needed", "recent", pl.lit(RECENT_DAYS)))
+        .when(few & (pl.col("old") < least))
+        .then(pl.format("{} whole days {}", "old", pl.lit(span)))
+        .when(few & (pl.col("occupied") < least))
+        .then(pl.format("{} occupied days {}", "occupied", pl.lit(span)))
+        .when(few)
+        .then(pl.format("{} of the last {} days are whole and have enough history, half are needed", "based", pl.lit(RECENT_DAYS)))
+        .otherwise(pl.format("coarse register: {} of the last {} days end a week without a gap, half are needed", "spanned", pl.lit(RECENT_DAYS)))
+    )
 
 
 def expected_frame(expected: Expected, night: int, homes: np.ndarray, days: int) -> pl.DataFrame:

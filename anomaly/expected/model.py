@@ -103,7 +103,7 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     guard = rules.short_guard_days
     known = ~np.isnan(grid.value) & (grid.lag < guard)
     total = np.cumsum(np.where(known, grid.value, 0.0), axis=2)
-    mean = np.zeros(grid.value.shape)
+    mean = np.full(grid.value.shape, np.inf)
     mean[:, :, guard:] = (total / np.maximum(np.cumsum(known, axis=2), 1))[:, :, : max(0, grid.days - guard)]
     coarse = grid.resolution > rules.coarse_share * np.maximum(mean, 1.0)
     coarse &= np.isin(grid.units, ("count",), invert=True)[:, None, None]
