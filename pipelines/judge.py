@@ -85,7 +85,9 @@ def _sheet(seen, rated, night: int) -> pl.DataFrame:
 def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, seen, found, sheet) -> None:
     at, grid = seen.grid.index(night), seen.grid
     folder = f"nights/{night}"
-    cannot = pl.concat([expected.not_judged(seen, at, settings.expected), _barred(inputs, night)]).unique(["household", "signal"], keep="first")
+    had = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
+    cannot = expected.not_judged(seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")
+    cannot = pl.concat([cannot, _barred(inputs, had)])
     judged = expected.judged(seen, at)
     store.write(f"{folder}/evidence.parquet", found)
     store.write(f"{folder}/rarities.parquet", sheet)
@@ -104,7 +106,7 @@ def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> No
     store.write(f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days))
 
 
-def _barred(inputs: Inputs, night: dt.date) -> pl.DataFrame:
+def _barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
     """Signals of the homes that are never judged: not a dwelling, or an id that the register gives twice."""
     reason = (
         pl.when(pl.col("ambiguous"))
@@ -112,5 +114,4 @@ def _barred(inputs: Inputs, night: dt.date) -> pl.DataFrame:
         .otherwise(pl.format("class {}: only dwellings are judged", "class"))
     )
     homes = inputs.register.filter(pl.col("ambiguous") | (pl.col("class").is_not_null() & (pl.col("class") != "dwelling")))
-    signals = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
-    return signals.join(homes.select("household", reason=reason), on="household").select(NOT_JUDGED.keys())
+    return had.join(homes.select("household", reason=reason), on="household").select(NOT_JUDGED.keys())

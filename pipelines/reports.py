@@ -40,7 +40,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         not_judged=store.read(f"nights/{night}/not_judged.parquet").group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
         quality=inputs.readings.filter(pl.col("day") == night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
-        sparks={row["case_id"]: _spark(series[row["household"]]) for row in doors.iter_rows(named=True)},
+        sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(inputs, doors, night),
     )
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font())
@@ -110,11 +110,12 @@ def _series(inputs: Inputs, verdicts: Verdicts, homes: list[str], night: dt.date
     return out
 
 
-def _spark(series: dict[str, pl.DataFrame]) -> str:
-    """A small line of the signal with the most days in it."""
-    if not series:
+def _spark(series: dict[str, pl.DataFrame], ratios: list[dict]) -> str:
+    """A small line of the signal that has risen most."""
+    risen = {pair["key"]: pair["value"] for pair in ratios or [] if pair["key"] in series}
+    if not risen:
         return ""
-    frame = max(series.values(), key=lambda f: f["value"].count()).tail(SPARK_DAYS)
+    frame = series[max(risen, key=risen.get)].tail(SPARK_DAYS)
     return charts.spark_svg(frame["value"].to_list(), frame["expected"].to_list())
 
 

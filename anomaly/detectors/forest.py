@@ -64,6 +64,7 @@ class Forest:
         from pyod.models.iforest import IForest  # slow to import, so only where it is used
 
         sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
+        sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
         model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
         common = np.sort(model.decision_scores_)
         beyond = common.size - np.searchsorted(common, model.decision_function(rows), side="left")
