@@ -51,6 +51,7 @@ def _codes() -> dict[str, int]:
         "StateError": REFUSED,
         "CannotWrite": REFUSED,
         "NotThere": REFUSED,
+        "NoSuchNight": REFUSED,
         "SourceError": NOTHING,
         "NothingReadable": NOTHING,
         "NothingToPlant": NOTHING,

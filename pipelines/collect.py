@@ -27,13 +27,13 @@ def fold(settings: Settings, store: Store, until: dt.date | None = None) -> case
     return cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
 
 
-def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold) -> dict[str, pl.DataFrame]:
-    """A frame for every published table, rows in the order of its key."""
+def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
+    """A frame for every published table, rows in the order of its key; `runs` are those not in the journal yet."""
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
     districts = places.select("household", "district")
     frames = {
-        "runs": pl.DataFrame(store.read_lines("runs.jsonl"), schema_overrides={"night": pl.String}).with_columns(
+        "runs": pl.DataFrame([*store.read_lines("runs.jsonl"), *runs], schema_overrides={"night": pl.String}).with_columns(
             pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us")
         ),
         "households": places,

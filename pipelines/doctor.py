@@ -77,7 +77,7 @@ def _disk(settings: Settings) -> Finding:
 def _calendar(settings: Settings, today: dt.date) -> Finding:
     try:
         days = calendar(settings, today, today + dt.timedelta(days=60))
-    except ValueError as error:
+    except SettingsError as error:
         return Finding("calendar", False, str(error))
     years = sorted({day.year for day in days.filter(days["provisional"])["day"]})
     told = f"{settings.site.calendar}, official for the next 60 days" if not years else (

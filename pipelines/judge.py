@@ -12,7 +12,7 @@ import polars as pl
 from anomaly import detectors, evidence, expected
 from anomaly.calendar import calendar_days
 from pipelines.load import Inputs
-from pipelines.settings import Settings
+from pipelines.settings import Settings, SettingsError
 from pipelines.store import Store
 
 SHEET_RARITY = 10.0  # below it a night's rarity is not written down: nothing out of the ordinary
@@ -34,11 +34,36 @@ def kinds(settings: Settings) -> list[str]:
 
 
 def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
-    """The calendar in force, with the overrides beside the settings file before those that ship."""
+    """The calendar in force; raises SettingsError for a country or an override that cannot be used."""
+    overrides = [_override(path) for path in overrides_of(settings)]
+    try:
+        return calendar_days(settings.site.calendar, first, last, overrides)
+    except ValueError as error:
+        raise SettingsError(f"[site] {error}") from None
+
+
+_CORRECTIONS = {"holidays": {"day"}, "workdays": {"day"}, "windows": {"first", "last", "en"}, "provisional": set()}
+
+
+def _override(path: Path) -> dict:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
+    for name, rows in tree.items():
+        if name not in _CORRECTIONS:
+            raise SettingsError(f"{path}: unknown name `{name}`; known: {', '.join(_CORRECTIONS)}")
+        for row in rows if isinstance(rows, list) else ():
+            if missing := sorted(_CORRECTIONS[name] - set(row)):
+                raise SettingsError(f"{path}: a row of [[{name}]] has no `{missing[0]}`; add it")
+    return tree
+
+
+def overrides_of(settings: Settings) -> list[Path]:
+    """The corrections of the calendar: those beside the settings file before those of the same name that ship."""
     country = settings.site.calendar
     folders = [Path(__file__).parent / "calendars" / country, settings.root / "calendars" / country]
-    files = {path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}
-    return calendar_days(country, first, last, [tomllib.loads(p.read_text(encoding="utf-8")) for p in files.values()])
+    return list({path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}.values())
 
 
 def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
@@ -57,8 +82,6 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
     verdicts = expect_all(settings, inputs, max(nights))
     seen, grid = verdicts.expected, verdicts.expected.grid
     at = {night: grid.index(night) for night in nights}
-    if early := [night for night in nights if at[night] < 0]:
-        raise ValueError(f"{early[0]} lies before the first reading ({grid.first}); ask for a later night")
     tell("asking the detectors")
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
     needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))

@@ -7,6 +7,8 @@ once, gives the same readings.
 
 import dataclasses
 import datetime as dt
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,7 +94,7 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
 
 def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, today: dt.date) -> dict[str, int]:
     source, rule = settings.sources[name], settings.rules[name]
-    new = _changed_files(source, settings.root, ledger)
+    new = _changed_files(source, settings.root, ledger, _read_as(source, rule))
     parts, rejects = [], []
     for stamp, path in new:
         rows, refused = room.parse_rows(read_file(path, source), rule, today + dt.timedelta(days=1))
@@ -104,6 +106,9 @@ def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, toda
     if not new:
         return {"loaded": 0, "duplicate": 0, "restated": 0}
     stored = store.read(f"rows/{name}.parquet", ROWS)
+    # what the same file gave under other settings is void: its days or units may have been others
+    void = [s["file"] for s, _ in new if ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
+    stored = stored.filter(~pl.col("file").is_in(void))
     merged, counts = room.merge_rows(stored, pl.concat(parts).select(ROWS.keys()).cast(ROWS))
     store.write(f"rows/{name}.parquet", merged)
     _keep_rejects(store, name, rejects)
@@ -112,16 +117,24 @@ def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, toda
     return {"loaded": sum(p.height for p in parts) or 1, **counts}
 
 
-def _changed_files(source: Source, root: Path, ledger: dict) -> list[tuple[dict, Path]]:
-    """Files that are new, or whose contents differ from what was loaded."""
+def _read_as(source: Source, rule: object = None) -> str:
+    """A mark of all that says how a file's cells are read: under another one the file must be read again."""
+    how = dataclasses.asdict(source) | {"rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}}
+    return hashlib.sha256(json.dumps(how | {"files": None}, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
+
+
+def _changed_files(source: Source, root: Path, ledger: dict, read_as: str) -> list[tuple[dict, Path]]:
+    """Files that are new, or whose contents or reading differ from what was loaded."""
     new = []
     for path in found_files(root, source):
         name, stat = _relative(path, root), path.stat()
         known = ledger.get((source.name, name))
+        if known and known.get("read_as") != read_as:
+            known = None
         if known and (known["bytes"], known["modified_ns"]) == (stat.st_size, stat.st_mtime_ns):
             continue
         digest = sha256(path)
-        stamp = {"source": source.name, "file": name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest}
+        stamp = {"source": source.name, "file": name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest, "read_as": read_as}
         if known and known["sha256"] == digest:
             ledger[source.name, name] = known | stamp
         else:
@@ -151,7 +164,7 @@ def _keep_rejects(store: Store, source: str, rejects: list[tuple[dict, pl.DataFr
 
 def _load_register(source: Source, root: Path, store: Store, ledger: dict) -> bool:
     """The household register is small and read whole: when any of its files has changed, all are read again."""
-    new = _changed_files(source, root, ledger)
+    new = _changed_files(source, root, ledger, _read_as(source))
     if not new and store.path("register.parquet").exists():
         return False
     frames, rejects = [], []
@@ -224,6 +237,8 @@ def _strangers(settings: Settings, store: Store, strangers: pl.DataFrame) -> lis
 def _degraded(settings: Settings, files, rejects: pl.DataFrame, failed) -> list[str]:
     """Lines that say which inputs were degraded: sources that stopped, and those with too many rejects."""
     lines = [f"{source} stopped: {why}" for source, why in failed.items()]
+    newest = {f["source"]: f for f in sorted(files, key=lambda f: room.file_order(f["file"]))}
+    lines += [f"{source}: {f['file']} holds a header and no row; check that the export has run" for source, f in sorted(newest.items()) if not f["rows"] + f["rejects"]]
     refused = dict(rejects.group_by("source").len().iter_rows())
     for source, n in sorted(refused.items()):
         rows = sum(f.get("rows", 0) + f.get("rejects", 0) for f in files if f["source"] == source)

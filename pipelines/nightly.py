@@ -13,7 +13,7 @@ from anomaly import __version__, cases
 from anomaly.readings import latest_night
 from pipelines import publish, reports
 from pipelines.collect import collect, fold
-from pipelines.judge import judge
+from pipelines.judge import judge, overrides_of
 from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
 from pipelines.store import Store
@@ -21,6 +21,10 @@ from pipelines.store import Store
 
 class NothingReadable(Exception):
     """No source gave anything to judge."""
+
+
+class NoSuchNight(Exception):
+    """A night was asked for on which no reading can say anything; one line with what to do."""
 
 
 @dataclass(frozen=True)
@@ -47,25 +51,29 @@ def backfill(settings: Settings, first: dt.date, last: dt.date, reports: bool, t
 
 def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], tell: Callable[[str], None]) -> Result:
     """The night. `choose` gives the nights to judge from the latest one on which the sources are whole."""
-    started = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+    started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     check_purpose(settings, started.date())
     store = Store(settings.store)
     store.prepare()
+    reports.prepare(settings)
     with store.locked():
         inputs = load(settings, store, started.date(), tell)
         latest = latest_night(inputs.readings)
         if latest is None:
             raise NothingReadable("; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands")
         nights = choose(latest)
+        _refuse_unread(nights, inputs)
         key = _key(settings, store, inputs)
         if all(done(store, night) == key for night in nights) and settings.store.exists() and reports.index(settings, nights[-1]).exists():
             return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
         verdicts = judge(settings, inputs, store, nights, tell)
         tell("publishing")
         folded = fold(settings, store)
-        runs = _record_runs(settings, store, inputs, nights, folded, started)
-        frames = collect(settings, store, inputs, folded)
+        runs = _runs(settings, store, inputs, nights, folded, started)
+        frames = collect(settings, store, inputs, folded, runs)
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
+        for line in runs:  # only what was published has run
+            store.append_line("runs.jsonl", line)
         for night in [*also_report, nights[-1]]:
             tell(f"writing the report of {night}")
             reports.write_night(settings, store, inputs, verdicts, night)
@@ -76,30 +84,39 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
         return Result(nights[-1], True, inputs.degraded, runs[-1], str(reports.index(settings, nights[-1])))
 
 
+def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:
+    """A night outside the readings would only say that nobody can be judged."""
+    first, last = inputs.readings["day"].min(), inputs.readings["day"].max()
+    for night in nights:
+        if not first <= night <= last:
+            raise NoSuchNight(f"{night} lies {'before the first' if night < first else 'after the last'} reading ({first} … {last}); ask for a night between")
+
+
 def done(store: Store, night: dt.date) -> str | None:
     """The key under which a night was last judged, published and reported."""
     return store.read_json(f"nights/{night}/key.json", None)
 
 
 def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
-    """What a night's result depends on: inputs, settings, version and decisions."""
+    """What a night's result depends on: inputs, settings with the calendar's corrections, version and decisions."""
     files = [(f["source"], f["file"], f["sha256"]) for f in inputs.files]
-    text = json.dumps([files, settings.sha256, __version__, sorted(inputs.failed), store.read_lines("outcomes.jsonl")], default=str)
+    corrections = [path.read_text(encoding="utf-8") for path in overrides_of(settings)]
+    text = json.dumps([files, settings.sha256, corrections, __version__, sorted(inputs.failed), store.read_lines("outcomes.jsonl")], default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _record_runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime) -> list[dict]:
-    """A line in the journal of runs for every night judged."""
-    finished = dt.datetime.now(dt.UTC).replace(tzinfo=None, microsecond=0)
+def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime) -> list[dict]:
+    """A line for the journal of runs for every night judged."""
+    finished = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     rows = []
     for night in nights:
         seen = store.read_json(f"nights/{night}/done.json", {})
         rows.append(
             {
-                "run": f"{night}-{started:%Y%m%dT%H%M%SZ}",
+                "run": f"{night}-{started:%Y%m%dT%H%M%S.%fZ}",
                 "night": str(night),
-                "started_utc": started.isoformat(),
-                "finished_utc": finished.isoformat(),
+                "started_utc": started.isoformat(timespec="seconds"),
+                "finished_utc": finished.isoformat(timespec="seconds"),
                 "version": __version__,
                 "settings_sha256": settings.sha256,
                 "judged": seen["judged"],
@@ -110,7 +127,6 @@ def _record_runs(settings: Settings, store: Store, inputs: Inputs, nights, folde
                 "notes": "; ".join(inputs.degraded),
             }
         )
-        store.append_line("runs.jsonl", rows[-1])
     return rows
 
 
@@ -119,7 +135,7 @@ def _write_manifest(settings: Settings, store: Store, inputs: Inputs, days: pl.D
     manifest = {
         "version": __version__,
         "settings_sha256": settings.sha256,
-        "started_utc": started.isoformat(),
+        "started_utc": started.isoformat(timespec="seconds"),
         "seconds": round((dt.datetime.now(dt.UTC).replace(tzinfo=None) - started).total_seconds(), 1),
         "inputs": inputs.files,
         "failed": inputs.failed,

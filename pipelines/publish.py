@@ -42,7 +42,10 @@ def publish(target: Path, frames: dict[str, pl.DataFrame], meta: dict[str, objec
 
 def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
     """The frame in the table's columns and types, refused where a row breaks a rule of its table."""
-    frame = frame.select(table.column_names()).cast(dict(tables.empty(table).schema))
+    try:
+        frame = frame.select(table.column_names()).cast(dict(tables.empty(table).schema))
+    except pl.exceptions.PolarsError as error:
+        raise PublicationRefused(f"{name}: does not fit its table ({str(error).splitlines()[0]}); yesterday's file stands") from None
     good, failures = table.filter(frame)
     if good.height != frame.height:
         raise PublicationRefused(f"{name}: {frame.height - good.height} rows break the table's rules ({failures.counts()}); yesterday's file stands")

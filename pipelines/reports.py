@@ -14,7 +14,7 @@ from pipelines.collect import evidence_of, fold, worded
 from pipelines.judge import Verdicts, kinds
 from pipelines.load import Inputs
 from pipelines.settings import Settings
-from pipelines.store import Store
+from pipelines.store import StateError, Store
 
 SHOWN_DAYS = 120
 SPARK_DAYS = 42
@@ -23,6 +23,17 @@ SPARK_DAYS = 42
 def index(settings: Settings, night: dt.date) -> Path:
     """The page a night's report begins with."""
     return settings.reports / str(night) / "index.html"
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folder of the reports; raises StateError where it cannot be written."""
+    try:
+        settings.reports.mkdir(parents=True, exist_ok=True, mode=pages.FOLDER_MODE)
+        probe = settings.reports / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise StateError(f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write") from None
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> None:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from anomaly.cases import CaseRules, WorklistRules
-from anomaly.detectors import DetectorRules
+from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
@@ -242,12 +242,34 @@ def _check(file: _File, path: Path) -> None:
         if section.periods and not section.periods_per_day:
             refuse(f"{where} periods needs periods_per_day (how many make a whole day)")
         try:
-            base_unit(section.unit)
+            _rule(name, section, file.site.timezone)
         except ValueError as error:
-            refuse(f"{where} unit: {error}")
+            refuse(f"{where}: {error}")
         _check_columns(section.columns, {"household", "time", "value"}, _ROLES, where, refuse)
     if file.households:
         _check_columns(file.households.columns, {"household"}, _REGISTER_ROLES, "[households]", refuse)
+    _check_names(file.purpose.signatures, ["people", "door", "water", "power", *file.signals], "[purpose] signatures", refuse)
+    _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
+    _check_numbers(file, refuse)
+
+
+def _check_names(names, known, where, refuse) -> None:
+    for name in names:
+        if name not in known:
+            guess = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            refuse(f"{where}: unknown `{name}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(known)}"))
+
+
+def _check_numbers(file: _File, refuse) -> None:
+    """No setting means anything below zero, and a share of nothing is no share."""
+    sections = {f"signals.{name}": section for name, section in file.signals.items()}
+    sections |= {f.name: getattr(file, f.name) for f in dataclasses.fields(file) if dataclasses.is_dataclass(getattr(file, f.name))}
+    for where, section in sections.items():
+        for name, value in vars(section).items():
+            if isinstance(value, int | float) and not value >= 0:
+                refuse(f"[{where}] {name} = {value}; write a number that is not below 0")
+    if not file.evidence.chance_cases:
+        refuse("[evidence] chance_cases = 0: nothing is rarer than never; write a number above 0")
 
 
 def _check_columns(columns, needed, known, where, refuse) -> None:
@@ -283,5 +305,4 @@ def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
 def _register(section: HouseholdsSection | None) -> Source | None:
     if section is None:
         return None
-    optional = tuple(sorted(_REGISTER_ROLES - {"household"}))
-    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding, optional)
+    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding)

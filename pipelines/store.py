@@ -59,7 +59,7 @@ class Store:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run lock; raises Locked (naming the holder's process) where another run has it."""
-        lock = filelock.FileLock(self.folder / "run.lock")
+        lock = filelock.FileLock(self.folder / "run.lock", mode=MODE)
         holder = self.folder / "run.holder"
         try:
             lock.acquire(timeout=0)
@@ -67,7 +67,7 @@ class Store:
             who = holder.read_text() if holder.exists() else "another process"
             raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None
         try:
-            holder.write_text(f"process {os.getpid()} since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
+            write_text(holder, f"process {os.getpid()} since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
             yield
         finally:
             holder.unlink(missing_ok=True)

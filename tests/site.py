@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import polars as pl
 from click.testing import CliRunner, Result
@@ -33,6 +34,8 @@ SIGNALS = {
     "power": 'files = "power*.csv"\nkind = "usage"\nunit = "kWh"\ncolumns = { household = "id", time = "day", value = "used" }\n',
 }
 """Three ways a signal may come: passages counted, a register in m³, a day's use in kWh."""
+VIEWS = ("households", "readings", "expected", "evidence", "cases", "worklist", "not_judged", "rejects")
+"""Every view but the runs and the outcomes, which know the clock and people."""
 VALUE = {"entries": "entries", "water": "reading", "power": "used"}
 
 
@@ -125,21 +128,22 @@ class Site:
         return result
 
     def view(self, name: str) -> pl.DataFrame:
-        """A view of the published file without the clock; values as DuckDB gives them."""
-        import duckdb
+        """A view of the published file as a frame."""
+        names, found = self._ask(name)
+        return pl.DataFrame(found, schema=names, orient="row", infer_schema_length=None)
 
-        with duckdb.connect(str(self.file), read_only=True) as con:
-            asked = con.execute(f"SELECT * FROM v1.{name} ORDER BY ALL")
-            names = [column[0] for column in asked.description]
-            return pl.DataFrame(asked.fetchall(), schema=names, orient="row", infer_schema_length=None)
-
-    def published(self, views: Sequence[str] = ("households", "readings", "expected", "evidence", "cases", "worklist", "not_judged", "rejects")) -> dict[str, list]:
+    def published(self, views: Sequence[str] = VIEWS) -> dict[str, list]:
         """view → its rows, for a comparison row for row."""
-        return {name: self.view(name).rows() for name in views}
+        return {name: self._ask(name)[1] for name in views}
+
+    def _ask(self, view: str) -> tuple[list[str], list[tuple]]:
+        with duckdb.connect(str(self.file), read_only=True) as con:
+            asked = con.execute(f"SELECT * FROM v1.{view} ORDER BY ALL")
+            return [column[0] for column in asked.description], asked.fetchall()
 
 
 def make_site(root: Path, signals: Sequence[str] = ("entries", "water", "power"), last: dt.date = LAST, seed: int = 1) -> Site:
-    """A site of HOMES homes with one file a signal, cut at the end of `last`."""
+    """A site of HOMES homes with one file a signal, cut at the end of `last`: one people case on its last night."""
     root.mkdir(parents=True, exist_ok=True)
     site = Site(root)
     values = daily(seed=seed)

@@ -102,9 +102,9 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     """
     guard = rules.short_guard_days
     known = ~np.isnan(grid.value) & (grid.lag < guard)
-    total = np.cumsum(np.where(known, grid.value, 0.0), axis=2)
-    mean = np.full(grid.value.shape, np.inf)
-    mean[:, :, guard:] = (total / np.maximum(np.cumsum(known, axis=2), 1))[:, :, : max(0, grid.days - guard)]
+    total, days = np.cumsum(np.where(known, grid.value, 0.0), axis=2), np.cumsum(known, axis=2)
+    mean = np.full(grid.value.shape, np.inf)  # nothing is coarse before a first value
+    mean[:, :, guard:] = np.where(days > 0, total / np.maximum(days, 1), np.inf)[:, :, : max(0, grid.days - guard)]
     coarse = grid.resolution > rules.coarse_share * np.maximum(mean, 1.0)
     coarse &= np.isin(grid.units, ("count",), invert=True)[:, None, None]
     if not coarse.any():

@@ -1,0 +1,98 @@
+"""The data sets of the benchmark as grids: simulated cities with their truth, and the real homes of sample_data."""
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from anomaly import readings as room
+from anomaly.calendar import calendar_days
+from anomaly.expected import Grid, make_grid
+from anomaly.simulate import simulate, standard
+from pipelines.settings import load_settings
+from pipelines.sources import found_files, read_file
+from tests.benchmarks.scoring import Episodes
+
+SAMPLES = Path(__file__).parents[2] / "sample_data"
+FIRST_NIGHT = 200  # of a city: nights before it are history only
+CITY_RULES = {
+    "entries": room.SignalRule("entries", "count"),
+    "water": room.SignalRule("water", "register", "m3"),
+    "power": room.SignalRule("power", "register", "kWh"),
+}
+
+
+@dataclass(frozen=True)
+class World:
+    """A grid, what truly happened in it and the nights to be judged, [start, stop)."""
+
+    name: str
+    grid: Grid
+    truth: Episodes
+    nights: tuple[int, int]
+
+    @property
+    def present(self) -> np.ndarray:
+        """(H, T) bool: some signal of the home has a value that day."""
+        return ~np.isnan(self.grid.value).all(axis=0)
+
+
+def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
+    """A standard city read as its exports would be; recall asks for the surges of occupancy, leaks are right to alarm on."""
+    plan = standard(name, homes, days)
+    frames = simulate(plan, seed)
+    parts = [room.daily_readings(_rows(frames[signal], rule), rule) for signal, rule in CITY_RULES.items()]
+    daily = room.cross_check(pl.concat(parts), {name: rule.kind for name, rule in CITY_RULES.items()})
+    register = frames["households"].filter(pl.col("class") == "dwelling")
+    moved = register.select("household_id", "moved_in")
+    daily = daily.join(moved, left_on="household", right_on="household_id").filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
+    last = daily["day"].max()
+    calendar = calendar_days(plan.calendar, plan.first, last)
+    grid = make_grid(daily, calendar, dict(register.select("household_id", "district").iter_rows()))
+    nights = (FIRST_NIGHT, grid.days)
+    return World(f"{name}/{seed}", grid, _city_truth(frames["truth"], grid, nights), nights)
+
+
+def _rows(frame: pl.DataFrame, rule: room.SignalRule) -> pl.DataFrame:
+    """An export's frame as `merge_rows` gives it."""
+    value = "entries" if rule.kind == "count" else "reading"
+    exits = [pl.col("exits").cast(pl.String)] if rule.kind == "count" else []
+    raw = frame.select(household="household_id", time=pl.col("day").cast(pl.String), value=pl.col(value).cast(pl.String), *exits).with_row_index("row", 1)
+    rows, _ = room.parse_rows(raw.with_columns(pl.col("row").cast(pl.Int64)), rule)
+    rows = rows.with_columns(order=pl.lit("one file"))
+    return room.merge_rows(rows.clear(), rows)[0]
+
+
+def _city_truth(truth: pl.DataFrame, grid: Grid, nights: tuple[int, int]) -> Episodes:
+    """Targets of the city's dwellings; asked: occupancy that begins in the judged nights, a week before their end at the latest,
+    in a home with data during it."""
+    at = {home: h for h, home in enumerate(grid.households)}
+    targets = truth.filter(pl.col("target") & pl.col("household_id").is_in(list(at)))
+    home = np.array([at[h] for h in targets["household_id"]], dtype=np.int64)
+    first, last = (np.array([grid.index(day) for day in targets[name]], dtype=np.int64) for name in ("first", "last"))
+    seen = np.array([(~np.isnan(grid.value[:, h, a : b + 1])).any() for h, a, b in zip(home, first, last, strict=True)], dtype=bool)
+    asked = (targets["kind"] == "occupancy").to_numpy() & (first >= nights[0]) & (first <= nights[1] - 8) & seen
+    return Episodes(home, first, last, targets["size"].to_numpy(), asked)
+
+
+def sample(name: str) -> Grid:
+    """The readings of a sample of real homes, read by its own settings; every home is its own peer group."""
+    settings = load_settings(SAMPLES / name / "anomaly.toml")
+    parts = []
+    for signal, source in settings.sources.items():
+        rule, rows = settings.rules[signal], []
+        for path in found_files(settings.root, source):
+            new, _ = room.parse_rows(read_file(path, source), rule)
+            rows.append(new.with_columns(order=pl.lit(room.file_order(path.name))))
+        rows = pl.concat(rows)
+        parts.append(room.daily_readings(room.merge_rows(rows.clear(), rows)[0], rule))
+    daily = room.cross_check(pl.concat(parts), settings.kinds)
+    calendar = calendar_days(settings.site.calendar, daily["day"].min(), daily["day"].max())
+    return make_grid(daily, calendar, dict.fromkeys(daily["household"].unique()))
+
+
+def span(grid: Grid, first: date, last: date) -> tuple[int, int]:
+    """The nights first … last, both included, as [start, stop)."""
+    return grid.index(first), grid.index(last) + 1
