@@ -108,7 +108,7 @@ def _sheet(seen, rated, night: int) -> pl.DataFrame:
 def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, seen, found, sheet) -> None:
     at, grid = seen.grid.index(night), seen.grid
     folder = f"nights/{night}"
-    had = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
+    had = _had(settings, inputs, night)
     cannot = expected.not_judged(seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")
     cannot = pl.concat([cannot, _barred(inputs, had)])
     judged = expected.judged(seen, at)
@@ -119,6 +119,15 @@ def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.dat
     long = expected.expected_frame(seen, at, homes, settings.publish.expected_days)
     store.write(f"{folder}/expected.parquet", long)
     store.write_json(f"{folder}/done.json", {"night": night, "judged": int(judged.any(axis=0).sum()), "not_judged": cannot.height})
+
+
+def _had(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
+    """household, signal: what each home has given by that night; every signal where the register knows a home that gave none."""
+    had = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
+    if settings.households is None:
+        return had
+    silent = inputs.register.select("household").join(had, on="household", how="anti")
+    return pl.concat([had, silent.join(had.select("signal").unique(), how="cross")])
 
 
 def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> None:

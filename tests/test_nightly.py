@@ -191,6 +191,15 @@ def test_the_default_night_is_the_last_whole_one(tmp_path):
     assert site.view("runs")["night"].to_list() == [day(-2)]
 
 
+def test_a_home_of_the_register_that_never_gave_a_reading_is_named(tmp_path):
+    site = make_site(tmp_path)
+    site.change("[store]", '[households]\nfiles = "homes.csv"\ncolumns = { household = "id" }\n\n[store]')
+    site.put("homes.csv", "id\n" + "".join(f"{h:04}\n" for h in range(HOMES + 1)))
+    site.nightly()
+    named = site.view("not_judged").select("household", "signal", "reason").rows()
+    assert named == [(f"{HOMES:04}", signal, "no whole day yet") for signal in ("entries", "power", "water")]
+
+
 @pytest.mark.parametrize("night", ["2027-01-01", "2020-01-01"])
 def test_a_night_without_any_reading_is_refused(judged, night):
     before = judged.file.read_bytes()

@@ -12,7 +12,7 @@ class Alone:
 
     name = "alone"
     windows: tuple[int, ...] = (7, 10, 14)
-    clip: float = 2.5
+    clip: float = 2.0
     peers_min: int = 15
 
     def __call__(self, expected) -> list[Scores]:

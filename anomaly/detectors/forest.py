@@ -22,7 +22,7 @@ class Forest:
 
     name = "forest"
     windows: tuple[int, ...] = (7, 14)
-    clip: float = 2.5
+    clip: float = 2.0
     peers_min: int = 15
     trees: int = 100
     seed: int = 0

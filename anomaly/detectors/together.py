@@ -14,7 +14,7 @@ class Together:
 
     name = "together"
     windows: tuple[int, ...] = (7, 10, 14)
-    clip: float = 2.5
+    clip: float = 2.0
     peers_min: int = 15
 
     def __call__(self, expected) -> list[Scores]:

@@ -71,7 +71,7 @@ def surveillance(asked: Grid) -> dict[str, np.ndarray]:
     out["R surveillance: EARS C2, 10-day sum"] = summed(np.where(np.isnan(x), np.nan, z))
     for s in np.flatnonzero(np.array(asked.units) == "count"):
         value = np.where(asked.lag[s] == 0, asked.value[s], np.nan)
-        out["R surveillance: GLR-CUSUM, doors only"] = _r(rscript, filled(value), _door_means(value))["glr.csv"]
+        out["R surveillance: GLR-CUSUM, doors only"] = _r(rscript, filled(value), filled(_door_means(value)))["glr.csv"]
     return out
 
 

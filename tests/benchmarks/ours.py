@@ -1,13 +1,36 @@
 """This tool as the benchmark asks it, whole or with one step taken out."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anomaly import detectors, evidence, expected
+from anomaly import evidence, expected
+from anomaly.detectors.alone import Alone
+from anomaly.detectors.scores import Scores
+from anomaly.detectors.together import Together
+from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
 from anomaly.expected import ExpectedRules, Grid
 
 REFIT_NIGHTS = 28
+
+
+NOBODY = 10**9  # peers nobody has
+UNCUT = 1e9
+
+
+@dataclass(frozen=True)
+class PlainTogether(Together):
+    """The signals' window sums added up as they are: one loud signal may carry the others."""
+
+    def __call__(self, expected) -> list[Scores]:
+        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)]
+        scaled = {}
+        for n in self.windows:
+            sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
+            present = (~np.isnan(sums)).sum(axis=0)
+            plain = np.where(present >= 2, np.nansum(sums, axis=0) / np.sqrt(np.maximum(present, 1)), np.nan)
+            scaled[n] = own_scale(peer_scaled(plain, self.peers_min), expected.grid.ordinal)
+        return [Scores(self.name, "all", *best_window(scaled))]
 
 
 @dataclass(frozen=True)
@@ -15,8 +38,27 @@ class Variant:
     """Rules of the expectation and the detectors that open cases."""
 
     rules: ExpectedRules = ExpectedRules()
-    together: detectors.REGISTER["together"] = field(default_factory=lambda: detectors.REGISTER["together"]())
-    alone: detectors.REGISTER["alone"] = field(default_factory=lambda: detectors.REGISTER["alone"]())
+    together: Together = Together()
+    alone: Alone = Alone()
+
+
+def _with(**detector) -> Variant:
+    return Variant(together=Together(**detector), alone=Alone(**detector))
+
+
+RULES = ExpectedRules()
+ABLATIONS = {
+    "the whole tool": Variant(),
+    "vacant days are not told apart": Variant(replace(RULES, vacant_share=-1.0)),
+    "no peers in the expectation (day factor, floor, shared spread)": Variant(replace(RULES, peers_min=NOBODY)),
+    "spread is the home's own": Variant(replace(RULES, own_spread_share=1.0)),
+    "no floor under usual": Variant(replace(RULES, floor_share=0.0)),
+    "past levels do not count": Variant(replace(RULES, past_level=False)),
+    "no scaling by the night's peers": _with(peers_min=NOBODY),
+    "surprise is not clipped": _with(clip=UNCUT),
+    "one window of 10 days": _with(windows=(10,)),
+    "signals added up without the consensus penalty": Variant(together=PlainTogether()),
+}
 
 
 def scores(grid: Grid, variant: Variant | None = None) -> dict[str, np.ndarray]:

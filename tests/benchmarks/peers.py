@@ -16,6 +16,7 @@ WEEK = 7
 MONTH = 28
 HISTORY = 84  # days of a trailing level
 SUM_DAYS = 10
+CLIP = 4.0  # of a daily z in a sum: the best of 2.5, 4, 6 and 20 for the trailing median
 FIT_ROWS = 20_000
 STL_DAYS = 240
 STL_ROUNDS = {"inner_iter": 1, "outer_iter": 4}  # a robust fit in a third of the time of statsmodels' default
@@ -56,7 +57,7 @@ def _last(v: np.ndarray, days: int, skip: int = 0) -> np.ndarray:
 def summed(z: np.ndarray, days: int = SUM_DAYS) -> np.ndarray:
     """(S, H, T) daily z → (H, T): Stouffer's sum over ten days and over the signals of the home; half of the days must be there."""
     known = ~np.isnan(z)
-    total, n = (_last(v, days) for v in (np.where(known, np.clip(z, -20, 20), 0.0), known.astype(float)))
+    total, n = (_last(v, days) for v in (np.where(known, np.clip(z, -CLIP, CLIP), 0.0), known.astype(float)))
     with np.errstate(invalid="ignore", divide="ignore"):
         each = np.where(2 * n >= days, total / np.sqrt(n), np.nan)
     present = (~np.isnan(each)).sum(axis=0)
@@ -112,14 +113,19 @@ def _forest_features(grid: Grid, own_level: bool) -> np.ndarray:
 
 
 def trailing_median(known: Grid, asked: Grid) -> np.ndarray:
-    """Robust z against the median and MAD of the 84 days before the last 14, summed over ten days."""
+    """The daily robust z, summed over ten days."""
+    return summed(daily_median(asked))
+
+
+def daily_median(asked: Grid) -> np.ndarray:
+    """(S, H, T): robust z against the median and MAD of the 84 days before the last 14, counted from the start of a week."""
     x = logs(asked)
     z = np.full_like(x, np.nan)
-    for start in range(2 * MONTH, x.shape[2], WEEK):
+    for start in range(5 * WEEK, x.shape[2], WEEK):
         past = x[:, :, max(0, start - 14 - HISTORY) : start - 14]
         part = slice(start, start + WEEK)
         z[:, :, part] = _robust(x[:, :, part], past)
-    return summed(z)
+    return z
 
 
 def _robust(now: np.ndarray, past: np.ndarray) -> np.ndarray:

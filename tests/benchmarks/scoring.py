@@ -2,7 +2,7 @@
 
 An alarm is an episode: a night on which a home's score reaches the threshold after fourteen nights below it. The threshold
 for N alarms is the lowest one from which on the homes without any episode of the truth raise at most N alarms per 1,000 homes
-and 30 days; no label of a found or missed episode has a say in it. An episode is found by an alarm from its first day to a week after its
+and 30 days (or, said so, all homes); which episodes are found has no say in it. An episode is found by an alarm from its first day to a week after its
 last, and its delay is counted from the first day. Precision is the share of all alarms that fall into an episode so.
 """
 
@@ -72,11 +72,22 @@ def trial(score: np.ndarray, present: np.ndarray, episodes: Episodes, nights: tu
     return Trial(score[:, start:stop], before, present[:, start:stop], moved)
 
 
-def threshold(trials: Sequence[Trial], budget: float, unplanted_only: bool = True) -> float:
-    """The lowest score from which on there are at most `budget` alarms per 1,000 homes and 30 days; inf if there is none.
+@dataclass(frozen=True)
+class Curve:
+    """Alarms per 1,000 homes and 30 days at each score that occurred, ascending."""
 
-    Counted over the homes without an episode of the truth, or over all homes.
-    """
+    score: np.ndarray
+    rate: np.ndarray
+
+    def threshold(self, budget: float) -> float:
+        """The lowest score from which on there are at most `budget` alarms; inf where even the largest score gives more."""
+        over = np.flatnonzero(self.rate > budget)
+        place = over[-1] + 1 if over.size else 0
+        return float(self.score[place]) if place < self.score.size else np.inf
+
+
+def curve(trials: Sequence[Trial], unplanted_only: bool = True) -> Curve:
+    """The alarms of the trials together, of the homes without an episode of the truth, or of all homes."""
     reached, running, nights = [], [], 0
     for one in trials:
         homes = np.ones(len(one.score), dtype=bool)
@@ -88,12 +99,9 @@ def threshold(trials: Sequence[Trial], budget: float, unplanted_only: bool = Tru
         running.append(np.minimum(score, one.before[homes][known]))
         nights += int(one.present[homes].sum())
     reached, running = np.sort(np.concatenate(reached)), np.sort(np.concatenate(running))
-    candidates = np.unique(reached)
-    alarms = (reached.size - np.searchsorted(reached, candidates)) - (running.size - np.searchsorted(running, candidates))
-    over = np.flatnonzero(alarms > budget * nights / UNIT)
-    if over.size == 0:
-        return float(candidates[0]) if candidates.size else np.inf
-    return float(candidates[over[-1] + 1]) if over[-1] + 1 < candidates.size else np.inf
+    score = np.unique(reached)
+    alarms = (reached.size - np.searchsorted(reached, score)) - (running.size - np.searchsorted(running, score))
+    return Curve(score, alarms * (UNIT / max(nights, 1)))
 
 
 def alarms(one: Trial, level: float) -> np.ndarray:
@@ -123,7 +131,19 @@ def point(trials: Sequence[Trial], level: float) -> Point:
 
 def points(trials: Sequence[Trial], budgets: Sequence[float] = BUDGETS, unplanted_only: bool = True) -> list[Point]:
     """A point for each allowance, the threshold set on the same trials."""
-    return [point(trials, threshold(trials, budget, unplanted_only)) for budget in budgets]
+    alarms_at = curve(trials, unplanted_only)
+    return [point(trials, alarms_at.threshold(budget)) for budget in budgets]
+
+
+def rate_at(trials: Sequence[Trial], level: float) -> float:
+    """Alarms per 1,000 homes and 30 days at one threshold, on the homes without an episode of the truth."""
+    begun = homes = 0
+    for one in trials:
+        quiet = np.ones(len(one.score), dtype=bool)
+        quiet[one.episodes.home] = False
+        begun += int(alarms(one, level)[quiet].sum())
+        homes += int(one.present[quiet].sum())
+    return begun * UNIT / max(homes, 1)
 
 
 def binomial_error(share: float, tried: int) -> float:

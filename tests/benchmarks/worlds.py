@@ -1,6 +1,6 @@
 """The data sets of the benchmark as grids: simulated cities with their truth, and the real homes of sample_data."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -37,6 +37,19 @@ class World:
     def present(self) -> np.ndarray:
         """(H, T) bool: some signal of the home has a value that day."""
         return ~np.isnan(self.grid.value).all(axis=0)
+
+    def part(self, homes: int) -> "World":
+        """All homes with an episode and `homes` of the others, evenly taken."""
+        others = np.setdiff1d(np.arange(len(self.grid.households)), self.truth.home)
+        taken = others[np.linspace(0, len(others) - 1, min(homes, len(others))).astype(int)]
+        keep = np.unique(np.concatenate([self.truth.home, taken]))
+        grid = replace(
+            self.grid,
+            households=tuple(self.grid.households[h] for h in keep),
+            group=self.grid.group[keep],
+            **{name: getattr(self.grid, name)[:, keep] for name in ("value", "lag", "resolution")},
+        )
+        return replace(self, grid=grid, truth=replace(self.truth, home=np.searchsorted(keep, self.truth.home)))
 
 
 def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
@@ -96,3 +109,11 @@ def sample(name: str) -> Grid:
 def span(grid: Grid, first: date, last: date) -> tuple[int, int]:
     """The nights first … last, both included, as [start, stop)."""
     return grid.index(first), grid.index(last) + 1
+
+
+def labelled_days(name: str, grid: Grid) -> np.ndarray:
+    """(T,) bool: the days with a labelled event."""
+    events = pl.read_csv(SAMPLES / name / "events.csv", infer_schema=False)["date"].str.to_date()
+    out = np.zeros(grid.days, dtype=bool)
+    out[[grid.index(day) for day in events]] = True
+    return out
