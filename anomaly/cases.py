@@ -42,6 +42,7 @@ class _Case:
     last_seen: dt.date
     rarity: float
     ratios: list
+    usual: list | None
     chance_wrong: float
     listed: dt.date | None = None
     closed: dt.date | None = None
@@ -58,8 +59,8 @@ class _Case:
 class Fold:
     """What the judged nights amount to.
 
-    cases: one row a case as the last night saw it (tables.Cases without district and words, with chance_wrong and
-    listed). worklist: every night's doors (tables.Worklist without district). opened: night → cases opened, and
+    cases: one row a case as the last night saw it (tables.Cases without district and words, with usual,
+    chance_wrong and listed). worklist: every night's doors (tables.Worklist without district). opened: night → cases opened, and
     wrong: night → doors expected to be wrong among those first listed; open: night → cases not closed.
     """
 
@@ -80,6 +81,7 @@ CASES = {
     "status": pl.String,
     "rarity": pl.Float64,
     "ratios": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),
+    "usual": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),
     "chance_wrong": pl.Float64,
     "listed": pl.Date,
 }
@@ -160,6 +162,7 @@ def _take_in(evidence: pl.DataFrame, night, open_, needed, rules: CaseRules) -> 
                 night,
                 row["rarity"],
                 row["ratios"],
+                row.get("usual"),  # nights judged before it was kept have none
                 row["chance_wrong"],
             )
             open_.setdefault(row["household"], []).append(case)
@@ -188,7 +191,7 @@ def _update(case: _Case, row: Mapping, night, rules: CaseRules) -> None:
     if joins:
         case.signature = "people"
     if case.last_seen != night or joins:
-        case.ratios = row["ratios"]
+        case.ratios, case.usual = row["ratios"], row.get("usual")
         if (night - case.opened).days <= rules.onset_days:
             case.onset = min(case.onset, row["onset"]) if joins else row["onset"]
     case.last_seen = night

@@ -23,6 +23,7 @@ from matplotlib.patches import Patch
 from anomaly import words
 
 SHOWN_DAYS = 120
+TAKEN_APART_DAYS = 180
 BELIEVED = ("read", "interpolated")
 BLUE, PALE, INK, SAND, HAZE, GREY = "#2a5d9c", "#c6d7ec", "#161616", "#efd9a7", "#f8f1e0", "#6b6b6b"
 FONT_PACKAGE, FONT_FILE = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
@@ -82,6 +83,11 @@ class _Pen:
         return {**self.style, "fontsize": size}
 
 
+def _pen(language: str, font: str | None) -> _Pen:
+    drawable = font is not None or not has_han(words.say(language, "chart.observed"))
+    return _Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
+
+
 def case_figure(
     series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, marks: Marks, language: str, font: str | None
 ) -> Figure:
@@ -91,8 +97,7 @@ def case_figure(
     calendar: day, kind ("", holiday, workday, window), name_en, name_zh. font: a file from `chinese_font`, or
     None, with which every label is English: never a box in place of a character.
     """
-    drawable = font is not None or not has_han(words.say(language, "chart.observed"))
-    pen = _Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
+    pen = _pen(language, font)
     first = marks.night - timedelta(days=SHOWN_DAYS - 1)
     shown = calendar.filter(pl.col("day").is_between(first, marks.night)).sort("day")
     with style.context(str(files("anomaly") / "style.mplstyle")):
@@ -153,9 +158,9 @@ def _shade_calendar(panel: Axes, calendar: pl.DataFrame) -> None:
             panel.axvspan(low - 0.5, high + 0.5, facecolor=colour, edgecolor="none", zorder=0, label=kind)
 
 
-def _mark_stretch(panel: Axes, marks: Marks, pen: _Pen, *, labelled: bool) -> None:
+def _mark_stretch(panel: Axes, marks: Marks, pen: _Pen, *, labelled: bool, days: int = SHOWN_DAYS) -> None:
     onset, night = _middays((marks.onset, marks.night)) + np.array([-0.5, 0.5])
-    onset = max(onset, night - SHOWN_DAYS)
+    onset = max(onset, night - days)
     panel.axvspan(onset, night, facecolor="none", edgecolor="#9a9a9a", hatch="////", linewidth=0, zorder=0.5, label="stretch")
     panel.plot(
         [onset, onset, night, night], [0.96, 1.02, 1.02, 0.96], color=INK, linewidth=1.3,
@@ -183,9 +188,9 @@ def _name_holidays(panel: Axes, calendar: pl.DataFrame, night: date, pen: _Pen) 
             free_from = last + timedelta(days=21)
 
 
-def _date_axis(panel: Axes, first: date, night: date, pen: _Pen) -> None:
-    # About six dates, counted back from the night so that the night itself always has its label.
-    ticks = [night - timedelta(days=step) for step in range(0, SHOWN_DAYS, 21)][::-1]
+def _date_axis(panel: Axes, first: date, night: date, pen: _Pen, step: int = 21) -> None:
+    # A few dates, counted back from the night so that the night itself always has its label.
+    ticks = [night - timedelta(days=back) for back in range(0, (night - first).days + 1, step)][::-1]
     panel.set_xlim(*(_middays((first, night)) + np.array([-1.0, 1.5])))
     panel.set_xticks(_middays(ticks), [words.day(pen.language, d, short=True) for d in ticks], **pen.sized(8.5))
 
@@ -211,6 +216,97 @@ def _legend(figure: Figure, series: Mapping[str, pl.DataFrame], calendar: pl.Dat
         list(present.values()), [pen.text(f"chart.{key}") for key in present],
         loc="outside lower center", ncols=4, prop=size, handlelength=2.2, columnspacing=1.6,
     )  # fmt: skip
+
+
+def decomposition_figure(parts: pl.DataFrame, marks: Marks, language: str, font: str | None) -> Figure:
+    """One row a signal, taken apart on a common time axis: level behind the observed days, shape of the week, remainder.
+
+    parts: signal, day, value and level (base units), week and remainder (factors), as `anomaly.expected.decompose` gives
+    them; days without a row are gaps. font: as for `case_figure`.
+    """
+    pen, first = _pen(language, font), marks.night - timedelta(days=TAKEN_APART_DAYS - 1)
+    days = pl.DataFrame({"day": [first + timedelta(days=n) for n in range(TAKEN_APART_DAYS)]})
+    names = parts["signal"].unique(maintain_order=True).to_list()
+    with style.context(str(files("anomaly") / "style.mplstyle")):
+        figure = Figure(figsize=(7.2, 0.35 + 0.82 * max(1, len(names))), layout="constrained")
+        panels = figure.subplots(max(1, len(names)), 3, sharex="col", squeeze=False, width_ratios=(5, 1.5, 4))
+        for place, (name, (level, week, remainder)) in enumerate(zip(names, panels)):
+            own = days.join(parts.filter(pl.col("signal") == name), on="day", how="left", maintain_order="left")
+            _draw_level(level, own, marks.units.get(name, "count"), pen, pen.named(name, place))
+            _draw_week(week, own)
+            _draw_remainder(remainder, own)
+            for panel in (level, remainder):
+                _mark_stretch(panel, marks, pen, labelled=False, days=TAKEN_APART_DAYS)
+        for panel, key in zip(panels[0, 1:], ("level.week", "level.remainder")):
+            panel.set_title(pen.text(key), **pen.sized(9))
+        _date_axis(panels[-1, 0], first, marks.night, pen, step=42)
+        _date_axis(panels[-1, 2], first, marks.night, pen, step=56)
+        panels[-1, 1].set_xticks(range(7), words.lines(pen.language, "level.weekdays"), **pen.sized(7.5))
+    return figure
+
+
+def _draw_level(panel: Axes, own: pl.DataFrame, base: str, pen: _Pen, name: str) -> None:
+    value, level = (own[c].fill_null(np.nan).to_numpy() for c in ("value", "level"))
+    largest = max(np.nanmax(value, initial=0.0), np.nanmax(level, initial=0.0))
+    shown_unit, size, _ = words.scale(base, largest)
+    panel.plot(_middays(own["day"]), value / size, ".", color="#9a9a9a", markersize=2.2, label="observed")
+    panel.plot(_middays(own["day"]), level / size, color=BLUE, linewidth=1.8, label="level")
+    panel.set_ylim(0, largest / size * 1.12 or 1)
+    panel.locator_params(axis="y", nbins=3, integer=size == 1)
+    title = pen.text("level.level", signal=name, unit=words.unit(pen.language, shown_unit))
+    panel.set_title(words.sentence_case(title), **pen.sized(9))
+
+
+def _draw_week(panel: Axes, own: pl.DataFrame) -> None:
+    """The shape of the week as last known, Monday first, as factors of the level."""
+    last = own.drop_nulls("week").group_by(pl.col("day").dt.weekday()).agg(pl.col("week").last()).sort("day")
+    panel.bar(last["day"].to_numpy() - 1, last["week"].to_numpy() - 1, bottom=1, color=BLUE, width=0.7, label="week")
+    reach = max(0.25, 1.1 * float((last["week"] - 1).abs().max() or 0))
+    panel.set_ylim(max(0, 1 - reach), 1 + reach)
+    panel.locator_params(axis="y", nbins=3)
+
+
+def _draw_remainder(panel: Axes, own: pl.DataFrame) -> None:
+    """What level and week leave over, as factors on a logarithmic axis; 1 is nothing."""
+    left = own["remainder"].fill_null(np.nan).to_numpy()
+    reach = np.nanmax(np.abs(np.log(left)), initial=np.log(2.2))
+    end = next((e for e in (2, 4, 16) if reach < np.log(2 * e)), 64)
+    panel.set_yscale("log", base=2)
+    panel.vlines(_middays(own["day"]), np.minimum(left, 1), np.maximum(left, 1), color=INK, linewidth=0.9, label="remainder")
+    panel.axhline(1, color=GREY, linewidth=0.6)
+    panel.set_ylim(np.exp(-1.08 * reach), np.exp(1.08 * reach))
+    panel.set_yticks([1 / end, 1, end], [f"1/{end}", "1", str(end)])
+    panel.minorticks_off()
+
+
+def share_figure(curves: Mapping[float, tuple[Sequence[float], Sequence[float]]], axis: str, ticks: Sequence[float], language: str, font: str | None) -> Figure:
+    """Share found, one curve a size, told apart by colour, dash and point alike.
+
+    curves: size → (x, share of 1). axis: `capacity` (drawn in logarithms) or `day`. font: as for `case_figure`.
+    """
+    drawable = font is not None or not has_han(words.say(language, "evaluation.axis_share"))
+    pen = _Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
+    looks = ((PALE, "s", ":"), (BLUE, "o", (0, (4, 2))), (GREY, "^", (0, (6, 1, 1, 1))), (INK, "D", "-"))
+    with style.context(str(files("anomaly") / "style.mplstyle")):
+        figure = Figure(figsize=(7.2, 2.9), layout="constrained")
+        panel = figure.subplots()
+        for place, (size, (at, share)) in enumerate(curves.items()):
+            colour, mark, dash = looks[(len(looks) - len(curves) + place) % len(looks)]
+            edge = BLUE if colour == PALE else colour
+            panel.plot(
+                at, 100 * np.array(share), color=edge, marker=mark, markerfacecolor=colour, markersize=4, linestyle=dash, linewidth=1.4,
+                markevery=max(1, len(at) // 10), label=f"×{size:g}",
+            )  # fmt: skip
+        if axis == "capacity":
+            panel.set_xscale("log")
+        panel.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
+        panel.set_xticks([], minor=True)
+        panel.set_ylim(-3, 103)
+        panel.set_xlabel(pen.text(f"evaluation.axis_{axis}"), **pen.sized(8.5))
+        panel.set_title(words.sentence_case(pen.text("evaluation.axis_share")), **pen.sized(9))
+        if curves:
+            figure.legend(loc="outside right center", reverse=True, handlelength=3)
+    return figure
 
 
 def _points(values: Sequence[float | None], top: float) -> list[list[str]]:

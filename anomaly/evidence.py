@@ -188,7 +188,8 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
     concerned = range(len(grid.signals)) if signal == "all" else [grid.signals.index(signal)]
     back = onset(_joint_surprise(expected, concerned, home, night))
     window_days = int(one.scores.window[home, night])
-    by_signal = _ratios(expected, range(len(grid.signals)), home, np.arange(night - back, night + 1))
+    episode = np.arange(night - back, night + 1)
+    by_signal = _ratios(expected, range(len(grid.signals)), home, episode)
     in_window = _ratios(expected, concerned, home, np.arange(max(0, night - window_days + 1), night + 1))
     return {
         "household": grid.households[home],
@@ -203,6 +204,7 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
         "chance_wrong": float(one.chance[night][home]),
         "onset": grid.day(night - back),
         "ratios": [{"key": name, "value": round(r, 4)} for name, r in by_signal.items()],
+        "usual": [{"key": name, "value": round(u, 2)} for name, u in _usual(expected, by_signal, home, episode).items()],
     }
 
 
@@ -219,6 +221,7 @@ REASONS = {
     "chance_wrong": pl.Float64,
     "onset": pl.Date,
     "ratios": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),
+    "usual": pl.List(pl.Struct({"key": pl.String, "value": pl.Float64})),
 }
 
 
@@ -239,6 +242,12 @@ def _ratios(expected, concerned, home: int, days: np.ndarray) -> dict[str, float
         value = np.where(grid.lag[s, home, days] + days <= days[-1], grid.value[s, home, days], np.nan)
         known[grid.signals[s]] = ratio(value, expected.expected[s, home, days])
     return {name: r for name, r in known.items() if not np.isnan(r)}
+
+
+def _usual(expected, signals: Iterable[str], home: int, days: np.ndarray) -> dict[str, float]:
+    """Signal → mean of what those days expected, base units a day."""
+    at = expected.grid.signals.index
+    return {name: float(np.nanmean(expected.expected[at(name), home, days])) for name in signals}
 
 
 def _pattern(ratios: Mapping[str, float]) -> str:

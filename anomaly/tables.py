@@ -107,6 +107,11 @@ class Cases(dy.Schema):
         "signal → observed over expected over the episode",
         "信号 → 整段实测与预期之比",
     )
+    extra_people = _column(
+        dy.Float64, "further people a people case is like, an estimate; empty for other kinds", "人员案例约相当于增加多少人（估计），其他类型为空", null=True
+    )
+    extra_people_low = _column(dy.Float64, "lower end of extra_people (about 5 %)", "增加人数的下限（约 5 %）", null=True)
+    extra_people_high = _column(dy.Float64, "upper end of extra_people (about 95 %)", "增加人数的上限（约 95 %）", null=True)
     because_en = _column(dy.String, "the reason in one English sentence", "英文理由")
     because_zh = _column(dy.String, "the reason in one Chinese sentence", "中文理由")
 

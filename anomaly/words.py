@@ -180,3 +180,12 @@ def because(language: str, ratios: Mapping[str, float], signature: str, days: in
         for i, s in enumerate(told)
     ]
     return sentence_case(say(language, f"because.{length}", list=listing(language, items), days=days))
+
+
+def more_people(language: str, case: Mapping[str, object]) -> str:
+    """How many more people a case is like, in one sentence; empty where it has no `extra_people`, as all but people cases."""
+    middle, low, high = (case.get(f"extra_people{end}") for end in ("", "_low", "_high"))
+    if middle is None:
+        return ""
+    key = ("few", "one", "many")[min(round(middle), 2)]
+    return say(language, f"more_people.{key}", number=number(language, middle), low=number(language, low), high=number(language, high))

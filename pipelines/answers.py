@@ -8,10 +8,7 @@ import polars as pl
 
 from pipelines.publish import OFFLINE, dictionary
 from pipelines.settings import Settings
-
-
-class NotThere(Exception):
-    """What was asked for is not in the published file; one line with what to do."""
+from pipelines.store import NotThere
 
 
 def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:

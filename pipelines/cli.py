@@ -282,9 +282,9 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int) -> Non
 @settings_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Where the surges are planted.")
 @click.option("--nights", type=click.IntRange(10, 365), default=60, show_default=True, help="Nights to judge, the last ones.")
-@click.option("--rounds", type=click.IntRange(1, 100), default=4, show_default=True, help="Copies; more give narrower intervals.")
+@click.option("--rounds", type=click.IntRange(1, 100), help="Copies; more give narrower intervals. If left out, as many as give some 120 surges, 2 to 8.")
 @json_option
-def evaluate(settings_path: Path, seed: int, nights: int, rounds: int, as_json: bool) -> None:
+def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
     """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
 
     Example: anomaly evaluate --settings anomaly.toml
@@ -292,5 +292,9 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int, as_json: 
     from pipelines import measure
     from pipelines.settings import load_settings
 
-    card = measure.evaluate_site(load_settings(settings_path), seed, nights, rounds, talk(as_json))
-    click.echo(measure.card_json(card) if as_json else measure.card_text(card), nl=False)
+    settings = load_settings(settings_path)
+    measured = measure.evaluate_site(settings, seed, nights, rounds, talk(as_json))
+    page = measure.write(settings, measured)
+    if not as_json:
+        emit(as_json, [])
+    click.echo(measure.card_json(measured, page) if as_json else f"{measure.card_text(measured)}\npage  {page}\n", nl=False)

@@ -1,11 +1,12 @@
 """What the store holds, as the frames of the published tables."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Sequence
 
 import polars as pl
 
-from anomaly import cases, evidence, tables
+from anomaly import cases, evidence, people, tables
 from anomaly.words import because
 from pipelines.judge import kinds
 from pipelines.load import Inputs
@@ -24,7 +25,21 @@ def fold(settings: Settings, store: Store, until: dt.date | None = None) -> case
         day = dt.date.fromisoformat(line["day"])
         decided[line["case_id"]] = min(decided.get(line["case_id"], day), day)
     needed = evidence.case_rarity(settings.evidence, len(kept))
-    return cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
+    folded = cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
+    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases))
+
+
+EXTRA_PEOPLE = ("extra_people", "extra_people_low", "extra_people_high")
+
+
+def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
+    """Cases with how many further people those of that kind are like."""
+    units = {name: rule.base for name, rule in settings.rules.items()}
+    told = []
+    for kind, *pairs in found.select("signature", "ratios", "usual").iter_rows():
+        ratios, usual = ({pair["key"]: pair["value"] for pair in given or ()} for given in pairs)
+        told.append((people.extra_people(ratios, units, usual) if kind == "people" else None) or (None, None, None))
+    return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
 
 
 def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
@@ -39,7 +54,7 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
         "households": places,
         "readings": _recent_readings(settings, inputs.readings),
         "expected": _expected(store, nights, folded.cases),
-        "evidence": evidence_of(store, nights, settings.site.languages[0]),
+        "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         "cases": worded(folded.cases.join(districts, on="household", how="left")),
         "worklist": folded.worklist.join(districts, on="household", how="left"),
         "outcomes": pl.DataFrame(store.read_lines("outcomes.jsonl"), schema=dict(tables.empty(tables.Outcomes).schema) | {"day": pl.String}).with_columns(
@@ -56,9 +71,10 @@ def worded(found: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(because_en=_case_because("en"), because_zh=_case_because("zh"))
 
 
-def evidence_of(store: Store, nights: Sequence[dt.date], language: str) -> pl.DataFrame:
-    """The evidence of those nights, each with its reason in words."""
-    return _per_night(store, nights, "evidence").with_columns(because=_because(language))
+def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], language: str) -> pl.DataFrame:
+    """The evidence of those nights that the purpose allows now, each with its reason in words."""
+    found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(kinds(settings)))
+    return found.with_columns(because=_because(language))
 
 
 def _tidy(table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -67,7 +83,8 @@ def _tidy(table, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _per_night(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFrame:
-    return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights])
+    # diagonal: a column that came later is empty on the nights judged before
+    return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights], how="diagonal")
 
 
 def _recent_readings(settings: Settings, readings: pl.DataFrame) -> pl.DataFrame:

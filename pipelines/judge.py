@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from anomaly import detectors, evidence, expected
+from anomaly import detectors, devices, evidence, expected
 from anomaly.calendar import calendar_days
 from pipelines.load import Inputs
 from pipelines.settings import Settings, SettingsError
@@ -86,11 +86,12 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
     needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))
     rated = evidence.rate(scores, at.values(), needed, settings.detectors.seconds)
+    failed = _failed_sensors(settings, inputs, nights)
     for night in nights:
         tell(f"judging {night}")
         found = evidence.reasons(seen, rated, at[night], needed * settings.evidence.kept_share)
-        found = found.filter(pl.col("signature").is_in(kinds(settings)))
-        _write_night(settings, inputs, store, night, seen, found, _sheet(seen, rated, at[night]))
+        found = found.filter(pl.col("signature").is_in(kinds(settings))).join(failed[night], on=["household", "signal"], how="anti")
+        _write_night(settings, inputs, store, night, Seen(seen, found, _sheet(seen, rated, at[night]), failed[night]))
     _write_history(settings, store, max(nights), seen)
     return verdicts
 
@@ -105,15 +106,33 @@ def _sheet(seen, rated, night: int) -> pl.DataFrame:
     return pl.DataFrame({"household": [homes[h] for h in keep], "rarity": largest[keep]}, schema={"household": pl.String, "rarity": pl.Float64})
 
 
-def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, seen, found, sheet) -> None:
-    at, grid = seen.grid.index(night), seen.grid
+def _failed_sensors(settings: Settings, inputs: Inputs, nights: Sequence[dt.date]) -> dict[dt.date, pl.DataFrame]:
+    """night → household, signal, reason of what looked like a failed sensor, in homes that may be judged."""
+    kind = {name: rule.kind for name, rule in settings.rules.items()}
+    notes = devices.device_notes(inputs.readings, inputs.register, kind, nights).filter(pl.col("household").is_in(list(inputs.judgeable)))
+    return {night: notes.filter(pl.col("night") == night).drop("night") for night in nights}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What one night saw: expectations, evidence, rarities and failed sensors."""
+
+    expected: expected.Expected
+    found: pl.DataFrame
+    sheet: pl.DataFrame
+    failed: pl.DataFrame
+
+
+def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, saw: Seen) -> None:
+    seen, found, at, grid = saw.expected, saw.found, saw.expected.grid.index(night), saw.expected.grid
     folder = f"nights/{night}"
     had = _had(settings, inputs, night)
     cannot = expected.not_judged(seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")
-    cannot = pl.concat([cannot, _barred(inputs, had)])
+    # a failed sensor is the better reason where both are true
+    cannot = pl.concat([saw.failed, cannot, _barred(inputs, had)]).unique(["household", "signal"], keep="first", maintain_order=True)
     judged = expected.judged(seen, at)
     store.write(f"{folder}/evidence.parquet", found)
-    store.write(f"{folder}/rarities.parquet", sheet)
+    store.write(f"{folder}/rarities.parquet", saw.sheet)
     store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
     homes = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
     long = expected.expected_frame(seen, at, homes, settings.publish.expected_days)

@@ -37,7 +37,7 @@ def png(figure: Figure) -> bytes:
 
 
 def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
-    """Name → content of every file of a case: a page and a chart in each language.
+    """Name → content of every file of a case: a page, a chart and, where there is one, a decomposition in each language.
 
     Raises ValueError for a case id that is not safe as a file name.
     """
@@ -49,7 +49,11 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
         written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
-        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image).encode()
+        parts_image = None
+        if page.parts is not None and page.parts.height:
+            parts_image = report.file_name(f"{case_id}.level", language, languages, "png")
+            written[parts_image] = png(charts.decomposition_figure(page.parts, marks, language, font))
+        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, parts_image).encode()
     return written
 
 
@@ -114,6 +118,26 @@ def write_overview(folder: Path, page: report.OverviewPage) -> Path:
         _write(draft, report.overview_html(page, language).encode())
         draft.replace(paths[-1])
     return paths[0]
+
+
+def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[str, Figure]) -> Path:
+    """Write `folder/evaluation` and return its first page. curves: file name → chart, two for each language in `evaluation_images`."""
+    folder = folder / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    written = {name: png(figure) for name, figure in curves.items()}
+    for language in page.site.languages:
+        name = report.file_name("index", language, page.site.languages)
+        written[name] = report.evaluation_html(page, language, evaluation_images(language, page.site.languages)).encode()
+    for name, content in written.items():
+        draft = folder / f".{name}.draft"
+        _write(draft, content)
+        draft.replace(folder / name)
+    return folder / report.file_name("index", page.site.languages[0], page.site.languages)
+
+
+def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:
+    """File names of the evaluation's charts: share found by capacity and by day."""
+    return report.file_name("capacity", language, languages, "png"), report.file_name("day", language, languages, "png")
 
 
 def _nights(folder: Path) -> Iterator[date]:

@@ -7,13 +7,12 @@ import polars as pl
 
 from anomaly import report, words
 from anomaly.expected import expected_frame
-from pipelines.answers import NotThere
 from pipelines.collect import evidence_of
 from pipelines.judge import Verdicts, expect_all
 from pipelines.load import Inputs, stored_inputs
 from pipelines.reports import case_page, doors_of
 from pipelines.settings import Settings
-from pipelines.store import Store
+from pipelines.store import NotThere, Store
 
 SHOWN_DAYS = 28
 
@@ -24,9 +23,9 @@ def replay(settings: Settings, home: str, case: dict | None, night: dt.date, lan
     lines = [f"home {home}, night {night}"]
     if case:
         lines += [f"case {case['case_id']}: {words.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"]
-        lines += [case[f"because_{language}"]]
+        lines += [words.paragraph(language, case[f"because_{language}"], words.more_people(language, case))]
     lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
-    seen = evidence_of(store, [night], language).filter(pl.col("household") == home)
+    seen = evidence_of(settings, store, [night], language).filter(pl.col("household") == home)
     for row in seen.iter_rows(named=True):
         lines.append(
             f"  {row['detector']:<9} {row['signal']:<9} {row['window_days']:>2} days  ×{row['ratio']:.2f}  {row['score']:6.2f}  1 in {row['rarity']:,.0f} household-nights"

@@ -8,7 +8,7 @@ import polars as pl
 
 from anomaly import __version__, cases, charts, report
 from anomaly.evidence import case_rarity
-from anomaly.expected import expected_frame
+from anomaly.expected import decompose, expected_frame, level_shifts
 from pipelines import pages
 from pipelines.collect import evidence_of, fold, worded
 from pipelines.judge import Verdicts, kinds
@@ -72,11 +72,12 @@ def case_page(settings, store, inputs: Inputs, verdicts: Verdicts, case: dict, n
     home = case["household"]
     series = series or _series(inputs, verdicts, [home], night)
     place = inputs.register.row(by_predicate=pl.col("household") == home, named=True)
-    seen = evidence_of(store, [night], settings.site.languages[0]).filter(pl.col("household") == home)
+    seen = evidence_of(settings, store, [night], settings.site.languages[0]).filter(pl.col("household") == home)
     grid, at = verdicts.expected.grid, verdicts.expected.grid.index(night)
     known = ~np.isnan(grid.value[:, grid.households.index(home), : at + 1])
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
     units = dict(inputs.readings.filter(pl.col("household") == home).select("signal", "unit").unique().iter_rows())
+    parts = decompose(verdicts.expected, grid.households.index(home), at)
     return report.CasePage(
         site=site_of(settings),
         night=night,
@@ -89,6 +90,8 @@ def case_page(settings, store, inputs: Inputs, verdicts: Verdicts, case: dict, n
         evidence=seen,
         notes=store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home)["reason"].to_list(),
         history_days={signal: int(known[s].sum()) for s, signal in enumerate(grid.signals) if signal in series[home]},
+        parts=parts,
+        shifts=level_shifts(parts, case["onset"]),
     )
 
 

@@ -28,6 +28,10 @@ class StateError(Exception):
     """The state folder cannot be used; one line with what to do."""
 
 
+class NotThere(Exception):
+    """What was asked for is neither published nor stored; one line with what to do."""
+
+
 @dataclass(frozen=True)
 class Store:
     """The folder that holds all state; `published` is the one file others read."""

@@ -42,6 +42,15 @@ CALENDAR = pl.DataFrame({"day": _DAYS}).with_columns(
     name_en=pl.lit("Spring Festival"), name_zh=pl.lit("春节"), provisional=pl.lit(False),
 )  # fmt: skip
 
+LEVELS = pl.concat(
+    SERIES[signal].select(
+        signal=pl.lit(signal), day="day", value=pl.col("value").cast(pl.Float64), level=pl.lit(float(usual)),
+        week=pl.when(pl.col("day").dt.weekday() == 6).then(1.2).when(pl.col("day").dt.weekday() == 7).then(0.9).otherwise(1.0), remainder=1.0,
+    ).drop_nulls()
+    for signal, usual in (("entries", 6), ("power", 9000), ("water", 300))
+)  # fmt: skip
+SHIFTS = pl.DataFrame({"signal": ["entries", "power", "water"], "before": [6.0, 9000.0, 300.0], "after": [19.0, 9100.0, 720.0]})
+
 
 def case(rank: int = 1, **changed: object) -> dict:
     """A row of the cases and the worklist; `changed` replaces columns."""
@@ -65,7 +74,7 @@ def case_page(**changed: object) -> report.CasePage:
     evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ("coarse",))
     history = {"entries": 412, "water": 405, "power": 61}
     row = case() | {"rarity_night": 890_123.0} | changed
-    return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history)
+    return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS)
 
 
 def night_page(doors: list[dict], **changed: object) -> report.NightPage:

@@ -239,6 +239,7 @@ def test_the_evidence_of_a_night():
         # seven days: 6 of 20 and one of 10 over 70; 5 of 250 and one of 100 over the 600 of the six known days
         "ratio": pytest.approx((130 / 70 * 1350 / 600) ** 0.5), "score": 1.5, "rarity": 5000.0, "opens": True, "chance_wrong": 0.2,
         "onset": day(61), "ratios": ratios,
+            "usual": [{"key": "entries", "value": 10.0}, {"key": "water", "value": 100.0}],
     }  # fmt: skip
     assert (water["signature"], water["ratio"], water["rarity"]) == ("water", pytest.approx(1350 / 600), 700.0)
     assert water["onset"] == day(61) == date(2025, 3, 3)

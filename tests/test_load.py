@@ -37,7 +37,9 @@ def only(root, frame: pl.DataFrame | None = None, section: str = SIGNALS["entrie
 def test_files_that_come_day_by_day_give_what_all_at_once_give(tmp_path, entries):
     once, daily_files = only(tmp_path / "once", entries), only(tmp_path / "daily")
     once.nightly()
-    for number in range(10):
+    daily_files.put("entries-6.csv", until(entries, day(5)))
+    daily_files.nightly()
+    for number in range(6, 10):  # entries-7 … entries-10: the last sorts before the first as text
         daily_files.put(f"entries-{number + 1}.csv", entries.filter(pl.col("day") == str(day(number))))
         daily_files.nightly()
         assert merged(daily_files, "entries") == {"loaded": 24, "duplicate": 0, "restated": 0}

@@ -173,6 +173,17 @@ def test_only_the_purposes_signatures_are_listed(tmp_path):
     assert site.view("readings")["signal"].n_unique() == 3
 
 
+def test_a_purpose_made_narrower_takes_the_other_cases_off_every_list(tmp_path):
+    site = make_site(tmp_path)
+    site.nightly("--night", str(day(-2)))
+    site.nightly()
+    assert site.view("worklist").height == 2 and set(site.view("cases")["signature"]) == {"people"}
+    site.change('["people", "water", "power", "door"]', '["water"]')
+    site.nightly()
+    assert set(site.view("cases")["signature"]) <= {"water"} and set(site.view("worklist")["signature"]) <= {"water"}
+    assert set(site.view("evidence")["signal"]) <= {"water"}
+
+
 def test_a_home_that_is_no_dwelling_is_named_and_never_a_case(tmp_path):
     site = make_site(tmp_path)
     site.change("[store]", '[households]\nfiles = "homes.csv"\ncolumns = { household = "id", class = "use" }\n\n[store]')
@@ -342,4 +353,25 @@ def test_a_night_reads_nothing_dated_after_it(tmp_path, judged):
     cut.nightly()
     views = ("expected", "evidence", "cases", "worklist", "not_judged")
     assert whole.published(views) == cut.published(views)
-    assert until(rows("power", daily()["power"]), night)["day"].max() == str(night)
+
+
+def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
+    """300 nights behind, so that the site's own past sets the scale; after the night, within the same backfill, half of
+    the homes go up fivefold.
+    """
+    first, night = LAST - dt.timedelta(days=339), LAST - dt.timedelta(days=40)
+    values = daily(days=340)["power"]
+    values[::2, -40:] *= 5
+    values[int(SURGED), -54:-40] *= 3
+    frame = rows("power", values, first)
+    sites = {name: Site(tmp_path / name) for name in ("whole", "cut")}
+    for name, site in sites.items():
+        site.root.mkdir()
+        site.configure({"power": SIGNALS["power"]}, signatures=["power"])
+        site.put("power.csv", frame if name == "whole" else until(frame, night))
+    sites["cut"].nightly()
+    end = night + dt.timedelta(days=8)
+    assert sites["whole"].run("backfill", "--from", str(night), "--to", str(end)).exit_code == 0
+    told = {name: [site.view(view).filter(pl.col("night") == night).rows() for view in ("evidence", "worklist", "not_judged")] for name, site in sites.items()}
+    assert told["whole"] == told["cut"] and SURGED in [row[1] for row in told["cut"][0]]
+    assert sites["whole"].view("evidence").filter(pl.col("night") == end).height > 5

@@ -20,7 +20,10 @@ ROWS = {
     "readings": [("0001", "water", NIGHT, 418, "litre", "read"), ("0002", "water", NIGHT, None, "litre", "missing")],
     "expected": [(NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93), (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None)],
     "evidence": [(NIGHT, "0001", "alone", "water", 7, 2.1, 3.0, 9000.0, "Water 2.1×")],
-    "cases": [(CODE, "0001", "O'Hara", "water", NIGHT, NIGHT, NIGHT, "new", 9000.0, [{"key": "water", "value": 2.1}], "Water 2.1×", "用水 2.1 倍")],
+    "cases": [
+        (CODE, "0001", "O'Hara", "water", NIGHT, NIGHT, NIGHT, "new", 9000.0, [{"key": "water", "value": 2.1}])
+        + (3.5, 2.0, 6.5, "Water 2.1×", "用水 2.1 倍")
+    ],
     "worklist": [(NIGHT, 1, CODE, "0001", "O'Hara", "water", "water", 9000.0, 0.2)],
     "outcomes": [(CODE, NIGHT, "benign", "a pool; it's seasonal", None, None)],
     "not_judged": [(NIGHT, "0002", "water", "no whole day yet")],

@@ -25,7 +25,7 @@ MANY = [case(rank, status=("new", "ongoing", "fading")[rank % 3]) for rank in ra
 
 def every_page(language):
     return {
-        "case": report.case_html(case_page(), language, "case.png"),
+        "case": report.case_html(case_page(), language, "case.png", "case.level.png"),
         "night": report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
         "empty": report.night_html(night_page([]), language),
         "overview": report.overview_html(overview_page(3), language),
@@ -59,7 +59,7 @@ class Reader(HTMLParser):
 # --- golden pages: how a page reads as a whole; UPDATE_GOLDEN=1 writes them anew, the diff is for a person to read ---------
 
 RENDERED = {
-    "case": lambda language: report.case_html(case_page(), language, "case.png"),
+    "case": lambda language: report.case_html(case_page(), language, "case.png", "case.level.png"),
     "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
     "overview": lambda language: report.overview_html(overview_page(2), language),
     "letter": lambda language: report.resident_letter(case_page(), language),
@@ -342,7 +342,7 @@ def test_a_night_on_disk(tmp_path):
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert written == sorted(
-        ["cases.csv", "index.html", "index.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png"))]
+        ["cases.csv", "index.html", "index.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png", ".level.png", ".level.en.png"))]
     )
     assert folder == tmp_path / "2026-03-14" and [p.name for p in tmp_path.iterdir()] == ["2026-03-14"]
     for path in folder.rglob("*"):

@@ -4,8 +4,9 @@ Never sees the night's own value: every expectation of a day is made from days a
 The order is written in `expect`; each step is a module of its own.
 """
 
+from anomaly.expected.decompose import decompose, level_shifts
 from anomaly.expected.grid import Grid, make_grid
 from anomaly.expected.judged import expected_frame, judged, not_judged
 from anomaly.expected.model import Expected, ExpectedRules, expect
 
-__all__ = ["Expected", "ExpectedRules", "Grid", "expect", "expected_frame", "judged", "make_grid", "not_judged"]
+__all__ = ["Expected", "ExpectedRules", "Grid", "decompose", "expect", "expected_frame", "judged", "level_shifts", "make_grid", "not_judged"]

@@ -34,6 +34,7 @@ class Grid:
 
     @property
     def days(self) -> int:
+        """How many days the grid spans."""
         return self.value.shape[2]
 
     @property
@@ -43,6 +44,7 @@ class Grid:
 
     @property
     def last(self) -> dt.date:
+        """The last day."""
         return self.first + dt.timedelta(days=self.days - 1)
 
     def index(self, day: dt.date) -> int:
@@ -50,6 +52,7 @@ class Grid:
         return (day - self.first).days
 
     def day(self, index: int) -> dt.date:
+        """The day of an index."""
         return self.first + dt.timedelta(days=int(index))
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomaly.expected import kernels
+from anomaly.expected import kernels, stl
 from anomaly.expected.grid import Grid
 
 # log(value + offset): where counts and use near zero stop being told apart (method: measured on simulated cities)
 OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}
 Z_90 = 1.645  # the band from 5 % to 95 % of a normal spread
+MODELS = ("usual", "stl")
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,15 @@ class ExpectedRules:
     coarse_days: int = 7  # … and is then judged on totals of so many days
     floor_share: float = 0.2  # usual is at least this share of the peers' median level
     past_level: bool = True  # a level lived at within the past year is not a surge
+    model: str = "usual"  # or "stl", the textbook decomposition, to compare with: most of the other rules do not touch it
+
+    def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"model = {self.model!r} is not known; choose {' or '.join(MODELS)}")
 
     @property
     def ladder(self) -> np.ndarray:
+        """(2, 2) int64: guard days and least days of the full and of the short rung."""
         return np.array([[self.guard_days, self.least_days], [self.short_guard_days, self.short_least_days]], dtype=np.int64)
 
     @property
@@ -72,16 +79,11 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
     for s, unit in enumerate(grid.units):
         offset = np.maximum(OFFSETS.get(unit, 1.0), 0.7 * grid.resolution[s] / block[s])
         x = np.log(series[s] + offset)
-        # a value that became known late is kept out of the shared shock of its day, so that a shock never changes
-        usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
-        level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
-        departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
-        shock = kernels.shared_shock(departure, grid.group, rules.peers_min)
-        y = x - shock
-        usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
-        usual = _lifted(usual, y, usable, offset, ordinal, rules)
-        spread = _mixed_spread(spread, n, rules)
-        centre = usual + shock
+        if rules.model == "stl":
+            centre, spread, n = stl.forecast(x, grid.lag[s], ordinal)
+            spread = np.maximum(spread, rules.least_spread)
+        else:
+            centre, spread, n = _usual(x, grid, s, vacant, offset, rules)
         amount = np.maximum(np.exp(centre) - offset, 0.0)
         spread = np.sqrt(spread**2 + (grid.resolution[s] / block[s] / (amount + offset)) ** 2 / 12)
         out["expected"][s] = amount
@@ -91,6 +93,19 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
         out["surprise"][s] = (x - centre) / spread
         count[s] = n
     return Expected(grid=grid, count=count, vacant=vacant, block=block, **out)
+
+
+def _usual(x, grid, s, vacant, offset, rules):
+    """Signal s by the recipe: (H, T) log values → centre and spread in logarithms, and the days they rest on."""
+    # a value that became known late is kept out of the shared shock of its day, so that a shock never changes
+    usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
+    level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
+    departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
+    shock = kernels.shared_shock(departure, grid.group, rules.peers_min)
+    y = x - shock
+    usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
+    usual = _lifted(usual, y, usable, offset, grid.ordinal, rules)
+    return usual + shock, _mixed_spread(spread, n, rules), n
 
 
 def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndarray]:

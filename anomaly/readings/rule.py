@@ -68,10 +68,12 @@ class SignalRule:
 
     @property
     def base(self) -> str:
+        """The integer unit values are kept in."""
         return base_unit(self.unit)[0]
 
     @property
     def factor(self) -> float:
+        """Base units in one `unit`."""
         return base_unit(self.unit)[1]
 
     @property

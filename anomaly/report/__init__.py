@@ -5,10 +5,11 @@ Pages carry no script, load nothing from elsewhere and name the only style allow
 """
 
 from anomaly.report.case import CasePage, case_html, resident_letter
+from anomaly.report.evaluation import EvaluationPage, evaluation_html
 from anomaly.report.night import NightPage, OverviewPage, cases_csv, night_html, night_parts, overview_html
 from anomaly.report.page import Site, file_name
 
 __all__ = [
-    "CasePage", "NightPage", "OverviewPage", "Site", "case_html", "cases_csv", "file_name", "night_html", "night_parts",
+    "CasePage", "EvaluationPage", "NightPage", "OverviewPage", "Site", "case_html", "cases_csv", "evaluation_html", "file_name", "night_html", "night_parts",
     "overview_html", "resident_letter",
 ]  # fmt: skip

@@ -26,7 +26,8 @@ class CasePage:
     case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
     rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
     if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as a key of the
-    catalogue's [note], a reason not to judge, or a sentence.
+    catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
+    `level_shifts` say of this home, or None.
     """
 
     site: Site
@@ -40,10 +41,14 @@ class CasePage:
     evidence: pl.DataFrame
     notes: Sequence[str]
     history_days: Mapping[str, int]
+    parts: pl.DataFrame | None = None
+    shifts: pl.DataFrame | None = None
 
 
-def case_html(page: CasePage, language: str, image: str) -> str:
-    """The page of a case. image: the chart's address, relative to the page or a `data:` address."""
+def case_html(page: CasePage, language: str, image: str, parts_image: str | None = None) -> str:
+    """The page of a case. image: the chart's address, relative to the page or a `data:` address; parts_image: that of the
+    decomposition, which a page without one leaves out.
+    """
     say, case, site = partial(words.say, language), page.case, page.site
     kind = case["signature"] if case["signature"] in KINDS else "other"
     night = words.day(language, page.night)
@@ -57,14 +62,20 @@ def case_html(page: CasePage, language: str, image: str) -> str:
         "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
         title=say("case.title", case=case["case_id"]), case_id=case["case_id"],
         kind=words.sentence_case(words.signature(language, case["signature"])),
-        facts=_case_facts(page, language), because=because_of(case, page.night, language), night=night, image=image,
+        facts=_case_facts(page, language), because=_sentence(page, language), night=night, image=image,
         alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
                 last=night, onset=words.day(language, case["onset"]), night=night),
+        parts_image=parts_image, parts_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
         numbers=[_numbers(page, signal, language) for signal in page.series],
         evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
         sure=_sure(page, language), explanations=words.lines(language, f"explain.{kind}"), desk=words.lines(language, f"desk.{kind}"),
         door=words.lines(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
     )  # fmt: skip
+
+
+def _sentence(page: CasePage, language: str) -> str:
+    """Why the home is a case and, where people are what rose, how many more it is like."""
+    return words.paragraph(language, because_of(page.case, page.night, language), words.more_people(language, page.case))
 
 
 def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
@@ -108,6 +119,23 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
     ]
     name = words.sentence_case(words.known(language, "signals", signal))
     return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows}
+
+
+def _levels(page: CasePage, language: str) -> list[str]:
+    """How the level of each signal moved, a sentence each."""
+    return [] if page.shifts is None else [_level(page, row, language) for row in page.shifts.iter_rows(named=True)]
+
+
+def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
+    base, onset = page.units.get(row["signal"], "count"), words.day(language, page.case["onset"], short=True)
+    unit, size, _ = words.scale(base, max(row["before"], row["after"]))
+    before, after = (row[name] / size for name in ("before", "after"))
+    key = "level.rises" if after >= RISE * before else "level.falls" if before >= RISE * after else "level.stays"
+    told = {
+        name: words.rounded(language, x) if x >= 10 else words.number(language, x, 1) for name, x in (("before", before), ("after", after))
+    }
+    signal = words.sentence_case(words.known(language, "signals", row["signal"]))
+    return words.say(language, key, signal=signal, unit=words.unit(language, unit), day=onset, **told)
 
 
 def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
@@ -155,6 +183,8 @@ def _sure(page: CasePage, language: str) -> list[str]:
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
     sure = [say("case.sure_unknown") if chance is None else say("case.sure_wrong", number=in_hundred(language, chance))]
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
+    if case.get("extra_people") is not None:
+        sure.append(say("more_people.sure"))
     for signal, days in page.history_days.items():
         key = "case.sure_short" if days < LONG_HISTORY else "case.sure_history"
         sure.append(say(key, signal=words.sentence_case(words.known(language, "signals", signal)), days=words.number(language, days)))
@@ -174,7 +204,7 @@ def resident_letter(page: CasePage, language: str) -> str:
     return render(
         "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
-        because=because_of(case, page.night, language), onset=words.day(language, case["onset"]),
+        because=_sentence(page, language), onset=words.day(language, case["onset"]),
         last=words.day(language, case["last_seen"]), explanations=words.lines(language, f"explain.{kind}"),
         used=words.paragraph(language, say("letter.used", signals=signals), wrong),
     )  # fmt: skip

@@ -11,6 +11,9 @@ SELECT
     "status",
     "rarity",
     "ratios",
+    "extra_people",
+    "extra_people_low",
+    "extra_people_high",
     "because_en",
     "because_zh"
 FROM _internal.cases;

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from anomaly.evidence import EvidenceRules, case_rarity
+from tests.benchmarks.bootstrap import recall_errors
 from tests.benchmarks.scoring import BUDGETS, Point, Trial, binomial_error, error_of_mean, point, points, rate_at
 
 PROMISED = EvidenceRules().chance_cases
@@ -15,7 +16,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns wide enough for what is in them, the first one flush left."""
     rows = [list(head), *map(list, rows)]
     wide = [max(len(row[c]) for row in rows) for c in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(w) if c == 0 else cell.rjust(w) for c, (cell, w) in enumerate(zip(row, wide, strict=True))).rstrip() for row in rows) + "\n"
+    lines = ["  ".join([row[0].ljust(wide[0]), *(cell.rjust(w) for cell, w in zip(row[1:], wide[1:], strict=True))]) for row in rows]
+    return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def share(value: float, error: float = float("nan")) -> str:
@@ -58,21 +60,21 @@ def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
 
 
 def size_rows(methods: Mapping[str, Sequence[Trial]], sizes: Sequence[float]) -> list[list[str]]:
-    """A row for each method and size: recall ± binomial error and median delay at each allowance, thresholds pooled over the rounds."""
+    """A row for each method and size: recall ± error (homes drawn again) and median delay at each allowance, thresholds pooled over the rounds."""
     rows = []
     for name, trials in methods.items():
-        reached = points(trials)
-        for size in sizes:
-            cells = [_size_cell(p, size) for p in reached]
+        reached, errors = points(trials), recall_errors(trials, BUDGETS, sizes)
+        for size, error in zip(sizes, errors, strict=True):
+            cells = [_size_cell(p, size, e) for p, e in zip(reached, error, strict=True)]
             rows.append([name, f"×{size:g}", *cells, str(int((reached[0].size == size).sum()))])
     return rows
 
 
-def _size_cell(p: Point, size: float) -> str:
+def _size_cell(p: Point, size: float, error: float) -> str:
     mine = p.found[p.size == size]
     delay = p.size[p.found] == size
     recall = float(mine.mean()) if mine.size else float("nan")
-    return f"{share(recall, binomial_error(recall, mine.size))} {days(p.delay[delay]):>3}"
+    return f"{share(recall, error)} {days(p.delay[delay]):>3}"
 
 
 def auc(score: np.ndarray, labelled: np.ndarray) -> tuple[float, float]:

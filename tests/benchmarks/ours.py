@@ -23,6 +23,8 @@ class PlainTogether(Together):
     """The signals' window sums added up as they are: one loud signal may carry the others."""
 
     def __call__(self, expected) -> list[Scores]:
+        if len(expected.grid.signals) < 2:
+            return []
         calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)]
         scaled = {}
         for n in self.windows:
@@ -61,18 +63,30 @@ ABLATIONS = {
 }
 
 
-def scores(grid: Grid, variant: Variant | None = None) -> dict[str, np.ndarray]:
+def scores(grid: Grid) -> dict[str, np.ndarray]:
     """(H, T) scores by name: "joint", the signals together (where there are several), and "cases", the rarest that could open any case."""
-    variant = variant or Variant()
-    seen = expected.expect(grid, variant.rules)
-    alone = [one.score for one in variant.alone(seen)]
-    joint = [one.score for one in variant.together(seen)]
-    out = {"joint": joint[0]} if joint else {}
-    if len(alone) + len(joint) == 1:
-        return {"cases": alone[0]}
-    stack = np.stack([log_rarity(score) for score in alone + joint])
+    seen, whole = expected.expect(grid), Variant()
+    joint = {"joint": one.score for one in whole.together(seen)}
+    return joint | {"cases": cases(seen, whole)}
+
+
+def ablated(grid: Grid) -> dict[str, np.ndarray]:
+    """"cases" of every variant in ABLATIONS; expectations are made once for all variants that share their rules."""
+    out = {}
+    for rules in dict.fromkeys(variant.rules for variant in ABLATIONS.values()):
+        seen = expected.expect(grid, rules)
+        out |= {name: cases(seen, variant) for name, variant in ABLATIONS.items() if variant.rules == rules}
+    return {name: out[name] for name in ABLATIONS}
+
+
+def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
+    """(H, T): the largest log rarity of the scores that open cases; a site's only score stands for itself."""
+    found = [one.score for detector in (variant.alone, variant.together) for one in detector(seen)]
+    if len(found) == 1:
+        return found[0]
+    stack = np.stack([log_rarity(score) for score in found])
     largest = np.where(np.isnan(stack), -np.inf, stack).max(axis=0)
-    return out | {"cases": np.where(np.isneginf(largest), np.nan, largest)}
+    return np.where(np.isneginf(largest), np.nan, largest)
 
 
 def log_rarity(score: np.ndarray) -> np.ndarray:

@@ -137,16 +137,17 @@ def _robust(now: np.ndarray, past: np.ndarray) -> np.ndarray:
     return np.where(enough, (now - middle) / np.maximum(spread, 0.1), np.nan)
 
 
-def stl(known: Grid, asked: Grid, pool: Executor) -> dict[str, np.ndarray]:
+def stl(asked: Grid, first: int, pool: Executor) -> dict[str, np.ndarray]:
     """statsmodels' STL of the 240 days that end each week: "STL residual" (the signals' sum of the day's robust z), the same over ten days, and
     "S-H-ESD" (Hochenbaum 2017: value less season and median, robust z), summed over ten days.
 
     The residual of a week's days comes from a fit that ends with that week, so it may see up to six days ahead, which is in its favour.
+    Scores begin with day `first`.
     """
     x = logs(asked)
     series = filled(x).reshape(-1, x.shape[2])
     parts = np.array_split(np.arange(len(series)), 16)
-    done = np.concatenate(list(pool.map(stl_rows, [series[p] for p in parts])))
+    done = np.concatenate(list(pool.map(stl_rows, [series[p] for p in parts], [first] * len(parts))))
     residual, seasonless = (np.where(np.isnan(x), np.nan, done[:, k].reshape(x.shape)) for k in (0, 1))
     return {
         "STL residual, daily": summed(residual, 1),
@@ -155,14 +156,15 @@ def stl(known: Grid, asked: Grid, pool: Executor) -> dict[str, np.ndarray]:
     }
 
 
-def stl_rows(rows: np.ndarray) -> np.ndarray:
-    """(N, T) → (N, 2, T): robust z of the residual and of the value less season and median; NaN for the first twelve weeks of a row."""
+def stl_rows(rows: np.ndarray, first_scored: int) -> np.ndarray:
+    """(N, T) → (N, 2, T): robust z of the residual and of the value less season and median, from `first_scored` on and after a row's twelve weeks."""
     from statsmodels.tsa.seasonal import STL
 
     out = np.full((len(rows), 2, rows.shape[1]), np.nan)
     for i, row in enumerate(rows):
         known = np.flatnonzero(~np.isnan(row))
-        for start in range(known[0] + HISTORY if known.size else row.size, row.size, WEEK):
+        begin = max(known[0] + HISTORY, first_scored) if known.size else row.size
+        for start in range(begin, row.size, WEEK):
             first, stop = max(known[0], start + WEEK - STL_DAYS), min(start + WEEK, row.size)
             fit = STL(row[first:stop], period=WEEK, robust=True).fit(**STL_ROUNDS)
             at = start - first

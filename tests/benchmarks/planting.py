@@ -43,12 +43,16 @@ def rounds(grid: Grid, plan: Plan, seed: int) -> Iterator[tuple[Grid, Episodes]]
         yield replace(grid, value=value), Episodes(homes, first, first + length - 1, size, np.ones(each, dtype=bool))
 
 
-def copies(grid: Grid, planted: list[tuple[Grid, Episodes]]) -> tuple[Grid, Episodes]:
-    """All planted homes of all rounds as homes of one grid, after the untouched ones: for methods that judge a home alone."""
+def copies(grid: Grid, planted: list[tuple[Grid, Episodes]]) -> tuple[Grid, Episodes, np.ndarray]:
+    """All planted homes of all rounds as homes of one grid, after the untouched ones: for methods that judge a home alone.
+
+    Also where the surges lie in that grid, and (H,) which home each row is or was copied from.
+    """
     homes = np.concatenate([episodes.home for _, episodes in planted])
     value = np.concatenate([grid.value, *(one.value[:, episodes.home] for one, episodes in planted)], axis=1)
     stack = [np.concatenate([part, part[:, homes]], axis=1) for part in (grid.lag, grid.resolution)]
     names = grid.households + tuple(f"copy {n} of {grid.households[h]}" for n, h in enumerate(homes))
     all_homes = replace(grid, households=names, value=value, lag=stack[0], resolution=stack[1], group=np.concatenate([grid.group, grid.group[homes]]))
     joined = {name: np.concatenate([getattr(e, name) for _, e in planted]) for name in ("first", "last", "size", "asked")}
-    return all_homes, Episodes(np.arange(len(homes)) + len(grid.households), **joined)
+    untouched = np.arange(len(grid.households))
+    return all_homes, Episodes(np.arange(len(homes)) + len(untouched), **joined), np.concatenate([untouched, homes])

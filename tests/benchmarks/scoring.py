@@ -36,12 +36,16 @@ class Trial:
     """One method on one data set, its judged nights only: arrays are (H, T), NaN where the method says nothing.
 
     score; before: the largest score of the fortnight before; present: the home had data, whatever the method made of it.
+    home: (H,), which real home each row is or was copied from. stands_for: homes of the whole data for each home without an
+    episode, where only a sample of these is here.
     """
 
     score: np.ndarray
     before: np.ndarray
     present: np.ndarray
     episodes: Episodes
+    home: np.ndarray
+    stands_for: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Point:
     found: np.ndarray  # bool, of every asked episode
     size: np.ndarray  # of every asked episode
     delay: np.ndarray  # days, of the found ones
-    alarms: int
+    alarms: float
     right: int
 
     @property
@@ -64,12 +68,12 @@ class Point:
         return self.right / self.alarms if self.alarms else float("nan")
 
 
-def trial(score: np.ndarray, present: np.ndarray, episodes: Episodes, nights: tuple[int, int]) -> Trial:
-    """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own days."""
+def trial(score: np.ndarray, present: np.ndarray, episodes: Episodes, nights: tuple[int, int], home: np.ndarray | None = None) -> Trial:
+    """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own days; no row a copy unless `home` says so."""
     start, stop = nights
     before = fortnight_before(score, QUIET_NIGHTS)[:, start:stop]
     moved = Episodes(episodes.home, episodes.first - start, episodes.last - start, episodes.size, episodes.asked)
-    return Trial(score[:, start:stop], before, present[:, start:stop], moved)
+    return Trial(score[:, start:stop], before, present[:, start:stop], moved, np.arange(len(score)) if home is None else home)
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,8 @@ def point(trials: Sequence[Trial], level: float) -> Point:
     found, size, delay, raised, right = [], [], [], 0, 0
     for one in trials:
         begins, episodes = alarms(one, level), one.episodes
-        good = np.zeros_like(begins)
+        good, quiet = np.zeros_like(begins), np.ones(len(begins), dtype=bool)
+        quiet[episodes.home] = False
         for h, first, last, times, asked in zip(episodes.home, episodes.first, episodes.last, episodes.size, episodes.asked, strict=True):
             window = slice(max(0, first), max(0, last + GRACE_DAYS + 1))
             good[h, window] = True
@@ -124,7 +129,7 @@ def point(trials: Sequence[Trial], level: float) -> Point:
                 found.append(hit.size > 0)
                 size.append(times)
                 delay += [hit[0] + max(0, first) - first] if hit.size else []
-        raised += int(begins.sum())
+        raised += int(begins[~quiet].sum()) + one.stands_for * int(begins[quiet].sum())
         right += int((begins & good).sum())
     return Point(level, np.array(found, dtype=bool), np.array(size), np.array(delay), raised, right)
 

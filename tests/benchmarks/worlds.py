@@ -32,6 +32,7 @@ class World:
     grid: Grid
     truth: Episodes
     nights: tuple[int, int]
+    stands_for: float = 1.0  # homes for each home without an episode, where only some of these are in it
 
     @property
     def present(self) -> np.ndarray:
@@ -49,7 +50,8 @@ class World:
             group=self.grid.group[keep],
             **{name: getattr(self.grid, name)[:, keep] for name in ("value", "lag", "resolution")},
         )
-        return replace(self, grid=grid, truth=replace(self.truth, home=np.searchsorted(keep, self.truth.home)))
+        truth = replace(self.truth, home=np.searchsorted(keep, self.truth.home))
+        return replace(self, grid=grid, truth=truth, stands_for=len(others) / max(len(taken), 1))
 
 
 def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:

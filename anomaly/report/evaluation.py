@@ -1,0 +1,132 @@
+"""The page of what could be found: surges planted into copies of the site's own readings."""
+
+from dataclasses import dataclass
+from datetime import date
+from functools import partial
+
+import polars as pl
+
+from anomaly import words
+from anomaly.report.page import Site, file_name, other_languages, render
+
+
+@dataclass(frozen=True)
+class EvaluationPage:
+    """One evaluation.
+
+    card: capacity (null: the settings' own threshold), wrong, wrong_low, wrong_high, size, planted, found, share, low, high,
+    median_delay, capacities ascending. shapes: size, shape and the same at the settings' own threshold. groups: group
+    (`signals`, `district`), name, homes, size (null where none is large enough). overview: whether there is one to link.
+    """
+
+    site: Site
+    first: date
+    last: date
+    homes: int
+    rounds: int
+    card: pl.DataFrame
+    shapes: pl.DataFrame
+    groups: pl.DataFrame
+    largest: float
+    overview: bool = False
+
+
+def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]) -> str:
+    """The page. images: addresses of the two charts, share found by capacity and by day."""
+    say, site = partial(words.say, language), page.site
+    own = page.card.filter(pl.col("capacity").is_null())
+    back = [{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")}] if page.overview else []
+    return render(
+        "evaluation.html.j2", site, language, title=say("evaluation.title"), links=back + other_languages(site, language, "index"),
+        sentences=[_sentence(row, language) for row in own.iter_rows(named=True)], wrong=_wrong_sentence(own, language),
+        what=say("evaluation.what", homes=words.number(language, page.homes), rounds=page.rounds,
+                 first=words.day(language, page.first), last=words.day(language, page.last)),
+        heads=[_capacity(capacity, language) for capacity in _capacities(page.card)], rows=_rows(page.card, language),
+        came=[_wrong(page.card, capacity, language) for capacity in _capacities(page.card)],
+        shapes=_shapes(page.shapes, language), groups=_groups(page, language), images=images,
+        alts=[say(f"evaluation.alt_{name}", table=_told(own, language)) for name in ("capacity", "day")],
+        notes=words.lines(language, "evaluation.notes"),
+    )  # fmt: skip
+
+
+def _capacities(card: pl.DataFrame) -> list[float | None]:
+    return card["capacity"].unique(maintain_order=True).to_list()
+
+
+def _capacity(capacity: float | None, language: str) -> str:
+    return words.say(language, "evaluation.as_set") if capacity is None else words.number(language, capacity)
+
+
+def size_of(size: float) -> str:
+    """×1.5, ×2: as the charts and tables name a size."""
+    return f"×{size:g}"
+
+
+def _percent(language: str, share: float) -> str:
+    return words.say(language, "format.percent", number=words.number(language, 100 * share))
+
+
+def _between(language: str, low: float, high: float, factor: float = 1.0) -> str:
+    return words.say(language, "format.range", low=words.number(language, factor * low), high=words.number(language, factor * high))
+
+
+def _sentence(row: dict, language: str) -> str:
+    values = {
+        "size": size_of(row["size"]),
+        "share": words.number(language, 100 * row["share"]),
+        "range": _between(language, row["low"], row["high"], 100),
+        "delay": words.number(language, row["median_delay"]),
+    }
+    return words.say(language, "evaluation.found" if row["found"] else "evaluation.found_none", **values)
+
+
+def _wrong_sentence(own: pl.DataFrame, language: str) -> str:
+    if not own.height:
+        return words.say(language, "evaluation.none")
+    row = own.row(0, named=True)
+    number, between = words.number(language, row["wrong"], 1), _between(language, row["wrong_low"], row["wrong_high"])
+    return words.say(language, "evaluation.wrong", number=number, range=between)
+
+
+def _told(own: pl.DataFrame, language: str) -> str:
+    """The shares in one phrase, for those who cannot see the chart."""
+    return words.listing(language, [f"{size_of(size)} {_percent(language, share)}" for size, share in own.select("size", "share").iter_rows()])
+
+
+def _cell(row: dict, language: str) -> str:
+    share = words.say(language, "evaluation.cell", share=_percent(language, row["share"]), range=_between(language, row["low"], row["high"], 100))
+    if not row["found"]:
+        return share
+    return words.paragraph(language, share, words.say(language, "evaluation.delay", days=words.number(language, row["median_delay"])))
+
+
+def _rows(card: pl.DataFrame, language: str) -> list[dict]:
+    """One row a size: name, surges planted, and a cell for each capacity."""
+    return [
+        {"name": size_of(of[0]["size"]), "planted": of[0]["planted"], "cells": [_cell(row, language) for row in of]}
+        for of in (part.to_dicts() for part in card.partition_by("size", maintain_order=True))
+    ]
+
+
+def _wrong(card: pl.DataFrame, capacity: float | None, language: str) -> str:
+    row = card.filter(pl.col("capacity").eq_missing(capacity)).row(0, named=True)
+    between = _between(language, row["wrong_low"], row["wrong_high"])
+    return words.say(language, "evaluation.cell", share=words.number(language, row["wrong"], 1), range=between)
+
+
+def _shapes(shapes: pl.DataFrame, language: str) -> dict:
+    """Sizes as heads; a row for each shape with a cell for each size, a dash where none was planted."""
+    sizes = shapes["size"].unique().sort().to_list()
+    cells = {(row["shape"], row["size"]): _cell(row, language) for row in shapes.iter_rows(named=True)}
+    blank = words.say(language, "format.none")
+    rows = [[words.known(language, "shapes", s), *(cells.get((s, size), blank) for size in sizes)] for s in shapes["shape"].unique().sort(descending=True)]
+    return {"heads": [size_of(size) for size in sizes], "rows": rows}
+
+
+def _groups(page: EvaluationPage, language: str) -> list[list[str]]:
+    rows = []
+    for group, name, homes, size in page.groups.sort("group", "name", descending=[True, False]).iter_rows():
+        told = words.say(language, "evaluation.signals_one" if name == "1" else "evaluation.signals_many", number=name) if group == "signals" else name
+        none = words.say(language, "evaluation.none_up_to", size=size_of(page.largest))
+        rows.append([told, words.number(language, homes), none if size is None else size_of(size)])
+    return rows
