@@ -193,7 +193,8 @@ def _update(case: _Case, row: Mapping, night, rules: CaseRules) -> None:
     if case.last_seen != night or joins:
         case.ratios, case.usual = row["ratios"], row.get("usual")
         if (night - case.opened).days <= rules.onset_days:
-            case.onset = min(case.onset, row["onset"]) if joins else row["onset"]
+            onset = min(case.onset, row["onset"]) if joins else row["onset"]
+            case.onset = min(onset, case.opened)
     case.last_seen = night
 
 

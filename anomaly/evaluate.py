@@ -140,8 +140,10 @@ class Alarms:
         levels = np.unique(self.score)
         if not levels.size:
             return np.inf
-        over = np.flatnonzero(self.count(levels) * UNIT > capacity * self.score.size)
-        place = over[-1] + 1 if over.size else 0
+        count = self.count(levels)
+        over = np.flatnonzero(count * UNIT > capacity * self.score.size)
+        # below the level of most alarms homes hardly ever come to rest, and few alarms there mean nothing
+        place = over[-1] + 1 if over.size else int(count.argmax())
         return float(levels[place] if place < levels.size else np.nextafter(levels[-1], np.inf))
 
     def rate(self, level: float) -> tuple[float, float, float]:

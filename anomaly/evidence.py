@@ -186,7 +186,8 @@ def reasons(expected, rated: list[Rated], night: int, least_rarity: float) -> pl
 def _reason(expected, one: Rated, home: int, night: int) -> dict:
     grid, signal = expected.grid, one.scores.signal
     concerned = range(len(grid.signals)) if signal == "all" else [grid.signals.index(signal)]
-    back = onset(_joint_surprise(expected, concerned, home, night))
+    surprise = _joint_surprise(expected, concerned, home, night)
+    back = onset(surprise)
     window_days = int(one.scores.window[home, night])
     episode = np.arange(night - back, night + 1)
     by_signal = _ratios(expected, range(len(grid.signals)), home, episode)
@@ -200,7 +201,8 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
         "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()])))) if in_window else 1.0,
         "score": float(one.scores.score[home, night]),
         "rarity": float(one.rarity[night][home]),
-        "opens": one.opens,
+        # a sum may also grow because an old day drops out of its window: a case opens on a day that was read
+        "opens": bool(one.opens and not np.isnan(surprise[-1])),
         "chance_wrong": float(one.chance[night][home]),
         "onset": grid.day(night - back),
         "ratios": [{"key": name, "value": round(r, 4)} for name, r in by_signal.items()],

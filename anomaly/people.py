@@ -21,7 +21,7 @@ PEOPLE_PRIOR, PRIOR_SPREAD = 2.7, 0.5
 POWER_MEDIAN, POWER_EXPONENT = 8400.0, 0.5
 
 USUAL_PEOPLE = np.arange(1.0, 10.25, 0.5)
-GROWTH = np.geomspace(1.0, 30.0, 341)  # steps of one hundredth of a logarithm
+GROWTH = np.geomspace(1.0, 1000.0, 346)  # steps of one fiftieth of a logarithm
 NEWCOMERS = 0.5  # newcomers have habits of their own: a ratio spreads half as much as homes of one size do
 TAIL = 4  # degrees of freedom of Student's t: one signal out of step widens the interval and does not shift it
 
@@ -62,8 +62,8 @@ def extra_people(ratios: Mapping[str, float], units: Mapping[str, str], usual: M
     units a day. None where no signal has a known relation to people, a finite ratio above 0 and a usual above 0.
 
     Weighs every pair of people usually there and growth: how well the usual of each signal fits the one, and its ratio
-    both, each on the log scale with the spread of its relation. Middle and ends are quantiles of the growth in people,
-    at least 0.
+    both, each on the log scale with the spread of its relation. A ratio below 1 counts as no rise. Middle and
+    ends are quantiles of the growth in people, at least 0.
     """
     seen = [(RELATIONS[units[s]], r, usual.get(s)) for s, r in sorted(ratios.items()) if units.get(s) in RELATIONS]
     seen = [(relation, r, u) for relation, r, u in seen if _positive(r) and _positive(u)]
@@ -74,7 +74,7 @@ def extra_people(ratios: Mapping[str, float], units: Mapping[str, str], usual: M
     for relation, r, u in seen:
         level, raised = relation.use(people), relation.use(people * growth)
         weight = weight + _fit(np.log(u / level) / relation.spread)
-        weight = weight + _fit((np.log(r) - np.log(raised / level)) / (NEWCOMERS * relation.spread))
+        weight = weight + _fit((np.log(max(r, 1.0)) - np.log(raised / level)) / (NEWCOMERS * relation.spread))
     extra, weight = (people * (growth - 1)).ravel(), np.exp(weight - weight.max()).ravel()
     order = np.argsort(extra, kind="stable")
     reached = np.cumsum(weight[order])

@@ -226,7 +226,7 @@ def _curves(frame: pl.DataFrame, along: str) -> dict[float, tuple[list[float], l
 def card_text(measured: Measured) -> str:
     """What came out as people read it."""
     if not measured.card.height:
-        return "no home has enough history to plant a surge into\n"
+        return "no surge of 10 to 40 days was planted: too little history, or too few homes for so few rounds; try --rounds 20\n"
     shown = measured.card.filter(pl.col("capacity").is_null() | pl.col("capacity").is_in(CAPACITIES))
     columns = shown["capacity"].unique(maintain_order=True).to_list()
     lines = [

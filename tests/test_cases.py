@@ -95,8 +95,13 @@ def test_a_case_keeps_its_largest_rarity_and_its_latest_ratios():
 
 
 def test_the_onset_may_move_for_a_week():
-    result = folded({0: [seen(onset=0)], 7: [seen(onset=3)], 8: [seen(onset=5)]})
-    assert result.cases["onset"].to_list() == [night(3)]
+    result = folded({4: [seen(onset=3)], 11: [seen(onset=1)], 12: [seen(onset=2)]})
+    assert result.cases["onset"].to_list() == [night(1)]
+
+
+def test_the_onset_is_never_later_than_the_opening():
+    result = folded({0: [seen(onset=0)], 7: [seen(onset=3)]})
+    assert result.cases["onset"].to_list() == [night(0)]
 
 
 # what belongs together

@@ -297,15 +297,15 @@ def test_evaluate_plants_counts_and_leaves_the_site_alone(tmp_path):
     site = make_site(tmp_path)
     told = site.run("evaluate", "--nights", "25", "--rounds", "1")
     assert told.exit_code == 0, told.output
-    head, *sizes, wrong = told.stdout.splitlines()
-    assert head.split()[:4] == ["size", "planted", "found", "share"] and sizes and all(line.startswith("×") for line in sizes)
-    assert wrong.startswith("cases with no planted surge: ")
-    assert not site.file.exists() and not (site.root / "out").exists()
+    lines = told.stdout.splitlines()
+    assert lines[0].startswith("24 homes, ") and any(line.startswith("×2 ") for line in lines) and any(line.startswith("wrong doors") for line in lines)
+    assert lines[-1] == f"page  {site.root / 'out' / 'reports' / 'evaluation' / 'index.html'}"
+    assert not site.file.exists() and [p.name for p in (site.root / "out").iterdir()] == ["reports"]
     lines = [json.loads(line) for line in site.run("evaluate", "--nights", "25", "--rounds", "1", "--json").stdout.splitlines()]
-    assert lines[-1]["message_type"] == "summary" and {line["message_type"] for line in lines} <= {"size", "progress", "summary"}
+    assert lines[-1]["message_type"] == "summary" and {line["message_type"] for line in lines} <= {"size", "shape", "day", "group", "progress", "summary"}
 
 
 def test_evaluate_the_same_seed_gives_the_same_card(tmp_path):
     site = make_site(tmp_path, ["power"])
-    cards = {site.run("evaluate", "--nights", "20", "--rounds", "1", "--seed", "5").stdout for _ in range(2)}
+    cards = {site.run("evaluate", "--nights", "20", "--rounds", "3", "--seed", "5").stdout for _ in range(2)}
     assert len(cards) == 1 and "planted" in cards.pop()

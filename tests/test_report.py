@@ -400,4 +400,4 @@ def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
 
 def test_a_first_listing_long_ago_does_not_break_the_charts():
     page = case_page(onset=NIGHT - timedelta(days=200), opened=date(2025, 9, 1))
-    assert len(pages.case_files(page, None)) == 4
+    assert len(pages.case_files(page, None)) == 6

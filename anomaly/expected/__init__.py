@@ -1,6 +1,7 @@
 """What is usual for a home: level, week, calendar, what all peers did that day, spread.
 
-Never sees the night's own value: every expectation of a day is made from days at least a guard older.
+Never sees the night's own value: the recipe makes every expectation of a day from days at least a guard older
+(the textbook's STL, there to compare with, from all days before its weekly fit).
 The order is written in `expect`; each step is a module of its own.
 """
 

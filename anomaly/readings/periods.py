@@ -49,7 +49,7 @@ def _dated_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
 def _stamped_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     rows = rows.sort("household", "time")
     at = pl.col("time").dt.epoch("us")
-    rows = rows.select("household", "value", "exits", at=at, number=(at - (1 if rule.stamp == "end" else 0)) // DAY)
+    rows = rows.select("household", "value", "exits", "periods", at=at, number=(at - (1 if rule.stamp == "end" else 0)) // DAY)
     counts = rows.group_by("household", maintain_order=True).agg(n=pl.len())["n"].to_numpy()
     starts = np.concatenate(([0], counts.cumsum())).astype(np.int64)
     step = usual_steps(rows["at"].to_numpy(), rows["number"].to_numpy(), starts)
@@ -57,7 +57,7 @@ def _stamped_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     days = (
         rows.with_columns(step=step)
         .group_by("household", "number", maintain_order=True)
-        .agg(pl.col("value").sum(), exits, pl.len().alias("n"), pl.col("step").last())
+        .agg(pl.col("value").sum(), exits, pl.len().alias("n"), pl.col("step").last(), held_periods=pl.col("periods").sum(), told=pl.col("periods").is_not_null().all())
         .with_columns(day=pl.col("number").cast(pl.Int32).cast(pl.Date))
     )
     step = pl.col("step")
@@ -65,6 +65,9 @@ def _stamped_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     # rows that each hold several days are no days
     value = pl.when(step <= 1.5 * 86_400).then("value")
     whole = (step == 0) | (pl.col("n") >= held)
+    if rule.periods_per_day is not None:  # rows that say how many finer periods they hold tell it better than their number
+        full = pl.min_horizontal(_hours(days["day"], rule.timezone) * rule.periods_per_day / 24, pl.lit(rule.periods_per_day, pl.Float64))
+        whole = whole & (~pl.col("told") | (pl.col("held_periods") >= full))
     return days.select("household", "day", value, "exits", whole=whole)
 
 

@@ -131,11 +131,14 @@ def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
     unit, size, _ = words.scale(base, max(row["before"], row["after"]))
     before, after = (row[name] / size for name in ("before", "after"))
     key = "level.rises" if after >= RISE * before else "level.falls" if before >= RISE * after else "level.stays"
-    told = {
-        name: words.rounded(language, x) if x >= 10 else words.number(language, x, 1) for name, x in (("before", before), ("after", after))
-    }
+    told = {name: _about(language, x) for name, x in (("before", before), ("after", after))}
     signal = words.sentence_case(words.known(language, "signals", row["signal"]))
     return words.say(language, key, signal=signal, unit=words.unit(language, unit), day=onset, **told)
+
+
+def _about(language: str, x: float) -> str:
+    """Two figures: 6, 6.3, 19, 610."""
+    return words.rounded(language, x) if x >= 9.95 else words.number(language, x, int(f"{x:.1f}"[-1] != "0"))
 
 
 def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:

@@ -93,11 +93,12 @@ def _told(own: pl.DataFrame, language: str) -> str:
     return words.listing(language, [f"{size_of(size)} {_percent(language, share)}" for size, share in own.select("size", "share").iter_rows()])
 
 
-def _cell(row: dict, language: str) -> str:
+def _cell(row: dict, language: str) -> list[str]:
+    """The lines of a cell: the share and, where anything was found, the delay."""
     share = words.say(language, "evaluation.cell", share=_percent(language, row["share"]), range=_between(language, row["low"], row["high"], 100))
     if not row["found"]:
-        return share
-    return words.paragraph(language, share, words.say(language, "evaluation.delay", days=words.number(language, row["median_delay"])))
+        return [share]
+    return [share, words.say(language, "evaluation.delay", days=words.number(language, row["median_delay"]))]
 
 
 def _rows(card: pl.DataFrame, language: str) -> list[dict]:
@@ -119,7 +120,7 @@ def _shapes(shapes: pl.DataFrame, language: str) -> dict:
     sizes = shapes["size"].unique().sort().to_list()
     cells = {(row["shape"], row["size"]): _cell(row, language) for row in shapes.iter_rows(named=True)}
     blank = words.say(language, "format.none")
-    rows = [[words.known(language, "shapes", s), *(cells.get((s, size), blank) for size in sizes)] for s in shapes["shape"].unique().sort(descending=True)]
+    rows = [[words.known(language, "shapes", s), *(cells.get((s, size), [blank]) for size in sizes)] for s in shapes["shape"].unique().sort(descending=True)]
     return {"heads": [size_of(size) for size in sizes], "rows": rows}
 
 

@@ -1,0 +1,141 @@
+"""`anomaly evaluate` on a tiny site, and its page."""
+
+import dataclasses
+import json
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from anomaly import charts, report, words
+from anomaly.expected import expect
+from pipelines import measure, pages
+from pipelines.settings import load_settings
+from tests.grid_sample import city, grid_of
+from tests.report_sample import SITE
+from tests.site import make_site
+from tests.test_words import FORBIDDEN
+
+
+def _card() -> pl.DataFrame:
+    rows = [
+        (None, 24000.0, 4.0, 1.0, 9.0, 2.0, 20, 10, 0.5, 0.3, 0.7, 9.0),
+        (None, 24000.0, 4.0, 1.0, 9.0, 5.0, 20, 20, 1.0, 0.84, 1.0, 6.0),
+        (2.0, 99000.0, 2.0, 0.2, 7.0, 2.0, 20, 0, 0.0, 0.0, 0.16, None),
+        (2.0, 99000.0, 2.0, 0.2, 7.0, 5.0, 20, 15, 0.75, 0.53, 0.89, 8.0),
+    ]
+    names = ("capacity", "threshold", "wrong", "wrong_low", "wrong_high", "size", "planted", "found", "share", "low", "high", "median_delay")
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+SHAPES = pl.DataFrame(
+    [(2.0, "step", 8, 4, 0.5, 0.2, 0.8, 9.0), (5.0, "step", 8, 8, 1.0, 0.7, 1.0, 6.0), (5.0, "spike", 4, 0, 0.0, 0.0, 0.5, None)],
+    schema=("size", "shape", "planted", "found", "share", "low", "high", "median_delay"),
+    orient="row",
+)
+GROUPS = pl.DataFrame([("district", "North <1>", 40, 2.5), ("signals", "1", 20, None), ("signals", "3", 60, 2.0)], schema=("group", "name", "homes", "size"), orient="row")
+
+
+def _page(**given) -> report.EvaluationPage:
+    whole = report.EvaluationPage(SITE, date(2026, 5, 1), date(2026, 6, 29), 300, 4, _card(), SHAPES, GROUPS, 5.0)
+    return dataclasses.replace(whole, **given)
+
+
+def _measured(**given) -> measure.Measured:
+    whole = measure.Measured(date(2026, 5, 1), date(2026, 6, 29), 300, 4, _card(), SHAPES, pl.DataFrame({"size": [2.0], "day": [0], "share": [0.0]}), GROUPS)
+    return dataclasses.replace(whole, **given)
+
+
+@pytest.mark.parametrize("language", words.languages())
+def test_the_page_tells_what_was_measured(language):
+    html = report.evaluation_html(_page(), language, ("a.png", "b.png"))
+    for told in ("×2", "84", "North &lt;1&gt;", "×2.5", 'src="a.png"', 'src="b.png"', "Content-Security-Policy"):
+        assert told in html
+    assert "<script" not in html and "style=" not in html and not FORBIDDEN.search(html)
+    assert words.say(language, "evaluation.none_up_to", size="×5") in html
+    assert "../index" not in html and "../index" in report.evaluation_html(_page(overview=True), language, ("a.png", "b.png"))
+
+
+def test_a_page_without_surges_or_groups_says_so():
+    html = report.evaluation_html(_page(card=_card().clear(), shapes=SHAPES.clear(), groups=GROUPS.clear()), "en", ("a.png", "b.png"))
+    assert words.say("en", "evaluation.none") in html and words.say("en", "evaluation.tonight_none") in html and "<img" not in html
+
+
+@pytest.mark.parametrize("language", words.languages())
+def test_the_charts_draw_one_curve_a_size(language):
+    curves = {1.5: ([1.0, 10.0], [0.0, 0.2]), 5.0: ([1.0, 10.0], [0.5, 1.0])}
+    figure = charts.share_figure(curves, "capacity", (1, 10), language, charts.chinese_font())
+    panel = figure.axes[0]
+    assert [line.get_label() for line in panel.lines] == ["×1.5", "×5"]
+    assert panel.lines[1].get_ydata().tolist() == [50.0, 100.0] and panel.get_xscale() == "log"
+    assert len({(line.get_marker(), line.get_color()) for line in panel.lines}) == 2
+    assert len(pages.png(figure)) <= 40_000
+    assert charts.share_figure({}, "day", (0, 10), language, None).axes[0].lines[:] == []
+
+
+def test_the_page_on_disk(tmp_path):
+    images = [name for language in SITE.languages for name in pages.evaluation_images(language, SITE.languages)]
+    figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
+    index = pages.write_evaluation(tmp_path, _page(), dict.fromkeys(images, figure))
+    assert index == tmp_path / "evaluation" / "index.html"
+    assert sorted(p.name for p in index.parent.iterdir()) == sorted([*images, "index.html", "index.en.html"])
+    assert all(p.stat().st_mode & 0o027 == 0 for p in index.parent.iterdir())
+    with Image.open(index.parent / images[0]) as image:
+        assert image.mode == "P"
+
+
+def test_the_card_as_text_and_as_json(tmp_path):
+    text = measure.card_text(_measured())
+    assert "300 homes, 2026-05-01 to 2026-06-29, surges planted into 4 copies" in text
+    assert "×2          20  50% (30–70), 9 d    0% (0–16)\n" in text  # nothing found, no delay
+    assert "wrong doors     4.0 (1–9)           2.0 (0–7)\n" in text
+    assert "their own" in text or "of its own" in text
+    assert "1 signal                none up to ×5 (20 homes asked)" in text and "3 signals               ×2" in text
+    lines = [json.loads(line) for line in measure.card_json(_measured(), tmp_path).splitlines()]
+    assert [line["message_type"] for line in lines] == ["size"] * 4 + ["shape"] * 3 + ["day"] + ["group"] * 3 + ["summary"]
+    assert lines[-1]["wrong_doors"] == 4.0 and lines[0]["capacity"] is None
+    empty = measure.card_text(_measured(card=_card().clear()))
+    assert "was planted" in empty and empty.count("\n") == 1
+    infinite = _measured(card=_card().with_columns(threshold=pl.lit(float("inf"))))
+    assert '"threshold": null' in measure.card_json(infinite, tmp_path)
+
+
+def test_the_last_days_alone_are_expected_as_they_were():
+    seen = expect(grid_of(city(20, 90)))
+    recent = measure._recent(seen, 30)
+    assert recent.grid.days == 30 and recent.grid.last == seen.grid.last
+    assert np.array_equal(recent.surprise, seen.surprise[..., -30:], equal_nan=True) and np.array_equal(recent.vacant, seen.vacant[:, -30:])
+    assert measure._recent(seen, 500).grid.first == seen.grid.first
+
+
+def test_raising_the_expectation_is_raising_the_readings():
+    """The shortcut against the long way: expecting anew with the last 14 days of a home doubled gives the same surprise."""
+    site = city(30, 120, signals=("entries", "power"))
+    seen = expect(grid_of(site))
+    short = measure._raised(seen, np.array([4]), np.array([2.0]))
+    for signal, factor in (("entries", 2.0), ("power", 2**0.5)):
+        site["0004", signal] = np.concatenate([site["0004", signal][:-14], np.rint(site["0004", signal][-14:] * factor).astype(int)])
+    long = expect(grid_of(site))
+    assert short.surprise[:, 4, -14:] == pytest.approx(long.surprise[:, 4, -14:], rel=0.05, abs=0.1)
+    others = np.arange(30) != 4
+    assert np.array_equal(short.surprise[:, others], seen.surprise[:, others], equal_nan=True)
+    assert np.array_equal(short.surprise[..., :-14], seen.surprise[..., :-14], equal_nan=True)
+
+
+def test_a_surge_large_enough_is_shown_and_a_small_one_is_not(tmp_path):
+    settings = load_settings(make_site(tmp_path).settings)
+    seen = expect(grid_of(city(60, 200, seed=3)))
+    least = measure._least_shown(settings, seen, np.arange(6), lambda text: None)
+    assert ((least > 0) & (least < len(measure.TONIGHT_SIZES))).all()  # ×1.25 is not shown, ×5 is
+    again = measure._least_shown(settings, seen, np.arange(6)[::-1], lambda text: None)[::-1]
+    assert least.tolist() == again.tolist()
+
+
+def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):
+    site = make_site(tmp_path)
+    for file in site.root.glob("*.csv"):
+        file.write_text(file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(measure.NothingToPlant, match="anomaly doctor"):
+        measure.evaluate_site(load_settings(site.settings), 1, 20, 1, lambda text: None)
