@@ -212,12 +212,12 @@ def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
-    """A judged site whose home 0003 has a silent door, 0004 a water meter at rest and 0005 a power meter that repeats itself."""
+    """A judged site whose home 0003 has a silent door, 0004 a power meter at rest and the surged home a water meter that repeats itself."""
     site = make_site(tmp_path_factory.mktemp("devices") / "site")
     values = daily()
     values["entries"][3, -4:] = 0
-    values["water"][4, -4:] = 0
-    values["power"][5, -8:] = 20_000  # far above its usual
+    values["power"][4, -4:] = 0
+    values["water"][int(SURGED), -14:] = 1_200  # far above its usual
     for name, cells in values.items():
         site.put(f"{name}.csv", rows(name, cells))
     site.nightly()
@@ -226,13 +226,13 @@ def night(tmp_path_factory):
 
 def test_failed_sensors_are_among_what_could_not_be_judged(night):
     noted = {(r["household"], r["signal"]): r["reason"] for r in night.view("not_judged").iter_rows(named=True)}
-    assert noted == {("0003", "entries"): DOOR_SILENT, ("0004", "water"): METER_STUCK, ("0005", "power"): METER_REPEATS}
+    assert noted == {("0003", "entries"): DOOR_SILENT, ("0004", "power"): METER_STUCK, (SURGED, "water"): METER_REPEATS}
     page = (night.root / "out" / "reports" / str(LAST) / "index.html").read_text("utf-8")
     assert all(reason in page for reason in noted.values())
 
 
 def test_a_failed_sensor_is_no_evidence_and_no_case(night):
-    assert night.view("evidence").filter(pl.col("household") == "0005").filter(pl.col("signal") == "power").is_empty()
+    assert night.view("evidence").filter(household=SURGED, signal="water").is_empty()
     assert night.view("cases")["household"].to_list() == [SURGED]
 
 

@@ -124,13 +124,13 @@ def test_raising_the_expectation_is_raising_the_readings():
     assert np.array_equal(short.surprise[..., :-14], seen.surprise[..., :-14], equal_nan=True)
 
 
-def test_a_surge_large_enough_is_shown_and_a_small_one_is_not(tmp_path):
+@pytest.mark.parametrize(("sizes", "place"), [((1.01, 2.5, 5.0), 1), ((1.01, 1.02), 2)])
+def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place):
+    """Regular homes: ×2.5 for 14 days is seen, one or two hundredths more are not; the number of sizes says that none is."""
+    monkeypatch.setattr(measure, "TONIGHT_SIZES", sizes)
     settings = load_settings(make_site(tmp_path).settings)
-    seen = expect(grid_of(city(60, 200, seed=3)))
-    least = measure._least_shown(settings, seen, np.arange(6), lambda text: None)
-    assert ((least > 0) & (least < len(measure.TONIGHT_SIZES))).all()  # ×1.25 is not shown, ×5 is
-    again = measure._least_shown(settings, seen, np.arange(6)[::-1], lambda text: None)[::-1]
-    assert least.tolist() == again.tolist()
+    seen = expect(grid_of(city(40, 150, seed=3)))
+    assert measure._least_shown(settings, seen, np.array([5, 2, 30]), lambda text: None).tolist() == [place] * 3
 
 
 def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):

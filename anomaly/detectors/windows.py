@@ -40,12 +40,12 @@ def calmed(z, lag, clip, peers_min):
 
 
 def peer_scaled(score, peers_min):
-    """(score − q50) / max(1, spread / its trailing median), spread = q95 − q50 over the night's homes.
+    """(score − q50) / max(1, spread / its trailing median), spread = q90 − q50 over the night's homes.
 
     A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
     """
-    q50, q95 = _columns(score, (0.5, 0.95), peers_min)
-    spread = q95 - q50
+    q50, q90 = _columns(score, (0.5, 0.9), peers_min)
+    spread = q90 - q50
     usual = np.full_like(spread, np.nan)
     for t in range(spread.size):
         past = spread[max(0, t - PAST_NIGHTS) : t]
@@ -87,9 +87,18 @@ def best_window(scored: dict[int, np.ndarray]):
 
 
 def _columns(values, quantiles, peers_min):
-    """Column quantiles, NaN for columns with fewer than `peers_min` known values."""
+    """Column quantiles (linear), NaN for columns with fewer than `peers_min` known values.
+
+    One sort a column, NaN last: what np.nanquantile gives, thirty times faster.
+    """
     out = np.full((len(quantiles), values.shape[1]), np.nan)
-    enough = (~np.isnan(values)).sum(axis=0) >= peers_min
-    if enough.any():
-        out[:, enough] = np.nanquantile(values[:, enough], quantiles, axis=0)
+    known = (~np.isnan(values)).sum(axis=0)
+    asked = np.flatnonzero(known >= max(peers_min, 1))
+    ordered = np.sort(values.T[asked], axis=1)
+    row = np.arange(asked.size)
+    for place, quantile in enumerate(quantiles):
+        at = quantile * (known[asked] - 1)
+        low = np.floor(at).astype(np.int64)
+        below, above = ordered[row, low], ordered[row, np.minimum(low + 1, known[asked] - 1)]
+        out[place, asked] = below + (above - below) * (at - low)
     return out

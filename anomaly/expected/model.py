@@ -154,10 +154,10 @@ def _lifted(usual, y, usable, offset, ordinal, rules):
         usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, kernels.past_level(y, usable, rules.guard_days, ordinal)))
     judged = ~np.isnan(usual)
     enough = judged.sum(axis=0) >= rules.peers_min
-    site = np.full(usual.shape[1], -np.inf)
+    site = np.zeros(usual.shape[1])
     if enough.any():
         site[enough] = np.nanmedian(np.exp(usual[:, enough]), axis=0)
-    floor = np.log(np.maximum(rules.floor_share * site, 0) + offset)
+    floor = np.log(rules.floor_share * site + offset)
     return np.where(judged & enough[None, :], np.fmax(usual, floor), usual)
 
 
