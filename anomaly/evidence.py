@@ -191,12 +191,13 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
     window_days = int(one.scores.window[home, night])
     episode = np.arange(night - back, night + 1)
     by_signal = _ratios(expected, range(len(grid.signals)), home, episode)
+    pattern = _pattern(by_signal)  # where all rise together it is people, whichever signal speaks first
     in_window = _ratios(expected, concerned, home, np.arange(max(0, night - window_days + 1), night + 1))
     return {
         "household": grid.households[home],
         "detector": one.scores.detector,
         "signal": signal,
-        "signature": signature_of(signal) if signal != "all" else _pattern(by_signal),
+        "signature": pattern if signal == "all" or pattern == "people" else signature_of(signal),
         "window_days": window_days,
         "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()])))) if in_window else 1.0,
         "score": float(one.scores.score[home, night]),

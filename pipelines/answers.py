@@ -6,7 +6,7 @@ import json
 import duckdb
 import polars as pl
 
-from pipelines.publish import OFFLINE, dictionary
+from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
 from pipelines.store import NotThere
 
@@ -15,6 +15,8 @@ def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     """A query of the published file as a frame; the file is opened for reading only and closed at once."""
     if not settings.store.exists():
         raise NotThere(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
+    if not readable(settings.store):
+        raise NotThere(f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew")
     with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
         # by rows: handing a relation over as a frame makes DuckDB 2.0 complain of leaks on stderr at exit
         asked = con.execute(sql, params or None)

@@ -133,7 +133,7 @@ def _finish(result, settings, as_json: bool) -> None:
     if result.did:
         run = result.run
         new, open_ = run["cases_new"], run["cases_open"]
-        lines.append(f"night {result.night}: {run['judged']} homes judged, {new} new case{'s' * (new != 1)}, {open_} open")
+        lines.append(f"night {result.night}: {run['judged']} home{'s' * (run['judged'] != 1)} judged, {new} new case{'s' * (new != 1)}, {open_} open")
         lines.append(f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}")
     else:
         lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")

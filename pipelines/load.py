@@ -67,7 +67,7 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
 
     A source that cannot be read stops with one line in `failed`; what it gave earlier stays in use.
     """
-    ledger = {(f["source"], f["file"]): f for f in store.read_json("files.json", [])}
+    ledger = _ledger(store)
     failed, counts = {}, {}
     changed = False
     for name, source in settings.sources.items():
@@ -90,6 +90,18 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     files = sorted(ledger.values(), key=lambda f: (f["source"], f["file"]))
     store.write_json("files.json", files)
     return _inputs(settings, store, files, failed, counts)
+
+
+def _ledger(store: Store) -> dict[tuple[str, str], dict]:
+    """(source, file) → what was loaded of it. What is no longer in the store counts as never loaded."""
+    files = store.read_json("files.json", [])
+    if not isinstance(files, list) or not all(isinstance(f, dict) and {"source", "file", "bytes", "modified_ns", "sha256"} <= set(f) for f in files):
+        raise store.damaged("files.json")
+    if not store.path("rejects.parquet").exists():
+        return {}
+    kept = {"households": store.path("register.parquet").exists()}
+    kept |= {f["source"]: store.path(f"rows/{f['source']}.parquet").exists() for f in files if f["source"] != "households"}
+    return {(f["source"], f["file"]): f for f in files if kept[f["source"]]}
 
 
 def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, today: dt.date) -> dict[str, int]:

@@ -64,9 +64,10 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
         nights = choose(latest)
         _refuse_unread(nights, inputs)
         key = _key(settings, store, inputs)
-        if all(done(store, night) == key for night in nights) and settings.store.exists() and reports.index(settings, nights[-1]).exists():
+        broken = [night for night in store.broken_nights() if inputs.readings["day"].min() <= night <= inputs.readings["day"].max()]
+        if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
             return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
-        verdicts = judge(settings, inputs, store, nights, tell)
+        verdicts = judge(settings, inputs, store, sorted({*nights, *broken}), tell)
         tell("publishing")
         folded = fold(settings, store)
         runs = _runs(settings, store, inputs, nights, folded, started)

@@ -3,6 +3,7 @@
 import dataclasses
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import duckdb
@@ -59,7 +60,7 @@ def _write_table(con, name: str, table, frame: pl.DataFrame, folder: Path) -> No
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
         with replacing(folder / f"publish-{name}.parquet") as part:
             frame.write_parquet(part)
-            con.execute(f"INSERT INTO _internal.{name} SELECT {chosen} FROM read_parquet($file)", {"file": str(part)})
+            con.execute(f"INSERT INTO _internal.{name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
         (folder / f"publish-{name}.parquet").unlink(missing_ok=True)
     con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
     con.execute(f"COMMENT ON VIEW v1.{name} IS '{_text(table.__doc__)}'")
@@ -75,7 +76,7 @@ def _write_meta(con, meta: dict[str, object], folder: Path) -> None:
     con.executemany("INSERT INTO meta.dictionary VALUES (?, ?, ?, ?, ?)", [list(row.values()) for row in dictionary().iter_rows(named=True)])
     calendar = folder / ".calendar.parquet.draft"
     meta["calendar"].write_parquet(calendar)
-    con.execute("CREATE TABLE meta.calendar AS SELECT * FROM read_parquet($file)", {"file": str(calendar)})
+    con.execute("CREATE TABLE meta.calendar AS SELECT * FROM read_parquet($file)", {"file": _literal(calendar)})
     calendar.unlink()
     for name in ("schema_version", "settings", "dictionary", "calendar"):
         con.execute(f"COMMENT ON TABLE meta.{name} IS '{_text(META[name])}'")
@@ -110,6 +111,21 @@ def _read_back(draft: Path, frames: dict[str, pl.DataFrame]) -> None:
 
 def _sql_type(kind: pl.DataType) -> str:
     return "MAP(VARCHAR, DOUBLE)" if isinstance(kind, pl.List) else _TYPES[kind.base_type().__name__]
+
+
+def readable(published: Path) -> bool:
+    """Whether the published file is there and answers."""
+    try:
+        with duckdb.connect(str(published), read_only=True, config=OFFLINE) as con:
+            con.execute("SELECT count(*) FROM v1.runs").fetchall()
+    except duckdb.Error:
+        return False
+    return True
+
+
+def _literal(path: Path) -> str:
+    """A path in which read_parquet sees no pattern."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _quoted(path: Path) -> str:

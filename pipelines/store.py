@@ -18,6 +18,7 @@ import polars as pl
 
 MODE = 0o640
 STATE_VERSION = 1
+NIGHT_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 
 
 class Locked(Exception):
@@ -55,7 +56,12 @@ class Store:
             probe.unlink()
         except OSError as error:
             raise StateError(f"{self.folder}: cannot be written ({error.strerror}); give [store] path a folder this user may write") from None
-        written = self.read_json("version.json", {"state": STATE_VERSION})["state"]
+        if "?" in str(self.published):
+            raise StateError(f"{self.published}: DuckDB cannot open a path with a '?'; give [store] path a folder without one")
+        version = self.read_json("version.json", {"state": STATE_VERSION})
+        written = version.get("state") if isinstance(version, dict) else None
+        if not isinstance(written, int):
+            raise self.damaged("version.json")
         if written > STATE_VERSION:
             raise StateError(f"{self.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path")
         self.write_json("version.json", {"state": STATE_VERSION})
@@ -93,9 +99,9 @@ class Store:
         if schema is not None and not path.exists():
             return pl.DataFrame(schema=schema)
         try:
-            return pl.read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            raise StateError(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove {self.folder} and run again: it is rebuilt from the inputs") from None
+            return pl.read_parquet(path, glob=False)
+        except (pl.exceptions.PolarsError, FileNotFoundError) as error:
+            raise StateError(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew") from None
 
     def write_json(self, name: str, value: object) -> None:
         write_text(self.path(name), json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
@@ -106,7 +112,11 @@ class Store:
         except FileNotFoundError:
             return default
         except ValueError:
-            raise StateError(f"{self.path(name)}: is damaged; remove {self.folder} and run again: it is rebuilt from the inputs") from None
+            raise self.damaged(name) from None
+
+    def damaged(self, name: str) -> StateError:
+        """The error for a small file of the state that does not hold what it should."""
+        return StateError(f"{self.path(name)}: is damaged; remove that file and run again: it is made anew")
 
     def append_line(self, name: str, value: Mapping) -> None:
         """Add one JSON line to a journal and see it onto the disk."""
@@ -134,6 +144,12 @@ class Store:
     def nights(self) -> list[dt.date]:
         """Every judged night, in order."""
         return sorted(dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("*/done.json"))
+
+    def broken_nights(self) -> list[dt.date]:
+        """Nights that have run but whose folder has lost a file: they must be judged again."""
+        run = {dt.date.fromisoformat(line["night"]) for line in self.read_lines("runs.jsonl")}
+        whole = {night for night in self.nights() if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)}
+        return sorted((run | set(self.nights())) - whole)
 
 
 @contextlib.contextmanager

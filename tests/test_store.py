@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from anomaly.readings import SignalRule
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import REASONS, EvidenceRules
 from pipelines.collect import fold
@@ -180,7 +181,7 @@ def test_nights_are_those_that_were_judged_to_the_end(store):
 
 def test_the_first_decision_takes_a_case_off_the_lists(store):
     rules = SimpleNamespace(
-        rules={"water": None},
+        rules={"water": SignalRule("water", "register", "m3"), "power": SignalRule("power", "register", "kWh")},
         purpose=SimpleNamespace(signatures=("water",)),
         evidence=EvidenceRules(),
         cases=CaseRules(),
@@ -188,8 +189,8 @@ def test_the_first_decision_takes_a_case_off_the_lists(store):
     )
     nights = [dt.date(2026, 3, d) for d in range(1, 6)]
     for night in nights:
-        reason = ("0001", "alone", "water", "water", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [])
-        power = ("0002", "alone", "power", "power", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [])
+        reason = ("0001", "alone", "water", "water", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
+        power = ("0002", "alone", "power", "power", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
         store.write(f"nights/{night}/evidence.parquet", pl.DataFrame([reason, power], schema=REASONS, orient="row"))
         store.write(f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]}))
         store.write_json(f"nights/{night}/done.json", {})

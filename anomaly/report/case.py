@@ -184,7 +184,7 @@ def _against(page: CasePage, language: str) -> list[str]:
 def _sure(page: CasePage, language: str) -> list[str]:
     case, say = page.case, partial(words.say, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
-    sure = [say("case.sure_unknown") if chance is None else say("case.sure_wrong", number=in_hundred(language, chance))]
+    sure = [say("case.sure_unknown") if chance is None or chance > 0.99 else say("case.sure_wrong", number=in_hundred(language, chance))]
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
@@ -203,7 +203,7 @@ def resident_letter(page: CasePage, language: str) -> str:
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
     signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
-    wrong = say("letter.wrong_unknown") if chance is None else say("letter.wrong", number=in_hundred(language, chance))
+    wrong = say("letter.wrong_unknown") if chance is None or chance > 0.99 else say("letter.wrong", number=in_hundred(language, chance))
     return render(
         "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
