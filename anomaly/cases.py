@@ -23,6 +23,10 @@ class CaseRules:
     onset_days: int = 7  # days after opening in which the estimate of its onset may still move
     join_days: int = 14  # a further signal that joins within these days of the onset belongs to the same rise
 
+    def __post_init__(self) -> None:
+        if not self.quiet_days >= 1:
+            raise ValueError(f"quiet_days = {self.quiet_days} would close every case at once; write at least 1")
+
 
 @dataclass(frozen=True)
 class WorklistRules:

@@ -33,6 +33,12 @@ class EvidenceRules:
     chance_cases: float = 5.0  # new cases by chance per 1,000 homes and 30 nights, over all kinds of case together
     kept_share: float = 0.1  # evidence is written down from this share of a case's rarity on, and keeps a case alive
 
+    def __post_init__(self) -> None:
+        if not 0 < self.chance_cases < np.inf:
+            raise ValueError(f"chance_cases = {self.chance_cases}: nothing is rarer than never; write a number above 0")
+        if not 0 < self.kept_share <= 1:
+            raise ValueError(f"kept_share = {self.kept_share}; write a share above 0 and at most 1")
+
 
 def case_rarity(rules: EvidenceRules, kinds: int) -> float:
     """Rarity a new case needs when `kinds` kinds of case share the allowance."""

@@ -1,6 +1,7 @@
 """A synthetic city as files: the exports, the register, the truth and the settings to run them with."""
 
 import gzip
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +28,7 @@ def make_city(folder: Path, preset: str = "mixed", homes: int = 300, days: int =
     frames = simulate(city, seed)
     write_city(frames, folder, settings or settings_text("Synthetic city"))
     targets = frames["truth"].filter("target").height
-    return f"{homes} homes, {days} days, {targets} true targets in {folder}; next: anomaly nightly --settings {folder / 'anomaly.toml'}"
+    return f"{homes} homes, {days} days, {targets} true targets in {folder}; next: anomaly nightly --settings {shlex.quote(str(folder / 'anomaly.toml'))}"
 
 
 def write_city(frames: Mapping[str, pl.DataFrame], folder: Path, settings: str) -> None:

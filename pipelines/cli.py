@@ -256,10 +256,12 @@ def init(folder: Path) -> None:
 
     Example: anomaly init nanming
     """
-    from pipelines.start import start
+    from pipelines.start import next_step, start
 
-    for path in start(folder):
+    made = start(folder)
+    for path in made:
         click.echo(path)
+    click.echo(next_step(made[0]), err=True)
 
 
 @main.command()

@@ -4,12 +4,17 @@ import datetime as dt
 import os
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import filelock
 
 from anomaly import charts
 from pipelines.judge import calendar
+from pipelines.publish import OFFLINE
 from pipelines.settings import Settings, SettingsError, check_purpose
 from pipelines.sources import SourceError, found_files, read_file
-from pipelines.store import Locked, StateError, Store
+from pipelines.store import STATE_VERSION, StateError, Store
 
 LOW_DISK_BYTES = 1 << 30
 
@@ -22,9 +27,9 @@ class Finding:
 
 
 def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
-    """Purpose, sources, places, lock, disk, calendar, clock and fonts, one finding each."""
+    """Purpose, sources, places, lock, published file, disk, calendar, clock and fonts, one finding each."""
     now = now or dt.datetime.now()
-    return [_purpose(settings, now.date()), *_sources(settings), *_places(settings), _disk(settings), _calendar(settings, now.date()), _clock(settings, now), _font(settings)]
+    return [_purpose(settings, now.date()), *_sources(settings), *_places(settings), _file(settings), _disk(settings), _calendar(settings, now.date()), _clock(settings, now), _font(settings)]
 
 
 def _purpose(settings: Settings, today: dt.date) -> Finding:
@@ -42,7 +47,7 @@ def _sources(settings: Settings) -> list[Finding]:
     for name, source in sources.items():
         try:
             files = found_files(settings.root, source)
-            newest = max(files, key=lambda path: path.stat().st_mtime_ns)
+            newest = files[-1]  # in the order in which they are loaded: a copied folder's times say nothing
             rows = read_file(newest, source).height
             findings.append(Finding(f"source {name}", True, f"{len(files)} file{'s' * (len(files) != 1)}, {rows} rows in the newest ({newest.name})"))
         except SourceError as error:
@@ -51,19 +56,57 @@ def _sources(settings: Settings) -> list[Finding]:
 
 
 def _places(settings: Settings) -> list[Finding]:
-    store = Store(settings.store)
+    """The folders a run writes to, looked at and left as they are."""
+    return [_store(Store(settings.store)), Finding("reports", _writable(settings.reports), f"{settings.reports} can{'' if _writable(settings.reports) else 'not'} be written")]
+
+
+def _store(store: Store) -> Finding:
+    if not all(_writable(folder) for folder in (store.folder, store.state)):
+        return Finding("store", False, f"{store.folder}: cannot be written; give [store] path a folder this user may write")
     try:
-        store.prepare()
-        with store.locked():
-            findings = [Finding("store", True, f"{store.folder} can be written, no run holds the lock")]
-    except (StateError, Locked) as error:
-        findings = [Finding("store", False, str(error))]
-    folder = settings.reports
+        written = store.read_json("version.json", {"state": STATE_VERSION})["state"]
+    except (StateError, OSError) as error:
+        return Finding("store", False, str(error))
+    if written > STATE_VERSION:
+        return Finding("store", False, f"{store.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path")
+    if holder := _holder(store.folder):
+        return Finding("store", False, f"{store.folder}: another run holds the lock ({holder}); wait for it to end, or stop it")
+    return Finding("store", True, f"{store.folder} can be written, no run holds the lock")
+
+
+def _holder(folder: Path) -> str | None:
+    """Who holds the run lock. Without a holder's note nothing is touched; beside the note of a killed run the lock is tried."""
+    try:
+        holder = (folder / "run.holder").read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+    if not (folder / "run.lock").exists():
+        return None
+    try:
+        with filelock.FileLock(folder / "run.lock", timeout=0):
+            return None
+    except filelock.Timeout:
+        return holder
+
+
+def _writable(folder: Path) -> bool:
+    """Whether the folder, or the nearest one above it that is there, may be written."""
     while not folder.exists():
         folder = folder.parent
-    writable = folder.is_dir() and os.access(folder, os.W_OK)
-    findings.append(Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written"))
-    return findings
+    return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def _file(settings: Settings) -> Finding:
+    """The published file opens and holds its runs."""
+    if not settings.store.exists():
+        return Finding("file", True, f"{settings.store} is not published yet")
+    try:
+        with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
+            runs = con.execute("SELECT count(*) FROM v1.runs").fetchone()[0]
+    except duckdb.Error as error:
+        cause = " ".join((str(error).splitlines() or [""])[0].split())[:120]
+        return Finding("file", False, f"{settings.store}: cannot be read ({cause}); remove that file; the next nightly rebuilds it")
+    return Finding("file", True, f"{settings.store} opens, {runs} run{'s' * (runs != 1)}")
 
 
 def _disk(settings: Settings) -> Finding:
@@ -102,5 +145,5 @@ def _clock(settings: Settings, now: dt.datetime) -> Finding:
 def _font(settings: Settings) -> Finding:
     font = charts.chinese_font()
     needed = "zh" in settings.site.languages
-    told = font or "no Chinese font, charts fall back to English labels: pip install 'household-anomaly[zh]'"
+    told = font or "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
     return Finding("fonts", bool(font) or not needed, told)

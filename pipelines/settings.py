@@ -8,6 +8,8 @@ import dataclasses
 import datetime as dt
 import difflib
 import hashlib
+import math
+import re
 import tomllib
 import types
 import typing
@@ -16,10 +18,11 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+import polars as pl
 
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import REGISTER, DetectorRules
-from anomaly.evidence import EvidenceRules
+from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
 from pipelines.sources import Source
@@ -85,6 +88,10 @@ class SignalSection:
 @dataclasses.dataclass(frozen=True)
 class Limits:
     rejects_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rejects_share <= 1:
+            raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -213,6 +220,9 @@ def _refuse_unknown(tree: object, kind: object, where: str, path: Path) -> None:
 
 _ROLES = {"household", "time", "value", "exits", "periods"}
 _REGISTER_ROLES = {"household", "building", "district", "residents", "class", "moved_in"}
+_PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
+_LONGEST_NAME = 40
+_MOST, _MOST_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 
 
 def _check(file: _File, path: Path) -> None:
@@ -221,9 +231,10 @@ def _check(file: _File, path: Path) -> None:
 
     if not file.signals:
         refuse("no [signals.NAME] section; name at least one source of counts, usage or registers")
+    _check_purpose_said(file.purpose, refuse)
     try:
         ZoneInfo(file.site.timezone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones, like "Asia"
         refuse(f"[site] timezone = {file.site.timezone!r} is not an IANA zone; write for example \"Asia/Shanghai\"")
     if unknown := set(file.site.languages) - {"en", "zh"}:
         refuse(f"[site] languages: {', '.join(sorted(unknown))} is not there; choose from en, zh")
@@ -231,26 +242,69 @@ def _check(file: _File, path: Path) -> None:
         refuse("[site] languages is empty; choose from en, zh")
     if not file.store.path.endswith(".duckdb"):
         refuse(f"[store] path = {file.store.path!r} must end in .duckdb")
-    for name, section in file.signals.items():
-        where = f"[signals.{name}]"
-        if not name.isidentifier() or name in ("all", "people", "door", "households"):
-            refuse(f"{where}: a signal is named in letters, digits and _, and not all, people, door or households")
-        if section.kind not in ("count", "usage", "register"):
-            refuse(f"{where} kind = {section.kind!r}; choose count, usage or register")
-        if section.stamp not in ("start", "end"):
-            refuse(f"{where} stamp = {section.stamp!r}; choose start or end")
-        if section.periods and not section.periods_per_day:
-            refuse(f"{where} periods needs periods_per_day (how many make a whole day)")
-        try:
-            _rule(name, section, file.site.timezone)
-        except ValueError as error:
-            refuse(f"{where}: {error}")
-        _check_columns(section.columns, {"household", "time", "value"}, _ROLES, where, refuse)
-    if file.households:
-        _check_columns(file.households.columns, {"household"}, _REGISTER_ROLES, "[households]", refuse)
-    _check_names(file.purpose.signatures, ["people", "door", "water", "power", *file.signals], "[purpose] signatures", refuse)
-    _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
     _check_numbers(file, refuse)
+    for name, section in file.signals.items():
+        _check_signal(name, section, file.site.timezone, refuse)
+    if file.households:
+        _check_separator(file.households.separator, "[households]", refuse)
+        _check_columns(file.households.columns, {"household"}, _REGISTER_ROLES, "[households]", refuse)
+    kinds = list(dict.fromkeys(["people", "door", "water", "power", *map(signature_of, file.signals)]))
+    _check_names(file.purpose.signatures, kinds, "[purpose] signatures", refuse)
+    _check_names(file.worklist.desks, kinds, "[worklist] desks", refuse)
+    _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
+
+
+def _check_purpose_said(purpose: Purpose, refuse) -> None:
+    """Every field filled in by somebody: not empty, nor what `anomaly init` wrote there."""
+    for name in ("name", "legal_basis", "owner", "contact"):
+        said = getattr(purpose, name).strip()
+        if not said:
+            refuse(f"[purpose] {name} is empty; fill it in: nothing runs without it")
+        if _PLACEHOLDER.match(said):
+            refuse(f"[purpose] {name} still reads {said!r}; fill it in: nothing runs without it")
+    if not purpose.signatures:
+        refuse("[purpose] signatures is empty; name at least one kind of case that may be listed")
+
+
+def _check_signal(name: str, section: SignalSection, timezone: str, refuse) -> None:
+    where = f"[signals.{name}]"
+    if not name.isidentifier() or name in ("all", "people", "door", "households"):
+        refuse(f"{where}: a signal is named in letters, digits and _, and not all, people, door or households")
+    if len(name) > _LONGEST_NAME:
+        refuse(f"{where}: the name has {len(name)} characters; choose one of at most {_LONGEST_NAME}")
+    if section.kind not in ("count", "usage", "register"):
+        refuse(f"{where} kind = {section.kind!r}; choose count, usage or register")
+    if section.stamp not in ("start", "end"):
+        refuse(f"{where} stamp = {section.stamp!r}; choose start or end")
+    if section.periods and not section.periods_per_day:
+        refuse(f"{where} periods needs periods_per_day (how many make a whole day)")
+    if section.time_format is not None and not _reads_times(section.time_format):
+        refuse(f"{where} time_format = {section.time_format!r} reads no day; write for example \"%d/%m/%Y %H:%M:%S\", or leave it out for ISO")
+    _check_separator(section.separator, where, refuse)
+    try:
+        _rule(name, section, timezone)
+    except ValueError as error:
+        refuse(f"{where}: {error}")
+    _check_columns(section.columns, {"household", "time", "value"}, _ROLES, where, refuse)
+
+
+def _check_separator(separator: str, where: str, refuse) -> None:
+    if len(separator) != 1:
+        refuse(f"{where} separator = {separator!r}; write exactly one character, for example \";\"")
+
+
+def _reads_times(form: str) -> bool:
+    """Whether a time written in this form is read back, at least to its year; zones may be asked for or not."""
+    moment = pl.Series([dt.datetime(2026, 8, 31, 13, 45)])
+    for zone in (None, "UTC"):
+        try:
+            text = moment.dt.replace_time_zone(zone).dt.strftime(form)
+            read = text.str.to_datetime(form, strict=False, time_unit="us", time_zone=zone).dt.year().item()
+        except pl.exceptions.PolarsError:
+            continue
+        if read == 2026:
+            return True
+    return False
 
 
 def _check_names(names, known, where, refuse) -> None:
@@ -261,15 +315,18 @@ def _check_names(names, known, where, refuse) -> None:
 
 
 def _check_numbers(file: _File, refuse) -> None:
-    """No setting means anything below zero, and a share of nothing is no share."""
+    """No setting means anything below zero, without end, or beyond what a date or a sum can hold."""
     sections = {f"signals.{name}": section for name, section in file.signals.items()}
     sections |= {f.name: getattr(file, f.name) for f in dataclasses.fields(file) if dataclasses.is_dataclass(getattr(file, f.name))}
     for where, section in sections.items():
         for name, value in vars(section).items():
-            if isinstance(value, int | float) and not value >= 0:
+            if not isinstance(value, int | float):
+                continue
+            most = _MOST_DAYS if name.endswith("_days") else _MOST
+            if not math.isfinite(value) or value > most:
+                refuse(f"[{where}] {name} = {value}; write a number of at most {most:,.0f}")
+            if value < 0:
                 refuse(f"[{where}] {name} = {value}; write a number that is not below 0")
-    if not file.evidence.chance_cases:
-        refuse("[evidence] chance_cases = 0: nothing is rarer than never; write a number above 0")
 
 
 def _check_columns(columns, needed, known, where, refuse) -> None:

@@ -1,5 +1,6 @@
 """A place to start from: the reference settings and the folders it speaks of."""
 
+import shlex
 from pathlib import Path
 
 from pipelines.settings import SettingsError
@@ -19,3 +20,8 @@ def start(folder: Path) -> list[Path]:
     except OSError as error:
         raise SettingsError(f"{folder}: cannot be written ({error.strerror}); name a folder this user may write") from None
     return [target, folder / "access", folder / "calendars"]
+
+
+def next_step(target: Path) -> str:
+    """What to do with a new settings file, in one line."""
+    return f"fill in [purpose] and [site], put exports where the files of [signals.*] point, then: anomaly doctor --settings {shlex.quote(str(target))}"

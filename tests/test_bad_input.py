@@ -198,7 +198,7 @@ def test_damaged_state_is_one_line_with_the_remedy(site):
     site.nightly()  # readings are made anew from the rows
     site.put("out/state/rows/power.parquet", NOISE)
     site.put("power-2.csv", "id,day,used\n0001,2026-05-14,4.5\n")
-    refused(site.nightly(code=2), "rows/power.parquet: cannot be read", "run again: it is rebuilt from the inputs")
+    refused(site.nightly(code=2), "rows/power.parquet: cannot be read", "remove that file and run again")
 
 
 def test_state_of_a_newer_version_is_refused(site):

@@ -21,6 +21,10 @@ class DetectorRules:
     use: tuple[str, ...] = tuple(REGISTER)
     second_opinion: tuple[str, ...] = ("forest",)  # their evidence is written down and opens no case, unless they are asked alone
 
+    def __post_init__(self) -> None:
+        if not self.use:
+            raise ValueError(f"use is empty and nothing would be judged; choose from {', '.join(REGISTER)}")
+
     @property
     def seconds(self) -> tuple[str, ...]:
         """The second opinions in force: none where there is no first one."""

@@ -11,6 +11,18 @@ from anomaly.expected.grid import Grid
 OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}
 Z_90 = 1.645  # the band from 5 % to 95 % of a normal spread
 MODELS = ("usual", "stl")
+SHARES = ("vacant_share", "own_spread_share", "coarse_share", "floor_share")
+# rules below these leave nothing to judge by, or count days that are not there
+LEAST = {
+    "vacancy_days": 1,
+    "baseline_days": 14,
+    "guard_days": 1,
+    "least_days": 3,
+    "short_guard_days": 1,
+    "short_least_days": 3,
+    "peers_min": 2,
+    "coarse_days": 1,
+}
 
 
 @dataclass(frozen=True)
@@ -36,6 +48,15 @@ class ExpectedRules:
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ValueError(f"model = {self.model!r} is not known; choose {' or '.join(MODELS)}")
+        for name in SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} = {getattr(self, name)}; a share lies between 0 and 1")
+        for name, least in LEAST.items():
+            if not getattr(self, name) >= least:
+                raise ValueError(f"{name} = {getattr(self, name)} is too small; write at least {least}")
+        for name in ("least_days", "short_least_days"):
+            if getattr(self, name) > self.baseline_days:
+                raise ValueError(f"{name} = {getattr(self, name)} exceeds baseline_days = {self.baseline_days} and nothing would be judged; write fewer")
 
     @property
     def ladder(self) -> np.ndarray:
