@@ -51,7 +51,7 @@ def _with(**detector) -> Variant:
 RULES = ExpectedRules()
 ABLATIONS = {
     "the whole tool": Variant(),
-    "vacant days are not told apart": Variant(replace(RULES, vacant_share=-1.0)),
+    "vacant days are not told apart": Variant(replace(RULES, vacant_share=0.0)),
     "no peers in the expectation (day factor, floor, shared spread)": Variant(replace(RULES, peers_min=NOBODY)),
     "spread is the home's own": Variant(replace(RULES, own_spread_share=1.0)),
     "no floor under usual": Variant(replace(RULES, floor_share=0.0)),
