@@ -57,7 +57,8 @@ def _sources(settings: Settings) -> list[Finding]:
 
 def _places(settings: Settings) -> list[Finding]:
     """The folders a run writes to, looked at and left as they are."""
-    return [_store(Store(settings.store)), Finding("reports", _writable(settings.reports), f"{settings.reports} can{'' if _writable(settings.reports) else 'not'} be written")]
+    writable = _writable(settings.reports)
+    return [_store(Store(settings.store)), Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written")]
 
 
 def _store(store: Store) -> Finding:
@@ -85,20 +86,20 @@ def _holder(folder: Path) -> str | None:
     try:
         with filelock.FileLock(folder / "run.lock", timeout=0):
             return None
-    except filelock.Timeout:
+    except OSError:  # held (filelock's Timeout is one), or not ours to try
         return holder
 
 
 def _writable(folder: Path) -> bool:
     """Whether the folder, or the nearest one above it that is there, may be written."""
-    while not folder.exists():
+    while not os.path.exists(folder):  # Path.exists raises below a folder that may not be entered
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK)
 
 
 def _file(settings: Settings) -> Finding:
     """The published file opens and holds its runs."""
-    if not settings.store.exists():
+    if not os.path.exists(settings.store):
         return Finding("file", True, f"{settings.store} is not published yet")
     try:
         with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
@@ -111,7 +112,7 @@ def _file(settings: Settings) -> Finding:
 
 def _disk(settings: Settings) -> Finding:
     folder = settings.state
-    while not folder.exists():
+    while not os.path.exists(folder):
         folder = folder.parent
     free = shutil.disk_usage(folder).free
     return Finding("disk", free > LOW_DISK_BYTES, f"{free / 1e9:.1f} GB free at {folder}")

@@ -64,6 +64,9 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
     plan = planting.Plan()
+    days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
+    if days <= plan.history:
+        raise NothingToPlant(f"the sources hold {days} days; a surge is planted after {plan.history} ordinary ones: ask again when there are more")
     homes = len(inputs.judgeable)
     rounds = rounds or int(np.clip(np.ceil(SURGES / max(1.0, plan.share * homes)), 2, MOST_ROUNDS))
     asked = 0
@@ -163,7 +166,7 @@ def _least_shown(settings: Settings, seen: expected.Expected, homes: np.ndarray,
     By halving: a larger surge is shown where a smaller one is.
     """
     at, needed = seen.grid.days - 1, _needed(settings)
-    batches = np.array_split(np.arange(homes.size), int(np.ceil(homes.size / max(1.0, BATCH_SHARE * len(seen.grid.households)))))
+    batches = np.array_split(np.arange(homes.size), max(1, int(np.ceil(homes.size / max(1.0, BATCH_SHARE * len(seen.grid.households))))))
     low, high = np.zeros(homes.size, dtype=int), np.full(homes.size, len(TONIGHT_SIZES))
     step = 0
     while (low < high).any():

@@ -3,6 +3,7 @@
 import csv
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -219,8 +220,8 @@ def test_doctor_finds_nothing_at_a_sound_site(tmp_path):
     wrong = {name for name, line in found.items() if not line["fine"]}
     assert wrong <= {"calendar", "disk"}, found  # what depends on the day and on this machine
     assert code == (3 if wrong else 0)
-    assert {"purpose", "source entries", "source water", "source power", "store", "reports", "disk", "calendar", "clock", "fonts"} <= set(found)
-    assert not site.file.exists()
+    assert {"purpose", "source entries", "source water", "source power", "store", "reports", "file", "disk", "calendar", "clock", "fonts"} <= set(found)
+    assert not site.file.parent.exists()  # it leaves nothing behind
 
 
 @pytest.mark.parametrize(
@@ -261,14 +262,59 @@ def test_doctor_finds_a_provisional_calendar(tmp_path):
 def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
     from pipelines.doctor import examine
     from pipelines.settings import load_settings
+    from pipelines.store import Store
 
     site = make_site(tmp_path)
     settings = load_settings(site.settings)
-    site.file.parent.mkdir()
-    with filelock.FileLock(site.file.parent / "run.lock"):
+    store = Store(settings.store)
+    store.prepare()
+    with store.locked():
         found = {f.what: f for f in examine(settings, dt.datetime(2026, 1, 1))}
-    assert not found["store"].fine and "another run holds the lock" in found["store"].detail
+        assert (site.file.parent / "run.holder").exists()
+    assert not found["store"].fine and "another run holds the lock (process " in found["store"].detail
     assert not found["clock"].fine and "set the clock" in found["clock"].detail
+
+
+def test_doctor_takes_no_lock_of_a_run_that_was_killed_and_refuses_a_newer_store(tmp_path):
+    site = make_site(tmp_path)
+    site.put("out/run.holder", "process 1 since 2026-05-14\n")
+    site.put("out/run.lock", "")
+    before = sorted(site.root.rglob("*"))
+    assert findings(site)[1]["store"]["fine"] and sorted(site.root.rglob("*")) == before
+    with filelock.FileLock(site.root / "out" / "run.lock"):
+        assert "(process 1 since 2026-05-14)" in findings(site)[1]["store"]["detail"]
+    site.put("out/state/version.json", '{"state": 99}')
+    assert "written by a newer version" in findings(site)[1]["store"]["detail"]
+
+
+def test_doctor_reads_the_newest_file_as_loading_orders_them(tmp_path):
+    """water-2 was copied last and is still not the newest."""
+    site = make_site(tmp_path)
+    for number in (10, 2):
+        site.put(f"water-{number}.csv", (site.root / "water.csv").read_text())
+        os.utime(site.root / f"water-{number}.csv", (1_700_000_000 - number,) * 2)
+    assert findings(site)[1]["source water"]["detail"].endswith("(water-10.csv)")
+
+
+def test_doctor_opens_the_published_file(tmp_path):
+    site = make_site(tmp_path)
+    assert findings(site)[1]["file"]["detail"].endswith("is not published yet")
+    site.nightly()
+    assert findings(site)[1]["file"]["detail"].endswith("opens, 1 run")
+    site.file.chmod(0o640)
+    site.file.write_bytes(b"torn" * 4096)
+    code, found = findings(site)
+    assert code == 3 and not found["file"]["fine"] and "remove that file; the next nightly rebuilds it" in found["file"]["detail"]
+    site.file.unlink()
+    site.nightly()
+    assert findings(site)[1]["file"]["fine"]
+
+
+def test_doctor_says_how_to_get_a_chinese_font(tmp_path, monkeypatch):
+    from anomaly import charts
+
+    monkeypatch.setattr(charts, "chinese_font", lambda: None)
+    assert "pip install '.[zh]' from the checkout" in findings(make_site(tmp_path))[1]["fonts"]["detail"]
 
 
 # init, simulate, evaluate
@@ -277,6 +323,10 @@ def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
 def test_init_writes_a_settings_file_and_will_not_write_it_twice(tmp_path):
     made = anomaly("init", str(tmp_path / "new"))
     assert made.exit_code == 0 and made.stdout.splitlines()[0] == str(tmp_path / "new" / "anomaly.toml")
+    (told,) = made.stderr.splitlines()
+    assert told.startswith("fill in [purpose] and [site]") and told.endswith(f"anomaly doctor --settings {tmp_path / 'new' / 'anomaly.toml'}")
+    doctor = anomaly("doctor", "--settings", str(tmp_path / "new" / "anomaly.toml"))
+    assert doctor.exit_code == 2 and "[purpose] name still reads" in doctor.stderr and len(doctor.stderr.splitlines()) == 1
     again = anomaly("init", str(tmp_path / "new"))
     assert again.exit_code == 2 and "is there already" in again.stderr
     (tmp_path / "file").write_text("")
@@ -291,6 +341,18 @@ def test_simulate_makes_a_city_that_runs(tmp_path):
     assert town.view("runs")["judged"][0] > 0 and town.view("readings")["signal"].n_unique() == 3
     again = anomaly("simulate", str(tmp_path / "town"))
     assert again.exit_code == 2 and "choose another folder" in again.stderr
+
+
+def test_the_next_command_can_be_pasted(tmp_path):
+    made = anomaly("simulate", str(tmp_path / "my town"), "--homes", "3", "--days", "30")
+    assert made.stdout.endswith(f"--settings '{tmp_path / 'my town' / 'anomaly.toml'}'\n")
+    assert anomaly("init", str(tmp_path / "my site")).stderr.endswith(f"--settings '{tmp_path / 'my site' / 'anomaly.toml'}'\n")
+
+
+@pytest.mark.parametrize("days", [3, 42])
+def test_evaluate_of_too_few_days_is_4(tmp_path, days):
+    result = make_site(tmp_path, last=day(days - 1)).run("evaluate")
+    assert result.exit_code == 4 and "days; a surge is planted after 42 ordinary ones" in result.stderr and len(result.stderr.splitlines()) == 1
 
 
 def test_evaluate_plants_counts_and_leaves_the_site_alone(tmp_path):

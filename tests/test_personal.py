@@ -100,6 +100,7 @@ PERSONS = {
     "phones": ["13800138000", "13912345678", "+86 15012345678", "86-18612345678", "17712345678"],
     "phones among empty cells and dashes": ["13800138000", "-", "13912345678", "15012345678", None, None, "无"],
     "spaced phones": ["138 0013 8000", "139-1234-5678", "150 1234 5678"],
+    "phones of one prefix": ["13800138000", "13812345678", "13850123456", "13886123456", "13877123456"],
     "bank cards": ["6222021234567890128", "4111111111111111", "5500005555555559", "6011111111111117"],
     "names": ["张伟", "王芳", "李娜", "刘洋", "陈杰", "欧阳修"],
     "hidden names": ["张*", "王**", "李某某", "赵先生"],
@@ -125,6 +126,8 @@ PLAIN = {
     "sequential 11 digit ids": [str(13_800_000_000 + n) for n in range(400)],
     "11 digit ids of one region": [str(15_201_000_000 + 104_729 * n) for n in range(90)],
     "random 11 digit ids": [str((n * 982_451_653) % 90_000_000_000 + 10_000_000_000) for n in range(1, 400)],
+    "11 digit ids with holes": [str(13_800_000_000 + n) for n in range(400) if n % 7 and n % 11],
+    "11 digit ids of flats": [str(13_010_200_000 + 10_000 * b + 100 * f + n) for b in range(1, 9) for f in range(1, 7) for n in (1, 2)],
     "16 digit meter numbers": [str(6_200_000_000_000_000 + 104_729 * n) for n in range(400)],
     "19 digit numbers": [str(4_200_000_000_000_000_000 + 982_451_653 * n) for n in range(400)],
     "18 digit numbers": [str(520_102_001_001_010_000 + n) for n in range(4000)],
@@ -141,6 +144,7 @@ PLAIN = {
     "districts": ["南明区", "云岩区", "花溪区", "白云区", "乌当区", "高新区"],
     "districts without an ending": ["南明", "云岩", "花溪", "白云", "乌当", "观山湖", "金阳"],
     "buildings": ["3栋", "华府小区1号楼", "金阳苑", "万科城", "王府井", "高家村", "马家巷", "石板街"],
+    "one name again and again": ["王芳"] * 300 + ["南明", "云岩"],
     "villages": ["张家村", "李家庄", "王家湾", "黄村", "马家堡", "石桥", "金山"],
     "weekdays": ["周一", "周二", "周三", "周四", "周五", "周六", "周日"],
     "tariffs": ["高峰", "平段", "低谷", "尖峰"],
@@ -157,6 +161,13 @@ def test_what_exports_hold_is_not_refused_by_accident(kind):
     assert not refused("c", cells)
     assert not refused("c", [*cells * 3, None, ""])
     assert not refused("c", cells[:5])
+
+
+def test_ids_that_count_up_are_told_from_phones_in_columns_longer_than_the_sample():
+    """Every third cell is looked at for the other shapes; every cell counts where gaps are measured."""
+    ids = [str(13_800_000_000 + (n * 7_919) % 120_011) for n in range(120_000)]
+    assert not refused("c", ids)
+    assert refused("c", [str(13_800_000_000 + (n * n * 982_451_653) % 99_999_989) for n in range(120_000)])
 
 
 def test_the_answer_keeps_the_order_of_the_frame_and_says_why():

@@ -105,6 +105,91 @@ def test_a_purpose_is_whole_or_refused(tmp_path, name):
     assert name in refusal(tmp_path, LEAST.replace(line, ""))
 
 
+@pytest.mark.parametrize("name", ["name", "legal_basis", "owner", "contact"])
+def test_a_purpose_is_filled_in_or_refused(tmp_path, name):
+    """Empty, blank, or as `anomaly init` wrote it; an owner may well be called State Grid."""
+    line = next(line for line in LEAST.splitlines() if line.startswith(f"{name} ="))
+    left = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))["purpose"][name]
+    assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = ""'))
+    assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = "  "'))
+    assert f"[purpose] {name} still reads {left!r}" in refusal(tmp_path, LEAST.replace(line, f'{name} = "{left}"'))
+    load_settings(write(tmp_path, LEAST.replace(line, f'{name} = "State Grid, Nanming"')))
+
+
+def test_a_purpose_lists_at_least_one_kind_of_case(tmp_path):
+    assert "[purpose] signatures is empty" in refusal(tmp_path, LEAST.replace('["power"]', "[]"))
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "words"),
+    [
+        ("expected", "coarse_days = 0", "coarse_days = 0 is too small; write at least 1"),
+        ("expected", "peers_min = 1", "write at least 2"),
+        ("expected", "baseline_days = 13", "write at least 14"),
+        ("expected", "least_days = 2", "write at least 3"),
+        ("expected", "short_least_days = 2", "write at least 3"),
+        ("expected", "guard_days = 0", "write at least 1"),
+        ("expected", "short_guard_days = 0", "write at least 1"),
+        ("expected", "vacancy_days = 0", "write at least 1"),
+        ("expected", "least_days = 90", "exceeds baseline_days = 84"),
+        ("expected", "vacant_share = 1.1", "a share lies between 0 and 1"),
+        ("expected", "own_spread_share = nan", "a share lies between 0 and 1"),
+        ("expected", "coarse_share = -0.1", "a share lies between 0 and 1"),
+        ("expected", "floor_share = 2", "a share lies between 0 and 1"),
+        ("expected", "least_spread = inf", "[expected] least_spread = inf"),
+        ("expected", "guard_days = 99999999", "a number of at most 36,500"),
+        ("evidence", "chance_cases = -1", "write a number above 0"),
+        ("evidence", "chance_cases = inf", "write a number above 0"),
+        ("evidence", "chance_cases = nan", "write a number above 0"),
+        ("evidence", "kept_share = 0", "a share above 0 and at most 1"),
+        ("evidence", "kept_share = 1.5", "a share above 0 and at most 1"),
+        ("limits", "rejects_share = 1.5", "a share lies between 0 and 1"),
+        ("cases", "quiet_days = 0", "write at least 1"),
+        ("detectors", "use = []", "use is empty"),
+        ("site", 'timezone = "Asia"', "is not an IANA zone"),
+        ("worklist", 'desks = { pwoer = "x" }', "[worklist] desks: unknown `pwoer`; did you mean `power`?"),
+        ("worklist", 'desks = { entries = "x" }', "[worklist] desks: unknown `entries`"),
+    ],
+)
+def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, section, line, words):
+    message = refusal(tmp_path, LEAST.replace("[store]", f"[{section}]\n{line}\n[store]"))
+    assert words in message, message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("max_per_day = inf", "max_per_day = inf; write a number of at most"),
+        ("max_per_day = 1e300", "write a number of at most"),
+        ("boundary_hours = nan", "boundary_hours = nan"),
+        ('separator = ""', "separator = ''; write exactly one character"),
+        ('separator = ";;"', "write exactly one character"),
+        ('time_format = "day"', "time_format = 'day' reads no day"),
+        ('time_format = "%Q/%Y"', "reads no day"),
+        ('time_format = "%H:%M"', "reads no day"),
+        ('time_format = "%d/%m"', "reads no day"),
+    ],
+)
+def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
+    message = refusal(tmp_path, LEAST + line + "\n")
+    assert words in message and "[signals.power]" in message, message
+
+
+@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M:%S", "%Y%m%d", "%d.%m.%y %H:%M", "%s", "%Y-%m-%dT%H:%M:%S%z", "%+", "%b %d, %Y %I:%M %p", "%Y年%m月%d日"])
+def test_forms_of_times_that_exports_have_are_taken(tmp_path, form):
+    assert load_settings(write(tmp_path, LEAST + f'time_format = "{form}"\n')).rules["power"].time_format == form
+
+
+def test_a_signals_name_has_at_most_forty_characters(tmp_path):
+    load_settings(write(tmp_path, LEAST.replace("[signals.power]", f"[signals.{'g' * 40}]")))
+    assert "has 41 characters" in refusal(tmp_path, LEAST.replace("[signals.power]", f"[signals.{'g' * 41}]"))
+
+
+def test_desks_may_name_every_kind_the_signals_make(tmp_path):
+    text = LEAST + '\n[signals.gas]\n' + SIGNALS["power"] + '[worklist]\ndesks = { people = "a", door = "b", gas = "c", water = "d" }\n'
+    assert load_settings(write(tmp_path, text)).worklist.desks["gas"] == "c"
+
+
 def test_no_purpose_no_signal_no_store(tmp_path):
     assert "[purpose] is missing" in refusal(tmp_path, LEAST[LEAST.index("[store]") :])
     assert "signals" in refusal(tmp_path, LEAST[: LEAST.index("[signals")])
@@ -128,8 +213,16 @@ def test_no_setting_names_a_household_a_building_or_a_district():
 # the reference file is what `anomaly init` writes
 
 
-def test_init_writes_a_file_that_loads(tmp_path):
+def filled_in(text: str) -> str:
+    """The reference with its purpose stated."""
+    return text.replace('"State ', '"We state ')
+
+
+def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
     target, *folders = start(tmp_path / "new")
+    with pytest.raises(SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"):
+        load_settings(target)
+    target.write_text(filled_in(target.read_text(encoding="utf-8")), encoding="utf-8")
     settings = load_settings(target)
     assert all(folder.is_dir() for folder in folders) and set(settings.rules) == {"entries", "water", "power"}
     with pytest.raises(SettingsError, match="is there already"):
