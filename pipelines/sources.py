@@ -52,16 +52,6 @@ class Source:
     """Roles whose column may be absent; such a role comes through as nulls."""
 
 
-@dataclass(frozen=True)
-class FileStamp:
-    """How a file is recognised again: path (posix, relative to the settings), size, time of change, and its hash where it was taken."""
-
-    path: str
-    bytes: int
-    modified_ns: int
-    sha256: str | None = None
-
-
 class SourceError(Exception):
     """A source that cannot be read, in one line: what, where, what to do. Fields: source, file, remedy."""
 
@@ -83,13 +73,6 @@ def found_files(root: Path, source: Source) -> list[Path]:
         inside = f'write files = "{source.files.rstrip("/")}/*"' if literal.is_dir() else f"check `files` in [{source.name}] and that the export has run"
         raise SourceError(source.name, source.files, "matches no file", inside)
     return sorted(paths, key=lambda path: _place(path.relative_to(root) if path.is_relative_to(root) else path))
-
-
-def stamp(root: Path, path: Path, *, hashed: bool = False) -> FileStamp:
-    """The stamp of one file; `hashed` reads it through."""
-    status = path.stat()
-    inside = path.relative_to(root) if path.is_relative_to(root) else path
-    return FileStamp(inside.as_posix(), status.st_size, status.st_mtime_ns, sha256(path) if hashed else None)
 
 
 def sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.readings import REJECTS, ROWS, SignalRule, base_unit, file_order, merge_rows, parse_rows, resolution
+from anomaly.readings import REJECTS, ROWS, SignalRule, base_unit, file_order, merge_rows, parse_rows
 
 
 def raw(*cells, **columns):
@@ -177,15 +177,3 @@ def test_the_order_of_rows_changes_nothing(rows, random):
 def test_file_order():
     files = ["w/water-10.csv", "w/water-2.csv", "w/water.csv", "a/z.csv", "w/water.csv.gz"]
     assert sorted(files, key=file_order) == ["a/z.csv", "w/water.csv", "w/water.csv.gz", "w/water-2.csv", "w/water-10.csv"]
-
-
-# the step of a register
-
-
-def test_resolution():
-    coarse = [("a", d, v, "f", d) for d, v in enumerate([7400, 8400, 8400, 10400, 11400, 12400, 14400, 15400], 1)]
-    fine = [("b", d, v, "f", d) for d, v in enumerate([0, 7, 9, 14, 21, 33, 40, 41], 1)]
-    few = [("c", d, v, "f", d) for d, v in enumerate([0, 1000, 2000], 1)]
-    assert resolution(rows_of(*coarse, *fine, *few)).rows() == [("a", 1000), ("b", 1), ("c", 1)]
-    days = pl.DataFrame({"household": "a", "signal": "water", "value": [1500, 500, None, 0, 1000, 2500, 3500], "quality": "read"})
-    assert resolution(days).rows() == [("a", "water", 500)]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines import sources
 from pipelines.delimited import CELL_LINES, LINE_BYTES, UNCLOSED_ROWS
-from pipelines.sources import Source, SourceError, found_files, read_file, sha256, stamp
+from pipelines.sources import Source, SourceError, found_files, read_file, sha256
 
 COLUMNS = {"household": "home", "time": "day", "value": "reading"}
 PLAIN = "home,day,reading\n0001,2024-01-01,12.5\n0002,2024-01-02,13\n"
@@ -376,10 +376,8 @@ def test_no_file_is_told_with_what_to_do(tmp_path, files):
     assert (files == "access") == ("access/*" in caught.value.remedy)
 
 
-def test_a_stamp_knows_a_file_again(tmp_path):
+def test_the_hash_of_a_file(tmp_path):
     path = tmp_path / "a" / "w.csv"
     path.parent.mkdir()
     path.write_bytes(b"abc")
     assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
-    assert stamp(tmp_path, path) == sources.FileStamp("a/w.csv", 3, path.stat().st_mtime_ns, None)
-    assert stamp(tmp_path, path, hashed=True).sha256 == sha256(path)

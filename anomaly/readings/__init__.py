@@ -7,7 +7,6 @@ from anomaly.readings.night import latest_night
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.register import parse_register
 from anomaly.readings.rule import SignalRule, base_unit
-from anomaly.readings.steps import resolution
 
 __all__ = [
     "READINGS",
@@ -22,5 +21,4 @@ __all__ = [
     "merge_rows",
     "parse_register",
     "parse_rows",
-    "resolution",
 ]
