@@ -129,20 +129,22 @@ def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tai
 def rate(scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = ()) -> list["Rated"]:
     """Rarity and chance of every home on each asked night, for each detector's scores; `needed` rarity makes a case.
 
-    A home looked at in several ways is that much likelier to show something by chance: where k scores can open the
-    same kind of case, each rarity is divided by k. Scores of a second opinion open none and are not counted.
+    A home looked at in several ways is that much likelier to show something by chance: where several scores can open the
+    same kind of case, each has its share of the allowance, and its rarity is multiplied by that. Scores of a second opinion
+    open none and are not counted.
     """
     scores, nights = list(scores), list(nights)
     opening = [one for one in scores if one.detector not in second_opinion]
     out = []
     for one in scores:
-        k = max(1, sum(other.signal == one.signal for other in opening))
+        asked = sum(other.share for other in opening if other.signal == one.signal)
+        share = min(1.0, one.share / asked) if asked else 1.0
         before = fortnight_before(one.score, QUIET_NIGHTS)
         rarity, chance = {}, {}
         for t in nights:
             past = tail(one.score, t, before)
-            rarity[t] = past.rarity(one.score[:, t]) / k
-            chance[t] = past.chance(one.score[:, t], needed * k)
+            rarity[t] = past.rarity(one.score[:, t]) * share
+            chance[t] = past.chance(one.score[:, t], needed / share)
         out.append(Rated(one, rarity, chance, one.detector not in second_opinion))
     return out
 

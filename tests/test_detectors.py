@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.detectors import ALL, REGISTER, DetectorRules, chosen
-from anomaly.detectors.together import consensus
-from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
+from anomaly.detectors.windows import best_window, calmed, consensus, own_scale, peer_scaled, window_sums
 from anomaly.expected import expect, make_grid
 from tests import naive
 from tests.grid_sample import calendar, city, day, readings
@@ -176,6 +175,22 @@ def test_one_loud_signal_is_a_rise_alone_but_not_together():
     assert scores[ALL][LOUD] < 0.5 * scores[ALL][SURGE]
 
 
+def test_three_days_far_above_are_a_spike_and_too_short_for_the_long_windows():
+    made = city(HOMES, DAYS, seed=8)
+    for (home, signal), values in made.items():
+        if home == f"{SURGE:04d}":
+            values[-3:] = np.round(values[-3:] * {"entries": 6.0, "water": 4.0, "power": 3.0}[signal])
+        if home == f"{LOUD:04d}" and signal == "water":
+            values[-3:] *= 10
+    expected = expect(make_grid(readings(made), calendar(DAYS), homes_of(readings(made))))
+    score = {(one.detector, one.signal): one.score[:, NIGHT] for name in ("together", "spike") for one in REGISTER[name]()(expected)}
+    spike, long = score["spike", ALL], score["together", ALL]
+    assert spike[SURGE] > 2.5 * others(spike, SURGE).max()
+    assert spike[LOUD] < 0.5 * spike[SURGE]  # one loud signal is a spike alone …
+    assert score["spike", "water"][LOUD] > 2.5 * others(score["spike", "water"], SURGE, LOUD).max()  # … and there it is one
+    assert spike[SURGE] > 1.5 * long[SURGE]
+
+
 # windows
 
 
@@ -224,6 +239,15 @@ def test_peers_set_the_middle_and_a_wide_night_is_narrowed():
     assert scaled[:, 38] == pytest.approx(np.linspace(-1, 1, 21))
     assert scaled[:, 39] == pytest.approx(np.linspace(-1, 1, 21))  # three times as wide as usual
     np.testing.assert_array_equal(peer_scaled(usual[:14], 15), usual[:14])
+
+
+@pytest.mark.parametrize(("homes", "upper"), [(100, 0.9), (400, 0.95), (2000, 0.98)])
+def test_the_upper_quantile_leaves_twenty_homes_above_it_between_the_tenth_and_the_fiftieth_part(homes, upper):
+    usual = np.repeat(np.linspace(0, 1, homes + 1)[:, None], 40, axis=1)  # the quantile q of such a column is q
+    usual[:, 39] = np.where(usual[:, 38] < 0.97, usual[:, 38], usual[:, 38] * 3)  # guests in three homes of a hundred
+    scaled = peer_scaled(usual, 15)[:, 39]
+    wide = (0.98 * 3 - 0.5) / (0.98 - 0.5) if upper == 0.98 else 1.0
+    assert scaled == pytest.approx((usual[:, 39] - 0.5) / wide, rel=0.02, abs=1e-6)
 
 
 def test_a_score_is_measured_by_the_sites_own_past():

@@ -155,6 +155,18 @@ def test_a_second_way_to_the_same_case_halves_its_rarity():
     assert [r.opens for r in second] == [True, True, False]
 
 
+def test_a_score_that_asks_for_a_tenth_of_the_allowance_gets_a_tenth_of_it():
+    score = ordinary(homes=50)
+    night = score.shape[1] - 1
+    score[0, night] = 2.0
+    short = Scores("spike", "all", score, np.full(score.shape, 3, dtype=np.int16), share=0.1)
+    alone = rate([scores("together", "all", score)], [night], 6000.0)[0].rarity[night][0]
+    both = rate([scores("together", "all", score), short], [night], 6000.0)
+    assert [one.rarity[night][0] for one in both] == pytest.approx([alone / 1.1, alone / 11])
+    # asked by itself it has all of it
+    assert rate([short], [night], 6000.0)[0].rarity[night][0] == alone
+
+
 def test_a_night_is_rated_the_same_alone_or_among_others_and_knows_nothing_later():
     score = ordinary(homes=50, nights=120)
     score[3, 60] = nan

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from anomaly.detectors.alone import Alone
 from anomaly.detectors.forest import Forest
 from anomaly.detectors.scores import ALL, Scores
+from anomaly.detectors.spike import Spike
 from anomaly.detectors.together import Together
 
-REGISTER = {detector.name: detector for detector in (Together, Alone, Forest)}
+REGISTER = {detector.name: detector for detector in (Together, Alone, Spike, Forest)}
 
 
 @dataclass(frozen=True)

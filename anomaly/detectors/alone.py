@@ -11,7 +11,7 @@ class Alone:
     """A window sum of surprise for each signal by itself."""
 
     name = "alone"
-    windows: tuple[int, ...] = (7, 10, 14)
+    windows: tuple[int, ...] = (10, 14)
     clip: float = 2.0
     peers_min: int = 15
 

@@ -12,9 +12,11 @@ class Scores:
     """One score a home and night; larger is odder; NaN where the detector has nothing to say.
 
     score: (H, T) float64. window: (H, T) int16, days of the window that ends at the night and gave the score.
+    share: what it asks of the allowance of chance cases, against the other scores of its signal.
     """
 
     detector: str
     signal: str
     score: np.ndarray
     window: np.ndarray
+    share: float = 1.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
+from anomaly.detectors.windows import best_window, calmed, consensus, own_scale, peer_scaled, window_sums
 
 
 @dataclass(frozen=True)
@@ -13,7 +13,7 @@ class Together:
     """The sum of the signals' window sums, less half their range: one loud signal alone does not make people."""
 
     name = "together"
-    windows: tuple[int, ...] = (7, 10, 14)
+    windows: tuple[int, ...] = (5, 10, 14)
     clip: float = 2.0
     peers_min: int = 15
 
@@ -27,14 +27,3 @@ class Together:
             sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
             scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min), expected.grid.ordinal)
         return [Scores(self.name, ALL, *best_window(scaled))]
-
-
-def consensus(sums: np.ndarray) -> np.ndarray:
-    """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
-    present = ~np.isnan(sums)
-    n = present.sum(axis=0)
-    high = np.where(present, sums, -np.inf).max(axis=0, initial=-np.inf)
-    low = np.where(present, sums, np.inf).min(axis=0, initial=np.inf)
-    total = np.where(present, sums, 0.0).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(n >= 2, (total - (high - low) / 2) / np.sqrt(np.maximum(n, 1)), np.nan)

@@ -7,6 +7,7 @@ PAST_NIGHTS = 240  # nights a night is compared with
 GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
 LEAST_NIGHTS = 30
 WEEK = 7
+ABOVE = 20  # homes that must lie above a quantile for it to be steady
 
 
 @numba.njit(cache=True, parallel=True)
@@ -40,12 +41,15 @@ def calmed(z, lag, clip, peers_min):
 
 
 def peer_scaled(score, peers_min):
-    """(score − q50) / max(1, spread / its trailing median), spread = q90 − q50 over the night's homes.
+    """(score − q50) / max(1, spread / its trailing median), spread = upper quantile − q50 over the night's homes.
 
     A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
+    The upper quantile leaves ABOVE homes above it, to be steady, and lies between .9 and .98: the further out, the better
+    it sees the few per cent who have guests at a feast.
     """
-    q50, q90 = _columns(score, (0.5, 0.9), peers_min)
-    spread = q90 - q50
+    upper = 1.0 - np.clip(ABOVE / np.maximum((~np.isnan(score)).sum(axis=0), 1), 0.02, 0.1)
+    q50, high = _columns(score, (0.5, upper), peers_min)
+    spread = high - q50
     usual = np.full_like(spread, np.nan)
     for t in range(spread.size):
         past = spread[max(0, t - PAST_NIGHTS) : t]
@@ -77,6 +81,17 @@ def own_scale(score, ordinal, quantile=0.97, start=3.0):
     return out
 
 
+def consensus(sums: np.ndarray) -> np.ndarray:
+    """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
+    present = ~np.isnan(sums)
+    n = present.sum(axis=0)
+    high = np.where(present, sums, -np.inf).max(axis=0, initial=-np.inf)
+    low = np.where(present, sums, np.inf).min(axis=0, initial=np.inf)
+    total = np.where(present, sums, 0.0).sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(n >= 2, (total - (high - low) / 2) / np.sqrt(np.maximum(n, 1)), np.nan)
+
+
 def best_window(scored: dict[int, np.ndarray]):
     """{days: (H, T) score} → the largest score and the days of its window (the shorter at a tie)."""
     lengths = sorted(scored)
@@ -87,7 +102,7 @@ def best_window(scored: dict[int, np.ndarray]):
 
 
 def _columns(values, quantiles, peers_min):
-    """Column quantiles (linear), NaN for columns with fewer than `peers_min` known values.
+    """Column quantiles (linear; each a number or one a column), NaN for columns with fewer than `peers_min` known values.
 
     One sort a column, NaN last: what np.nanquantile gives, thirty times faster.
     """
@@ -97,7 +112,7 @@ def _columns(values, quantiles, peers_min):
     ordered = np.sort(values.T[asked], axis=1)
     row = np.arange(asked.size)
     for place, quantile in enumerate(quantiles):
-        at = quantile * (known[asked] - 1)
+        at = np.broadcast_to(quantile, known.shape)[asked] * (known[asked] - 1)
         low = np.floor(at).astype(np.int64)
         below, above = ordered[row, low], ordered[row, np.minimum(low + 1, known[asked] - 1)]
         out[place, asked] = below + (above - below) * (at - low)

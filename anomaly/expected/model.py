@@ -9,6 +9,7 @@ from anomaly.expected.grid import Grid
 
 # log(value + offset): where counts and use near zero stop being told apart (method: measured on simulated cities)
 OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}
+PAST_LEVEL_LUCK = 0.35  # spreads by which the second-highest of twelve monthly medians exceeds a steady home's level by chance
 Z_90 = 1.645  # the band from 5 % to 95 % of a normal spread
 MODELS = ("usual", "stl")
 SHARES = ("vacant_share", "own_spread_share", "coarse_share", "floor_share")
@@ -125,8 +126,11 @@ def _usual(x, grid, s, vacant, offset, rules):
     shock = kernels.shared_shock(departure, grid.group, rules.peers_min)
     y = x - shock
     usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
-    usual = _lifted(usual, y, usable, offset, grid.ordinal, rules)
-    return usual + shock, _mixed_spread(spread, n, rules), n
+    spread = _mixed_spread(spread, n, rules)
+    if rules.past_level:
+        past = kernels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
+        usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, past))
+    return _floored(usual, offset, rules) + shock, spread, n
 
 
 def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndarray]:
@@ -169,10 +173,8 @@ def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.nd
     return low & seen
 
 
-def _lifted(usual, y, usable, offset, ordinal, rules):
-    """Usual, raised to a level lived at before and to a floor for near-empty homes."""
-    if rules.past_level:
-        usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, kernels.past_level(y, usable, rules.guard_days, ordinal)))
+def _floored(usual, offset, rules):
+    """Usual, with a floor for near-empty homes: a share of their peers' median level."""
     judged = ~np.isnan(usual)
     enough = judged.sum(axis=0) >= rules.peers_min
     site = np.zeros(usual.shape[1])

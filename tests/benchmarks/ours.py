@@ -7,6 +7,7 @@ import numpy as np
 from anomaly import evidence, expected
 from anomaly.detectors.alone import Alone
 from anomaly.detectors.scores import Scores
+from anomaly.detectors.spike import Spike
 from anomaly.detectors.together import Together
 from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
 from anomaly.expected import ExpectedRules, Grid
@@ -42,6 +43,7 @@ class Variant:
     rules: ExpectedRules = ExpectedRules()
     together: Together = Together()
     alone: Alone = Alone()
+    spike: Spike | None = Spike()
 
 
 def _with(**detector) -> Variant:
@@ -58,6 +60,7 @@ ABLATIONS = {
     "past levels do not count": Variant(replace(RULES, past_level=False)),
     "no scaling by the night's peers": _with(peers_min=NOBODY),
     "surprise is not clipped": _with(clip=UNCUT),
+    "spikes are not looked for": Variant(spike=None),
     "one window of 10 days": _with(windows=(10,)),
     "signals added up without the consensus penalty": Variant(together=PlainTogether()),
 }
@@ -80,11 +83,10 @@ def ablated(grid: Grid) -> dict[str, np.ndarray]:
 
 
 def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
-    """(H, T): the largest log rarity of the scores that open cases; a site's only score stands for itself."""
-    found = [one.score for detector in (variant.alone, variant.together) for one in detector(seen)]
-    if len(found) == 1:
-        return found[0]
-    stack = np.stack([log_rarity(score) for score in found])
+    """(H, T): the largest log rarity of the scores that open cases, each by its share."""
+    asked = (variant.alone, variant.together, variant.spike)
+    found = [one for detector in asked if detector for one in detector(seen)]
+    stack = np.stack([log_rarity(one.score) + np.log(one.share) for one in found])
     largest = np.where(np.isnan(stack), -np.inf, stack).max(axis=0)
     return np.where(np.isneginf(largest), np.nan, largest)
 

@@ -1,0 +1,37 @@
+"""Far above its usual for a few days: too short for the long windows, too high to be a guest."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from anomaly.detectors.scores import ALL, Scores
+from anomaly.detectors.windows import calmed, consensus, own_scale, peer_scaled, window_sums
+
+
+@dataclass(frozen=True)
+class Spike:
+    """The sum of three days of surprise, cut off far later than in the long windows; of all signals, and of each by itself.
+
+    A single day is over before anybody could look, and is left to chance. What is short is mostly ordinary, so spikes ask for
+    a tenth of the allowance of the long windows: only the extreme ones become cases.
+    """
+
+    name = "spike"
+    share = 0.1
+    days: int = 3
+    clip: float = 5.0
+    peers_min: int = 15
+
+    def __call__(self, expected) -> list[Scores]:
+        """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
+        grid = expected.grid
+        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, grid.lag, strict=True)]
+        sums = [window_sums(z, grid.lag[s], expected.block[s], self.days) for s, z in enumerate(calm)]
+        named = dict(zip(grid.signals, sums, strict=True))
+        if len(sums) > 1:
+            named[ALL] = consensus(np.stack(sums))
+        return [self._scores(signal, one, grid.ordinal) for signal, one in named.items()]
+
+    def _scores(self, signal, sums, ordinal) -> Scores:
+        score = own_scale(peer_scaled(sums, self.peers_min), ordinal)
+        return Scores(self.name, signal, score, np.full(score.shape, self.days, dtype=np.int16), self.share)
