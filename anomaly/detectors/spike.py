@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import calmed, consensus, own_scale, peer_scaled, window_sums
+from anomaly.detectors.windows import calmed, consensus, light_tailed, own_scale, peer_scaled, window_sums
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,5 @@ class Spike:
         return [self._scores(signal, one, grid.ordinal) for signal, one in named.items()]
 
     def _scores(self, signal, sums, ordinal) -> Scores:
-        score = own_scale(peer_scaled(sums, self.peers_min), ordinal)
+        score = light_tailed(own_scale(peer_scaled(sums, self.peers_min), ordinal))  # sums hardly cut off have a heavy tail
         return Scores(self.name, signal, score, np.full(score.shape, self.days, dtype=np.int16), self.share)

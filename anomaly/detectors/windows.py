@@ -81,6 +81,11 @@ def own_scale(score, ordinal, quantile=0.97, start=3.0):
     return out
 
 
+def light_tailed(score):
+    """log2(1 + score) where positive: a heavy tail made to fall off exponentially, as the common scale of rarity has it. 1 stays 1."""
+    return np.where(score > 0, np.log2(1 + np.maximum(score, 0)), score)
+
+
 def consensus(sums: np.ndarray) -> np.ndarray:
     """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
     present = ~np.isnan(sums)
