@@ -112,6 +112,27 @@ def test_a_level_lived_at_before_is_not_a_surge(lived, surprise):
     assert expect(water(a=series)).surprise[0, 0, -1] == pytest.approx(surprise, rel=1e-3)
 
 
+def test_a_young_home_borrows_the_shape_of_the_week_from_its_peers():
+    # 30 peers at 199 L, twice as much at weekends; the young home has given 24 days, at half of that
+    weekend = [(t + 2) % 7 >= 5 for t in range(120)]  # day 0 is a Wednesday
+    homes = {f"{h:02d}": [DOUBLE if w else 199 for w in weekend] for h in range(30)}
+    homes["young"] = [None] * 96 + [179 if w else 89 for w in weekend[96:]]
+    seen = expect(water(**homes))
+    young = seen.grid.households.index("young")
+    assert seen.count[0, young, 115] == 13
+    assert abs(seen.log_ratio[0, young, 113:]).max() < 0.1
+    # its own days alone do not yet tell it of a weekend
+    alone = expect(water(young=homes["young"]))
+    assert alone.log_ratio[0, 0, 115] > 0.2
+
+
+@pytest.mark.parametrize(("lasted", "learnt"), [(14, 0.0), (28, 0.0), (42, 0.0), (63, np.log(2))])
+def test_a_running_rise_is_not_learnt_and_a_lasting_one_is_accepted_after_eight_weeks(lasted, learnt):
+    # the median of 84 days, the last 14 left out, goes over when more than half of them are new: 14 + 42 days
+    series = FLAT[:200] + [DOUBLE] * lasted
+    assert np.log(expect(water(a=series)).expected[0, 0, -1] / 199) == pytest.approx(learnt, abs=0.1)
+
+
 def test_without_the_rule_a_level_lived_at_before_is_one():
     series = FLAT[:60] + [DOUBLE] * 70 + [199] * 150 + [DOUBLE] * 5
     seen = expect(water(a=series), ExpectedRules(past_level=False))

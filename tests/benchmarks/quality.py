@@ -21,7 +21,6 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a file, from anywhere
 
 from anomaly.expected import Grid, expect  # noqa: E402
-from anomaly.simulate import PRESETS  # noqa: E402
 from tests.benchmarks import cards, elsewhere, ours, peers, planting, scoring, worlds  # noqa: E402
 
 PEERS_ENV = Path.home() / ".cache" / "household-anomaly" / "peers"
@@ -106,6 +105,11 @@ def city_trials(name: str, asked: Asked) -> dict[str, list[scoring.Trial]]:
     return trials
 
 
+def _sizes(name: str) -> str:
+    low, high = worlds.CITIES[name][1]
+    return f"×{low:g}" if low == high else f"×{low:g} to ×{high:g}"
+
+
 def cities(asked: Asked) -> None:
     promises = []
     allowances = [f"{n} alarms" for n in scoring.BUDGETS]
@@ -118,7 +122,7 @@ def cities(asked: Asked) -> None:
             continue
         homes = len(first[0].score)
         nights = first[0].score.shape[1]
-        print(f"\n## City {name}: {asked.seeds} × {homes} homes, {nights} nights, {surges} surges of ×2 to ×5 people: recall, precision, delay\n")
+        print(f"\n## City {name}: {asked.seeds} × {homes} homes, {nights} nights, {surges} surges of {_sizes(name)} people: recall, precision, delay\n")
         print(cards.table(["alarms per 1,000 homes and 30 days", *allowances], cards.city_rows(trials)))
         if name != "mixed":
             continue
@@ -198,7 +202,7 @@ def ablation(asked: Asked) -> None:
 def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="example: python tests/benchmarks/quality.py --quick")
     parser.add_argument("--quick", action="store_true", help="one seed of the mixed city, London with few surges, the fast peers")
-    parser.add_argument("--city", nargs="*", choices=list(PRESETS), help="cities to run (none: give no name)")
+    parser.add_argument("--city", nargs="*", choices=list(worlds.CITIES), help="cities to run (none: give no name)")
     parser.add_argument("--real", nargs="*", choices=[*REAL, "calit2"], help="real samples to run (none: give no name)")
     parser.add_argument("--seeds", type=int, help="cities of each kind (3)")
     parser.add_argument("--homes", type=int, default=1000, help="homes of a city (1000)")
@@ -213,7 +217,7 @@ def main(arguments: list[str]) -> None:
     quick = given.quick
     chosen = given.peers if given.peers is not None else (["forest", "median"] if quick else ["all"])
     chosen = PEERS if "all" in chosen else tuple(name for name in PEERS if name in chosen)
-    names = given.city if given.city is not None else (["mixed"] if quick else list(PRESETS))
+    names = given.city if given.city is not None else (["mixed"] if quick else list(worlds.CITIES))
     real = given.real if given.real is not None else (["london", "calit2"] if quick else [*REAL, "calit2"])
     warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|invalid value)", RuntimeWarning)  # such a night or home simply says nothing
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:

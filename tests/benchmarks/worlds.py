@@ -10,13 +10,16 @@ import polars as pl
 from anomaly import readings as room
 from anomaly.calendar import calendar_days
 from anomaly.expected import Grid, make_grid
-from anomaly.simulate import simulate, standard
+from anomaly.simulate import PRESETS, simulate, standard
 from pipelines.settings import load_settings
 from pipelines.sources import found_files, read_file
 from tests.benchmarks.scoring import Episodes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
 FIRST_NIGHT = 200  # of a city: nights before it are history only
+SIZES = (2.0, 5.0)  # people over people before
+LEAST_HISTORY = 21  # known days before a surge that recall asks for
+CITIES = {name: (name, SIZES) for name in PRESETS} | {"mixed-x2": ("mixed", (2.0, 2.0)), "mixed-x1.5": ("mixed", (1.5, 1.5))}
 CITY_RULES = {
     "entries": room.SignalRule("entries", "count"),
     "water": room.SignalRule("water", "register", "m3"),
@@ -56,7 +59,8 @@ class World:
 
 def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
     """A standard city read as its exports would be; recall asks for the surges of occupancy, leaks are right to alarm on."""
-    plan = standard(name, homes, days)
+    preset, sizes = CITIES[name]
+    plan = replace(standard(preset, homes, days), sizes=sizes)
     frames = simulate(plan, seed)
     parts = [room.daily_readings(_rows(frames[signal], rule), rule) for signal, rule in CITY_RULES.items()]
     daily = room.cross_check(pl.concat(parts), {name: rule.kind for name, rule in CITY_RULES.items()})
@@ -82,12 +86,13 @@ def _rows(frame: pl.DataFrame, rule: room.SignalRule) -> pl.DataFrame:
 
 def _city_truth(truth: pl.DataFrame, grid: Grid, nights: tuple[int, int]) -> Episodes:
     """Targets of the city's dwellings; asked: occupancy that begins in the judged nights, a week before their end at the latest,
-    in a home with data during it."""
+    in a home with data during it and three weeks of them before: of a home nobody knew, nobody can say that it surged."""
     at = {home: h for h, home in enumerate(grid.households)}
     targets = truth.filter(pl.col("target") & pl.col("household_id").is_in(list(at)))
     home = np.array([at[h] for h in targets["household_id"]], dtype=np.int64)
     first, last = (np.array([grid.index(day) for day in targets[name]], dtype=np.int64) for name in ("first", "last"))
-    seen = np.array([(~np.isnan(grid.value[:, h, a : b + 1])).any() for h, a, b in zip(home, first, last, strict=True)], dtype=bool)
+    known = ~np.isnan(grid.value).all(axis=0)
+    seen = np.array([known[h, a : b + 1].any() and known[h, :a].sum() >= LEAST_HISTORY for h, a, b in zip(home, first, last, strict=True)], dtype=bool)
     asked = (targets["kind"] == "occupancy").to_numpy() & (first >= nights[0]) & (first <= nights[1] - 8) & seen
     return Episodes(home, first, last, targets["size"].to_numpy(), asked)
 
