@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from anomaly import tables, words
+from anomaly import detectors, tables, words
 
 LANGUAGES = words.languages()
 FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
@@ -131,3 +131,8 @@ def test_a_reason_keeps_its_numbers():
     assert words.reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
     assert words.reason_kind("en", "4 whole days between 7 and 258 days old, 10 are needed") == "too little history"
     assert words.note("en", "coarse").startswith("The meter counts in coarse steps")
+
+
+def test_every_detector_is_known_by_name():
+    for language in LANGUAGES:
+        assert all(words.known(language, "detectors", name) != name for name in detectors.REGISTER)

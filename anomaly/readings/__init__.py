@@ -2,6 +2,7 @@
 
 from anomaly.readings.daily import READINGS, daily_readings
 from anomaly.readings.doors import cross_check
+from anomaly.readings.flow import least_flow
 from anomaly.readings.merge import file_order, merge_rows
 from anomaly.readings.night import latest_night
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
@@ -18,6 +19,7 @@ __all__ = [
     "daily_readings",
     "file_order",
     "latest_night",
+    "least_flow",
     "merge_rows",
     "parse_register",
     "parse_rows",
