@@ -58,13 +58,16 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
 
 
 def night_files(page: report.NightPage) -> dict[str, bytes]:
-    """Name → content of a night's own files: the index in each language, its further parts, and cases.csv."""
+    """Name → content of a night's own files: the index and the sheets for a round in each language and part, and cases.csv."""
     languages = page.site.languages
     written = {"cases.csv": report.cases_csv(page).encode("utf-8-sig")}
     for language in languages:
         for part in range(1, report.night_parts(page) + 1):
-            stem = "index" if part == 1 else f"index-{part}"
-            written[report.file_name(stem, language, languages)] = report.night_html(page, language, part).encode()
+            name = report.file_name(report.part_stem("index", part), language, languages)
+            written[name] = report.night_html(page, language, part).encode()
+        for part in range(1, len(report.round_parts(page)) + 1):
+            name = report.file_name(report.part_stem("round", part), language, languages)
+            written[name] = report.round_html(page, language, part).encode()
     return written
 
 

@@ -88,7 +88,7 @@ def case_page(settings, store, inputs: Inputs, verdicts: Verdicts, case: dict, n
         units=units,
         calendar=verdicts.calendar.filter(pl.col("day").is_between(first, night)),
         evidence=seen,
-        notes=store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home)["reason"].to_list(),
+        notes=store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home).select("signal", "reason").rows(),
         history_days={signal: int(known[s].sum()) for s, signal in enumerate(grid.signals) if signal in series[home]},
         parts=parts,
         shifts=level_shifts(parts, case["onset"]),

@@ -72,7 +72,7 @@ def case_page(**changed: object) -> report.CasePage:
         [(NIGHT, "NM-03-0401", "together", "all", 10, 2.1, 6.2, 231_234.0, ""), (NIGHT, "NM-03-0401", "alone", "entries", 7, 3.1, 5.0, 81_000.0, "")],
         schema=tables.empty(tables.Evidence).schema, orient="row",
     )  # fmt: skip
-    evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ("coarse",))
+    evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ((None, "coarse"), ("power", "meter repeats the same value")))
     history = {"entries": 412, "water": 405, "power": 61}
     row = case() | {"rarity_night": 890_123.0} | changed
     return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS)
@@ -80,7 +80,7 @@ def case_page(**changed: object) -> report.CasePage:
 
 def night_page(doors: list[dict], **changed: object) -> report.NightPage:
     """The page of a night with these doors; `changed` replaces fields of the page."""
-    more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh")}
+    more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh", "extra_people", "extra_people_low", "extra_people_high")}
     run = {
         "run": "2026-03-14-20260315T010200Z", "night": NIGHT, "started_utc": datetime(2026, 3, 15, 1, 2), "finished_utc": datetime(2026, 3, 15, 1, 3),
         "version": "0.1.0", "settings_sha256": SITE.settings_sha256, "judged": 1462, "not_judged": 131, "cases_open": len(doors),

@@ -25,8 +25,8 @@ class CasePage:
 
     case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
     rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
-    if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as a key of the
-    catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
+    if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as signal (or None) and
+    a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
     `level_shifts` say of this home, or None.
     """
 
@@ -39,7 +39,7 @@ class CasePage:
     units: Mapping[str, str]
     calendar: pl.DataFrame
     evidence: pl.DataFrame
-    notes: Sequence[str]
+    notes: Sequence[tuple[str | None, str]]
     history_days: Mapping[str, int]
     parts: pl.DataFrame | None = None
     shifts: pl.DataFrame | None = None
@@ -177,8 +177,15 @@ def _against(page: CasePage, language: str) -> list[str]:
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
             told = words.sentence_case(words.known(language, "signals", signal))
             against.append(words.say(language, "case.against_gap", signal=told, days=lost))
-    against += [words.note(language, note) for note in page.notes]
+    against += [_note(signal, note, language) for signal, note in page.notes]
     return against or [words.say(language, "case.against_none")]
+
+
+def _note(signal: str | None, note: str, language: str) -> str:
+    told = words.note(language, note)
+    if signal is None:
+        return told
+    return words.say(language, "case.against_note", signal=words.sentence_case(words.known(language, "signals", signal)), note=told)
 
 
 def _sure(page: CasePage, language: str) -> list[str]:
