@@ -125,6 +125,11 @@ def day(language: str, d: date, *, short: bool = False) -> str:
     return say(language, "format.day_short" if short else "format.day", day=d.day, month=month, year=d.year)
 
 
+def month(language: str, d: date) -> str:
+    """A month of a year: May 2026, 2026年5月."""
+    return say(language, "format.month", month=lines(language, "format.months")[d.month - 1], year=d.year)
+
+
 def minute(language: str, at: datetime | None) -> str:
     """A day and a time of it, to the minute; a dash where there is none."""
     if at is None:

@@ -5,6 +5,7 @@ A case's files are a pure function of its page (`case_files`), so that several p
 """
 
 import io
+import json
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -24,6 +26,7 @@ from anomaly import charts, report
 COLOURS = 48  # enough for the charts' few colours with smooth edges, at a third of the size
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
+FOUND = "found.json"
 
 
 def png(figure: Figure) -> bytes:
@@ -37,7 +40,7 @@ def png(figure: Figure) -> bytes:
 
 
 def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
-    """Name → content of every file of a case: a page, a chart and, where there is one, a decomposition in each language.
+    """Name → content of every file of a case: a page and a chart in each language.
 
     Raises ValueError for a case id that is not safe as a file name.
     """
@@ -49,11 +52,8 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
         written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
-        parts_image = None
-        if page.parts is not None and page.parts.height:
-            parts_image = report.file_name(f"{case_id}.level", language, languages, "png")
-            written[parts_image] = png(charts.decomposition_figure(page.parts, marks, language, font))
-        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, parts_image).encode()
+        drawing = charts.decomposition_svg(page.parts, marks, language) if page.parts is not None and page.parts.height else ""
+        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, drawing).encode()
     return written
 
 
@@ -113,7 +113,7 @@ def write_night(
 def write_overview(folder: Path, page: report.OverviewPage) -> Path:
     """Write `folder/index.html` in every language, linking the nights that have a folder; return the first."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    page = replace(page, reported=frozenset(_nights(folder)))
+    page = replace(page, reported=frozenset(_nights(folder)), found=_found(folder / "evaluation" / FOUND))
     paths = []
     for language in page.site.languages:
         paths.append(folder / report.file_name("index", language, page.site.languages))
@@ -127,7 +127,8 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
     """Write `folder/evaluation` and return its first page. curves: file name → chart, two for each language in `evaluation_images`."""
     folder = folder / "evaluation"
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    written = {name: png(figure) for name, figure in curves.items()}
+    own = page.card.filter(pl.col("capacity").is_null())
+    written = {name: png(figure) for name, figure in curves.items()} | {FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()}
     for language in page.site.languages:
         name = report.file_name("index", language, page.site.languages)
         written[name] = report.evaluation_html(page, language, evaluation_images(language, page.site.languages)).encode()
@@ -136,6 +137,15 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
         _write(draft, content)
         draft.replace(folder / name)
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
+
+
+def _found(path: Path) -> dict | None:
+    """What an evaluation left beside its pages, for the overview."""
+    try:
+        found = json.loads(path.read_bytes())
+        return found | {"last": date.fromisoformat(found["last"])}
+    except (FileNotFoundError, ValueError):  # none yet, or cut short
+        return None
 
 
 def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:

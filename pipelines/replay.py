@@ -10,7 +10,7 @@ from anomaly.expected import expected_frame
 from pipelines.collect import evidence_of
 from pipelines.judge import Verdicts, expect_all
 from pipelines.load import Inputs, stored_inputs
-from pipelines.reports import case_page, doors_of
+from pipelines.reports import case_page, known_on, series_of
 from pipelines.settings import Settings
 from pipelines.store import NotThere, Store
 
@@ -49,10 +49,10 @@ METHOD = (
 
 def letter_of(settings: Settings, case: dict, night: dt.date, language: str) -> str:
     """The resident's letter, in the numbers of that night."""
-    store, inputs, verdicts = _stored(settings, night)
-    doors = doors_of(settings, store, inputs, night).filter(pl.col("case_id") == case["case_id"])
+    known = known_on(settings, *_stored(settings, night), night)
+    doors = known.doors.filter(pl.col("case_id") == case["case_id"])
     row = doors.row(0, named=True) if doors.height else case | {"rank": None, "desk": None, "chance_wrong": 1.0, "rarity_night": None}
-    return report.resident_letter(case_page(settings, store, inputs, verdicts, row, night), language)
+    return report.resident_letter(case_page(known, row, series_of(known, [row["household"]])[row["household"]]), language)
 
 
 def _stored(settings: Settings, night: dt.date) -> tuple[Store, Inputs, Verdicts]:

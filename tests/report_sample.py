@@ -34,7 +34,7 @@ def series(usual: int, surge: int, *, missing: tuple[int, ...] = (), days: int =
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
-SERIES = {"entries": series(6, 19), "water": series(300, 720, missing=(2, 40, 41)), "power": series(9000, 9100)}
+SERIES = {"entries": series(6, 19).with_columns(peers=pl.lit(7.0)), "water": series(300, 720, missing=(2, 40, 41)), "power": series(9000, 9100)}
 _DAYS = [NIGHT - timedelta(days=back) for back in reversed(range(130))]
 CALENDAR = pl.DataFrame({"day": _DAYS}).with_columns(
     kind=pl.when(pl.col("day").is_between(date(2026, 2, 15), date(2026, 2, 23))).then(pl.lit("holiday"))
@@ -105,7 +105,14 @@ def overview_page(nights: int) -> report.OverviewPage:
     schema = tables.empty(tables.Runs).schema
     run = night_page([]).run
     rows = [run | {"night": NIGHT - timedelta(days=back), "run": f"run-{back}"} for back in range(nights)]
-    return report.OverviewPage(SITE, _frame(rows, schema), _frame([case()], tables.empty(tables.Cases).schema), frozenset({NIGHT}))
+    outcomes = pl.DataFrame([("NM-1", NIGHT, "benign", "guests", None, 10)], schema=tables.empty(tables.Outcomes).schema, orient="row")
+    quality = pl.DataFrame(
+        [(None, "water", 60, 0.0, 1680, 1512), ("Mill", "water", 14, 0.1, 392, 392), ("North", "water", 46, 0.1, 1288, 1120)],
+        schema={"district": pl.String, "signal": pl.String, "homes": pl.Int64, "largest_share": pl.Float64, "days": pl.Int64, "good": pl.Int64}, orient="row",
+    )  # fmt: skip
+    found = {"last": date(2026, 2, 28), "card": [{"size": 3.0, "share": 0.8, "low": 0.7, "high": 0.9, "found": 8, "planted": 10, "median_delay": 6.0}]}
+    cases = _frame([case()], tables.empty(tables.Cases).schema)
+    return report.OverviewPage(SITE, _frame(rows, schema), cases, outcomes, frozenset({NIGHT}), quality, found)
 
 
 def _frame(rows: list[dict], schema) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 import base64
 import csv
+import dataclasses
 import hashlib
 import io
 import os
@@ -15,7 +16,7 @@ from PIL import Image
 
 from anomaly import charts, report, tables
 from pipelines import pages
-from tests.report_sample import NIGHT, SITE, case, case_page, night_page, overview_page
+from tests.report_sample import NIGHT, ONSET, SITE, UNITS, case, case_page, night_page, overview_page
 
 GOLDEN = Path(__file__).parent / "golden"
 FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
@@ -23,9 +24,13 @@ LANGUAGES = ("en", "zh")
 MANY = [case(rank, status=("new", "ongoing", "fading")[rank % 3]) for rank in range(1, 2001)]
 
 
+def drawing(language):
+    return charts.decomposition_svg(case_page().parts.filter(pl.col("day") > NIGHT - timedelta(days=9)), charts.Marks(ONSET, NIGHT, UNITS), language)
+
+
 def every_page(language):
     return {
-        "case": report.case_html(case_page(), language, "case.png", "case.level.png"),
+        "case": report.case_html(case_page(), language, "case.png", drawing(language)),
         "night": report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
         "empty": report.night_html(night_page([]), language),
         "round": report.round_html(night_page([case(1), case(2, district=None)]), language),
@@ -60,7 +65,7 @@ class Reader(HTMLParser):
 # --- golden pages: how a page reads as a whole; UPDATE_GOLDEN=1 writes them anew, the diff is for a person to read ---------
 
 RENDERED = {
-    "case": lambda language: report.case_html(case_page(), language, "case.png", "case.level.png"),
+    "case": lambda language: report.case_html(case_page(), language, "case.png", drawing(language)),
     "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
     "round": lambda language: report.round_html(night_page([case(1), case(2, signature="water", district=None, extra_people=None)]), language),
     "overview": lambda language: report.overview_html(overview_page(2), language),
@@ -324,15 +329,15 @@ def test_no_csv_cell_is_a_formula():
 
 def test_the_overview_links_the_nights_that_have_a_folder_latest_first():
     page = Reader(report.overview_html(overview_page(3), "en"))
-    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == ["2026-03-14/index.en.html"]
+    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == ["2026-03-14/index.en.html"] * 2  # calendar and list
     assert page.text.index("14 Mar 2026") < page.text.index("13 Mar 2026") < page.text.index("12 Mar 2026")
 
 
 def test_a_night_run_twice_is_one_row_and_a_long_history_stays_small():
     page = overview_page(900)
     again = pl.concat([page.runs, page.runs.head(1).with_columns(run=pl.lit("run-x"), judged=pl.lit(77, pl.Int64))])
-    html = report.overview_html(report.OverviewPage(SITE, again, page.cases, frozenset(page.runs["night"])), "zh")
-    assert len(html.encode()) <= 150_000 and "仅显示最近366个日期" in html
+    html = report.overview_html(dataclasses.replace(page, runs=again, reported=frozenset(page.runs["night"])), "zh")
+    assert len(html.encode()) <= 150_000 and "仅显示最近62个日期" in html
     assert html.count("2026年3月14日") == 1 and ">77<" in html
 
 
@@ -349,7 +354,7 @@ def test_a_night_on_disk(tmp_path):
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert written == sorted(
-        ["cases.csv", "index.html", "index.en.html", "round.html", "round.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png", ".level.png", ".level.en.png"))]
+        ["cases.csv", "index.html", "index.en.html", "round.html", "round.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png"))]
     )
     assert folder == tmp_path / "2026-03-14" and [p.name for p in tmp_path.iterdir()] == ["2026-03-14"]
     for path in folder.rglob("*"):
@@ -401,10 +406,10 @@ def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
     index = pages.write_overview(tmp_path, overview_page(2))
     assert index == tmp_path / "index.html" and (tmp_path / "index.en.html").exists()
     hrefs = [a["href"] for a in Reader(index.read_text("utf-8")).all("a") if "/" in a["href"]]
-    assert hrefs == ["2026-03-14/index.html"]
+    assert hrefs == ["2026-03-14/index.html"] * 2
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".draft")]
 
 
 def test_a_first_listing_long_ago_does_not_break_the_charts():
     page = case_page(onset=NIGHT - timedelta(days=200), opened=date(2025, 9, 1))
-    assert len(pages.case_files(page, None)) == 6
+    assert len(pages.case_files(page, None)) == 4

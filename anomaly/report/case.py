@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from anomaly import words
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render
@@ -24,7 +25,7 @@ class CasePage:
     """One case on one night.
 
     case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
-    rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
+    rarity or None. series: signal → day, value, expected, low, high, quality and, if known, peers. calendar: day, kind, name_en, name_zh and,
     if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as signal (or None) and
     a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
     `level_shifts` say of this home, or None.
@@ -45,9 +46,9 @@ class CasePage:
     shifts: pl.DataFrame | None = None
 
 
-def case_html(page: CasePage, language: str, image: str, parts_image: str | None = None) -> str:
-    """The page of a case. image: the chart's address, relative to the page or a `data:` address; parts_image: that of the
-    decomposition, which a page without one leaves out.
+def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> str:
+    """The page of a case. image: the chart's address, relative to the page or a `data:` address; drawing: the decomposition as
+    an SVG, which a page without one leaves out.
     """
     say, case, site = partial(words.say, language), page.case, page.site
     kind = case["signature"] if case["signature"] in KINDS else "other"
@@ -65,7 +66,7 @@ def case_html(page: CasePage, language: str, image: str, parts_image: str | None
         facts=_case_facts(page, language), because=_sentence(page, language), night=night, image=image,
         alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
                 last=night, onset=words.day(language, case["onset"]), night=night),
-        parts_image=parts_image, parts_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
+        drawing=Markup(drawing), drawing_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
         numbers=[_numbers(page, signal, language) for signal in page.series],
         evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
         sure=_sure(page, language), explanations=words.lines(language, f"explain.{kind}"), desk=words.lines(language, f"desk.{kind}"),
@@ -98,6 +99,7 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
     frame = page.series[signal].filter(pl.col("day").is_between(page.night - timedelta(days=NUMBER_DAYS - 1), page.night)).sort("day")
     largest = frame.select(pl.max_horizontal(pl.col("value").max(), pl.col("high").max())).item() if frame.height else 0
     unit, size, digits = words.scale(page.units.get(signal, "count"), largest or 0.0)
+    peers = "peers" in frame.columns and frame["peers"].count() > 0
 
     def told(value: float | None, places: int = digits) -> str:
         return words.number(language, None if value is None else value / size, places)
@@ -112,13 +114,14 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
             "observed": told(row["value"]),
             "expected": told(row["expected"], max(digits, 1) if unit == "count" else digits),
             "range": stretch(row["low"], row["high"]),
+            "peers": told(row["peers"]) if peers else None,
             "quality": words.known(language, "qualities", row["quality"]),
             "marked": row["day"] >= page.case["onset"],
         }
         for row in frame.iter_rows(named=True)
     ]
     name = words.sentence_case(words.known(language, "signals", signal))
-    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows}
+    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows, "peers": peers}
 
 
 def _levels(page: CasePage, language: str) -> list[str]:
