@@ -198,9 +198,12 @@ def _sure(page: CasePage, language: str) -> list[str]:
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
-    for signal, days in page.history_days.items():
-        key = "case.sure_short" if days < LONG_HISTORY else "case.sure_history"
-        sure.append(say(key, signal=words.sentence_case(words.known(language, "signals", signal)), days=words.number(language, days)))
+    days = {words.known(language, "signals", signal): n for signal, n in page.history_days.items()}
+    long = [say("case.history", signal=signal, days=words.number(language, n)) for signal, n in days.items() if n >= LONG_HISTORY]
+    if long:
+        sure.append(say("case.sure_history", list=words.listing(language, long)))
+    short = {signal: n for signal, n in days.items() if n < LONG_HISTORY}
+    sure += [say("case.sure_short", signal=words.sentence_case(signal), days=words.number(language, n)) for signal, n in short.items()]
     if "provisional" in page.calendar.columns:
         days = page.calendar.filter(pl.col("day").is_between(case["onset"], page.night))
         sure.append(say("case.sure_provisional" if days["provisional"].any() else "case.sure_calendar"))
