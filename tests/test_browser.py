@@ -30,14 +30,21 @@ DOORS = [
 ]
 
 
+CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+
+
+def test_there_is_a_browser():
+    if CHROMIUM is None:
+        pytest.fail("no Chromium on this machine, so the pages were not looked at: on Debian, apt-get install -y chromium", pytrace=False)
+
+
 @pytest.fixture(scope="module")
 def browser():
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.fail("no Chromium on this machine: on Debian, apt-get install -y chromium", pytrace=False)
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: see test_there_is_a_browser")
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=flags)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
         browser.close()
 

@@ -28,7 +28,8 @@ class CasePage:
     rarity or None. series: signal → day, value, expected, low, high, quality and, if known, peers. calendar: day, kind, name_en, name_zh and,
     if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as signal (or None) and
     a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
-    `level_shifts` say of this home, or None.
+    `level_shifts` say of this home, or None. record: how doors of this kind turned out here: visited, wrong, low and high (the
+    interval of the share that was wrong), or None.
     """
 
     site: Site
@@ -44,6 +45,7 @@ class CasePage:
     history_days: Mapping[str, int]
     parts: pl.DataFrame | None = None
     shifts: pl.DataFrame | None = None
+    record: Mapping[str, float] | None = None
 
 
 def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> str:
@@ -195,6 +197,10 @@ def _sure(page: CasePage, language: str) -> list[str]:
     case, say = page.case, partial(words.say, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
     sure = [say("case.sure_unknown") if chance is None or chance > 0.99 else say("case.sure_wrong", number=in_hundred(language, chance))]
+    if page.record is not None:
+        shares = {end: words.number(language, 100 * page.record[end]) for end in ("low", "high")}
+        counts = {name: words.number(language, page.record[name]) for name in ("visited", "wrong")}
+        sure.append(say("case.sure_record", kind=words.signature(language, case["signature"]), **counts, **shares))
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
