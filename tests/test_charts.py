@@ -154,3 +154,18 @@ def test_spark_scales_to_its_largest_value_and_breaks_at_gaps():
 def test_spark_of_nothing_is_an_empty_picture(values):
     svg = charts.spark_svg(values, [])
     assert svg.startswith("<svg") and "nan" not in svg
+
+
+def test_the_peers_are_a_dotted_line_only_where_there_are_some():
+    entries, water, _ = figure().axes
+    line = drawn(entries, "peers")
+    assert set(line.get_ydata()) == {7.0} and line.get_linestyle() != "-"
+    assert not [one for one in water.get_children() if one.get_label() == "peers"]
+    assert "median of the peers" in texts(figure())
+    without = figure(series={"water": SERIES["water"].with_columns(peers=pl.lit(None, pl.Float64))})
+    assert "median of the peers" not in texts(without)
+
+
+def test_peers_above_the_home_stay_in_the_picture():
+    panel = figure(series={"power": SERIES["power"].with_columns(peers=pl.lit(40_000.0))}).axes[0]
+    assert panel.get_ylim()[1] > 40

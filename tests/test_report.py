@@ -192,6 +192,7 @@ def test_the_table_of_numbers_is_the_last_fourteen_days_the_missing_one_a_dash()
     assert rows[-1] == ["14", "Mar", "720", "300", "180–450", "read"]
     assert rows[-3] == ["12", "Mar", "–", "300", "180–450", "missing"]
     assert water.count('class="marked"') == 9  # 6 to 14 March
+    assert "Peers" not in water and html.split("Entries, passages a day</caption>")[1].split("</table>")[0].count('<td class="n">7</td><td>read') == 14
 
 
 def test_a_case_without_evidence_chance_or_second_signal_says_so():
