@@ -244,6 +244,8 @@ def test_languages_are_linked_to_one_another():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_letter_is_one_plain_page(language):
     letter = report.resident_letter(case_page(household="A & B"), language)
+    told = {"en": "comings and goings at 3.1 times and water at 2.4 times", "zh": "进出约为预期的3.1倍、用水约为预期的2.4倍"}
+    assert told[language] in letter and "×" not in letter
     assert "A & B" in letter and "<" not in letter  # text, so nothing is escaped
     assert SITE.purpose["contact"] in letter and case()["case_id"] in letter
     assert sum(1 + len(line) // (40 if language == "zh" else 80) for line in letter.splitlines()) <= 55

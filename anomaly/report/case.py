@@ -221,12 +221,26 @@ def resident_letter(page: CasePage, language: str) -> str:
     say, case, purpose = partial(words.say, language), page.case, page.site.purpose
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
-    signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
+    signals = words.listing(language, [words.known(language, "plain", s) for s in page.series])
     wrong = say("letter.wrong_unknown") if chance is None or chance > 0.99 else say("letter.wrong", number=in_hundred(language, chance))
     return render(
         "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
-        because=_sentence(page, language), onset=words.day(language, case["onset"]),
+        because=_plainly(page, language), onset=words.day(language, case["onset"]),
         last=words.day(language, case["last_seen"]), explanations=words.lines(language, f"explain.{kind}"),
         used=words.paragraph(language, say("letter.used", signals=signals), wrong),
     )  # fmt: skip
+
+
+def _plainly(page: CasePage, language: str) -> str:
+    """What rose at the home, and how many people that is like, as one says it to those who live there."""
+    say, case, ratios = partial(words.say, language), page.case, ratios_of(page.case["ratios"])
+    risen = {signal: ratio for signal, ratio in ratios.items() if ratio >= RISE} or ratios
+    items = [say("letter.item", signal=words.known(language, "plain", signal), ratio=words.ratio(language, ratio)) for signal, ratio in risen.items()]
+    days = (page.night - case["onset"]).days + 1
+    seen = say("letter.seen_one_day" if days == 1 else "letter.seen_days", list=words.listing(language, items), days=days) if items else _sentence(page, language)
+    if case.get("extra_people") is None:
+        return seen
+    told = {end: words.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}
+    key = "letter.people_one" if round(case["extra_people"]) <= 1 else "letter.people_many"
+    return words.paragraph(language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"]))
