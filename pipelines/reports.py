@@ -124,7 +124,7 @@ def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | No
     block = seen.block[:, seen.grid.households.index(home), at]
     notes = known.barred.filter(pl.col("household") == home).select("signal", "reason").rows()
     notes += [(signal, "coarse") for signal, days in zip(seen.grid.signals, block) if days > 1]
-    beside = known.inputs.register.filter((pl.col("building") == building) & (pl.col("household") != home))
+    beside = known.inputs.register.filter(pl.col("building").eq(pl.lit(building, pl.String)) & (pl.col("household") != home))  # none where unknown
     if known.doors.join(beside, on="household", how="semi").height:
         notes.append((None, "neighbours"))
     return notes
