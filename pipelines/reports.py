@@ -84,7 +84,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
     """The page over all nights, from the published frames."""
-    quality = _quality(frames["readings"], frames["households"])
+    quality = _quality(frames["readings"], frames["households"]) if frames["readings"].height else None
     page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality)
     pages.write_overview(settings.reports, page)
 
