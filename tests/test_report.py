@@ -347,7 +347,7 @@ def test_a_night_run_twice_is_one_row_and_a_long_history_stays_small():
     page = overview_page(900)
     again = pl.concat([page.runs, page.runs.head(1).with_columns(run=pl.lit("run-x"), judged=pl.lit(77, pl.Int64))])
     html = report.overview_html(dataclasses.replace(page, runs=again, reported=frozenset(page.runs["night"])), "zh")
-    assert len(html.encode()) <= 150_000 and "仅显示最近62个日期" in html
+    assert len(html.encode()) <= 150_000 and "仅显示最近31个日期" in html
     assert html.count("2026年3月14日") == 1 and ">77<" in html
 
 

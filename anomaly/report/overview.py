@@ -13,7 +13,7 @@ from anomaly import tables, words
 from anomaly.report.evaluation import found_sentence
 from anomaly.report.page import Site, file_name, other_languages, render, tellable
 
-NIGHTS_SHOWN = 62
+NIGHTS_SHOWN = 31
 MONTHS_SHOWN = 13
 
 
