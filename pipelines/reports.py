@@ -20,6 +20,7 @@ SHOWN_DAYS = 120
 SPARK_DAYS = 42
 PEERS = 15  # fewer are not told
 RECENT_DAYS = 28
+QUALITY = {"district": pl.String, "signal": pl.String, "homes": pl.Int64, "days": pl.Int64, "good": pl.Int64, "largest_share": pl.Float64}
 
 
 def index(settings: Settings, night: dt.date) -> Path:
@@ -78,13 +79,14 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(inputs.readings, places, doors, night),
     )
+    store.write("quality.parquet", _quality(inputs.readings, places))
     case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), workers.spread)
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
-    """The page over all nights, from the published frames."""
-    quality = _quality(frames["readings"], frames["households"]) if frames["readings"].height else None
+    """The page over all nights, from the published frames and the quality that the last night written saw."""
+    quality = Store(settings.store).read("quality.parquet", QUALITY)
     page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality)
     pages.write_overview(settings.reports, page)
 
@@ -195,8 +197,8 @@ def _largest_shares(recent: pl.DataFrame) -> pl.DataFrame:
 def _quality(readings: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
     """district (null: all), signal, homes, largest_share, days and good, the days fit to be judged, of the last four weeks."""
     recent = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=RECENT_DAYS))
-    recent = recent.join(places.select("household", "district"), on="household", how="left")
-    counts = [pl.col("household").n_unique().cast(pl.Int64).alias("homes"), pl.len().cast(pl.Int64).alias("days"), pl.col("quality").is_in(JUDGED_QUALITIES).sum().cast(pl.Int64).alias("good")]
-    whole = recent.group_by("signal").agg(counts).select(pl.lit(None, pl.String).alias("district"), "signal", "homes", "days", "good", largest_share=0.0)
-    areas = recent.drop_nulls("district").group_by("district", "signal").agg(counts).join(_largest_shares(recent.drop_nulls("district")), on="district")
-    return pl.concat([whole, areas.select(whole.columns)])
+    recent = recent.join(places, on="household", how="left")
+    counts = {"homes": pl.col("household").n_unique(), "days": pl.len(), "good": pl.col("quality").is_in(JUDGED_QUALITIES).sum()}
+    whole = recent.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
+    areas = recent.drop_nulls("district").group_by("district", "signal").agg(**counts).join(_largest_shares(recent.drop_nulls("district")), on="district")
+    return pl.concat([frame.select(QUALITY.keys()).cast(QUALITY) for frame in (whole, areas)])
