@@ -169,3 +169,14 @@ def test_the_peers_are_a_dotted_line_only_where_there_are_some():
 def test_peers_above_the_home_stay_in_the_picture():
     panel = figure(series={"power": SERIES["power"].with_columns(peers=pl.lit(40_000.0))}).axes[0]
     assert panel.get_ylim()[1] > 40
+
+
+def test_axes_are_labelled_with_a_few_round_numbers_as_people_write_them():
+    def axis(signal, scale):
+        shown = texts(figure(series={signal: SERIES[signal].with_columns(pl.col("value", "expected", "low", "high") * scale)}))
+        return [text for text in shown if re.fullmatch(r"[\d.,]+", text)]
+
+    assert axis("entries", 100) == ["0", "1,000", "2,000"]  # up to 2,100
+    assert axis("power", 1.0) == ["0", "5", "10", "15"]  # up to 13.5 kWh
+    assert axis("power", 0.6) == ["0.0", "2.5", "5.0", "7.5"]
+    assert axis("power", 0.001) == ["0.000", "0.005", "0.010", "0.015"]

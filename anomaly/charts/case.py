@@ -1,5 +1,6 @@
 """The chart of a case: every signal on a common time axis."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 
@@ -12,9 +13,10 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from anomaly import words
-from anomaly.charts.look import BLUE, GREY, HAZE, INK, PALE, SAND, STYLE, Marks, Pen, has_han, pen_for, runs
+from anomaly.charts.look import BLUE, GREY, HAZE, INK, LINE, PALE, SAND, STYLE, TEXT, Marks, Pen, has_han, pen_for, runs
 
 SHOWN_DAYS = 120
 BELIEVED = ("read", "interpolated")
@@ -56,8 +58,9 @@ def _panels(rows: int) -> tuple[Figure, np.ndarray]:
     place = {"left": 0.52 / wide, "right": 1 - 0.27 / wide, "top": 1 - title / tall, "bottom": below / tall, "hspace": title / (height - title)}
     figure = Figure(figsize=(wide, tall))
     panels = figure.subplots(rows, 1, sharex=True, squeeze=False, gridspec_kw=place)[:, 0]
-    for panel in panels[:-1]:
-        panel.xaxis.set_visible(False)  # its dates stand below the last row
+    for panel in panels:  # labelled by `_value_axis` and `_date_axis`: an axis of its own takes half the time of a chart
+        panel.xaxis.set_visible(False)
+        panel.yaxis.set_visible(False)
     return figure, panels
 
 
@@ -84,8 +87,7 @@ def _draw_series(panel: Axes, days: pl.DataFrame, base: str, pen: Pen, name: str
             at[~believed], np.zeros((~believed).sum()), "|", color=GREY, markersize=6, markeredgewidth=1.3,
             transform=panel.get_xaxis_transform(), clip_on=False, label="not judged",
         )  # fmt: skip
-    panel.set_ylim(0, max(largest / size * 1.12, 1e-9) if largest else 1)
-    panel.locator_params(axis="y", nbins=4, integer=size == 1)
+    _value_axis(panel, 1.12 * largest / size or 1.0, size == 1, pen)
     title = pen.text("chart.axis", signal=name, unit=words.unit(pen.language, shown_unit))
     panel.set_title(words.sentence_case(title), **pen.sized(9))
 
@@ -127,11 +129,25 @@ def _name_holidays(panel: Axes, calendar: pl.DataFrame, night: date, pen: Pen) -
             free_from = last + timedelta(days=21)
 
 
+def _value_axis(panel: Axes, top: float, whole: bool, pen: Pen) -> None:
+    """From 0 to `top`, with a few round numbers and a line across at each."""
+    ticks = [tick for tick in MaxNLocator(4, integer=whole, steps=[1, 2, 2.5, 5, 10]).tick_values(0, top) if 0 <= tick <= top]
+    digits = next((d for d in range(9) if all(math.isclose(tick, round(tick, d)) for tick in ticks)), 9)
+    across = {"transform": panel.get_yaxis_transform()}
+    panel.set_ylim(0, top)
+    panel.plot(np.tile([0, 1, np.nan], len(ticks)), np.repeat(ticks, 3), color=LINE, linewidth=0.6, zorder=0.2, label="grid", **across)
+    for tick in ticks:
+        panel.text(-0.01, tick, words.number(pen.language, tick, digits), ha="right", va="center_baseline", color=TEXT, fontsize=8.5, **across)
+
+
 def _date_axis(panel: Axes, first: date, night: date, pen: Pen) -> None:
-    # A few dates, counted back from the night so that the night itself always has its label.
+    """A few dates, counted back from the night so that the night itself always has its label."""
     ticks = [night - timedelta(days=back) for back in range(0, (night - first).days + 1, 21)][::-1]
+    below = {"transform": panel.get_xaxis_transform(), "clip_on": False}
     panel.set_xlim(*(_middays((first, night)) + np.array([-1.0, 1.5])))
-    panel.set_xticks(_middays(ticks), [words.day(pen.language, d, short=True) for d in ticks], **pen.sized(8.5))
+    panel.plot(np.repeat(_middays(ticks), 3), np.tile([0, -0.05, np.nan], len(ticks)), color=TEXT, linewidth=0.7, label="dates", **below)
+    for tick, at in zip(ticks, _middays(ticks)):
+        panel.text(at, -0.09, words.day(pen.language, tick, short=True), ha="center", va="top", color=TEXT, **below, **pen.sized(8.5))
 
 
 def _legend(figure: Figure, series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, pen: Pen) -> None:
