@@ -22,6 +22,7 @@ def share_figure(curves: Mapping[float, tuple[Sequence[float], Sequence[float]]]
     with style.context(STYLE):
         figure = Figure(figsize=(7.2, 2.9), layout="constrained")
         panel = figure.subplots()
+        panel.grid(axis="y")
         for place, (size, (at, share)) in enumerate(curves.items()):
             colour, mark, dash = looks[(len(looks) - len(curves) + place) % len(looks)]
             edge = BLUE if colour == PALE else colour
