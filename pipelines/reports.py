@@ -9,8 +9,8 @@ import polars as pl
 
 from anomaly import __version__, cases, charts, report
 from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
-from pipelines import pages, workers
-from pipelines.collect import evidence_of, fold, worded
+from pipelines import journal, pages, workers
+from pipelines.collect import evidence_of, fold, loop, worded
 from pipelines.judge import Verdicts
 from pipelines.load import Inputs
 from pipelines.settings import Settings
@@ -42,7 +42,7 @@ def prepare(settings: Settings) -> None:
 @dataclass(frozen=True)
 class Known:
     """What a night knew, for its pages. doors: its list with the case behind each; evidence and barred (signals that could
-    not be judged): of every home.
+    not be judged): of every home. records: kind of case → what came of its doors, a row of `tables.Account`.
     """
 
     settings: Settings
@@ -53,13 +53,17 @@ class Known:
     doors: pl.DataFrame
     evidence: pl.DataFrame
     barred: pl.DataFrame
+    records: dict[str, dict]
 
 
 def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
     """Gather what that night knew from the store."""
     folded = fold(settings, store, night)
     evidence = evidence_of(settings, store, [night], settings.site.languages[0])
-    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, store.read(f"nights/{night}/not_judged.parquet"))
+    barred = store.read(f"nights/{night}/not_judged.parquet")
+    kinds = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
+    records = {row["name"]: row | {"visited": row["answered"]} for row in kinds.iter_rows(named=True)}
+    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records)
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> None:
@@ -78,6 +82,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(inputs.readings, places, doors, night),
+        stopped=journal.stopped(settings, store, night),
     )
     store.write("quality.parquet", _quality(inputs.readings, places))
     case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
@@ -87,7 +92,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
     """The page over all nights, from the published frames and the quality that the last night written saw."""
     quality = Store(settings.store).read("quality.parquet", QUALITY)
-    page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality)
+    page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality, account=frames["account"], misses=frames["misses"])
     pages.write_overview(settings.reports, page)
 
 
@@ -117,6 +122,7 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         history_days={signal: int(n) for signal, n in zip(grid.signals, days) if signal in series},
         parts=parts,
         shifts=level_shifts(parts, case["onset"]),
+        record=known.records.get(case["signature"]),
     )
 
 

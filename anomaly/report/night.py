@@ -13,6 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from anomaly import words
+from anomaly.report.loop import stopped_sentences
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render, scripted, tellable
 from anomaly.tables import OUTCOMES
 
@@ -29,7 +30,8 @@ class NightPage:
     run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset, ratios and, where a
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
-    doors, largest_share (one home's part of the use), or None.
+    doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
+    because its doors were wrong too often.
     """
 
     site: Site
@@ -42,6 +44,7 @@ class NightPage:
     sparks: Mapping[str, str]
     notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
+    stopped: Sequence[tuple[str, int, int]] = ()
 
 
 def night_parts(page: NightPage) -> int:
@@ -65,7 +68,7 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
                *other_languages(site, language, part_stem("index", part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
-        facts=_night_facts(run, language),
+        facts=_night_facts(run, language), stopped=stopped_sentences(page.stopped, language),
         degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
         parts=_part_links(page, language, part), round_href=file_name("round", language, site.languages),
         doors=listed, choices=_choices(listed), people=any(door["people"] for door in listed),

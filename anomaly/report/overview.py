@@ -11,6 +11,7 @@ import polars as pl
 
 from anomaly import tables, words
 from anomaly.report.evaluation import found_sentence
+from anomaly.report.loop import account_view
 from anomaly.report.page import Site, file_name, other_languages, render, tellable
 
 NIGHTS_SHOWN = 31
@@ -24,6 +25,7 @@ class OverviewPage:
     runs, cases, outcomes: as in `tables`. reported: the nights that have a folder of their own. quality: district (null: the
     whole site), signal, homes, largest_share (one home's part of the use), days, good (of these, days fit to be judged), or
     None. found: `last` (a date) and `card`, rows of an evaluation's score card at the settings' own threshold, or None.
+    account, misses: as in `tables`, or None.
     """
 
     site: Site
@@ -33,6 +35,8 @@ class OverviewPage:
     reported: frozenset[date] = frozenset()
     quality: pl.DataFrame | None = None
     found: Mapping[str, Any] | None = None
+    account: pl.DataFrame | None = None
+    misses: pl.DataFrame | None = None
 
 
 def overview_html(page: OverviewPage, language: str) -> str:
@@ -48,7 +52,7 @@ def overview_html(page: OverviewPage, language: str) -> str:
         course=_course(page, runs, language), outcomes=[say(f"outcomes.{outcome}") for outcome in tables.OUTCOMES],
         statuses=[say(f"statuses.{status}") for status in tables.STATUSES], kinds=_kinds(page.cases, language),
         found=_found(page, language), found_href=f"evaluation/{file_name('index', language, site.languages)}",
-        quality=_quality(page.quality, language),
+        quality=_quality(page.quality, language), account=None if page.account is None else account_view(page.account, page.misses, language),
     )  # fmt: skip
 
 
