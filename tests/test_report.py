@@ -207,7 +207,7 @@ def test_a_case_without_evidence_chance_or_second_signal_says_so():
 
 
 def test_a_past_record_is_told_where_there_is_one():
-    told = "Past record here, more people than usual: 40 doors visited, 22 of them with an ordinary cause (40–69 of 100)."
+    told = "Past record here, more people than usual: doors visited 40, with an ordinary cause 22 (40–69 of 100)."
     record = {"visited": 40, "wrong": 22, "low": 0.398, "high": 0.694}
     assert told in Reader(report.case_html(dataclasses.replace(case_page(), record=record), "en", "case.png")).text
     assert "Past record" not in report.case_html(case_page(), "en", "case.png")
