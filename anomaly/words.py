@@ -9,7 +9,7 @@ import math
 import re
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 
@@ -125,6 +125,18 @@ def day(language: str, d: date, *, short: bool = False) -> str:
     return say(language, "format.day_short" if short else "format.day", day=d.day, month=month, year=d.year)
 
 
+def month(language: str, d: date) -> str:
+    """A month of a year: May 2026, 2026年5月."""
+    return say(language, "format.month", month=lines(language, "format.months")[d.month - 1], year=d.year)
+
+
+def minute(language: str, at: datetime | None) -> str:
+    """A day and a time of it, to the minute; a dash where there is none."""
+    if at is None:
+        return say(language, "format.none")
+    return say(language, "format.minute", day=day(language, at.date()), hour=f"{at:%H}", minute=f"{at:%M}")
+
+
 def scale(unit: str, largest: float = 0.0) -> tuple[str, float, int]:
     """Display unit, base units in one of it and decimals to show, for values up to `largest` base units.
 
@@ -189,3 +201,9 @@ def more_people(language: str, case: Mapping[str, object]) -> str:
         return ""
     key = ("few", "one", "many")[min(round(middle), 2)]
     return say(language, f"more_people.{key}", number=number(language, middle), low=number(language, low), high=number(language, high))
+
+
+def more_people_short(language: str, case: Mapping[str, object]) -> str:
+    """The same as a cell of a table: 4 (2–7)."""
+    told = {end: number(language, case.get(f"extra_people{end}")) for end in ("", "_low", "_high")}
+    return say(language, "more_people.short", number=told[""], low=told["_low"], high=told["_high"]) if case.get("extra_people") is not None else ""

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
-from pipelines.store import NotThere
+from pipelines.store import NotThere, Store
 
 
 def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
@@ -34,14 +34,15 @@ def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
     return night
 
 
-def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
-    """The doors of a night as a table, CSV or JSON lines."""
+def worklist(settings: Settings, night: dt.date | None, form: str, **only: str | None) -> str:
+    """The doors of a night as a table, CSV or JSON lines. only: desk or district; of one alone where one is named."""
     night = night_or_latest(settings, night)
-    doors = ask(settings, "SELECT * FROM v1.worklist WHERE night = $night ORDER BY rank", night=night)
+    doors = ask(settings, "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank", night=night)
+    doors = doors.filter(*(pl.col(column) == name for column, name in only.items() if name))
     if form == "csv":
-        return _safe(doors).write_csv()
+        return _safe(doors.drop("decision")).write_csv()
     if form == "json":
-        return doors.with_columns(pl.col("night").cast(pl.String)).write_ndjson()
+        return doors.drop("decision").with_columns(pl.col("night").cast(pl.String)).write_ndjson()
     if doors.is_empty():
         return f"{night}: nobody to visit. An empty list is a good night.\n"
     shown = doors.select(
@@ -54,6 +55,8 @@ def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
         rarity=pl.col("rarity").map_elements(lambda r: f"1 in {r:,.0f}", return_dtype=pl.String),
         wrong=pl.col("chance_wrong").map_elements(lambda c: f"{c:.0%}", return_dtype=pl.String),
     )
+    told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
+    shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
     return f"{night}\n{_columns(shown)}"
 
 
@@ -61,30 +64,22 @@ def explain(settings: Settings, name: str, night: dt.date | None, language: str)
     """Where the numbers of a case, or of a home, come from, as that night knew them."""
     from pipelines.replay import replay
 
-    asked, case = _case_of(settings, name)
-    night = night_or_latest(settings, night)
-    return replay(settings, asked, case, night, language)
+    return replay(settings, name, _night_of(settings, name, night), language)
 
 
 def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
     """The one-page letter to the resident."""
     from pipelines.replay import letter_of
 
-    asked, case = _case_of(settings, name)
-    if case is None:
-        raise NotThere(f"home {asked} has no case; name a case or a home that has one (see `anomaly worklist`)")
-    return letter_of(settings, case, night_or_latest(settings, night), language)
+    return letter_of(settings, name, _night_of(settings, name, night), language)
 
 
-def _case_of(settings: Settings, name: str) -> tuple[str, dict | None]:
-    """The household meant, and its case: the one named, or the home's latest."""
-    found = ask(settings, "SELECT * REPLACE (map_entries(ratios) AS ratios) FROM v1.cases WHERE case_id = $n OR household = $n ORDER BY opened DESC LIMIT 1", n=name)
-    if found.height:
-        case = found.row(0, named=True)
-        return case["household"], case
-    if ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height:
-        return name, None
-    raise NotThere(f"{name}: neither a case nor a household of this site; `anomaly worklist` lists the cases")
+def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
+    """The night asked for; without one, the latest for a home, and the last that had it open for a case."""
+    from pipelines.freeze import last_night_of
+
+    home = ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height
+    return night_or_latest(settings, night or (None if home else last_night_of(Store(settings.store), name)))
 
 
 def status(settings: Settings, as_json: bool) -> str:

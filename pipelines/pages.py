@@ -5,6 +5,7 @@ A case's files are a pure function of its page (`case_files`), so that several p
 """
 
 import io
+import json
 import os
 import re
 import shutil
@@ -15,15 +16,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly import charts, report
 
-COLOURS = 48  # enough for the charts' few colours with smooth edges, at a third of the size
+LARGEST = 40_000  # bytes of a picture
+# Colours and scale: 48 are enough for the charts' few colours with smooth edges, at a third of the size; less for what is still too large.
+LOOKS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
+FOUND = "found.json"
 
 
 def png(figure: Figure) -> bytes:
@@ -31,13 +36,18 @@ def png(figure: Figure) -> bytes:
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
-    out = io.BytesIO()
-    image.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    for colours, scale in LOOKS:
+        shown = image if scale == 1 else image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
+        out = io.BytesIO()
+        # level 6: the smallest file would be a tenth smaller and take eight times as long
+        shown.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", compress_level=6)
+        if out.tell() <= LARGEST:
+            break
     return out.getvalue()
 
 
 def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
-    """Name → content of every file of a case: a page, a chart and, where there is one, a decomposition in each language.
+    """Name → content of every file of a case: a page and a chart in each language.
 
     Raises ValueError for a case id that is not safe as a file name.
     """
@@ -49,22 +59,22 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
         written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
-        parts_image = None
-        if page.parts is not None and page.parts.height:
-            parts_image = report.file_name(f"{case_id}.level", language, languages, "png")
-            written[parts_image] = png(charts.decomposition_figure(page.parts, marks, language, font))
-        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, parts_image).encode()
+        drawing = charts.decomposition_svg(page.parts, marks, language) if page.parts is not None and page.parts.height else ""
+        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, drawing).encode()
     return written
 
 
 def night_files(page: report.NightPage) -> dict[str, bytes]:
-    """Name → content of a night's own files: the index in each language, its further parts, and cases.csv."""
+    """Name → content of a night's own files: the index and the sheets for a round in each language and part, and cases.csv."""
     languages = page.site.languages
     written = {"cases.csv": report.cases_csv(page).encode("utf-8-sig")}
     for language in languages:
         for part in range(1, report.night_parts(page) + 1):
-            stem = "index" if part == 1 else f"index-{part}"
-            written[report.file_name(stem, language, languages)] = report.night_html(page, language, part).encode()
+            name = report.file_name(report.part_stem("index", part), language, languages)
+            written[name] = report.night_html(page, language, part).encode()
+        for part in range(1, len(report.round_parts(page)) + 1):
+            name = report.file_name(report.part_stem("round", part), language, languages)
+            written[name] = report.round_html(page, language, part).encode()
     return written
 
 
@@ -110,7 +120,7 @@ def write_night(
 def write_overview(folder: Path, page: report.OverviewPage) -> Path:
     """Write `folder/index.html` in every language, linking the nights that have a folder; return the first."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    page = replace(page, reported=frozenset(_nights(folder)))
+    page = replace(page, reported=frozenset(_nights(folder)), found=_found(folder / "evaluation" / FOUND))
     paths = []
     for language in page.site.languages:
         paths.append(folder / report.file_name("index", language, page.site.languages))
@@ -124,7 +134,8 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
     """Write `folder/evaluation` and return its first page. curves: file name → chart, two for each language in `evaluation_images`."""
     folder = folder / "evaluation"
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-    written = {name: png(figure) for name, figure in curves.items()}
+    own = page.card.filter(pl.col("capacity").is_null())
+    written = {name: png(figure) for name, figure in curves.items()} | {FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()}
     for language in page.site.languages:
         name = report.file_name("index", language, page.site.languages)
         written[name] = report.evaluation_html(page, language, evaluation_images(language, page.site.languages)).encode()
@@ -133,6 +144,26 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
         _write(draft, content)
         draft.replace(folder / name)
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
+
+
+def _found(path: Path) -> dict | None:
+    """What an evaluation left beside its pages, for the overview."""
+    try:
+        found = json.loads(path.read_bytes())
+        return found | {"last": date.fromisoformat(found["last"])}
+    except (FileNotFoundError, ValueError):  # none yet, or cut short
+        return None
+
+
+def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str], str]) -> Path:
+    """Write `folder/index.html` in every language, from what `render` gives for it; return the first."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    for language in languages:
+        name = report.file_name("index", language, languages)
+        draft = folder / f".{name}.draft"
+        _write(draft, render(language).encode())
+        draft.replace(folder / name)
+    return folder / report.file_name("index", languages[0], languages)
 
 
 def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:

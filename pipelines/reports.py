@@ -1,23 +1,26 @@
 """The frames of a night as the pages that the library renders and `pages` writes."""
 
 import datetime as dt
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases, charts, report
-from anomaly.evidence import case_rarity
-from anomaly.expected import decompose, expected_frame, level_shifts
-from pipelines import pages
-from pipelines.collect import evidence_of, fold, worded
-from pipelines.judge import Verdicts, kinds
+from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
+from pipelines import journal, pages, workers
+from pipelines.collect import evidence_of, fold, loop, worded
+from pipelines.judge import Verdicts
 from pipelines.load import Inputs
 from pipelines.settings import Settings
 from pipelines.store import StateError, Store
 
 SHOWN_DAYS = 120
 SPARK_DAYS = 42
+PEERS = 15  # fewer are not told
+RECENT_DAYS = 28
+QUALITY = {"district": pl.String, "signal": pl.String, "homes": pl.Int64, "days": pl.Int64, "good": pl.Int64, "largest_share": pl.Float64}
 
 
 def index(settings: Settings, night: dt.date) -> Path:
@@ -36,30 +39,61 @@ def prepare(settings: Settings) -> None:
         raise StateError(f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write") from None
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a night knew, for its pages. doors: its list with the case behind each; evidence and barred (signals that could
+    not be judged): of every home. records: kind of case → what came of its doors, a row of `tables.Account`.
+    """
+
+    settings: Settings
+    inputs: Inputs
+    verdicts: Verdicts
+    night: dt.date
+    folded: cases.Fold
+    doors: pl.DataFrame
+    evidence: pl.DataFrame
+    barred: pl.DataFrame
+    records: dict[str, dict]
+
+
+def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
+    """Gather what that night knew from the store."""
+    folded = fold(settings, store, night)
+    evidence = evidence_of(settings, store, [night], settings.site.languages[0])
+    barred = store.read(f"nights/{night}/not_judged.parquet")
+    kinds = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
+    records = {row["name"]: row | {"visited": row["answered"]} for row in kinds.iter_rows(named=True)}
+    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records)
+
+
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
-    folded = fold(settings, store, night)
-    doors = _doors(inputs, folded, night)
-    series = _series(inputs, verdicts, doors["household"].unique().to_list(), night)
-    site = site_of(settings)
-    case_pages = [case_page(settings, store, inputs, verdicts, row, night, series) for row in doors.iter_rows(named=True)]
+    known = known_on(settings, store, inputs, verdicts, night)
+    doors = known.doors
+    series = series_of(known, doors["household"].unique().to_list())
+    places = inputs.register.select("household", "district")
     page = report.NightPage(
-        site=site,
-        run=_run(store, night, folded),
+        site=site_of(settings),
+        run=_run(store, night, known.folded),
         worklist=doors,
-        cases=worded(folded.cases.join(inputs.register.select("household", "district"), on="household", how="left")),
-        not_judged=store.read(f"nights/{night}/not_judged.parquet").group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
+        cases=worded(known.folded.cases.join(places, on="household", how="left")),
+        not_judged=known.barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
         quality=inputs.readings.filter(pl.col("day") == night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
-        districts=_districts(inputs, doors, night),
+        districts=_districts(inputs.readings, places, doors, night),
+        stopped=journal.stopped(settings, store, night),
     )
-    pages.write_night(settings.reports, page, case_pages, charts.chinese_font())
+    store.write("quality.parquet", _quality(inputs.readings, places))
+    case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
+    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), workers.spread)
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
-    """The page over all nights."""
-    pages.write_overview(settings.reports, report.OverviewPage(site_of(settings), frames["runs"], frames["cases"]))
+    """The page over all nights, from the published frames and the quality that the last night written saw."""
+    quality = Store(settings.store).read("quality.parquet", QUALITY)
+    page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality, account=frames["account"], misses=frames["misses"])
+    pages.write_overview(settings.reports, page)
 
 
 def site_of(settings: Settings) -> report.Site:
@@ -67,57 +101,64 @@ def site_of(settings: Settings) -> report.Site:
     return report.Site(settings.site.name, purpose, tuple(settings.site.languages), __version__, settings.sha256)
 
 
-def case_page(settings, store, inputs: Inputs, verdicts: Verdicts, case: dict, night: dt.date, series=None) -> report.CasePage:
-    """The page of one case as a night knew it. case: a row of the night's doors (`_doors`)."""
-    home = case["household"]
-    series = series or _series(inputs, verdicts, [home], night)
-    place = inputs.register.row(by_predicate=pl.col("household") == home, named=True)
-    seen = evidence_of(settings, store, [night], settings.site.languages[0]).filter(pl.col("household") == home)
-    grid, at = verdicts.expected.grid, verdicts.expected.grid.index(night)
-    known = ~np.isnan(grid.value[:, grid.households.index(home), : at + 1])
-    first = night - dt.timedelta(days=SHOWN_DAYS - 1)
-    units = dict(inputs.readings.filter(pl.col("household") == home).select("signal", "unit").unique().iter_rows())
-    parts = decompose(verdicts.expected, grid.households.index(home), at)
+def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> report.CasePage:
+    """The page of one case as a night knew it. case: a row of the night's doors; series: its home's, of `series_of`."""
+    grid, night = known.verdicts.expected.grid, known.night
+    home, at = grid.households.index(case["household"]), grid.index(night)
+    place = known.inputs.register.row(by_predicate=pl.col("household") == case["household"], named=True)
+    days = (~np.isnan(grid.value[:, home, : at + 1])).sum(axis=1)
+    parts = decompose(known.verdicts.expected, home, at)
     return report.CasePage(
-        site=site_of(settings),
+        site=site_of(known.settings),
         night=night,
         case=case,
         building=place["building"],
         district=place["district"],
-        series=series[home],
-        units=units,
-        calendar=verdicts.calendar.filter(pl.col("day").is_between(first, night)),
-        evidence=seen,
-        notes=store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home)["reason"].to_list(),
-        history_days={signal: int(known[s].sum()) for s, signal in enumerate(grid.signals) if signal in series[home]},
+        series=series,
+        units=dict(zip(grid.signals, grid.units)),
+        calendar=known.verdicts.calendar.filter(pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night)),
+        evidence=known.evidence.filter(pl.col("household") == case["household"]),
+        notes=_notes(known, case["household"], place["building"]),
+        history_days={signal: int(n) for signal, n in zip(grid.signals, days) if signal in series},
         parts=parts,
         shifts=level_shifts(parts, case["onset"]),
+        record=known.records.get(case["signature"]),
     )
 
 
-def doors_of(settings: Settings, store: Store, inputs: Inputs, night: dt.date) -> pl.DataFrame:
-    """The doors of a night with the case behind each, as that night knew them."""
-    return _doors(inputs, fold(settings, store, night), night)
+def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | None, str]]:
+    """What speaks against a case: signals not judged, meters in coarse steps, other doors of the building."""
+    seen, at = known.verdicts.expected, known.verdicts.expected.grid.index(known.night)
+    block = seen.block[:, seen.grid.households.index(home), at]
+    notes = known.barred.filter(pl.col("household") == home).select("signal", "reason").rows()
+    notes += [(signal, "coarse") for signal, days in zip(seen.grid.signals, block) if days > 1]
+    beside = known.inputs.register.filter(pl.col("building").eq(pl.lit(building, pl.String)) & (pl.col("household") != home))  # none where unknown
+    if known.doors.join(beside, on="household", how="semi").height:
+        notes.append((None, "neighbours"))
+    return notes
 
 
 def _doors(inputs: Inputs, folded: cases.Fold, night: dt.date) -> pl.DataFrame:
+    """The doors of a night with the case behind each."""
     behind = worded(folded.cases.rename({"rarity": "rarity_case"})).drop("household", "signature", "chance_wrong")
     doors = folded.worklist.filter(pl.col("night") == night).join(behind, on="case_id", how="left").sort("rank")
     doors = doors.join(inputs.register.select("household", "district"), on="household", how="left", maintain_order="left")
     return doors.with_columns(first_listed=pl.col("listed") == night, rarity_night=pl.col("rarity"))
 
 
-def _series(inputs: Inputs, verdicts: Verdicts, homes: list[str], night: dt.date) -> dict[str, dict[str, pl.DataFrame]]:
-    """home → signal → day, value, expected, low, high, quality of the last days."""
-    grid = verdicts.expected.grid
+def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFrame]]:
+    """home → signal → day, value, expected, low, high, quality, peers of the last days."""
+    inputs, verdicts, night, grid = known.inputs, known.verdicts, known.night, known.verdicts.expected.grid
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), homes))
     told = expected_frame(verdicts.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
     read = inputs.readings.filter(pl.col("household").is_in(homes) & pl.col("day").is_between(first, night))
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
-    both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")
-    columns = ("day", "value", "expected", "low", "high", "quality")
+    peers = peers_frame(grid, grid.index(night), at, SHOWN_DAYS, PEERS)
+    both = read.join(told, on=["household", "signal", "day"], how="left").join(peers, on=["household", "signal", "day"], how="left")
+    both = both.sort("household", "signal", "day")
+    columns = ("day", "value", "expected", "low", "high", "quality", "peers")
     out: dict[str, dict[str, pl.DataFrame]] = {home: {} for home in homes}
     for (home, signal), frame in both.group_by("household", "signal", maintain_order=True):
         out[home][signal] = frame.select(columns)
@@ -140,14 +181,30 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
     return line | times | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
 
 
-def _districts(inputs: Inputs, doors: pl.DataFrame, night: dt.date) -> pl.DataFrame | None:
+def _districts(readings: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame, night: dt.date) -> pl.DataFrame | None:
     """district, homes, doors, largest_share: the largest part one home has in any signal of its district."""
-    homes = inputs.register.filter(pl.col("district").is_not_null())
+    homes = places.filter(pl.col("district").is_not_null())
     if homes.is_empty():
         return None
-    recent = inputs.readings.filter(pl.col("day").is_between(night - dt.timedelta(days=27), night)).join(homes.select("household", "district"), on="household")
+    recent = readings.filter(pl.col("day").is_between(night - dt.timedelta(days=RECENT_DAYS - 1), night))
+    counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64))
+    counted = counted.join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")
+    counted = counted.join(_largest_shares(recent.join(homes, on="household")), on="district", how="left")
+    return counted.with_columns(pl.col("doors").fill_null(0), pl.col("largest_share").fill_null(1.0))
+
+
+def _largest_shares(recent: pl.DataFrame) -> pl.DataFrame:
+    """district, largest_share of readings with their district."""
     parts = recent.group_by("district", "signal", "household").agg(pl.col("value").sum())
     share = parts.group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
-    largest = share.group_by("district").agg(largest_share=pl.col("share").max())
-    counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64)).join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")
-    return counted.join(largest, on="district", how="left").with_columns(pl.col("doors").fill_null(0), pl.col("largest_share").fill_null(1.0))
+    return share.group_by("district").agg(largest_share=pl.col("share").max())
+
+
+def _quality(readings: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+    """district (null: all), signal, homes, largest_share, days and good, the days fit to be judged, of the last four weeks."""
+    recent = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=RECENT_DAYS))
+    recent = recent.join(places, on="household", how="left")
+    counts = {"homes": pl.col("household").n_unique(), "days": pl.len(), "good": pl.col("quality").is_in(JUDGED_QUALITIES).sum()}
+    whole = recent.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
+    areas = recent.drop_nulls("district").group_by("district", "signal").agg(**counts).join(_largest_shares(recent.drop_nulls("district")), on="district")
+    return pl.concat([frame.select(QUALITY.keys()).cast(QUALITY) for frame in (whole, areas)])

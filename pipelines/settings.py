@@ -20,103 +20,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import polars as pl
 
+from anomaly.account import AccountRules
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
+from pipelines.sections import Control, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
 from pipelines.sources import Source
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the message is one line: what, where, what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    name: str = "Site"
-    calendar: str = "CN"
-    timezone: str = "UTC"
-    languages: tuple[str, ...] = ("en", "zh")
-
-
-@dataclasses.dataclass(frozen=True)
-class Purpose:
-    name: str
-    legal_basis: str
-    owner: str
-    contact: str
-    expires: dt.date
-    signatures: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class StorePlace:
-    path: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportsPlace:
-    path: str = "out/reports"
-
-
-@dataclasses.dataclass(frozen=True)
-class HouseholdsSection:
-    files: str
-    columns: Mapping[str, str]
-    separator: str = ","
-    encoding: str = "auto"
-
-
-@dataclasses.dataclass(frozen=True)
-class SignalSection:
-    files: str
-    kind: str
-    columns: Mapping[str, str]
-    unit: str = "count"
-    separator: str = ","
-    decimal: str = "."
-    encoding: str = "auto"
-    time_format: str | None = None
-    stamp: str = "start"
-    periods: str | None = None
-    periods_per_day: int | None = None
-    max_per_day: float | None = None
-    boundary_hours: float = 3.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    rejects_share: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rejects_share <= 1:
-            raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class Publish:
-    readings_days: int | None = None
-    expected_days: int = 120
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    """The whole file, section by section, as it may be written."""
-
-    purpose: Purpose
-    store: StorePlace
-    signals: Mapping[str, SignalSection]
-    site: Site = Site()
-    reports: ReportsPlace = ReportsPlace()
-    households: HouseholdsSection | None = None
-    worklist: WorklistRules = WorklistRules()
-    expected: ExpectedRules = ExpectedRules()
-    detectors: DetectorRules = DetectorRules()
-    evidence: EvidenceRules = EvidenceRules()
-    cases: CaseRules = CaseRules()
-    limits: Limits = Limits()
-    publish: Publish = Publish()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +52,10 @@ class Settings:
     detectors: DetectorRules
     evidence: EvidenceRules
     cases: CaseRules
+    account: AccountRules
+    control: Control
+    pseudonyms: Pseudonyms | None
+    retention: Retention
     limits: Limits
     publish: Publish
 
@@ -161,11 +80,11 @@ def load_settings(path: Path) -> Settings:
         tree = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
-    _refuse_unknown(tree, _File, "", path)
+    _refuse_unknown(tree, File, "", path)
     if "purpose" not in tree:
         raise SettingsError(f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it")
     try:
-        file = msgspec.convert(tree, _File)
+        file = msgspec.convert(tree, File)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default") from None
     _check(file, path)
@@ -180,7 +99,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "limits", "publish")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish")},
     )
 
 
@@ -225,7 +144,7 @@ _LONGEST_NAME = 40
 _MOST, _MOST_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 
 
-def _check(file: _File, path: Path) -> None:
+def _check(file: File, path: Path) -> None:
     def refuse(what: str) -> typing.NoReturn:
         raise SettingsError(f"{path}: {what}")
 
@@ -251,6 +170,10 @@ def _check(file: _File, path: Path) -> None:
     kinds = list(dict.fromkeys(["people", "door", "water", "power", *map(signature_of, file.signals)]))
     _check_names(file.purpose.signatures, kinds, "[purpose] signatures", refuse)
     _check_names(file.worklist.desks, kinds, "[worklist] desks", refuse)
+    desks = [file.worklist.desk(kind) for kind in kinds]
+    _check_names(file.worklist.desk_capacity, desks, "[worklist] desk_capacity", refuse)
+    if least := min([*file.worklist.desk_capacity.values(), 0]):
+        refuse(f"[worklist] desk_capacity = {least}; write a number that is not below 0")
     _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
 
 
@@ -314,7 +237,7 @@ def _check_names(names, known, where, refuse) -> None:
             refuse(f"{where}: unknown `{name}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(known)}"))
 
 
-def _check_numbers(file: _File, refuse) -> None:
+def _check_numbers(file: File, refuse) -> None:
     """No setting means anything below zero, without end, or beyond what a date or a sum can hold."""
     sections = {f"signals.{name}": section for name, section in file.signals.items()}
     sections |= {f.name: getattr(file, f.name) for f in dataclasses.fields(file) if dataclasses.is_dataclass(getattr(file, f.name))}

@@ -18,6 +18,7 @@ import polars as pl
 
 MODE = 0o640
 STATE_VERSION = 1
+FLOOR = "kept_from.json"
 NIGHT_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 
 
@@ -67,12 +68,12 @@ class Store:
         self.write_json("version.json", {"state": STATE_VERSION})
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run lock; raises Locked (naming the holder's process) where another run has it."""
+    def locked(self, seconds: float = 0) -> Iterator[None]:
+        """Hold the run lock; raises Locked (naming the holder's process) where another run has it and keeps it so long."""
         lock = filelock.FileLock(self.folder / "run.lock", mode=MODE)
         holder = self.folder / "run.holder"
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=seconds)
         except filelock.Timeout:
             who = holder.read_text() if holder.exists() else "another process"
             raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None
@@ -141,6 +142,10 @@ class Store:
                 lines.append(json.loads(line))
         return lines
 
+    def kept_from(self, name: str) -> dt.date:
+        """The first day that is kept of a class of data; what is older was pruned and stays so."""
+        return dt.date.fromisoformat(self.read_json(FLOOR, {}).get(name, "0001-01-01"))
+
     def nights(self) -> list[dt.date]:
         """Every judged night, in order."""
         return sorted(dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("*/done.json"))
@@ -148,18 +153,19 @@ class Store:
     def broken_nights(self) -> list[dt.date]:
         """Nights that have run but whose folder has lost a file: they must be judged again."""
         run = {dt.date.fromisoformat(line["night"]) for line in self.read_lines("runs.jsonl")}
+        run = {night for night in run if night >= self.kept_from("nights")}
         whole = {night for night in self.nights() if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)}
         return sorted((run | set(self.nights())) - whole)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = MODE) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     try:
         yield draft
-        os.chmod(draft, MODE)
+        os.chmod(draft, mode)
         os.replace(draft, path)
     except BaseException:
         if draft.is_dir():

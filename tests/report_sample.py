@@ -34,7 +34,7 @@ def series(usual: int, surge: int, *, missing: tuple[int, ...] = (), days: int =
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
-SERIES = {"entries": series(6, 19), "water": series(300, 720, missing=(2, 40, 41)), "power": series(9000, 9100)}
+SERIES = {"entries": series(6, 19).with_columns(peers=pl.lit(7.0)), "water": series(300, 720, missing=(2, 40, 41)), "power": series(9000, 9100)}
 _DAYS = [NIGHT - timedelta(days=back) for back in reversed(range(130))]
 CALENDAR = pl.DataFrame({"day": _DAYS}).with_columns(
     kind=pl.when(pl.col("day").is_between(date(2026, 2, 15), date(2026, 2, 23))).then(pl.lit("holiday"))
@@ -63,6 +63,7 @@ def case(rank: int = 1, **changed: object) -> dict:
         "extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4,
         "because_en": words.because("en", ratios, signature, 9), "because_zh": words.because("zh", ratios, signature, 9),
     }  # fmt: skip
+    row |= {"chance_before": row["chance_wrong"], "assigned": None, "decision": None, "reopened": None, "first_listed": changed.get("status") == "new"}
     return row | changed
 
 
@@ -72,7 +73,7 @@ def case_page(**changed: object) -> report.CasePage:
         [(NIGHT, "NM-03-0401", "together", "all", 10, 2.1, 6.2, 231_234.0, ""), (NIGHT, "NM-03-0401", "alone", "entries", 7, 3.1, 5.0, 81_000.0, "")],
         schema=tables.empty(tables.Evidence).schema, orient="row",
     )  # fmt: skip
-    evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ("coarse",))
+    evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ((None, "coarse"), ("power", "meter repeats the same value")))
     history = {"entries": 412, "water": 405, "power": 61}
     row = case() | {"rarity_night": 890_123.0} | changed
     return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS)
@@ -80,7 +81,7 @@ def case_page(**changed: object) -> report.CasePage:
 
 def night_page(doors: list[dict], **changed: object) -> report.NightPage:
     """The page of a night with these doors; `changed` replaces fields of the page."""
-    more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh")}
+    more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh", "extra_people", "extra_people_low", "extra_people_high")}
     run = {
         "run": "2026-03-14-20260315T010200Z", "night": NIGHT, "started_utc": datetime(2026, 3, 15, 1, 2), "finished_utc": datetime(2026, 3, 15, 1, 3),
         "version": "0.1.0", "settings_sha256": SITE.settings_sha256, "judged": 1462, "not_judged": 131, "cases_open": len(doors),
@@ -105,7 +106,14 @@ def overview_page(nights: int) -> report.OverviewPage:
     schema = tables.empty(tables.Runs).schema
     run = night_page([]).run
     rows = [run | {"night": NIGHT - timedelta(days=back), "run": f"run-{back}"} for back in range(nights)]
-    return report.OverviewPage(SITE, _frame(rows, schema), _frame([case()], tables.empty(tables.Cases).schema), frozenset({NIGHT}))
+    outcomes = pl.DataFrame([("NM-1", NIGHT, "benign", "guests", None, 10)], schema=tables.empty(tables.Outcomes).schema, orient="row")
+    quality = pl.DataFrame(
+        [(None, "water", 60, 0.0, 1680, 1512), ("Mill", "water", 14, 0.1, 392, 392), ("North", "water", 46, 0.1, 1288, 1120)],
+        schema={"district": pl.String, "signal": pl.String, "homes": pl.Int64, "largest_share": pl.Float64, "days": pl.Int64, "good": pl.Int64}, orient="row",
+    )  # fmt: skip
+    found = {"last": date(2026, 2, 28), "card": [{"size": 3.0, "share": 0.8, "low": 0.7, "high": 0.9, "found": 8, "planted": 10, "median_delay": 6.0}]}
+    cases = _frame([case()], tables.empty(tables.Cases).schema)
+    return report.OverviewPage(SITE, _frame(rows, schema), cases, outcomes, frozenset({NIGHT}), quality, found)
 
 
 def _frame(rows: list[dict], schema) -> pl.DataFrame:

@@ -128,10 +128,10 @@ def test_without_a_font_no_text_needs_one():
 
 
 def test_chinese_font_falls_back_to_the_systems_fonts(monkeypatch):
-    monkeypatch.setattr(charts, "find_spec", lambda name: None)
-    monkeypatch.setattr(charts, "CHINESE_FAMILIES", ("No Such Family", "DejaVu Sans"))
+    monkeypatch.setattr(charts.look, "find_spec", lambda name: None)
+    monkeypatch.setattr(charts.look, "CHINESE_FAMILIES", ("No Such Family", "DejaVu Sans"))
     assert re.search(r"DejaVuSans\.ttf$", charts.chinese_font())
-    monkeypatch.setattr(charts, "CHINESE_FAMILIES", ("No Such Family",))
+    monkeypatch.setattr(charts.look, "CHINESE_FAMILIES", ("No Such Family",))
     assert charts.chinese_font() is None
 
 
@@ -154,3 +154,29 @@ def test_spark_scales_to_its_largest_value_and_breaks_at_gaps():
 def test_spark_of_nothing_is_an_empty_picture(values):
     svg = charts.spark_svg(values, [])
     assert svg.startswith("<svg") and "nan" not in svg
+
+
+def test_the_peers_are_a_dotted_line_only_where_there_are_some():
+    entries, water, _ = figure().axes
+    line = drawn(entries, "peers")
+    assert set(line.get_ydata()) == {7.0} and line.get_linestyle() != "-"
+    assert not [one for one in water.get_children() if one.get_label() == "peers"]
+    assert "median of the peers" in texts(figure())
+    without = figure(series={"water": SERIES["water"].with_columns(peers=pl.lit(None, pl.Float64))})
+    assert "median of the peers" not in texts(without)
+
+
+def test_peers_above_the_home_stay_in_the_picture():
+    panel = figure(series={"power": SERIES["power"].with_columns(peers=pl.lit(40_000.0))}).axes[0]
+    assert panel.get_ylim()[1] > 40
+
+
+def test_axes_are_labelled_with_a_few_round_numbers_as_people_write_them():
+    def axis(signal, scale):
+        shown = texts(figure(series={signal: SERIES[signal].with_columns(pl.col("value", "expected", "low", "high") * scale)}))
+        return [text for text in shown if re.fullmatch(r"[\d.,]+", text)]
+
+    assert axis("entries", 100) == ["0", "1,000", "2,000"]  # up to 2,100
+    assert axis("power", 1.0) == ["0", "5", "10", "15"]  # up to 13.5 kWh
+    assert axis("power", 0.6) == ["0.0", "2.5", "5.0", "7.5"]
+    assert axis("power", 0.001) == ["0.000", "0.005", "0.010", "0.015"]

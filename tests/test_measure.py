@@ -80,7 +80,7 @@ def test_the_page_on_disk(tmp_path):
     figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
     index = pages.write_evaluation(tmp_path, _page(), dict.fromkeys(images, figure))
     assert index == tmp_path / "evaluation" / "index.html"
-    assert sorted(p.name for p in index.parent.iterdir()) == sorted([*images, "index.html", "index.en.html"])
+    assert sorted(p.name for p in index.parent.iterdir()) == sorted([*images, "found.json", "index.html", "index.en.html"])
     assert all(p.stat().st_mode & 0o027 == 0 for p in index.parent.iterdir())
     with Image.open(index.parent / images[0]) as image:
         assert image.mode == "P"

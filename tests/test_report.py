@@ -1,5 +1,6 @@
 import base64
 import csv
+import dataclasses
 import hashlib
 import io
 import os
@@ -15,7 +16,7 @@ from PIL import Image
 
 from anomaly import charts, report, tables
 from pipelines import pages
-from tests.report_sample import NIGHT, SITE, case, case_page, night_page, overview_page
+from tests.report_sample import NIGHT, ONSET, SITE, UNITS, case, case_page, night_page, overview_page
 
 GOLDEN = Path(__file__).parent / "golden"
 FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
@@ -23,11 +24,16 @@ LANGUAGES = ("en", "zh")
 MANY = [case(rank, status=("new", "ongoing", "fading")[rank % 3]) for rank in range(1, 2001)]
 
 
+def drawing(language):
+    return charts.decomposition_svg(case_page().parts.filter(pl.col("day") > NIGHT - timedelta(days=9)), charts.Marks(ONSET, NIGHT, UNITS), language)
+
+
 def every_page(language):
     return {
-        "case": report.case_html(case_page(), language, "case.png", "case.level.png"),
+        "case": report.case_html(case_page(), language, "case.png", drawing(language)),
         "night": report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
         "empty": report.night_html(night_page([]), language),
+        "round": report.round_html(night_page([case(1), case(2, district=None)]), language),
         "overview": report.overview_html(overview_page(3), language),
     }
 
@@ -49,7 +55,7 @@ class Reader(HTMLParser):
         self.inside = None
 
     def handle_data(self, data):
-        if self.inside != "style" and data.strip():
+        if self.inside not in ("style", "script") and data.strip():
             self.words.append(data.strip())
 
     def all(self, *names):
@@ -59,8 +65,9 @@ class Reader(HTMLParser):
 # --- golden pages: how a page reads as a whole; UPDATE_GOLDEN=1 writes them anew, the diff is for a person to read ---------
 
 RENDERED = {
-    "case": lambda language: report.case_html(case_page(), language, "case.png", "case.level.png"),
+    "case": lambda language: report.case_html(case_page(), language, "case.png", drawing(language)),
     "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
+    "round": lambda language: report.round_html(night_page([case(1), case(2, signature="water", district=None, extra_people=None)]), language),
     "overview": lambda language: report.overview_html(overview_page(2), language),
     "letter": lambda language: report.resident_letter(case_page(), language),
 }
@@ -97,10 +104,10 @@ def test_no_page_accuses(language):
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_no_page_runs_or_loads_anything_and_the_one_style_is_named_by_its_hash(language):
+def test_no_page_loads_anything_and_the_one_style_and_script_are_named_by_their_hash(language):
     for name, html in every_page(language).items():
         page = Reader(html)
-        assert not page.all("script", "link", "iframe", "object", "form"), name
+        assert not page.all("link", "iframe", "object", "form"), name
         assert not [a for _, attrs in page.tags for a in attrs if a == "style" or a.startswith("on")], name
         addresses = [attrs.get("src") or attrs.get("href") for attrs in page.all("a", "img")]
         assert not [a for a in addresses if re.match(r"\w+:|//|/", a)], name
@@ -108,6 +115,10 @@ def test_no_page_runs_or_loads_anything_and_the_one_style_is_named_by_its_hash(l
         (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         assert policy.startswith("default-src 'none'") and f"style-src 'sha256-{digest}'" in policy
+        scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+        allowed = re.findall(r"script-src '(sha256-[^']+)'", policy)
+        assert allowed == ["sha256-" + base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts], name
+        assert len(page.all("script")) == len(scripts) == (name == "night") and sum(map(len, scripts)) < 4_000, name
         assert "img-src 'self' data:" in policy and "unsafe" not in policy
         assert "@import" not in style and "url(" not in style
 
@@ -153,7 +164,7 @@ def test_a_case_reads_in_order():
     text = Reader(report.case_html(case_page(), "en", "case.png")).text
     order = (
         "Case NM-03-0401-people-20260310", "Purpose", "Home", "Building", "District", "Entries 3.1×, water", "What was observed",
-        "The last 14 days in numbers", "Where the reason comes from", "What agrees, what speaks against", "How sure this is",
+        "The last days in numbers", "Where the reason comes from", "What agrees, what speaks against", "How sure this is",
         "Ordinary explanations first", "Check at the desk", "Check at the door", "Safety:", "Decision", "A case is a reason to look",
     )  # fmt: skip
     at = 0
@@ -167,8 +178,8 @@ def test_a_case_tells_its_numbers():
     for told in (
         "about once in 230,000 household-nights", "Of 100 doors like this one, about 8 turn out", "about once in 890,000 household-nights",
         "Power is at 1.0× what was to be expected: no rise worth speaking of.", "Water: 1 of the days in question could not be judged.",
-        "3 of the days in question are public holidays", "Power: only 61 days of history", "Entries: 412 days of history before",
-        "The meter counts in coarse steps", "The calendar of these days is the official one.",
+        "3 of the days in question are public holidays", "Power: only 61 days of history", "History before this night: entries 412 days and water 405 days.",
+        "The meter counts in coarse steps", "Power is not judged tonight: meter repeats the same value.", "The calendar of these days is the official one.",
     ):  # fmt: skip
         assert told in text, told
 
@@ -181,6 +192,7 @@ def test_the_table_of_numbers_is_the_last_fourteen_days_the_missing_one_a_dash()
     assert rows[-1] == ["14", "Mar", "720", "300", "180–450", "read"]
     assert rows[-3] == ["12", "Mar", "–", "300", "180–450", "missing"]
     assert water.count('class="marked"') == 9  # 6 to 14 March
+    assert "Peers" not in water and html.split("Entries, passages a day</caption>")[1].split("</table>")[0].count('<td class="n">7</td><td>read') == 14
 
 
 def test_a_case_without_evidence_chance_or_second_signal_says_so():
@@ -192,6 +204,13 @@ def test_a_case_without_evidence_chance_or_second_signal_says_so():
     assert "too few outcomes so far" in text
     assert "No second signal agrees." in text
     assert "Does water run at night" in text
+
+
+def test_a_past_record_is_told_where_there_is_one():
+    told = "Past record here, more people than usual: doors visited 40, with an ordinary cause 22 (40–69 of 100)."
+    record = {"visited": 40, "wrong": 22, "low": 0.398, "high": 0.694}
+    assert told in Reader(report.case_html(dataclasses.replace(case_page(), record=record), "en", "case.png")).text
+    assert "Past record" not in report.case_html(case_page(), "en", "case.png")
 
 
 def test_a_case_of_a_further_signal_has_explanations_and_checks_too():
@@ -206,10 +225,11 @@ def test_an_unmeasured_chance_is_never_told_as_none_of_a_hundred():
 
 def test_what_comes_from_outside_is_escaped():
     evil = "<script>alert(1)</script>"
-    html = report.case_html(case_page(household=evil, desk='"><img src=x>', notes=(evil,)), "en", "case.png")
+    html = report.case_html(case_page(household=evil, desk='"><img src=x>', notes=((None, evil),)), "en", "case.png")
     assert "<script" not in html and "<img src=x" not in html and "&lt;script&gt;" in html
     night = night_page([case(1, district=evil)], notes=(evil,), rejects=pl.DataFrame({"source": [evil], "reason": [evil], "rows": [1]}))
-    assert "<script" not in report.night_html(night, "zh")
+    for page in (report.night_html(night, "zh"), report.round_html(night, "zh")):
+        assert evil not in page and "&lt;script&gt;" in page
 
 
 def test_languages_are_linked_to_one_another():
@@ -224,6 +244,8 @@ def test_languages_are_linked_to_one_another():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_letter_is_one_plain_page(language):
     letter = report.resident_letter(case_page(household="A & B"), language)
+    told = {"en": "comings and goings at 3.1 times and water at 2.4 times", "zh": "进出约为预期的3.1倍、用水约为预期的2.4倍"}
+    assert told[language] in letter and "×" not in letter
     assert "A & B" in letter and "<" not in letter  # text, so nothing is escaped
     assert SITE.purpose["contact"] in letter and case()["case_id"] in letter
     assert sum(1 + len(line) // (40 if language == "zh" else 80) for line in letter.splitlines()) <= 55
@@ -257,9 +279,9 @@ def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_th
     reasons = [f"{n} whole days between 7 and 258 days old, 10 are needed" for n in range(5)] + [f"odd reason {n:02d}" for n in range(40)]
     frame = pl.DataFrame({"reason": reasons, "signal": "water", "homes": [2] * 5 + [1] * 40})
     html = report.night_html(night_page([], not_judged=frame), "en")
-    assert re.search(r'too little history</th><td>water</td><td class="n">10<', html)
+    assert re.search(r'too little history</th><td[^>]*>water</td><td class="n"[^>]*>10<', html)
     assert "odd reason 28" in html and "odd reason 29" not in html  # thirty rows
-    assert re.search(r'others, less common</th><td>–</td><td class="n">11<', html)
+    assert re.search(r'others, less common</th><td[^>]*>–</td><td class="n"[^>]*>11<', html)
 
 
 def test_doors_first_listed_tonight_are_those_the_worklist_says():
@@ -317,15 +339,15 @@ def test_no_csv_cell_is_a_formula():
 
 def test_the_overview_links_the_nights_that_have_a_folder_latest_first():
     page = Reader(report.overview_html(overview_page(3), "en"))
-    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == ["2026-03-14/index.en.html"]
+    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == ["2026-03-14/index.en.html"] * 2  # calendar and list
     assert page.text.index("14 Mar 2026") < page.text.index("13 Mar 2026") < page.text.index("12 Mar 2026")
 
 
 def test_a_night_run_twice_is_one_row_and_a_long_history_stays_small():
     page = overview_page(900)
     again = pl.concat([page.runs, page.runs.head(1).with_columns(run=pl.lit("run-x"), judged=pl.lit(77, pl.Int64))])
-    html = report.overview_html(report.OverviewPage(SITE, again, page.cases, frozenset(page.runs["night"])), "zh")
-    assert len(html.encode()) <= 150_000 and "仅显示最近366个日期" in html
+    html = report.overview_html(dataclasses.replace(page, runs=again, reported=frozenset(page.runs["night"])), "zh")
+    assert len(html.encode()) <= 150_000 and "仅显示最近31个日期" in html
     assert html.count("2026年3月14日") == 1 and ">77<" in html
 
 
@@ -342,7 +364,7 @@ def test_a_night_on_disk(tmp_path):
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert written == sorted(
-        ["cases.csv", "index.html", "index.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png", ".level.png", ".level.en.png"))]
+        ["cases.csv", "index.html", "index.en.html", "round.html", "round.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png"))]
     )
     assert folder == tmp_path / "2026-03-14" and [p.name for p in tmp_path.iterdir()] == ["2026-03-14"]
     for path in folder.rglob("*"):
@@ -394,10 +416,10 @@ def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
     index = pages.write_overview(tmp_path, overview_page(2))
     assert index == tmp_path / "index.html" and (tmp_path / "index.en.html").exists()
     hrefs = [a["href"] for a in Reader(index.read_text("utf-8")).all("a") if "/" in a["href"]]
-    assert hrefs == ["2026-03-14/index.html"]
+    assert hrefs == ["2026-03-14/index.html"] * 2
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".draft")]
 
 
 def test_a_first_listing_long_ago_does_not_break_the_charts():
     page = case_page(onset=NIGHT - timedelta(days=200), opened=date(2025, 9, 1))
-    assert len(pages.case_files(page, None)) == 6
+    assert len(pages.case_files(page, None)) == 4

@@ -200,42 +200,12 @@ def test_a_level_shift_is_told_without_the_week():
 # --- on the page ----------------------------------------------------------------------------------------------------------
 
 
-def picture(**changed):
-    return charts.decomposition_figure(changed.pop("parts", LEVELS), charts.Marks(ONSET, NIGHT, UNITS), changed.pop("language", "en"), None)
-
-
-def drawn(panel, label):
-    return next(artist for artist in panel.get_children() if artist.get_label() == label)
-
-
-def test_each_signal_is_a_row_of_level_week_and_remainder():
-    panels = picture().axes
-    assert len(panels) == 3 * LEVELS["signal"].n_unique()
-    assert [panels[n].get_title(loc="left") for n in (0, 1, 2, 3)] == ["Entries: level, passages a day", "week", "remainder", "Power: level, kWh a day"]
-    line = drawn(panels[3], "level").get_ydata()
-    assert len(line) == 180 and np.nanmax(line) == pytest.approx(9.0)  # kWh
-    assert [bar.get_height() for bar in panels[1].containers[0]] == pytest.approx([0] * 5 + [0.2, -0.1])  # Monday first
-
-
-def test_a_day_without_a_row_is_a_gap_in_the_line():
-    parts = LEVELS.filter((pl.col("signal") != "water") | ~pl.col("day").is_between(NIGHT - timedelta(days=20), NIGHT - timedelta(days=15)))
-    line = drawn(picture(parts=parts).axes[6], "level").get_ydata()
-    assert np.flatnonzero(np.isnan(line[60:])).tolist() == [78, 79, *range(99, 105), 117]  # those of the sample too
-
-
-@pytest.mark.parametrize("parts", [LEVELS.clear(), LEVELS.filter(pl.col("signal") == "water").head(1), LEVELS.with_columns(value=0.0, level=0.0)])
-def test_little_or_nothing_still_draws(parts):
-    picture(parts=parts).draw_without_rendering()
-
-
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_the_page_shows_it_in_words_and_as_one_small_picture(language):
+def test_the_page_shows_it_in_words_and_as_one_drawing(language):
     page = case_page()
     written = pages.case_files(page, charts.chinese_font())
-    case_id, name = page.case["case_id"], report.file_name(page.case["case_id"] + ".level", language, SITE.languages, "png")
-    assert 3_000 < len(written[name]) <= 40_000
-    html = written[report.file_name(case_id, language, SITE.languages)].decode()
-    (alt,) = re.findall(rf'<img src="{re.escape(name)}" alt="([^"]+)"', html)
+    html = written[report.file_name(page.case["case_id"], language, SITE.languages)].decode()
+    (alt,) = re.findall(r'<div role="img" aria-label="([^"]+)"><svg', html)
     assert words.say(language, "level.title") in html and len(alt) > 20
     assert sum(map(len, written.values())) <= 150_000
     told = {"en": "Water: the level rises from about 300 to 720 L a day around 6 Mar.", "zh": "用水：水平在3月6日前后由每日约300升至约720升。"}
@@ -244,7 +214,7 @@ def test_the_page_shows_it_in_words_and_as_one_small_picture(language):
 
 def test_levels_that_stay_or_fall_are_told_so():
     moved = SHIFTS.with_columns(before=pl.Series([6.0, 9000.0, 400.0]), after=pl.Series([6.3, 9100.0, 200.0]))
-    html = report.case_html(dataclasses.replace(case_page(), shifts=moved), "en", "a.png", "b.png")
+    html = report.case_html(dataclasses.replace(case_page(), shifts=moved), "en", "a.png", "<svg></svg>")
     assert "Entries: the level stays at about 6.3 passages a day." in html
     assert "Water: the level falls from about 400 to 200 L a day around 6 Mar." in html
 
@@ -252,5 +222,4 @@ def test_levels_that_stay_or_fall_are_told_so():
 def test_a_page_without_a_decomposition_has_no_such_section():
     page = dataclasses.replace(case_page(), parts=LEVELS.clear(), shifts=SHIFTS.clear())
     written = pages.case_files(page, None)
-    assert not [name for name in written if ".level." in name]
     assert words.say("en", "level.title") not in written[page.case["case_id"] + ".en.html"].decode()

@@ -46,7 +46,7 @@ def test_the_tables_words_are_in_every_catalogue(language):
 
 def test_every_key_the_code_names_is_in_the_catalogue():
     folder = Path(words.__file__).parent
-    sources = [*folder.glob("report/*.py"), folder / "charts.py", folder / "words.py", *folder.glob("templates/*.j2")]
+    sources = [*folder.glob("report/*.py"), *folder.glob("charts/*.py"), folder / "words.py", *folder.glob("templates/*.j2")]
     call = re.compile(r"""(?:say|lines|text|t)\((?:\w+, )?["']([a-z]+\.\w+)["']""")
     named = {key for source in sources for key in call.findall(source.read_text("utf-8"))}
     assert len(named) > 60

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from anomaly import words
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render
@@ -24,10 +25,11 @@ class CasePage:
     """One case on one night.
 
     case: a row of `tables.Cases` and of the worklist (rank, desk, chance_wrong: or None) and `rarity_night`, that night's
-    rarity or None. series: signal → day, value, expected, low, high, quality. calendar: day, kind, name_en, name_zh and,
-    if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as a key of the
-    catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
-    `level_shifts` say of this home, or None.
+    rarity or None. series: signal → day, value, expected, low, high, quality and, if known, peers. calendar: day, kind, name_en, name_zh and,
+    if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as signal (or None) and
+    a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
+    `level_shifts` say of this home, or None. record: how doors of this kind turned out here: visited, wrong, low and high (the
+    interval of the share that was wrong), or None.
     """
 
     site: Site
@@ -39,15 +41,16 @@ class CasePage:
     units: Mapping[str, str]
     calendar: pl.DataFrame
     evidence: pl.DataFrame
-    notes: Sequence[str]
+    notes: Sequence[tuple[str | None, str]]
     history_days: Mapping[str, int]
     parts: pl.DataFrame | None = None
     shifts: pl.DataFrame | None = None
+    record: Mapping[str, float] | None = None
 
 
-def case_html(page: CasePage, language: str, image: str, parts_image: str | None = None) -> str:
-    """The page of a case. image: the chart's address, relative to the page or a `data:` address; parts_image: that of the
-    decomposition, which a page without one leaves out.
+def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> str:
+    """The page of a case. image: the chart's address, relative to the page or a `data:` address; drawing: the decomposition as
+    an SVG, which a page without one leaves out.
     """
     say, case, site = partial(words.say, language), page.case, page.site
     kind = case["signature"] if case["signature"] in KINDS else "other"
@@ -65,7 +68,7 @@ def case_html(page: CasePage, language: str, image: str, parts_image: str | None
         facts=_case_facts(page, language), because=_sentence(page, language), night=night, image=image,
         alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
                 last=night, onset=words.day(language, case["onset"]), night=night),
-        parts_image=parts_image, parts_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
+        drawing=Markup(drawing), drawing_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
         numbers=[_numbers(page, signal, language) for signal in page.series],
         evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
         sure=_sure(page, language), explanations=words.lines(language, f"explain.{kind}"), desk=words.lines(language, f"desk.{kind}"),
@@ -98,6 +101,7 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
     frame = page.series[signal].filter(pl.col("day").is_between(page.night - timedelta(days=NUMBER_DAYS - 1), page.night)).sort("day")
     largest = frame.select(pl.max_horizontal(pl.col("value").max(), pl.col("high").max())).item() if frame.height else 0
     unit, size, digits = words.scale(page.units.get(signal, "count"), largest or 0.0)
+    peers = "peers" in frame.columns and frame["peers"].count() > 0
 
     def told(value: float | None, places: int = digits) -> str:
         return words.number(language, None if value is None else value / size, places)
@@ -112,13 +116,14 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
             "observed": told(row["value"]),
             "expected": told(row["expected"], max(digits, 1) if unit == "count" else digits),
             "range": stretch(row["low"], row["high"]),
+            "peers": told(row["peers"]) if peers else None,
             "quality": words.known(language, "qualities", row["quality"]),
             "marked": row["day"] >= page.case["onset"],
         }
         for row in frame.iter_rows(named=True)
     ]
     name = words.sentence_case(words.known(language, "signals", signal))
-    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows}
+    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows, "peers": peers}
 
 
 def _levels(page: CasePage, language: str) -> list[str]:
@@ -177,20 +182,34 @@ def _against(page: CasePage, language: str) -> list[str]:
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
             told = words.sentence_case(words.known(language, "signals", signal))
             against.append(words.say(language, "case.against_gap", signal=told, days=lost))
-    against += [words.note(language, note) for note in page.notes]
+    against += [_note(signal, note, language) for signal, note in page.notes]
     return against or [words.say(language, "case.against_none")]
+
+
+def _note(signal: str | None, note: str, language: str) -> str:
+    told = words.note(language, note)
+    if signal is None:
+        return told
+    return words.say(language, "case.against_note", signal=words.sentence_case(words.known(language, "signals", signal)), note=told)
 
 
 def _sure(page: CasePage, language: str) -> list[str]:
     case, say = page.case, partial(words.say, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
     sure = [say("case.sure_unknown") if chance is None or chance > 0.99 else say("case.sure_wrong", number=in_hundred(language, chance))]
+    if page.record is not None:
+        shares = {end: words.number(language, 100 * page.record[end]) for end in ("low", "high")}
+        counts = {name: words.number(language, page.record[name]) for name in ("visited", "wrong")}
+        sure.append(say("case.sure_record", kind=words.signature(language, case["signature"]), **counts, **shares))
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
-    for signal, days in page.history_days.items():
-        key = "case.sure_short" if days < LONG_HISTORY else "case.sure_history"
-        sure.append(say(key, signal=words.sentence_case(words.known(language, "signals", signal)), days=words.number(language, days)))
+    days = {words.known(language, "signals", signal): n for signal, n in page.history_days.items()}
+    long = [say("case.history", signal=signal, days=words.number(language, n)) for signal, n in days.items() if n >= LONG_HISTORY]
+    if long:
+        sure.append(say("case.sure_history", list=words.listing(language, long)))
+    short = {signal: n for signal, n in days.items() if n < LONG_HISTORY}
+    sure += [say("case.sure_short", signal=words.sentence_case(signal), days=words.number(language, n)) for signal, n in short.items()]
     if "provisional" in page.calendar.columns:
         days = page.calendar.filter(pl.col("day").is_between(case["onset"], page.night))
         sure.append(say("case.sure_provisional" if days["provisional"].any() else "case.sure_calendar"))
@@ -202,12 +221,26 @@ def resident_letter(page: CasePage, language: str) -> str:
     say, case, purpose = partial(words.say, language), page.case, page.site.purpose
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
-    signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
+    signals = words.listing(language, [words.known(language, "plain", s) for s in page.series])
     wrong = say("letter.wrong_unknown") if chance is None or chance > 0.99 else say("letter.wrong", number=in_hundred(language, chance))
     return render(
         "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
-        because=_sentence(page, language), onset=words.day(language, case["onset"]),
+        because=_plainly(page, language), onset=words.day(language, case["onset"]),
         last=words.day(language, case["last_seen"]), explanations=words.lines(language, f"explain.{kind}"),
         used=words.paragraph(language, say("letter.used", signals=signals), wrong),
     )  # fmt: skip
+
+
+def _plainly(page: CasePage, language: str) -> str:
+    """What rose at the home, and how many people that is like, as one says it to those who live there."""
+    say, case, ratios = partial(words.say, language), page.case, ratios_of(page.case["ratios"])
+    risen = {signal: ratio for signal, ratio in ratios.items() if ratio >= RISE} or ratios
+    items = [say("letter.item", signal=words.known(language, "plain", signal), ratio=words.ratio(language, ratio)) for signal, ratio in risen.items()]
+    days = (page.night - case["onset"]).days + 1
+    seen = say("letter.seen_one_day" if days == 1 else "letter.seen_days", list=words.listing(language, items), days=days) if items else _sentence(page, language)
+    if case.get("extra_people") is None:
+        return seen
+    told = {end: words.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}
+    key = "letter.people_one" if round(case["extra_people"]) <= 1 else "letter.people_many"
+    return words.paragraph(language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"]))

@@ -1,8 +1,10 @@
 """The page of what could be found: surges planted into copies of the site's own readings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -38,7 +40,7 @@ def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]
     back = [{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")}] if page.overview else []
     return render(
         "evaluation.html.j2", site, language, title=say("evaluation.title"), links=back + other_languages(site, language, "index"),
-        sentences=[_sentence(row, language) for row in own.iter_rows(named=True)], wrong=_wrong_sentence(own, language),
+        sentences=[found_sentence(row, language) for row in own.iter_rows(named=True)], wrong=_wrong_sentence(own, language),
         what=say("evaluation.what", homes=words.number(language, page.homes), rounds=page.rounds,
                  first=words.day(language, page.first), last=words.day(language, page.last)),
         heads=[_capacity(capacity, language) for capacity in _capacities(page.card)], rows=_rows(page.card, language),
@@ -70,7 +72,8 @@ def _between(language: str, low: float, high: float, factor: float = 1.0) -> str
     return words.say(language, "format.range", low=words.number(language, factor * low), high=words.number(language, factor * high))
 
 
-def _sentence(row: dict, language: str) -> str:
+def found_sentence(row: Mapping[str, Any], language: str) -> str:
+    """What share of the surges of one size is found, from a row of the card."""
     values = {
         "size": size_of(row["size"]),
         "share": words.number(language, 100 * row["share"]),

@@ -1,4 +1,4 @@
-"""The pages of one night and of all nights, and the night's list as CSV."""
+"""The pages of one night: its index, its list for a round by district, and the list as CSV."""
 
 import csv
 import io
@@ -13,13 +13,14 @@ import polars as pl
 from markupsafe import Markup
 
 from anomaly import words
-from anomaly.report.page import Site, file_name, in_hundred, other_languages, ratios_of, render
-from anomaly.tables import STATUSES
+from anomaly.report.loop import stopped_sentences
+from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render, scripted, tellable
+from anomaly.tables import OUTCOMES
 
 DOORS_A_PAGE = 75  # keeps a page under 150 KB
-NIGHTS_SHOWN = 366
+DOORS_A_ROUND = 150  # the same, for rows without a chart
 COUNTS_SHOWN = 30
-SMALL_DISTRICT, LARGE_SHARE = 15, 0.15  # homes; one home's share of a district's use
+PEOPLE = ("extra_people", "extra_people_low", "extra_people_high")
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class NightPage:
     run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset, ratios and, where a
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
-    doors, largest_share (one home's part of the use), or None.
+    doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
+    because its doors were wrong too often.
     """
 
     site: Site
@@ -42,16 +44,7 @@ class NightPage:
     sparks: Mapping[str, str]
     notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
-
-
-@dataclass(frozen=True)
-class OverviewPage:
-    """All nights. runs: `tables.Runs`. cases: `tables.Cases`. reported: the nights that have a folder of their own."""
-
-    site: Site
-    runs: pl.DataFrame
-    cases: pl.DataFrame
-    reported: frozenset[date] = frozenset()
+    stopped: Sequence[tuple[str, int, int]] = ()
 
 
 def night_parts(page: NightPage) -> int:
@@ -59,8 +52,9 @@ def night_parts(page: NightPage) -> int:
     return max(1, -(-page.worklist.height // DOORS_A_PAGE))
 
 
-def _part_stem(part: int) -> str:
-    return "index" if part == 1 else f"index-{part}"
+def part_stem(stem: str, part: int) -> str:
+    """`index`, `index-2`, `index-3` …"""
+    return stem if part == 1 else f"{stem}-{part}"
 
 
 def night_html(page: NightPage, language: str, part: int = 1) -> str:
@@ -68,19 +62,20 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
     say, site, run = partial(words.say, language), page.site, page.run
     doors, night = page.worklist.sort("rank"), words.day(language, page.run["night"])
     first = (part - 1) * DOORS_A_PAGE
+    listed = [_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)]
     return render(
         "night.html.j2", site, language, title=say("night.title", night=night),
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
-               *other_languages(site, language, _part_stem(part))],
+               *other_languages(site, language, part_stem("index", part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
-        facts=_night_facts(run, language),
+        facts=_night_facts(run, language), stopped=stopped_sentences(page.stopped, language),
         degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
-        parts=_part_links(page, language, part),
-        doors=[_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)],
+        parts=_part_links(page, language, part), round_href=file_name("round", language, site.languages),
+        doors=listed, choices=_choices(listed), people=any(door["people"] for door in listed),
         districts=_districts(page.districts, language),
         not_judged=_counts(page.not_judged, "homes", {"reason": "reason", "signal": "signals"}, language),
         quality=_counts(page.quality, "days", {"signal": "signals", "quality": "qualities"}, language),
-        rejects=_counts(page.rejects, "rows", {"source": "signals", "reason": "reason"}, language),
+        rejects=_counts(page.rejects, "rows", {"source": "signals", "reason": "reason"}, language), **(scripted("list.js") if listed else {}),
     )  # fmt: skip
 
 
@@ -110,8 +105,7 @@ def _unlisted(page: NightPage, language: str) -> str:
 def _night_facts(run: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
     counts = {"judged": "judged", "not_judged": "not_judged_count", "cases_open": "cases_open", "cases_new": "cases_new"}
     facts = [(words.say(language, f"night.{key}"), words.number(language, run[name])) for name, key in counts.items()]
-    finished = f"{run['finished_utc']:%Y-%m-%d %H:%M}" if run["finished_utc"] else words.say(language, "format.none")
-    return [*facts, (words.say(language, "night.finished"), finished), (words.say(language, "night.run"), run["run"])]
+    return [*facts, (words.say(language, "night.finished"), words.minute(language, run["finished_utc"])), (words.say(language, "night.run"), run["run"])]
 
 
 def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
@@ -123,30 +117,46 @@ def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
             told = words.say(language, "night.list_part", first=first, last=last, total=words.number(language, total))
             links.append({"text": told, "href": None})
         else:
-            href = file_name(_part_stem(number), language, page.site.languages)
+            href = file_name(part_stem("index", number), language, page.site.languages)
             links.append({"text": words.say(language, "format.range", low=first, high=last), "href": href})
     return links if len(links) > 1 else []
 
 
 def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
+    """A row of the list, in words and, to sort and filter by, in plain values."""
+    ratios = ratios_of(row["ratios"])
     told = [
         words.say(language, "format.times_of", signal=words.known(language, "signals", signal), number=words.ratio(language, ratio))
-        for signal, ratio in ratios_of(row["ratios"]).items()
+        for signal, ratio in ratios.items()
     ]
     return {
         "rank": row["rank"],
         "case_id": row["case_id"],
         "href": "cases/" + file_name(row["case_id"], language, page.site.languages),
         "kind": words.signature(language, row["signature"]),
-        "district": row["district"] or words.say(language, "format.none"),
+        "kind_word": row["signature"],
+        "home": row["household"],
+        "district": row["district"] or "",
         "since": words.day(language, row["onset"], short=True),
+        "onset": row["onset"],
         "ratios": words.listing(language, told),
+        "ratio": f"{max(ratios.values(), default=0.0):.2f}",
+        "people": words.more_people_short(language, row),
+        "more": "" if row["extra_people"] is None else f"{row['extra_people']:.1f}",
         "spark": Markup(page.sparks.get(row["case_id"], "")),
         "rarity": words.rounded(language, row["rarity"]),
+        "rare": round(row["rarity"]),
         "wrong": words.say(language, "format.percent", number=in_hundred(language, row["chance_wrong"])),
+        "chance": f"{row['chance_wrong']:.3f}",
         "status": words.known(language, "statuses", row["status"]),
         "status_word": row["status"],
     }
+
+
+def _choices(listed: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """What the list can be filtered by: value and words of every kind, district and status in it."""
+    named = {"kind": ("kind_word", "kind"), "district": ("district", "district"), "status": ("status_word", "status")}
+    return {name: sorted({(door[word], door[told]) for door in listed if door[word]}) for name, (word, told) in named.items()}
 
 
 def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language: str) -> list[list[str]]:
@@ -173,8 +183,7 @@ def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
     """Doors by district, small districts and those one home dominates left out."""
     if frame is None:
         return []
-    large = frame.filter((pl.col("homes") >= SMALL_DISTRICT) & (pl.col("largest_share") <= LARGE_SHARE)).sort("district")
-    rows = large.select("district", "homes", "doors").iter_rows()
+    rows = tellable(frame).select("district", "homes", "doors").iter_rows()
     return [[district, words.number(language, homes), words.number(language, doors)] for district, homes, doors in rows]
 
 
@@ -186,7 +195,7 @@ def _cell(value: object) -> object:
 def cases_csv(page: NightPage) -> str:
     """The list of a night as CSV text, one row a door; ratios as `signal=ratio`, words in English and Chinese."""
     text = io.StringIO()
-    plain = ["night", "rank", "case_id", "household", "district", "signature", "status", "onset", "desk", "rarity", "chance_wrong"]
+    plain = ["night", "rank", "case_id", "household", "district", "signature", "status", "onset", "desk", "rarity", "chance_wrong", *PEOPLE]
     out = csv.writer(text, lineterminator="\r\n")
     out.writerow([*plain, "ratios", "because_en", "because_zh"])
     for row in page.worklist.sort("rank").iter_rows(named=True):
@@ -195,27 +204,40 @@ def cases_csv(page: NightPage) -> str:
     return text.getvalue()
 
 
-def overview_html(page: OverviewPage, language: str) -> str:
-    """The page over all nights, the latest first, with the cases by kind and status."""
-    say, site = partial(words.say, language), page.site
-    # A night that was run again counts once, by its last run.
-    runs = page.runs.sort("night", "finished_utc", "run").unique("night", keep="last", maintain_order=True).reverse()
-    columns = {"judged": "judged", "not_judged": "not_judged", "cases_open": "open", "cases_new": "new"}
-    nights = [
-        {
-            "night": words.day(language, row["night"]),
-            "href": f"{row['night']}/{file_name('index', language, site.languages)}" if row["night"] in page.reported else None,
-            "cells": [words.number(language, row[name]) for name in columns] + [words.number(language, row["expected_wrong_doors"], 1)],
-            "notes": words.note(language, row["notes"]),
-        }
-        for row in runs.head(NIGHTS_SHOWN).iter_rows(named=True)
-    ]
-    counted = {(kind, status): n for kind, status, n in page.cases.group_by("signature", "status").len().iter_rows()}
-    kinds = sorted({kind for kind, _ in counted})
+def round_parts(page: NightPage) -> list[pl.DataFrame]:
+    """The list of a night by district, each by building and home, cut into sheets of a sensible size."""
+    doors = page.worklist.sort("district", "household", "rank", nulls_last=True)
+    return [doors[first : first + DOORS_A_ROUND] for first in range(0, max(1, doors.height), DOORS_A_ROUND)]
+
+
+def round_html(page: NightPage, language: str, part: int = 1) -> str:
+    """A sheet for a round: doors by district with boxes to tick, to be printed; one of `round_parts`."""
+    say, site, night = partial(words.say, language), page.site, words.day(language, page.run["night"])
+    sheets = round_parts(page)
+    hrefs = [file_name(part_stem("round", number), language, site.languages) for number in range(1, len(sheets) + 1)]
+    told = [say("round.part", number=number, total=len(sheets)) for number in range(1, len(sheets) + 1)]
+    links = [{"text": text, "href": None if number == part else href} for number, (text, href) in enumerate(zip(told, hrefs), 1)]
+    groups = sheets[part - 1].group_by("district", maintain_order=True)
     return render(
-        "overview.html.j2", site, language, title=say("overview.title"), links=other_languages(site, language, "index"),
-        nights=nights, heads=[say(f"overview.{key}") for key in (*columns.values(), "wrong")],
-        limited=say("overview.limited", nights=NIGHTS_SHOWN) if runs.height > NIGHTS_SHOWN else "",
-        statuses=[say(f"statuses.{status}") for status in STATUSES],
-        kinds=[[words.signature(language, kind), *(words.number(language, counted.get((kind, s), 0)) for s in STATUSES)] for kind in kinds],
+        "round.html.j2", site, language, title=say("round.title", night=night), night=night,
+        links=[{"href": file_name("index", language, site.languages), "text": say("page.this_night", night=night)},
+               *other_languages(site, language, part_stem("round", part))],
+        parts=links if len(links) > 1 else [], outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
+        districts=[_district(page, name, doors, language) for (name,), doors in groups],
     )  # fmt: skip
+
+
+def _district(page: NightPage, name: str | None, doors: pl.DataFrame, language: str) -> dict:
+    told = name or words.say(language, "round.no_district")
+    key = "round.doors_one" if doors.height == 1 else "round.doors_many"
+    rows = [
+        {
+            "home": row["household"],
+            "case_id": row["case_id"],
+            "href": "cases/" + file_name(row["case_id"], language, page.site.languages),
+            "kind": words.signature(language, row["signature"]),
+            "why": words.paragraph(language, because_of(row, page.run["night"], language), words.more_people(language, row)),
+        }
+        for row in doors.iter_rows(named=True)
+    ]
+    return {"name": told, "caption": words.say(language, key, district=told, doors=doors.height), "doors": rows}

@@ -9,6 +9,7 @@ from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 
+import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -40,15 +41,30 @@ def _pages() -> Environment:
     )  # fmt: skip
 
 
+SMALL_DISTRICT, LARGE_SHARE = 15, 0.15  # homes; one home's share of a district's use
+
+
+def tellable(areas: pl.DataFrame) -> pl.DataFrame:
+    """Rows (district, homes, largest_share and more) of areas that may be told, in order: none that is small or that one home dominates."""
+    return areas.filter((pl.col("homes") >= SMALL_DISTRICT) & (pl.col("largest_share") <= LARGE_SHARE)).sort("district")
+
+
 @cache
-def _css() -> tuple[str, str]:
-    css = (files("anomaly") / "templates" / "page.css").read_text("utf-8")
-    return css, "sha256-" + base64.b64encode(hashlib.sha256(css.encode()).digest()).decode()
+def _file(name: str) -> tuple[str, str]:
+    """A file of the templates, and its hash as a security policy writes it."""
+    text = (files("anomaly") / "templates" / name).read_text("utf-8")
+    return text, "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def scripted(name: str) -> dict[str, str]:
+    """What a template needs to carry a script and to name it by its hash."""
+    js, js_hash = _file(name)
+    return {"js": Markup(js), "js_hash": js_hash}
 
 
 def render(template: str, site: Site, language: str, **view: object) -> str:
     """The page of a template, with what stands on every page already in it; `view` is what is its own."""
-    css, css_hash = _css()
+    css, css_hash = _file("page.css")
     rights = words.paragraph(
         language, words.say(language, "page.reason_to_look"), words.say(language, "page.object", contact=site.purpose["contact"])
     )

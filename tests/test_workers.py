@@ -1,0 +1,77 @@
+"""A function over many items in several processes: same answers in the same order, and nobody left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pipelines import workers
+
+MANY = range(3 * workers.WORTH_A_WORKER)
+
+
+def tell(item: int) -> tuple[int, int]:
+    """The item doubled, and who did it."""
+    if item < 0:
+        raise ValueError(f"item {item} is below nothing")
+    return 2 * item, os.getpid()
+
+
+def write_and_wait(place: str) -> None:
+    """Say who is at work, and never end."""
+    Path(place, str(os.getpid())).touch()
+    time.sleep(600)
+
+
+@pytest.fixture
+def two(monkeypatch):
+    monkeypatch.setattr(workers, "processors", lambda: 2)
+
+
+def test_many_items_come_back_in_order_from_several_processes(two):
+    done, by = zip(*workers.spread(tell, MANY))
+    assert done == tuple(2 * item for item in MANY)
+    assert os.getpid() not in by and 1 <= len(set(by)) <= 2
+
+
+def test_few_items_are_not_worth_a_process(two):
+    assert list(workers.spread(tell, iter(range(3)))) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
+    assert list(workers.spread(tell, [])) == []
+
+
+def test_what_a_worker_raises_is_raised_here(two):
+    with pytest.raises(ValueError, match="item -1 is below nothing"):
+        list(workers.spread(tell, [*MANY, -1]))
+
+
+def alive(process: int) -> bool:
+    """Whether a process is there and more than a corpse."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def until(condition, seconds: float = 60) -> bool:
+    end = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < end:
+        time.sleep(0.1)
+    return held
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    code = "from pipelines import workers; from tests.test_workers import write_and_wait; workers.processors = lambda: 2\n"
+    code += f"if __name__ == '__main__': list(workers.spread(write_and_wait, [{str(tmp_path)!r}] * 40))"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+    try:
+        assert until(lambda: len(list(tmp_path.iterdir())) == 2)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    left = [int(path.name) for path in tmp_path.iterdir()]
+    assert until(lambda: not any(map(alive, left)), 10)
