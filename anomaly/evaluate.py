@@ -9,6 +9,8 @@ from math import sqrt
 import numpy as np
 import polars as pl
 
+from anomaly.intervals import NORMAL_95, wilson
+
 # How use follows people: doors one to one, water with exponent .7 (2 to 4 residents are only ×1.5), power with about .5.
 EXPONENTS = {"count": 1.0, "litre": 0.7, "Wh": 0.5}
 STEPS = (1000, 100, 10)  # base units; a series moves in one of these steps if nearly all its values do
@@ -18,7 +20,6 @@ SPIKE_DAYS = 3
 QUIET_NIGHTS = 14  # an alarm is a crossing after so many nights below
 GRACE_DAYS = 7  # an alarm so soon after a surge was still raised by it: windows reach back
 UNIT = 30_000.0  # household-nights of 1,000 homes and 30 days
-NORMAL_95 = 1.96
 LEAST_HOMES = 15  # of a group that is told about
 TRUTH_SCHEMA = {"household": pl.String, "size": pl.Float64, "shape": pl.String, "ramp": pl.Int64, "first": pl.Date, "last": pl.Date}
 
@@ -210,14 +211,6 @@ def evaluate(
         planted, truth = plant(readings, nights, seed, plan)
         households, rarity = judge(planted)
         yield Round(households, nights[0], rarity, truth)
-
-
-def wilson(hits: int, tried: int) -> tuple[float, float, float]:
-    """Share and its 95 % interval (Wilson 1927): honest at 0 and 1 and for few trials. `tried` must be positive."""
-    share, z2 = hits / tried, NORMAL_95**2 / tried
-    middle = (share + z2 / 2) / (1 + z2)
-    half = NORMAL_95 * sqrt(share * (1 - share) / tried + z2 / (4 * tried)) / (1 + z2)
-    return share, max(0.0, middle - half), min(1.0, middle + half)
 
 
 @dataclass(frozen=True)

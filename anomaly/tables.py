@@ -114,6 +114,8 @@ class Cases(dy.Schema):
     extra_people_high = _column(dy.Float64, "upper end of extra_people (about 95 %)", "增加人数的上限（约 95 %）", null=True)
     because_en = _column(dy.String, "the reason in one English sentence", "英文理由")
     because_zh = _column(dy.String, "the reason in one Chinese sentence", "中文理由")
+    decision = _column(dy.String, "the decision in force: confirmed, benign or contested; empty where none is", "现行决定：confirmed 属实，benign 正常，contested 有异议；无则为空", null=True)
+    reopened = _column(dy.Date, "the night on which new evidence brought an answered case back", "已答复案例因新依据重新列出的日期", null=True)
 
 
 class Worklist(dy.Schema):
@@ -128,6 +130,60 @@ class Worklist(dy.Schema):
     desk = _column(dy.String, "who looks at this kind of case", "负责岗位")
     rarity = _column(dy.Float64, "rarity of the case on that night", "当晚罕见度")
     chance_wrong = _column(dy.Float64, "estimated chance of no sustained rise beyond ordinary causes", "判断错误的估计概率", min=0.0, max=1.0)
+    chance_before = _column(dy.Float64, "the same before outcomes corrected it", "依结果校正前的同一概率", min=0.0, max=1.0)
+    first_listed = _column(dy.Bool, "whether the door is listed for the first time, or again, on this night", "是否当晚首次（或重新）列出")
+    assigned = _column(dy.String, "to whom the case is assigned now, or empty", "现指派给谁，无则为空", null=True)
+
+
+class Assignments(dy.Schema):
+    """One assignment of a case to a person or team."""
+
+    case_id = _column(dy.String, "code of the case", "案例编号")
+    day = _column(dy.Date, "the day it was assigned", "指派日期")
+    to = _column(dy.String, "who is to look at it", "被指派人")
+    by = _column(dy.String, "who assigned it, or empty", "指派人", null=True)
+
+
+class Account(dy.Schema):
+    """Promised against realised wrong doors of one group of doors."""
+
+    grouped_by = _column(dy.String, "all, signature, district or month (of first listing)", "分组方式：all 全部，signature 类型，district 片区，month 首次列出的月份", key=True)
+    name = _column(dy.String, "the group", "组", key=True)
+    listed = _column(dy.Int64, "doors listed so far", "已列出的门户数")
+    answered = _column(dy.Int64, "of these, doors found confirmed or benign", "其中已有结论（属实或正常）的门户数")
+    confirmed = _column(dy.Int64, "of these, confirmed", "其中属实")
+    wrong = _column(dy.Int64, "of these, wrong: the answer was benign", "其中判断错误（结论为正常）")
+    promised = _column(dy.Float64, "wrong doors promised among the answered ones: the sum of their chance_wrong", "有结论门户中承诺的错误数：chance_wrong 之和")
+    wrong_share = _column(dy.Float64, "wrong over answered", "错误占有结论的比例", null=True)
+    low = _column(dy.Float64, "lower end of wrong_share (95 %, Wilson)", "错误比例下限（95 %，Wilson）", null=True)
+    high = _column(dy.Float64, "upper end of wrong_share (95 %, Wilson)", "错误比例上限（95 %，Wilson）", null=True)
+    chance_before = _column(dy.Float64, "mean chance of the answered doors before outcomes corrected it", "有结论门户校正前的平均概率", null=True)
+    chance_after = _column(dy.Float64, "the same with the correction now in force", "同上，按现行校正", null=True)
+    stopped = _column(dy.Bool, "whether the group stopped listing itself, its doors being wrong too often", "该组是否因错误过多而停止列出")
+
+
+class Misses(dy.Schema):
+    """One estimate of the surges that no list has shown, from random control doors."""
+
+    drawn = _column(dy.Int64, "control doors drawn so far", "已抽取的对照门户数")
+    answered = _column(dy.Int64, "of these, checked at the desk", "其中已作案头核查")
+    found = _column(dy.Int64, "of these, with a surge that was not listed", "其中发现未列出的激增")
+    share = _column(dy.Float64, "found over answered", "发现比例", null=True)
+    low = _column(dy.Float64, "lower end of share (95 %, Wilson)", "比例下限（95 %，Wilson）", null=True)
+    high = _column(dy.Float64, "upper end of share (95 %, Wilson)", "比例上限（95 %，Wilson）", null=True)
+    unlisted = _column(dy.Int64, "homes judged on the latest night and not listed", "最近一晚已评判而未列出的住户数")
+    missed = _column(dy.Float64, "share of these homes", "按比例估计的漏报住户数", null=True)
+    missed_low = _column(dy.Float64, "lower end of missed", "漏报数下限", null=True)
+    missed_high = _column(dy.Float64, "upper end of missed", "漏报数上限", null=True)
+
+
+class Control(dy.Schema):
+    """One unlisted home drawn at random for a check at the desk."""
+
+    night = _column(dy.Date, "the night", "日期", key=True)
+    case_id = _column(dy.String, "code to record the answer under: confirmed where there is a surge, benign where there is none", "登记核查结果用的编号", key=True)
+    household = _column(dy.String, "household id", "住户编号")
+    district = _column(dy.String, "district, where known", "片区", null=True)
 
 
 class Outcomes(dy.Schema):
@@ -167,7 +223,11 @@ PUBLISHED: dict[str, type[dy.Schema]] = {
     "evidence": Evidence,
     "cases": Cases,
     "worklist": Worklist,
+    "assignments": Assignments,
     "outcomes": Outcomes,
+    "account": Account,
+    "control": Control,
+    "misses": Misses,
     "not_judged": NotJudged,
     "rejects": Rejects,
 }

@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
-from pipelines.store import NotThere
+from pipelines.store import NotThere, Store
 
 
 def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
@@ -61,30 +61,22 @@ def explain(settings: Settings, name: str, night: dt.date | None, language: str)
     """Where the numbers of a case, or of a home, come from, as that night knew them."""
     from pipelines.replay import replay
 
-    asked, case = _case_of(settings, name)
-    night = night_or_latest(settings, night)
-    return replay(settings, asked, case, night, language)
+    return replay(settings, name, _night_of(settings, name, night), language)
 
 
 def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
     """The one-page letter to the resident."""
     from pipelines.replay import letter_of
 
-    asked, case = _case_of(settings, name)
-    if case is None:
-        raise NotThere(f"home {asked} has no case; name a case or a home that has one (see `anomaly worklist`)")
-    return letter_of(settings, case, night_or_latest(settings, night), language)
+    return letter_of(settings, name, _night_of(settings, name, night), language)
 
 
-def _case_of(settings: Settings, name: str) -> tuple[str, dict | None]:
-    """The household meant, and its case: the one named, or the home's latest."""
-    found = ask(settings, "SELECT * REPLACE (map_entries(ratios) AS ratios) FROM v1.cases WHERE case_id = $n OR household = $n ORDER BY opened DESC LIMIT 1", n=name)
-    if found.height:
-        case = found.row(0, named=True)
-        return case["household"], case
-    if ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height:
-        return name, None
-    raise NotThere(f"{name}: neither a case nor a household of this site; `anomaly worklist` lists the cases")
+def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
+    """The night asked for; without one, the last that had the case open, or the latest for a home."""
+    from pipelines.replay import last_night_of
+
+    case = ask(settings, "SELECT 1 FROM v1.cases WHERE case_id = $n", n=name).height
+    return night_or_latest(settings, (last_night_of(Store(settings.store), name) if case and night is None else None) or night)
 
 
 def status(settings: Settings, as_json: bool) -> str:

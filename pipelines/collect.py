@@ -2,31 +2,31 @@
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import polars as pl
 
-from anomaly import cases, evidence, people, tables
+from anomaly import account, cases, evidence, people, tables
 from anomaly.words import because
+from pipelines import journal
 from pipelines.judge import kinds
 from pipelines.load import Inputs
 from pipelines.settings import Settings
 from pipelines.store import Store
 
 
-def fold(settings: Settings, store: Store, until: dt.date | None = None) -> cases.Fold:
+def fold(settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()) -> cases.Fold:
     """The judged nights (up to `until`) to cases and lists."""
-    nights = [night for night in store.nights() if until is None or night <= until]
     kept = kinds(settings)
-    found = {n: store.read(f"nights/{n}/evidence.parquet").filter(pl.col("signature").is_in(kept)) for n in nights}
-    sheets = {n: store.read(f"nights/{n}/rarities.parquet") for n in nights}
-    decided: dict[str, dt.date] = {}  # the first decision counts: a later one leaves the lists of the nights between alone
-    for line in store.read_lines("outcomes.jsonl"):
-        day = dt.date.fromisoformat(line["day"])
-        decided[line["case_id"]] = min(decided.get(line["case_id"], day), day)
+    nights = {
+        night: (store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)), store.read(f"nights/{night}/rarities.parquet"))
+        for night in store.nights()
+        if until is None or night <= until
+    }
     needed = evidence.case_rarity(settings.evidence, len(kept))
-    folded = cases.fold(found, sheets, needed, decided, settings.cases, settings.worklist)
-    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases))
+    folded = cases.fold(nights, needed, journal.told(settings, store), settings.cases, settings.worklist, watched)
+    then = {night: _in_people(settings, found) for night, found in folded.then.items()}
+    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), then=then)
 
 
 EXTRA_PEOPLE = ("extra_people", "extra_people_low", "extra_people_high")
@@ -48,22 +48,57 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
     places = inputs.register.select("household", "building", "district")
     districts = places.select("household", "district")
     frames = {
-        "runs": pl.DataFrame([*store.read_lines("runs.jsonl"), *runs], schema_overrides={"night": pl.String}).with_columns(
-            pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us")
-        ),
+        "runs": _runs([*store.read_lines("runs.jsonl"), *runs]),
         "households": places,
         "readings": _recent_readings(settings, inputs.readings),
         "expected": _expected(store, nights, folded.cases),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
-        "cases": worded(folded.cases.join(districts, on="household", how="left")),
-        "worklist": folded.worklist.join(districts, on="household", how="left"),
-        "outcomes": pl.DataFrame(store.read_lines("outcomes.jsonl"), schema=dict(tables.empty(tables.Outcomes).schema) | {"day": pl.String}).with_columns(
-            pl.col("day").str.to_date()
-        ),
+        **loop(settings, store, folded),
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
     }
     return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+
+
+def _runs(lines: Sequence[dict]) -> pl.DataFrame:
+    """The journal of runs as tables.Runs: what was degraded and what has stopped listing itself in one note."""
+    rows = [line | {"notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])), "stopped": None} for line in lines]
+    frame = pl.DataFrame(rows, schema_overrides={"night": pl.String})
+    return frame.with_columns(pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us"))
+
+
+def loop(settings: Settings, store: Store, folded: cases.Fold) -> dict[str, pl.DataFrame]:
+    """The frames that an answer or an assignment changes: cases, lists, journals and the account."""
+    places = journal.register(settings, store)
+    districts = places.select("household", "district")
+    doors = folded.worklist.join(districts, on="household", how="left", maintain_order="left")
+    answers, drawn = journal.answers(store), control_doors(store)
+    latest = max(store.nights())
+    now = account.standing(answers, latest + dt.timedelta(days=1), settings.account)
+    unlisted = store.read_json(f"nights/{latest}/done.json", {}).get("judged", 0) - doors.filter(pl.col("night") == latest)["household"].n_unique()
+    small = places.group_by("district").len().filter(pl.col("len") < account.SMALL_GROUP)["district"].to_list()
+    frames = {
+        "cases": worded(folded.cases.join(districts, on="household", how="left")),
+        "worklist": doors.join(journal.assigned(store), on="case_id", how="left", maintain_order="left"),
+        "assignments": journal.assignments_frame(store),
+        "outcomes": journal.outcomes_frame(store),
+        "account": account.account(first_listings(doors), answers, now, small),
+        "control": drawn,
+        "misses": account.misses(drawn.height, answers, max(unlisted, 0)),
+    }
+    return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+
+
+def first_listings(doors: pl.DataFrame) -> pl.DataFrame:
+    """household, case_id, listed, signature, district of every door at each first listing."""
+    return doors.filter("first_listed").select("household", "case_id", "signature", "district", listed="night")
+
+
+def control_doors(store: Store) -> pl.DataFrame:
+    """tables.Control of every night that drew some."""
+    schema = tables.empty(tables.Control).schema
+    drawn = [store.read(f"nights/{night}/control.parquet", schema) for night in store.nights()]
+    return pl.concat([pl.DataFrame(schema=schema), *drawn])
 
 
 def worded(found: pl.DataFrame) -> pl.DataFrame:

@@ -11,12 +11,14 @@ import polars as pl
 
 from anomaly import __version__, cases
 from anomaly.readings import latest_night
-from pipelines import publish, reports
+from pipelines import journal, publish, reports
 from pipelines.collect import collect, fold
+from pipelines.freeze import freeze
 from pipelines.judge import judge, overrides_of
 from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
 from pipelines.store import Store
+from pipelines.trail import Trail
 
 
 class NothingReadable(Exception):
@@ -67,14 +69,17 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
         broken = [night for night in store.broken_nights() if inputs.readings["day"].min() <= night <= inputs.readings["day"].max()]
         if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
             return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
-        verdicts = judge(settings, inputs, store, sorted({*nights, *broken}), tell)
+        judged = sorted({*nights, *broken})
+        verdicts = judge(settings, inputs, store, judged, tell)
         tell("publishing")
-        folded = fold(settings, store)
+        folded = fold(settings, store, watched=judged)
+        freeze(settings, store, inputs, verdicts, folded, judged)
         runs = _runs(settings, store, inputs, nights, folded, started)
         frames = collect(settings, store, inputs, folded, runs)
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
         for line in runs:  # only what was published has run
             store.append_line("runs.jsonl", line)
+            Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
         for night in [*also_report, nights[-1]]:
             tell(f"writing the report of {night}")
             reports.write_night(settings, store, inputs, verdicts, night)
@@ -83,6 +88,11 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
         for night in nights:
             store.write_json(f"nights/{night}/key.json", key)
         return Result(nights[-1], True, inputs.degraded, runs[-1], str(reports.index(settings, nights[-1])))
+
+
+def _drawn(store: Store, night: str) -> list[str]:
+    """Codes of the night's control doors."""
+    return store.read(f"nights/{night}/control.parquet")["case_id"].to_list()
 
 
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:
@@ -126,6 +136,7 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
                 "cases_new": folded.opened[night],
                 "expected_wrong_doors": folded.wrong[night],
                 "notes": "; ".join(inputs.degraded),
+                "stopped": journal.stopped(settings, store, night),
             }
         )
     return rows

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import json
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -16,7 +17,7 @@ SQL = Path(__file__).parent / "sql"
 SCHEMA_VERSION = "1.0.0"
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 READABLE_SINCE = "v1.4.0"
-_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Datetime": "TIMESTAMP"}
+_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"}
 
 
 class PublicationRefused(Exception):
@@ -38,6 +39,19 @@ def publish(target: Path, frames: dict[str, pl.DataFrame], meta: dict[str, objec
                 _write_table(con, name, table, _checked(name, table, frames[name]), draft.parent)
             _write_meta(con, meta, draft.parent)
             con.execute("CHECKPOINT published; USE memory; DETACH published")
+        _read_back(draft, frames)
+
+
+def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
+    """Replace some tables of the published file, in a copy that is then swapped in. Raises PublicationRefused like `publish`."""
+    with replacing(target) as draft:
+        shutil.copyfile(target, draft)
+        with duckdb.connect(str(draft), config=OFFLINE) as con:
+            for name, frame in frames.items():
+                con.execute(f"DROP VIEW IF EXISTS v1.{name}; DROP TABLE IF EXISTS _internal.{name}")
+                _write_table(con, name, tables.PUBLISHED[name], _checked(name, tables.PUBLISHED[name], frame), draft.parent)
+            con.execute("CHECKPOINT")
+        draft.with_name(draft.name + ".wal").unlink(missing_ok=True)
         _read_back(draft, frames)
 
 
@@ -103,7 +117,7 @@ def dictionary() -> pl.DataFrame:
 
 def _read_back(draft: Path, frames: dict[str, pl.DataFrame]) -> None:
     with duckdb.connect(str(draft), read_only=True, config=OFFLINE) as con:
-        for name in tables.PUBLISHED:
+        for name in frames:
             rows = con.sql(f"SELECT count(*) FROM v1.{name}").fetchall()[0][0]
             if rows != frames[name].height:
                 raise PublicationRefused(f"{name}: the draft holds {rows} rows of {frames[name].height}; yesterday's file stands, run again")

@@ -1,25 +1,25 @@
-"""A case as one night knew it, worked out again from the stored state."""
+"""A case as one night knew it: from what was frozen that night, or for a home without a case worked out from the stored state."""
 
 import datetime as dt
+from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
 
-from anomaly import report, words
-from anomaly.expected import expected_frame
+from anomaly import __version__, report, words
 from pipelines.collect import evidence_of
-from pipelines.judge import Verdicts, expect_all
-from pipelines.load import Inputs, stored_inputs
-from pipelines.reports import case_page, doors_of
+from pipelines.freeze import series
+from pipelines.judge import expect_all
+from pipelines.load import stored_inputs
+from pipelines.reports import site_of
 from pipelines.settings import Settings
 from pipelines.store import NotThere, Store
 
-SHOWN_DAYS = 28
 
-
-def replay(settings: Settings, home: str, case: dict | None, night: dt.date, language: str) -> str:
-    """Plain text: the case, its evidence, every number of the last four weeks and how each was made."""
-    store, inputs, verdicts = _stored(settings, night)
+def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
+    """Plain text: the case, its evidence, every number of the last four weeks and how each was made. name: of a case or a home."""
+    store = Store(settings.store)
+    case = frozen_case(store, name, night)
+    home = case["household"] if case else _household(store, name, night)
     lines = [f"home {home}, night {night}"]
     if case:
         lines += [f"case {case['case_id']}: {words.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"]
@@ -34,9 +34,8 @@ def replay(settings: Settings, home: str, case: dict | None, night: dt.date, lan
         lines.append("  none")
     barred = store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home)
     lines += [f"not judged: {row['signal']}: {row['reason']}" for row in barred.iter_rows(named=True)]
-    if home in verdicts.expected.grid.households:
-        lines += _days(inputs, verdicts, home, night)
-    lines += ["", *METHOD, "A case is a reason to look, not evidence of wrongdoing."]
+    numbers, made = _numbers(settings, store, home, night)
+    lines += [*_days(numbers), "", *METHOD, made, "A case is a reason to look, not evidence of wrongdoing."]
     return "\n".join(lines) + "\n"
 
 
@@ -47,29 +46,66 @@ METHOD = (
 )
 
 
-def letter_of(settings: Settings, case: dict, night: dt.date, language: str) -> str:
-    """The resident's letter, in the numbers of that night."""
-    store, inputs, verdicts = _stored(settings, night)
-    doors = doors_of(settings, store, inputs, night).filter(pl.col("case_id") == case["case_id"])
-    row = doors.row(0, named=True) if doors.height else case | {"rank": None, "desk": None, "chance_wrong": 1.0, "rarity_night": None}
-    return report.resident_letter(case_page(settings, store, inputs, verdicts, row, night), language)
-
-
-def _stored(settings: Settings, night: dt.date) -> tuple[Store, Inputs, Verdicts]:
+def letter_of(settings: Settings, name: str, night: dt.date, language: str) -> str:
+    """The resident's letter, in the numbers of that night. Raises NotThere for a home without a case then."""
     store = Store(settings.store)
+    case = frozen_case(store, name, night)
+    if case is None:
+        raise NotThere(f"{name} has no case on the night of {night}; name a case that was open then, or another --night (see `anomaly worklist`)")
+    numbers = _frozen(store, night, "series").filter(pl.col("household") == case["household"])
+    signals = numbers["signal"].unique(maintain_order=True).to_list()
+    nothing = pl.DataFrame()
+    page = report.CasePage(site_of(settings), night, case, None, case.get("district"), dict.fromkeys(signals, nothing), {}, nothing, nothing, (), {})
+    return report.resident_letter(page, language)
+
+
+def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:
+    """The case of that code, or the home's latest, among those not closed on the night; None where there is none."""
+    found = _frozen(store, night, "cases")
+    if found.is_empty():
+        return None
+    found = found.filter((pl.col("case_id") == name) | (pl.col("household") == name)).sort("opened", "case_id")
+    return found.row(-1, named=True) if found.height else None
+
+
+def last_night_of(store: Store, name: str) -> dt.date | None:
+    """The last judged night that had this case, or a case of this home, open."""
+    return next((night for night in reversed(store.nights()) if frozen_case(store, name, night)), None)
+
+
+def _frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
+    if store.path(f"nights/{night}/{what}.parquet").exists():
+        return store.read(f"nights/{night}/{what}.parquet")
+    return pl.DataFrame(schema=dict.fromkeys(("case_id", "household", "signal"), pl.String))
+
+
+def _household(store: Store, name: str, night: dt.date) -> str:
+    if last := last_night_of(store, name):
+        case = frozen_case(store, name, last)
+        if case["case_id"] == name:
+            raise NotThere(f"{name} was not open on the night of {night}, last on {last}: ask with --night {last}, or for its home {case['household']}")
+    return name
+
+
+def _numbers(settings: Settings, store: Store, home: str, night: dt.date) -> tuple[pl.DataFrame, str]:
+    """The home's last weeks and how they were come by: frozen with the night, or worked out now."""
+    frozen = _frozen(store, night, "series").filter(pl.col("household") == home)
+    if frozen.height:
+        made = store.read_json(f"nights/{night}/frozen.json", {})
+        return frozen, f"frozen with the night: version {made.get('version')}, settings {str(made.get('settings_sha256'))[:12]}"
     inputs = stored_inputs(settings, store)
     if inputs.readings.is_empty():
         raise NotThere(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
-    return store, inputs, expect_all(settings, inputs, night)
+    if home not in set(inputs.register["household"]):
+        raise NotThere(f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases")
+    verdicts = expect_all(settings, inputs, night)
+    shown = series(inputs, verdicts, [home], night) if home in verdicts.expected.grid.households else pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
+    return shown, f"no case that night: worked out now from the readings stored now: version {__version__}, settings {settings.sha256[:12]}"
 
 
-def _days(inputs: Inputs, verdicts: Verdicts, home: str, night: dt.date) -> list[str]:
-    grid = verdicts.expected.grid
-    told = expected_frame(verdicts.expected, grid.index(night), np.array([grid.households.index(home)]), SHOWN_DAYS).drop("value")
-    read = inputs.readings.filter((pl.col("household") == home) & pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night))
-    both = read.join(told, on=["household", "signal", "day"], how="left").sort("signal", "day")
+def _days(numbers: pl.DataFrame) -> Sequence[str]:
     lines = []
-    for (signal, unit), frame in both.group_by("signal", "unit", maintain_order=True):
+    for (signal, unit), frame in numbers.group_by("signal", "unit", maintain_order=True):
         lines += ["", f"{signal} ({unit} a day)", "  day         observed  expected       low      high  surprise  quality"]
         for row in frame.iter_rows(named=True):
             cells = [row["value"], row["expected"], row["low"], row["high"]]

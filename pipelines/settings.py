@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import polars as pl
 
+from anomaly.account import AccountRules
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
@@ -101,6 +102,17 @@ class Publish:
 
 
 @dataclasses.dataclass(frozen=True)
+class Control:
+    doors_per_night: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pseudonyms:
+    key: str = ""
+    map: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
 class _File:
     """The whole file, section by section, as it may be written."""
 
@@ -115,6 +127,9 @@ class _File:
     detectors: DetectorRules = DetectorRules()
     evidence: EvidenceRules = EvidenceRules()
     cases: CaseRules = CaseRules()
+    account: AccountRules = AccountRules()
+    control: Control = Control()
+    pseudonyms: Pseudonyms | None = None
     limits: Limits = Limits()
     publish: Publish = Publish()
 
@@ -137,6 +152,9 @@ class Settings:
     detectors: DetectorRules
     evidence: EvidenceRules
     cases: CaseRules
+    account: AccountRules
+    control: Control
+    pseudonyms: Pseudonyms | None
     limits: Limits
     publish: Publish
 
@@ -180,7 +198,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "limits", "publish")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "limits", "publish")},
     )
 
 
@@ -251,6 +269,10 @@ def _check(file: _File, path: Path) -> None:
     kinds = list(dict.fromkeys(["people", "door", "water", "power", *map(signature_of, file.signals)]))
     _check_names(file.purpose.signatures, kinds, "[purpose] signatures", refuse)
     _check_names(file.worklist.desks, kinds, "[worklist] desks", refuse)
+    desks = [file.worklist.desk(kind) for kind in kinds]
+    _check_names(file.worklist.doors_per_desk, desks, "[worklist] doors_per_desk", refuse)
+    if least := min([*file.worklist.doors_per_desk.values(), 0]):
+        refuse(f"[worklist] doors_per_desk = {least}; write a number that is not below 0")
     _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
 
 

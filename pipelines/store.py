@@ -67,12 +67,12 @@ class Store:
         self.write_json("version.json", {"state": STATE_VERSION})
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the run lock; raises Locked (naming the holder's process) where another run has it."""
+    def locked(self, seconds: float = 0) -> Iterator[None]:
+        """Hold the run lock; raises Locked (naming the holder's process) where another run has it and keeps it so long."""
         lock = filelock.FileLock(self.folder / "run.lock", mode=MODE)
         holder = self.folder / "run.holder"
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=seconds)
         except filelock.Timeout:
             who = holder.read_text() if holder.exists() else "another process"
             raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None

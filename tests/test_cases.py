@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.cases import CaseRules, WorklistRules, case_code, fold
+from anomaly.cases import Answer, CaseRules, Told, WorklistRules, case_code, fold
 from anomaly.evidence import REASONS
 
 NEEDED = 6_000.0
@@ -37,11 +37,16 @@ def seen(household="a", signature="water", rarity=7_000.0, onset=0, chance=0.2, 
 def judged(nights, last=None):
     """{night index: rows} as the evidence and rarities of every night from 0 to the last."""
     told = {night(t): pl.DataFrame(nights.get(t, []), schema=REASONS, orient="row") for t in range((max(nights) if last is None else last) + 1)}
-    return told, {t: frame.group_by("household").agg(pl.col("rarity").max()) for t, frame in told.items()}
+    return {t: (frame, frame.group_by("household").agg(pl.col("rarity").max())) for t, frame in told.items()}
 
 
-def folded(nights, last=None, decided=None, doors=20, **rules):
-    return fold(*judged(nights, last), NEEDED, decided or {}, CaseRules(**rules), WorklistRules(doors_per_night=doors))
+def folded(nights, last=None, answers=(), doors=20, **rules):
+    return fold(judged(nights, last), NEEDED, Told(answers), CaseRules(**rules), WorklistRules(doors_per_night=doors))
+
+
+def said(outcome, since, signature="water", opened=0, household="a"):
+    """An answer to a case, known from night `since` on."""
+    return Answer(case_code(household, signature, night(opened)), household, signature, outcome, night(since), night(since))
 
 
 def listed(result, index):
@@ -69,9 +74,8 @@ def test_what_comes_back_after_the_quiet_days_is_a_new_case(again, cases):
 
 
 def test_nights_that_were_not_judged_count_as_quiet():
-    told, rarities = judged({0: [seen()], 60: [seen(onset=58)]})
-    only = {t: told[t] for t in (night(0), night(60))}
-    result = fold(only, rarities, NEEDED, {})
+    told = judged({0: [seen()], 60: [seen(onset=58)]})
+    result = fold({t: told[t] for t in (night(0), night(60))}, NEEDED)
     assert sorted(result.cases.select("opened", "status").rows()) == [(night(0), "closed"), (night(60), "new")]
 
 
@@ -162,7 +166,7 @@ def test_a_listed_case_stays_with_that_nights_rarity_until_it_is_closed():
 
 def test_a_decided_case_leaves_the_list_on_that_day():
     rise = {t: [seen("a"), seen("b")] for t in range(4)}
-    result = folded(rise, decided={case_code("a", "water", night(0)): night(2)})
+    result = folded(rise, answers=[said("confirmed", 2)])
     assert [sorted(listed(result, t)) for t in range(4)] == [["a", "b"], ["a", "b"], ["b"], ["b"]]
     assert result.cases["status"].to_list() == ["ongoing", "ongoing"]
 
@@ -183,10 +187,10 @@ histories = st.dictionaries(st.integers(0, 40), st.lists(rows, max_size=4, uniqu
 @settings(max_examples=40, deadline=None)
 @given(histories, st.randoms(use_true_random=False))
 def test_the_order_of_nights_and_rows_is_irrelevant(history, random):
-    told, rarities = judged(history)
+    told = judged(history)
     nights = random.sample(list(told), len(told))
-    mixed = {t: told[t].sample(fraction=1, shuffle=True, seed=random.randrange(99)) for t in nights}
-    one, other = fold(told, rarities, NEEDED, {}), fold(mixed, rarities, NEEDED, {})
+    mixed = {t: (told[t][0].sample(fraction=1, shuffle=True, seed=random.randrange(99)), told[t][1]) for t in nights}
+    one, other = fold(told, NEEDED), fold(mixed, NEEDED)
     assert one.cases.equals(other.cases) and one.worklist.equals(other.worklist)
     assert (one.opened, one.open, one.wrong) == (other.opened, other.open, other.wrong)
     assert one.cases["case_id"].is_unique().all()
@@ -208,7 +212,7 @@ def test_judging_an_earlier_night_again_gives_the_later_ones_anew():
 
 
 def test_no_nights_no_cases():
-    result = fold({}, {}, NEEDED, {})
+    result = fold({}, NEEDED)
     assert result.cases.is_empty() and result.worklist.is_empty() and result.opened == {}
 
 

@@ -18,21 +18,23 @@ ROOT = Path(__file__).parents[1]
 
 # Rooms of the library, upper floor first. A room imports only what lies on a lower floor, and its own folder.
 ROOMS = (
-    "calendar cases charts detectors devices evaluate evidence expected people personal readings report simulate",
-    "tables words",
+    "account calendar cases charts detectors devices evaluate evidence expected people personal readings report simulate",
+    "intervals tables words",
 )
 # The flow, the same way; a library room may be imported from any of these floors.
 FLOW = (
     "cli",
+    "desk",
     "answers city doctor measure nightly start",
-    "replay",
-    "reports publish",
-    "collect pages",
-    "judge",
+    "decide replay shell",
+    "freeze reports",
+    "collect pages publish",
+    "journal judge",
     "load",
     "settings",
     "sources",
-    "delimited store",
+    "delimited trail",
+    "store",
 )
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.
 THINKS_WITH = set(

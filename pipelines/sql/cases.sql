@@ -15,5 +15,7 @@ SELECT
     "extra_people_low",
     "extra_people_high",
     "because_en",
-    "because_zh"
+    "because_zh",
+    "decision",
+    "reopened"
 FROM _internal.cases;

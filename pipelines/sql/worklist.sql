@@ -9,5 +9,8 @@ SELECT
     "signature",
     "desk",
     "rarity",
-    "chance_wrong"
+    "chance_wrong",
+    "chance_before",
+    "first_listed",
+    "assigned"
 FROM _internal.worklist;

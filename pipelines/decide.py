@@ -1,0 +1,214 @@
+"""What a person tells about a case: recorded on the disk first, then in the audit log, then in the published file."""
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import polars as pl
+
+from anomaly.personal import personal_columns
+from anomaly.tables import OUTCOMES
+from pipelines import journal, publish
+from pipelines.collect import control_doors, fold, loop
+from pipelines.settings import Settings
+from pipelines.store import Locked, NotThere, Store
+from pipelines.trail import Trail
+
+HASTE = 10  # decisions within a minute
+LATEST, NEARLY_ALL = 20, 0.95  # of the latest decisions
+LOCK_SECONDS = 20.0
+
+
+class NotRecorded(Exception):
+    """What was told cannot be recorded; one line with what to do."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """One answer as it was given. minutes: how long it took."""
+
+    case_id: str
+    outcome: str
+    reason: str
+    day: dt.date
+    by: str | None = None
+    minutes: int | None = None
+
+
+def today(settings: Settings) -> dt.date:
+    """The local day."""
+    return dt.datetime.now(ZoneInfo(settings.site.timezone)).date()
+
+
+def decide(settings: Settings, said: Said) -> list[str]:
+    """Record one answer and publish it; returns what the person should hear. Raises NotRecorded, NotThere."""
+    store = _ready(settings)
+    with journal.writing(store):
+        known = _Known(settings, store)
+        line = known.line(said)
+        store.append_line(journal.OUTCOMES, line | {"how": "decide"})
+        Trail(store).leave("decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by)
+    return [*meter(store, dt.datetime.now(dt.UTC)), *_publish(settings, store)]
+
+
+def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]]:
+    """Record the answers of a CSV file from the field: how many were new, how many were there already, and what was refused.
+
+    Columns case, day, outcome, reason, by, minutes; the last two may be missing. The rows that can be right are recorded,
+    each refused one is a line with its number. A file that comes again adds nothing.
+    """
+    store = _ready(settings)
+    rows = _rows(path)
+    with journal.writing(store):
+        known = _Known(settings, store)
+        there = {_mark(line) for line in store.read_lines(journal.OUTCOMES)}
+        refused, fresh, again = [], [], 0
+        for number, row in enumerate(rows, 1):
+            try:
+                line = known.line(_said(row))
+            except (NotRecorded, NotThere) as error:
+                refused.append(f"row {number}: {error}")
+                continue
+            if _mark(line) in there:
+                again += 1
+            else:
+                there.add(_mark(line))
+                fresh.append(line | {"how": "import"})
+        for line in fresh:
+            store.append_line(journal.OUTCOMES, line)
+        Trail(store).leave("import", file=path.name, recorded=len(fresh), already=again, refused=len(refused))
+    return len(fresh), again, refused + (_publish(settings, store) if fresh else [])
+
+
+def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[str]:
+    """Record to whom a case is given, and publish it."""
+    store = _ready(settings)
+    _plain("--to", to)
+    with journal.writing(store):
+        _Known(settings, store).case(case_id)
+        store.append_line(journal.ASSIGNMENTS, {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by})
+        Trail(store).leave("assign", case=case_id, to=to.strip(), by=by)
+    return _publish(settings, store)
+
+
+def meter(store: Store, now: dt.datetime) -> list[str]:
+    """Warnings where deciding has become a formality: many within a minute, or nearly all of them confirmed."""
+    made = [line for line in store.read_lines(journal.OUTCOMES) if line.get("how") == "decide" and line["outcome"] in ("confirmed", "benign", "contested")]
+    told = []
+    recent = [line for line in made if (now - dt.datetime.fromisoformat(line["recorded"])).total_seconds() <= 60]
+    if len(recent) >= HASTE:
+        told.append(f"warning: {len(recent)} decisions were recorded within a minute; each should rest on a look at its case page")
+    last = [line["outcome"] for line in made[-LATEST:]]
+    if len(last) == LATEST and last.count("confirmed") >= NEARLY_ALL * LATEST:
+        told.append(f"warning: {last.count('confirmed')} of the last {LATEST} decisions are confirmed; a list that is nearly always accepted is not being looked at")
+    return told
+
+
+def _ready(settings: Settings) -> Store:
+    store = Store(settings.store)
+    if not store.nights():
+        raise NotThere(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
+    store.prepare()
+    return store
+
+
+class _Known:
+    """The cases and control doors there are, with what was promised of each."""
+
+    def __init__(self, settings: Settings, store: Store):
+        self.settings = settings
+        folded = fold(settings, store)
+        self.latest = max(store.nights())
+        self.cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
+        self.cases |= {row["case_id"]: row | {"signature": "control", "listed": None} for row in control_doors(store).iter_rows(named=True)}
+        self.doors = {row["case_id"]: row for row in folded.worklist.filter("first_listed").iter_rows(named=True)}
+        self.places = {row["household"]: row for row in journal.register(settings, store).iter_rows(named=True)}
+
+    def case(self, case_id: str) -> dict:
+        if case_id not in self.cases:
+            raise NotThere(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
+        return self.cases[case_id]
+
+    def line(self, said: Said) -> dict:
+        """The journal's line: what was said, of what, what had been promised of it, and from which night on it is known."""
+        case = self.case(said.case_id)
+        self._check(said)
+        door, place = self.doors.get(said.case_id, {}), self.places.get(case["household"], {})
+        # a list that somebody works from is not changed under their hands, but for what had been found out before it
+        since = self.latest if said.day <= self.latest else self.latest + dt.timedelta(days=1)
+        facts = {"household": case["household"], "signature": case["signature"], "district": place.get("district"), "class": place.get("class")}
+        facts |= {name: door.get(name) for name in ("chance_before", "chance_wrong")} | {"listed": door.get("night"), "since": since}
+        told = {"case_id": said.case_id, "day": said.day, "outcome": said.outcome, "reason": said.reason.strip(), "by": said.by or None, "minutes": said.minutes}
+        recorded = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        return {name: str(v) if isinstance(v, dt.date) else v for name, v in (told | facts).items()} | {"recorded": recorded}
+
+    def _check(self, said: Said) -> None:
+        if said.outcome not in OUTCOMES:
+            raise NotRecorded(f"outcome {said.outcome!r} is not there; choose from {', '.join(OUTCOMES)}")
+        if said.day > today(self.settings):
+            raise NotRecorded(f"day {said.day} lies in the future; give the day of the visit")
+        if said.minutes is not None and not 0 <= said.minutes < 100_000:
+            raise NotRecorded(f"minutes = {said.minutes}; write how many minutes it took")
+        _plain("reason", said.reason)
+
+
+def _plain(name: str, text: str) -> None:
+    """A text that says something and does not carry a person's number into the store."""
+    if not text.strip():
+        raise NotRecorded(f"{name} is empty; a person decides, and says why in a few words")
+    if found := personal_columns(pl.DataFrame({"text": [text]})):
+        raise NotRecorded(f"{name} {found['text']}; leave it out: the store keeps nothing of the kind")
+
+
+def _rows(path: Path) -> list[dict]:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise NotRecorded(f"{path}: cannot be read ({error.strerror}); name the CSV file of outcomes") from None
+    for encoding in ("utf-8-sig", "gb18030"):
+        try:
+            text = data.decode(encoding)
+            break
+        except UnicodeDecodeError:
+            continue
+    else:
+        raise NotRecorded(f"{path}: is not text; export it as CSV in UTF-8")
+    rows = csv.DictReader(io.StringIO(text))
+    names = {"case_id" if name.strip() == "case" else name.strip(): name for name in rows.fieldnames or []}
+    if missing := [name for name in ("case_id", "day", "outcome", "reason") if name not in names]:
+        raise NotRecorded(f"{path}: has no column {missing[0].removesuffix('_id')}; give case, day, outcome, reason and, where known, by and minutes")
+    return [{name: (row[column] or "").strip() for name, column in names.items()} for row in rows]
+
+
+def _said(row: dict) -> Said:
+    try:
+        day = dt.date.fromisoformat(row["day"])
+        minutes = int(row["minutes"]) if row.get("minutes") else None
+    except ValueError:
+        raise NotRecorded("day is not YYYY-MM-DD, or minutes is not a whole number; correct the row and import the file again") from None
+    return Said(row["case_id"], row["outcome"], row["reason"], day, row.get("by") or None, minutes)
+
+
+def _mark(line: dict) -> tuple:
+    return tuple(line.get(name) for name in ("case_id", "day", "outcome", "reason", "by", "minutes"))
+
+
+def _publish(settings: Settings, store: Store) -> Sequence[str]:
+    """Swap the published file for one that knows the journals; returns a line where that has to wait."""
+    try:
+        with store.locked(LOCK_SECONDS):
+            if not publish.readable(settings.store):
+                return [f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"]
+            publish.revise(settings.store, loop(settings, store, fold(settings, store)))
+    except Locked:
+        return ["recorded; another run holds the lock, and the file shows it after the next run"]
+    return []
+
+
+def case_row(settings: Settings, store: Store, case_id: str) -> dict:
+    """A case or control door with its household. Raises NotThere."""
+    return _Known(settings, store).case(case_id)

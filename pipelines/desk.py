@@ -1,0 +1,112 @@
+"""Words for the shell, for the people who decide: decide, outcomes, assign, reveal, audit and prune."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from anomaly.tables import OUTCOMES
+from pipelines.shell import DEGRADED, settings_option
+
+by_option = click.option("--by", metavar="NAME", help="Who records it.")
+language_option = click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
+
+
+def say(lines) -> None:
+    """Lines for people, to stderr."""
+    for line in lines:
+        click.echo(line, err=True)
+
+
+@click.command()
+@click.argument("case")
+@click.argument("outcome", type=click.Choice(OUTCOMES))
+@settings_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why, in a few words; no names or numbers of persons.")
+@by_option
+@click.option("--minutes", type=click.IntRange(0, 99_999), help="How many minutes it took.")
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The day of the visit, YYYY-MM-DD; today if left out.")
+def decide(case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, **more) -> None:
+    """Record what a person decided or found; the published file is swapped at once.
+
+    Example: anomaly decide c260831-0f3a9c21d7 benign --settings anomaly.toml --reason "guests until Sunday"
+    """
+    from pipelines import decide as desk
+    from pipelines.settings import load_settings
+
+    settings = load_settings(settings_path)
+    said = desk.Said(case, outcome, reason, day.date() if day else desk.today(settings), **more)
+    told = desk.decide(settings, said)
+    say([f"{case}: {outcome}, recorded for {said.day}", *told])
+
+
+@click.group()
+def outcomes() -> None:
+    """Answers from the field, many at once.
+
+    Example: anomaly outcomes import field.csv --settings anomaly.toml
+    """
+
+
+@outcomes.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@settings_option
+def outcomes_import(file: Path, settings_path: Path) -> None:
+    """Record the answers of a CSV file: case, day, outcome, reason, by, minutes.
+
+    Example: anomaly outcomes import field.csv --settings anomaly.toml
+    """
+    from pipelines import decide as desk
+    from pipelines.settings import load_settings
+
+    fresh, again, told = desk.import_outcomes(load_settings(settings_path), file)
+    say([f"{fresh} recorded, {again} were there already", *told])
+    if any(line.startswith("row ") for line in told):
+        sys.exit(DEGRADED)
+
+
+@click.command()
+@click.argument("case")
+@settings_option
+@click.option("--to", required=True, metavar="NAME", help="Who is to look at it.")
+@by_option
+def assign(case: str, settings_path: Path, to: str, by: str | None) -> None:
+    """Give a case to a person or a team.
+
+    Example: anomaly assign c260831-0f3a9c21d7 --settings anomaly.toml --to "team 2"
+    """
+    from pipelines import decide as desk
+    from pipelines.settings import load_settings
+
+    told = desk.assign(load_settings(settings_path), case, to, by)
+    say([f"{case}: assigned to {to}", *told])
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail, fairness and the record for the public.
+
+    Example: anomaly audit verify --settings anomaly.toml
+    """
+
+
+@audit.command(name="verify")
+@settings_option
+def audit_verify(settings_path: Path) -> None:
+    """Check that no line of the audit log was changed, removed or moved.
+
+    Example: anomaly audit verify --settings anomaly.toml
+    """
+    from pipelines.settings import load_settings
+    from pipelines.store import NotThere, Store
+    from pipelines.trail import Trail
+
+    trail = Trail(Store(load_settings(settings_path).store))
+    lines, last = trail.verify()
+    if not lines:
+        raise NotThere(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
+    click.echo(f"{lines} lines, the chain is whole; last {last}")
+
+
+COMMANDS = (decide, outcomes, assign, audit)

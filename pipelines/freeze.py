@@ -1,0 +1,61 @@
+"""What a night knew of its cases, written down when it was judged and never worked out again.
+
+Numbers, not words: the cases not closed that night as it saw them, the last weeks of their homes' readings beside what was
+expected, and the version and settings that made them. Later data, later settings and later answers leave them alone.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+
+import numpy as np
+import polars as pl
+
+from anomaly import __version__, cases
+from anomaly.account import CONTROL, draw
+from anomaly.expected import expected_frame, judged
+from pipelines.collect import worded
+from pipelines.judge import Verdicts
+from pipelines.load import Inputs
+from pipelines.settings import Settings
+from pipelines.store import Store
+
+SHOWN_DAYS = 28
+
+
+def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, folded: cases.Fold, nights: Sequence[dt.date]) -> None:
+    """Write down what each of the nights knew; `folded` has watched them."""
+    for night in nights:
+        then = worded(folded.then[night])
+        doors = folded.worklist.filter(pl.col("night") == night)
+        then = then.join(doors.select("case_id", "rank", "desk", "chance_before", rarity_night="rarity", corrected="chance_wrong"), on="case_id", how="left")
+        then = then.with_columns(chance_wrong=pl.coalesce("corrected", "chance_wrong")).drop("corrected")
+        seen = store.read(f"nights/{night}/evidence.parquet")["household"].to_list()
+        homes = sorted({*then["household"], *seen})
+        store.write(f"nights/{night}/cases.parquet", then)
+        store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night))
+        store.write_json(f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256})
+        store.write(f"nights/{night}/control.parquet", _control(settings, inputs, verdicts, night, {*then["household"]}))
+
+
+def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, days: int = SHOWN_DAYS) -> pl.DataFrame:
+    """household, signal, unit, day, value, expected, low, high, surprise, quality, note of the homes' last days, as the night knew them."""
+    grid = verdicts.expected.grid
+    at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
+    told = expected_frame(verdicts.expected, grid.index(night), at, days).drop("value")
+    first = night - dt.timedelta(days=days - 1)
+    read = inputs.readings.filter(pl.col("household").is_in(list(homes)) & pl.col("day").is_between(first, night))
+    unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
+    read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
+    both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")
+    return both.select("household", "signal", "unit", "day", "value", "expected", "low", "high", "surprise", "quality", "note")
+
+
+def _control(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]) -> pl.DataFrame:
+    """tables.Control: judged homes without an open case, drawn at random."""
+    grid = verdicts.expected.grid
+    seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
+    could = [home for home, looked_at in zip(grid.households, seen, strict=True) if looked_at and home not in with_case]
+    drawn = draw(could, night, settings.control.doors_per_night)
+    places = inputs.judgeable
+    rows = [(night, "k" + cases.case_code(home, CONTROL, night)[1:], home, places.get(home)) for home in drawn]
+    return pl.DataFrame(rows, schema={"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String}, orient="row")
