@@ -62,10 +62,10 @@ def standing(settings: Settings, store: Store, night: dt.date) -> account.Standi
     return account.standing(answers(store), night, settings.account)
 
 
-def stopped(settings: Settings, store: Store, night: dt.date) -> list[str]:
-    """What a night no longer lists because its doors were wrong too often, a line each."""
+def stopped(settings: Settings, store: Store, night: dt.date) -> list[tuple[str, int, int]]:
+    """(kind or place, wrong, answered) of what a night no longer lists because its doors were wrong too often."""
     now = standing(settings, store, night)
-    return [f"{name}: not listed, {wrong} of its {n} answered doors were wrong" for name, (wrong, n) in [*now.stopped.items(), *now.places.items()]]
+    return [(name, wrong, n) for name, (wrong, n) in [*now.stopped.items(), *now.places.items()]]
 
 
 def _districts(settings: Settings, store: Store) -> dict[str, str | None]:

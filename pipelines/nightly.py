@@ -136,7 +136,7 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
                 "cases_new": folded.opened[night],
                 "expected_wrong_doors": folded.wrong[night],
                 "notes": "; ".join(inputs.degraded),
-                "stopped": journal.stopped(settings, store, night),
+                "stopped": [f"{name} not listed: {wrong} of its {n} answered doors were wrong" for name, wrong, n in journal.stopped(settings, store, night)],
             }
         )
     return rows

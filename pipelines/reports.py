@@ -9,7 +9,7 @@ import polars as pl
 from anomaly import __version__, cases, charts, report
 from anomaly.evidence import case_rarity
 from anomaly.expected import decompose, expected_frame, level_shifts
-from pipelines import pages
+from pipelines import journal, pages
 from pipelines.collect import evidence_of, fold, worded
 from pipelines.judge import Verdicts, kinds
 from pipelines.load import Inputs
@@ -53,13 +53,14 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(inputs, doors, night),
+        stopped=journal.stopped(settings, store, night),
     )
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font())
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
     """The page over all nights."""
-    pages.write_overview(settings.reports, report.OverviewPage(site_of(settings), frames["runs"], frames["cases"]))
+    pages.write_overview(settings.reports, report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], account=frames["account"], misses=frames["misses"]))
 
 
 def site_of(settings: Settings) -> report.Site:

@@ -63,6 +63,7 @@ def case(rank: int = 1, **changed: object) -> dict:
         "extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4,
         "because_en": words.because("en", ratios, signature, 9), "because_zh": words.because("zh", ratios, signature, 9),
     }  # fmt: skip
+    row |= {"chance_before": row["chance_wrong"], "assigned": None, "decision": None, "reopened": None, "first_listed": changed.get("status") == "new"}
     return row | changed
 
 

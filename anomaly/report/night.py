@@ -13,6 +13,7 @@ import polars as pl
 from markupsafe import Markup
 
 from anomaly import words
+from anomaly.report.loop import account_view, stopped_sentences
 from anomaly.report.page import Site, file_name, in_hundred, other_languages, ratios_of, render
 from anomaly.tables import STATUSES
 
@@ -29,7 +30,8 @@ class NightPage:
     run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset, ratios and, where a
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
-    doors, largest_share (one home's part of the use), or None.
+    doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
+    because its doors were wrong too often.
     """
 
     site: Site
@@ -42,16 +44,22 @@ class NightPage:
     sparks: Mapping[str, str]
     notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
+    stopped: Sequence[tuple[str, int, int]] = ()
 
 
 @dataclass(frozen=True)
 class OverviewPage:
-    """All nights. runs: `tables.Runs`. cases: `tables.Cases`. reported: the nights that have a folder of their own."""
+    """All nights. runs: `tables.Runs`. cases: `tables.Cases`. reported: the nights that have a folder of their own.
+
+    account: `tables.Account` and misses: `tables.Misses`, or None.
+    """
 
     site: Site
     runs: pl.DataFrame
     cases: pl.DataFrame
     reported: frozenset[date] = frozenset()
+    account: pl.DataFrame | None = None
+    misses: pl.DataFrame | None = None
 
 
 def night_parts(page: NightPage) -> int:
@@ -73,7 +81,7 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
                *other_languages(site, language, _part_stem(part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
-        facts=_night_facts(run, language),
+        facts=_night_facts(run, language), stopped=stopped_sentences(page.stopped, language),
         degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
         parts=_part_links(page, language, part),
         doors=[_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)],
@@ -217,5 +225,6 @@ def overview_html(page: OverviewPage, language: str) -> str:
         nights=nights, heads=[say(f"overview.{key}") for key in (*columns.values(), "wrong")],
         limited=say("overview.limited", nights=NIGHTS_SHOWN) if runs.height > NIGHTS_SHOWN else "",
         statuses=[say(f"statuses.{status}") for status in STATUSES],
+        account=None if page.account is None else account_view(page.account, page.misses, language),
         kinds=[[words.signature(language, kind), *(words.number(language, counted.get((kind, s), 0)) for s in STATUSES)] for kind in kinds],
     )  # fmt: skip
