@@ -37,7 +37,7 @@ def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
 def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
     """The doors of a night as a table, CSV or JSON lines."""
     night = night_or_latest(settings, night)
-    doors = ask(settings, "SELECT * FROM v1.worklist WHERE night = $night ORDER BY rank", night=night)
+    doors = ask(settings, "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank", night=night)
     if form == "csv":
         return _safe(doors).write_csv()
     if form == "json":
@@ -54,6 +54,8 @@ def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
         rarity=pl.col("rarity").map_elements(lambda r: f"1 in {r:,.0f}", return_dtype=pl.String),
         wrong=pl.col("chance_wrong").map_elements(lambda c: f"{c:.0%}", return_dtype=pl.String),
     )
+    told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
+    shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
     return f"{night}\n{_columns(shown)}"
 
 

@@ -24,7 +24,7 @@ def fold(settings: Settings, store: Store, until: dt.date | None = None, watched
         if until is None or night <= until
     }
     needed = evidence.case_rarity(settings.evidence, len(kept))
-    folded = cases.fold(nights, needed, journal.told(settings, store), settings.cases, settings.worklist, watched)
+    folded = cases.fold(nights, needed, journal.told(settings, store, until), settings.cases, settings.worklist, watched)
     then = {night: _in_people(settings, found) for night, found in folded.then.items()}
     return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), then=then)
 

@@ -12,7 +12,7 @@ import polars as pl
 
 from anomaly.personal import personal_columns
 from anomaly.tables import OUTCOMES
-from pipelines import journal, publish
+from pipelines import journal, pseudonyms, publish
 from pipelines.collect import control_doors, fold, loop
 from pipelines.settings import Settings
 from pipelines.store import Locked, NotThere, Store
@@ -93,6 +93,17 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
         store.append_line(journal.ASSIGNMENTS, {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by})
         Trail(store).leave("assign", case=case_id, to=to.strip(), by=by)
     return _publish(settings, store)
+
+
+def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
+    """The id behind a case's code; whoever asks, and why, is logged before it is told. Raises NotThere, NotRecorded."""
+    store = _ready(settings)
+    _plain("--reason", reason)
+    _plain("--by", by)
+    household = _Known(settings, store).case(case_id)["household"]
+    found = pseudonyms.reveal(settings, household)
+    Trail(store).leave("reveal", case=case_id, reason=reason.strip(), by=by.strip())
+    return found
 
 
 def meter(store: Store, now: dt.datetime) -> list[str]:
@@ -207,8 +218,3 @@ def _publish(settings: Settings, store: Store) -> Sequence[str]:
     except Locked:
         return ["recorded; another run holds the lock, and the file shows it after the next run"]
     return []
-
-
-def case_row(settings: Settings, store: Store, case_id: str) -> dict:
-    """A case or control door with its household. Raises NotThere."""
-    return _Known(settings, store).case(case_id)

@@ -83,6 +83,22 @@ def assign(case: str, settings_path: Path, to: str, by: str | None) -> None:
     say([f"{case}: assigned to {to}", *told])
 
 
+@click.command()
+@click.argument("case")
+@settings_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why the home must be known.")
+@click.option("--by", required=True, metavar="NAME", help="Who asks.")
+def reveal(case: str, settings_path: Path, reason: str, by: str) -> None:
+    """Open the private map for one case: print the id behind its code, after the request was logged.
+
+    Example: anomaly reveal c260831-0f3a9c21d7 --settings anomaly.toml --reason "visit on Friday" --by "A. Li"
+    """
+    from pipelines import decide as desk
+    from pipelines.settings import load_settings
+
+    click.echo(desk.reveal(load_settings(settings_path), case, reason, by))
+
+
 @click.group()
 def audit() -> None:
     """The audit trail, fairness and the record for the public.
@@ -109,4 +125,44 @@ def audit_verify(settings_path: Path) -> None:
     click.echo(f"{lines} lines, the chain is whole; last {last}")
 
 
-COMMANDS = (decide, outcomes, assign, audit)
+@audit.command(name="fairness")
+@settings_option
+def audit_fairness(settings_path: Path) -> None:
+    """Who is listed, visited, confirmed and wrong, by district and dwelling class: a table and a page.
+
+    Example: anomaly audit fairness --settings anomaly.toml
+    """
+    from pipelines import fairness
+    from pipelines.settings import load_settings
+    from pipelines.store import Store
+    from pipelines.trail import Trail
+
+    settings = load_settings(settings_path)
+    store = Store(settings.store)
+    found = fairness.groups(settings, store)
+    click.echo(fairness.table(found), nl=False)
+    say([f"page  {fairness.write_fairness(settings, found)}"])
+    Trail(store).leave("fairness", groups=found.height, stop=found.filter("stop")["name"].to_list())
+    if found["stop"].any():
+        sys.exit(DEGRADED)
+
+
+@audit.command(name="record")
+@settings_option
+def audit_record(settings_path: Path) -> None:
+    """Write the transparency record and a draft impact assessment from the settings and the account.
+
+    Example: anomaly audit record --settings anomaly.toml
+    """
+    from pipelines import fairness
+    from pipelines.settings import load_settings
+    from pipelines.store import Store
+    from pipelines.trail import Trail
+
+    settings = load_settings(settings_path)
+    page = fairness.write_record(settings)
+    Trail(Store(settings.store)).leave("record", settings_sha256=settings.sha256)
+    click.echo(page)
+
+
+COMMANDS = (decide, outcomes, assign, reveal, audit)

@@ -48,9 +48,13 @@ def register(settings: Settings, store: Store) -> pl.DataFrame:
     return store.read("register.parquet", REGISTER) if settings.households else pl.DataFrame(schema=REGISTER)
 
 
-def told(settings: Settings, store: Store) -> cases.Told:
-    """What people have answered, for the fold."""
-    lines = [cases.Answer(o["case_id"], o.get("household") or "", o.get("signature") or "", o["outcome"], o["day"], o["since"]) for o in outcomes(store)]
+def told(settings: Settings, store: Store, until: dt.date | None = None) -> cases.Told:
+    """What people have answered, as far as night `until` knows, for the fold."""
+    lines = [
+        cases.Answer(line["case_id"], line.get("household") or "", line.get("signature") or "", line["outcome"], line["day"], line["since"])
+        for line in outcomes(store)
+        if until is None or line["since"] <= until
+    ]
     if not lines:
         return cases.Told(districts=_districts(settings, store))
     known = answers(store)

@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly import tables
+from pipelines.pseudonyms import coder
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, read_file, sha256
 from pipelines.store import Store
@@ -67,20 +69,20 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
 
     A source that cannot be read stops with one line in `failed`; what it gave earlier stays in use.
     """
-    ledger = _ledger(store)
+    ledger, coded = _ledger(store), coder(settings, store)
     failed, counts = {}, {}
     changed = False
     for name, source in settings.sources.items():
         tell(f"loading {name}")
         try:
-            counts[name] = _load_signal(settings, store, name, ledger, today)
+            counts[name] = _load_signal(settings, store, name, ledger, today, coded)
         except SourceError as error:
             failed[name] = str(error)
             counts[name] = {"loaded": 0, "duplicate": 0, "restated": 0}
         changed |= counts[name]["loaded"] > 0
     if settings.households:
         try:
-            changed |= _load_register(settings.households, settings.root, store, ledger)
+            changed |= _load_register(settings.households, settings.root, store, ledger, coded)
         except SourceError as error:
             failed["households"] = str(error)
     key = {"settings": settings.sha256, "rules": {n: dataclasses.asdict(r) for n, r in settings.rules.items()}}
@@ -104,12 +106,12 @@ def _ledger(store: Store) -> dict[tuple[str, str], dict]:
     return {(f["source"], f["file"]): f for f in files if kept[f["source"]]}
 
 
-def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, today: dt.date) -> dict[str, int]:
+def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, today: dt.date, coded: Callable) -> dict[str, int]:
     source, rule = settings.sources[name], settings.rules[name]
     new = _changed_files(source, settings.root, ledger, _read_as(source, rule))
     parts, rejects = [], []
     for stamp, path in new:
-        rows, refused = room.parse_rows(read_file(path, source), rule, today + dt.timedelta(days=1))
+        rows, refused = room.parse_rows(coded(read_file(path, source)), rule, today + dt.timedelta(days=1))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
         parts.append(rows.with_columns(file=pl.lit(stamp["file"]), order=pl.lit(room.file_order(stamp["file"]))))
@@ -174,14 +176,14 @@ def _keep_rejects(store: Store, source: str, rejects: list[tuple[dict, pl.DataFr
     store.write("rejects.parquet", pl.concat([kept, *fresh]).sort("source", "file", "row"))
 
 
-def _load_register(source: Source, root: Path, store: Store, ledger: dict) -> bool:
+def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded: Callable) -> bool:
     """The household register is small and read whole: when any of its files has changed, all are read again."""
     new = _changed_files(source, root, ledger, _read_as(source))
     if not new and store.path("register.parquet").exists():
         return False
     frames, rejects = [], []
     for path in found_files(root, source):
-        raw = read_file(path, source)
+        raw = coded(read_file(path, source))
         for column in ("building", "district", "class", "moved_in", "broken"):
             if column not in raw.columns:
                 raw = raw.with_columns(pl.lit(None, pl.String).alias(column))

@@ -135,6 +135,17 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
 
 
+def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str], str]) -> Path:
+    """Write `folder/index.html` in every language, from what `render` gives for it; return the first."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    for language in languages:
+        name = report.file_name("index", language, languages)
+        draft = folder / f".{name}.draft"
+        _write(draft, render(language).encode())
+        draft.replace(folder / name)
+    return folder / report.file_name("index", languages[0], languages)
+
+
 def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:
     """File names of the evaluation's charts: share found by capacity and by day."""
     return report.file_name("capacity", language, languages, "png"), report.file_name("day", language, languages, "png")

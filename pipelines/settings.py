@@ -108,8 +108,8 @@ class Control:
 
 @dataclasses.dataclass(frozen=True)
 class Pseudonyms:
-    key: str = ""
-    map: str = ""
+    key: str
+    map: str = "private/pseudonyms.csv"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,9 +270,9 @@ def _check(file: _File, path: Path) -> None:
     _check_names(file.purpose.signatures, kinds, "[purpose] signatures", refuse)
     _check_names(file.worklist.desks, kinds, "[worklist] desks", refuse)
     desks = [file.worklist.desk(kind) for kind in kinds]
-    _check_names(file.worklist.doors_per_desk, desks, "[worklist] doors_per_desk", refuse)
-    if least := min([*file.worklist.doors_per_desk.values(), 0]):
-        refuse(f"[worklist] doors_per_desk = {least}; write a number that is not below 0")
+    _check_names(file.worklist.desk_capacity, desks, "[worklist] desk_capacity", refuse)
+    if least := min([*file.worklist.desk_capacity.values(), 0]):
+        refuse(f"[worklist] desk_capacity = {least}; write a number that is not below 0")
     _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
 
 

@@ -153,13 +153,13 @@ class Store:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, mode: int = MODE) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")
     try:
         yield draft
-        os.chmod(draft, MODE)
+        os.chmod(draft, mode)
         os.replace(draft, path)
     except BaseException:
         if draft.is_dir():

@@ -60,6 +60,8 @@ def fold(
         wrong[night] = round(sum(row["chance_wrong"] for row in rows if row["first_listed"]), 4)
         if night in watched:
             then[night] = _frame(held.current(), night)
+    for answer in waiting:  # given since the last night: no list knows it yet, the case does
+        held.answer(answer)
     return Fold(
         _frame(held.cases.values(), max(nights, default=None)),
         pl.DataFrame(doors, schema=WORKLIST, orient="row").sort("night", "rank"),

@@ -20,8 +20,8 @@ class WorklistRules:
 
     doors_per_night: int = 20
     desks: Mapping[str, str] = field(default_factory=lambda: {"people": "occupancy", "door": "access", "water": "water", "power": "power"})
-    doors_per_desk: Mapping[str, int] = field(default_factory=dict)
-    doors_per_district: int | None = None
+    desk_capacity: Mapping[str, int] = field(default_factory=dict)
+    area_capacity: int | None = None
 
     def desk(self, signature: str) -> str:
         """Who looks at a kind of case."""
@@ -66,7 +66,7 @@ def _places(case: Case, told: Told, rules: WorklistRules) -> list[tuple[str, str
 def _room(case: Case, added: Counter, told: Told, rules: WorklistRules) -> bool:
     for place in _places(case, told, rules):
         kind, name = place
-        cap = {"night": rules.doors_per_night, "desk": rules.doors_per_desk.get(name), "district": rules.doors_per_district if name else None}[kind]
+        cap = {"night": rules.doors_per_night, "desk": rules.desk_capacity.get(name), "district": rules.area_capacity if name else None}[kind]
         if cap is not None and added[place] >= cap:
             return False
     return True

@@ -6,12 +6,12 @@ Pages carry no script, load nothing from elsewhere and name the only style allow
 
 from anomaly.report.case import CasePage, case_html, resident_letter
 from anomaly.report.evaluation import EvaluationPage, evaluation_html
-from anomaly.report.loop import FairnessPage, RecordPage, fairness_html, record_html
+from anomaly.report.loop import FairnessPage, RecordPage, fairness_html, fairness_view, record_html
 from anomaly.report.night import NightPage, OverviewPage, cases_csv, night_html, night_parts, overview_html
 from anomaly.report.page import Site, file_name
 
 __all__ = [
     "CasePage", "EvaluationPage", "FairnessPage", "NightPage", "OverviewPage", "RecordPage", "Site", "case_html", "cases_csv", "evaluation_html",
-    "fairness_html", "file_name", "night_html", "night_parts",
+    "fairness_html", "fairness_view", "file_name", "night_html", "night_parts",
     "overview_html", "record_html", "resident_letter",
 ]  # fmt: skip
