@@ -39,9 +39,9 @@ def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
     night = night_or_latest(settings, night)
     doors = ask(settings, "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank", night=night)
     if form == "csv":
-        return _safe(doors).write_csv()
+        return _safe(doors.drop("decision")).write_csv()
     if form == "json":
-        return doors.with_columns(pl.col("night").cast(pl.String)).write_ndjson()
+        return doors.drop("decision").with_columns(pl.col("night").cast(pl.String)).write_ndjson()
     if doors.is_empty():
         return f"{night}: nobody to visit. An empty list is a good night.\n"
     shown = doors.select(

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from anomaly.tables import OUTCOMES
 from pipelines.shell import DEGRADED, settings_option
 
+OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")  # tables.OUTCOMES, which is slow to import
 by_option = click.option("--by", metavar="NAME", help="Who records it.")
 language_option = click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
 
@@ -21,7 +21,7 @@ def say(lines) -> None:
 
 @click.command()
 @click.argument("case")
-@click.argument("outcome", type=click.Choice(OUTCOMES))
+@click.argument("outcome", type=click.Choice(OUTCOMES), metavar="OUTCOME")
 @settings_option
 @click.option("--reason", required=True, metavar="TEXT", help="Why, in a few words; no names or numbers of persons.")
 @by_option
@@ -29,6 +29,8 @@ def say(lines) -> None:
 @click.option("--day", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The day of the visit, YYYY-MM-DD; today if left out.")
 def decide(case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, **more) -> None:
     """Record what a person decided or found; the published file is swapped at once.
+
+    OUTCOME is confirmed, benign, contested, no_access or not_visited. The last two say nothing: the door stays on the list.
 
     Example: anomaly decide c260831-0f3a9c21d7 benign --settings anomaly.toml --reason "guests until Sunday"
     """

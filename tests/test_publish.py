@@ -9,7 +9,7 @@ import pytest
 
 from anomaly import __version__, tables
 from pipelines import publish as publishing
-from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish
+from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise
 
 NIGHT, CODE = dt.date(2026, 3, 14), "c260314-0123456789"
 CLOCK = dt.datetime(2026, 3, 15, 2)
@@ -22,10 +22,14 @@ ROWS = {
     "evidence": [(NIGHT, "0001", "alone", "water", 7, 2.1, 3.0, 9000.0, "Water 2.1×")],
     "cases": [
         (CODE, "0001", "O'Hara", "water", NIGHT, NIGHT, NIGHT, "new", 9000.0, [{"key": "water", "value": 2.1}])
-        + (3.5, 2.0, 6.5, "Water 2.1×", "用水 2.1 倍")
+        + (3.5, 2.0, 6.5, "Water 2.1×", "用水 2.1 倍", "benign", None)
     ],
-    "worklist": [(NIGHT, 1, CODE, "0001", "O'Hara", "water", "water", 9000.0, 0.2)],
+    "worklist": [(NIGHT, 1, CODE, "0001", "O'Hara", "water", "water", 9000.0, 0.2, 0.3, True, "O'Neil")],
+    "assignments": [(CODE, NIGHT, "O'Neil", None)],
     "outcomes": [(CODE, NIGHT, "benign", "a pool; it's seasonal", None, None)],
+    "account": [("all", "all", 1, 1, 0, 1, 0.2, 1.0, 0.2, 1.0, 0.3, 0.2, False)],
+    "control": [(NIGHT, "k260314-0123456789", "0002", None)],
+    "misses": [(1, 0, 0, None, None, None, 1, None, None, None)],
     "not_judged": [(NIGHT, "0002", "water", "no whole day yet")],
     "rejects": [("water", "water.csv", 3, "no value")],
 }
@@ -74,6 +78,22 @@ def test_an_empty_site_has_every_view(tmp_path):
         assert ask(tmp_path / "anomaly.duckdb", f"SELECT * FROM v1.{name}") == []
 
 
+def test_some_tables_are_revised_and_the_rest_stays(published):
+    again = frames(outcomes=[*ROWS["outcomes"], (CODE, NIGHT, "contested", "says no", "me", 5)], assignments=[])
+    revise(published, {name: again[name] for name in ("outcomes", "assignments")})
+    assert ask(published, "SELECT outcome FROM v1.outcomes ORDER BY ALL") == [("benign",), ("contested",)]
+    assert ask(published, "SELECT count(*) FROM v1.assignments") == [(0,)] and ask(published, "SELECT * FROM v1.runs") == ROWS["runs"]
+    assert files(published.parent) == ["anomaly.duckdb"] and stat.S_IMODE(published.stat().st_mode) == 0o640
+    assert ask(published, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal")[0][0].startswith("v1.4")
+
+
+def test_a_revision_that_breaks_a_table_changes_nothing(published):
+    before = published.read_bytes()
+    with pytest.raises(PublicationRefused, match="outcomes: .*minutes"):
+        revise(published, {"outcomes": frames()["outcomes"].drop("minutes")})
+    assert published.read_bytes() == before and files(published.parent) == ["anomaly.duckdb"]
+
+
 def test_every_view_and_column_has_a_comment(standing):
     views = ask(standing, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'v1'")
     assert {name for name, comment in views if comment} == set(tables.PUBLISHED)
@@ -110,7 +130,7 @@ def test_no_keys_no_indexes_and_readable_since_1_4(standing):
     ("name", "rows", "told"),
     [
         ("households", [("0001", None, None), ("0001", None, None)], "households: 2 rows break"),
-        ("worklist", [(NIGHT, 1, CODE, "0001", None, "water", "water", 9000.0, 1.2)], "worklist: 1 rows break"),
+        ("worklist", [(NIGHT, 1, CODE, "0001", None, "water", "water", 9000.0, 1.2, 0.2, True, None)], "worklist: 1 rows break"),
         ("rejects", [("water", "water.csv", None, "no value")], "rejects: 1 rows break"),
         ("readings", [("0001", "water", NIGHT, 1, None, "read")], "readings: 1 rows break"),
     ],

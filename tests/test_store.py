@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from anomaly.readings import SignalRule
+from anomaly.account import AccountRules
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import REASONS, EvidenceRules
 from pipelines.collect import fold
@@ -179,13 +180,15 @@ def test_nights_are_those_that_were_judged_to_the_end(store):
     assert store.nights() == [dt.date(2026, 3, 1), dt.date(2026, 3, 2)]
 
 
-def test_the_first_decision_takes_a_case_off_the_lists(store):
+def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(store):
     rules = SimpleNamespace(
         rules={"water": SignalRule("water", "register", "m3"), "power": SignalRule("power", "register", "kWh")},
         purpose=SimpleNamespace(signatures=("water",)),
         evidence=EvidenceRules(),
         cases=CaseRules(),
         worklist=WorklistRules(),
+        account=AccountRules(),
+        households=None,
     )
     nights = [dt.date(2026, 3, d) for d in range(1, 6)]
     for night in nights:
@@ -197,7 +200,8 @@ def test_the_first_decision_takes_a_case_off_the_lists(store):
     undecided = fold(rules, store)
     assert undecided.cases["household"].to_list() == ["0001"]  # power is not in the purpose
     assert undecided.worklist["night"].to_list() == nights
-    for day, outcome in (("2026-03-03", "no_access"), ("2026-03-05", "confirmed")):
+    for day, outcome in (("2026-03-02", "no_access"), ("2026-03-04", "contested"), ("2026-03-05", "confirmed")):
         store.append_line("outcomes.jsonl", {"case_id": undecided.cases["case_id"][0], "day": day, "outcome": outcome})
-    assert fold(rules, store).worklist["night"].to_list() == nights[:2]
-    assert fold(rules, store, until=nights[3]).worklist.equals(fold(rules, store).worklist)
+    assert fold(rules, store).worklist["night"].to_list() == nights[:3]
+    assert fold(rules, store).cases["decision"].to_list() == ["confirmed"]
+    assert fold(rules, store, until=nights[3]).cases["decision"].to_list() == ["contested"]
