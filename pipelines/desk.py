@@ -167,4 +167,20 @@ def audit_record(settings_path: Path) -> None:
     click.echo(page)
 
 
-COMMANDS = (decide, outcomes, assign, reveal, audit)
+@click.command()
+@settings_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be taken out.")
+def prune(settings_path: Path, dry_run: bool) -> None:
+    """Take out what is older than [retention] allows, from the state, the pages and the published file.
+
+    Example: anomaly prune --settings anomaly.toml --dry-run
+    """
+    from pipelines import prune as retention
+    from pipelines.settings import load_settings
+
+    for old in retention.prune(load_settings(settings_path), dry_run):
+        click.echo(old.told())
+    say(["nothing was taken out: a dry run"] if dry_run else [])
+
+
+COMMANDS = (decide, outcomes, assign, reveal, prune, audit)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly import account, evidence, report
+from anomaly import account, report
 from pipelines import journal, pages
 from pipelines.collect import first_listings, fold, loop
 from pipelines.judge import kinds

@@ -112,6 +112,7 @@ def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, toda
     parts, rejects = [], []
     for stamp, path in new:
         rows, refused = room.parse_rows(coded(read_file(path, source)), rule, today + dt.timedelta(days=1))
+        rows = rows.filter(pl.col("time") >= store.kept_from("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
         parts.append(rows.with_columns(file=pl.lit(stamp["file"]), order=pl.lit(room.file_order(stamp["file"]))))

@@ -113,6 +113,17 @@ class Pseudonyms:
 
 
 @dataclasses.dataclass(frozen=True)
+class Retention:
+    readings_days: int = 1100
+    nights_days: int = 730
+    reports_days: int = 400
+
+    def __post_init__(self) -> None:
+        if min(dataclasses.astuple(self)) < 1:
+            raise ValueError("0 days would keep nothing; write at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
 class _File:
     """The whole file, section by section, as it may be written."""
 
@@ -130,6 +141,7 @@ class _File:
     account: AccountRules = AccountRules()
     control: Control = Control()
     pseudonyms: Pseudonyms | None = None
+    retention: Retention = Retention()
     limits: Limits = Limits()
     publish: Publish = Publish()
 
@@ -155,6 +167,7 @@ class Settings:
     account: AccountRules
     control: Control
     pseudonyms: Pseudonyms | None
+    retention: Retention
     limits: Limits
     publish: Publish
 
@@ -198,7 +211,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "limits", "publish")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish")},
     )
 
 

@@ -18,6 +18,7 @@ import polars as pl
 
 MODE = 0o640
 STATE_VERSION = 1
+FLOOR = "kept_from.json"
 NIGHT_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 
 
@@ -141,6 +142,10 @@ class Store:
                 lines.append(json.loads(line))
         return lines
 
+    def kept_from(self, name: str) -> dt.date:
+        """The first day that is kept of a class of data; what is older was pruned and stays so."""
+        return dt.date.fromisoformat(self.read_json(FLOOR, {}).get(name, "0001-01-01"))
+
     def nights(self) -> list[dt.date]:
         """Every judged night, in order."""
         return sorted(dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("*/done.json"))
@@ -148,6 +153,7 @@ class Store:
     def broken_nights(self) -> list[dt.date]:
         """Nights that have run but whose folder has lost a file: they must be judged again."""
         run = {dt.date.fromisoformat(line["night"]) for line in self.read_lines("runs.jsonl")}
+        run = {night for night in run if night >= self.kept_from("nights")}
         whole = {night for night in self.nights() if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)}
         return sorted((run | set(self.nights())) - whole)
 

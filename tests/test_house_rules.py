@@ -25,7 +25,7 @@ ROOMS = (
 FLOW = (
     "cli",
     "desk",
-    "answers city doctor fairness measure nightly start",
+    "answers city doctor fairness measure nightly prune start",
     "decide replay shell",
     "freeze reports",
     "collect pages publish",

@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import polars as pl
-
 from anomaly import tables
 from anomaly.cases.case import Case
 from anomaly.cases.answers import Told

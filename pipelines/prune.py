@@ -1,0 +1,119 @@
+"""Retention: what is older than its class of data may be is taken out of the state, the pages and the published file.
+
+Outcomes, assignments, the runs and the audit log are kept: they are the account. A floor is written before anything is
+deleted, so that no export that comes again and no night that is missed brings back what was pruned.
+"""
+
+import datetime as dt
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+
+from pipelines import publish, reports
+from pipelines.collect import collect, fold
+from pipelines.decide import today
+from pipelines.judge import calendar
+from pipelines.load import stored_inputs
+from pipelines.settings import Settings
+from pipelines.store import FLOOR, Store
+from pipelines.trail import Trail
+
+DELETIONS = "deletions.jsonl"
+
+
+@dataclass(frozen=True)
+class Old:
+    """What one class of data holds from before its first kept day: so many rows or pages, in so many files or folders."""
+
+    name: str
+    before: dt.date
+    rows: int
+    places: tuple[Path, ...]
+
+    def told(self) -> str:
+        """In one line."""
+        return f"{self.name}: {self.rows} from before {self.before}, in {len(self.places)} place{'s' * (len(self.places) != 1)}"
+
+
+def prune(settings: Settings, dry_run: bool) -> list[Old]:
+    """Take out what is too old, or with `dry_run` only say what that would be."""
+    store = Store(settings.store)
+    store.prepare()
+    with store.locked():
+        old = _old(settings, store, today(settings))
+        if dry_run or not any(one.places for one in old):
+            return old
+        store.write_json(FLOOR, {one.name: one.before for one in old})
+        for one in old:
+            for place in one.places:
+                _take_out(store, place, one.before)
+        if store.nights():
+            _publish(settings, store)
+        record = [{"class": one.name, "before": one.before, "rows": one.rows, "places": len(one.places)} for one in old if one.places]
+        for line in record:
+            store.append_line(DELETIONS, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")} | line)
+        Trail(store).leave("prune", deleted=record)
+    return old
+
+
+def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
+    keep = settings.retention
+    readings = now - dt.timedelta(days=keep.readings_days)
+    # a night, and a page, tells readings: neither outlives them
+    nights, pages = (max(readings, now - dt.timedelta(days=days)) for days in (keep.nights_days, keep.reports_days))
+    folders = tuple(store.path(f"nights/{night}") for night in store.nights() if night < nights)
+    shown = tuple(folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages))
+    files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
+    touched = tuple(path for path, rows in files if rows)
+    left = (*_drafts(store.folder), *_drafts(settings.reports))
+    return [
+        Old("readings", readings, sum(rows for _, rows in files), touched),
+        Old("nights", nights, len(folders), folders),
+        Old("reports", pages, len(shown), shown),
+        Old("drafts", now, len(left), left),
+    ]
+
+
+def _tables(store: Store) -> Iterator[Path]:
+    return (path for path in sorted(store.state.rglob("*.parquet")) if not path.name.startswith("."))
+
+
+def _drafts(folder: Path) -> list[Path]:
+    """What runs that were killed have left behind; nobody writes one while the lock is held."""
+    return [path for path in sorted(folder.rglob("*")) if path.name.endswith((".draft", ".wal", ".old")) or path.match("publish-*.parquet")]
+
+
+def _dated(path: Path, before: dt.date) -> pl.Expr | None:
+    """Which rows of a table are from before that day; None where it knows no days."""
+    columns = pl.read_parquet_schema(path)
+    return next((pl.col(name).cast(pl.Date) < before for name in ("time", "day") if name in columns), None)
+
+
+def _rows_before(path: Path, before: dt.date) -> int:
+    old = _dated(path, before)
+    return 0 if old is None else pl.scan_parquet(path, glob=False).filter(old).select(pl.len()).collect().item()
+
+
+def _take_out(store: Store, place: Path, before: dt.date) -> None:
+    """A folder or a draft goes whole; of a table the rows from before that day."""
+    if place.is_dir():
+        shutil.rmtree(place)
+        return
+    old = None if place.name.startswith((".", "publish-")) or place.suffix != ".parquet" else _dated(place, before)
+    if old is None:
+        place.unlink(missing_ok=True)
+        return
+    name = str(place.relative_to(store.state))
+    store.write(name, store.read(name).filter(~old))
+
+
+def _publish(settings: Settings, store: Store) -> None:
+    """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
+    inputs = stored_inputs(settings, store)
+    frames = collect(settings, store, inputs, fold(settings, store))
+    first, last = (inputs.readings["day"].min() or today(settings), inputs.readings["day"].max() or today(settings))
+    publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
+    reports.write_overview(settings, frames)
