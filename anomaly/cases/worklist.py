@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anomaly import tables
-from anomaly.cases.case import Case
 from anomaly.cases.answers import Told
+from anomaly.cases.case import Case
 
 WORKLIST = {name: kind for name, kind in tables.empty(tables.Worklist).schema.items() if name not in ("district", "assigned")}
 
