@@ -12,6 +12,7 @@ from pathlib import Path
 
 import polars as pl
 
+from anomaly.readings import thin
 from pipelines import publish, reports
 from pipelines.collect import collect, fold
 from pipelines.decide import today
@@ -47,7 +48,8 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
         if dry_run or not any(one.places for one in old):
             return old
         store.write_json(FLOOR, {one.name: one.before for one in old})
-        for one in old:
+        _thin(settings, store, old[0])
+        for one in old[1:]:
             for place in one.places:
                 _take_out(store, place, one.before)
         if store.nights():
@@ -70,11 +72,25 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
     touched = tuple(path for path, rows in files if rows)
     left = (*_drafts(store.folder), *_drafts(settings.reports))
     return [
+        _finer(settings, store, now - dt.timedelta(days=keep.raw_days)),
         Old("readings", readings, sum(rows for _, rows in files), touched),
         Old("nights", nights, len(folders), folders),
         Old("reports", pages, len(shown), shown),
         Old("drafts", now, len(left), left),
     ]
+
+
+def _finer(settings: Settings, store: Store, before: dt.date) -> Old:
+    """Rows finer than a day: late rows may still change a recent day, an older one needs its daily grain only."""
+    places = {name: store.path(f"rows/{name}.parquet") for name in settings.rules}
+    spared = {path: (rows := store.read(f"rows/{name}.parquet")).height - thin(rows, settings.rules[name], before).height for name, path in places.items() if path.exists()}
+    return Old("raw", before, sum(spared.values()), tuple(path for path, n in spared.items() if n))
+
+
+def _thin(settings: Settings, store: Store, old: Old) -> None:
+    for path in old.places:
+        name = f"rows/{path.name}"
+        store.write(name, thin(store.read(name), settings.rules[path.stem], old.before))
 
 
 def _tables(store: Store) -> Iterator[Path]:

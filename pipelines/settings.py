@@ -26,124 +26,12 @@ from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
+from pipelines.sections import Control, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
 from pipelines.sources import Source
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the message is one line: what, where, what to do."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Site:
-    name: str = "Site"
-    calendar: str = "CN"
-    timezone: str = "UTC"
-    languages: tuple[str, ...] = ("en", "zh")
-
-
-@dataclasses.dataclass(frozen=True)
-class Purpose:
-    name: str
-    legal_basis: str
-    owner: str
-    contact: str
-    expires: dt.date
-    signatures: tuple[str, ...]
-
-
-@dataclasses.dataclass(frozen=True)
-class StorePlace:
-    path: str
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportsPlace:
-    path: str = "out/reports"
-
-
-@dataclasses.dataclass(frozen=True)
-class HouseholdsSection:
-    files: str
-    columns: Mapping[str, str]
-    separator: str = ","
-    encoding: str = "auto"
-
-
-@dataclasses.dataclass(frozen=True)
-class SignalSection:
-    files: str
-    kind: str
-    columns: Mapping[str, str]
-    unit: str = "count"
-    separator: str = ","
-    decimal: str = "."
-    encoding: str = "auto"
-    time_format: str | None = None
-    stamp: str = "start"
-    periods: str | None = None
-    periods_per_day: int | None = None
-    max_per_day: float | None = None
-    boundary_hours: float = 3.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    rejects_share: float = 0.01
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rejects_share <= 1:
-            raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class Publish:
-    readings_days: int | None = None
-    expected_days: int = 120
-
-
-@dataclasses.dataclass(frozen=True)
-class Control:
-    doors_per_night: int = 1
-
-
-@dataclasses.dataclass(frozen=True)
-class Pseudonyms:
-    key: str
-    map: str = "private/pseudonyms.csv"
-
-
-@dataclasses.dataclass(frozen=True)
-class Retention:
-    readings_days: int = 1100
-    nights_days: int = 730
-    reports_days: int = 400
-
-    def __post_init__(self) -> None:
-        if min(dataclasses.astuple(self)) < 1:
-            raise ValueError("0 days would keep nothing; write at least 1")
-
-
-@dataclasses.dataclass(frozen=True)
-class _File:
-    """The whole file, section by section, as it may be written."""
-
-    purpose: Purpose
-    store: StorePlace
-    signals: Mapping[str, SignalSection]
-    site: Site = Site()
-    reports: ReportsPlace = ReportsPlace()
-    households: HouseholdsSection | None = None
-    worklist: WorklistRules = WorklistRules()
-    expected: ExpectedRules = ExpectedRules()
-    detectors: DetectorRules = DetectorRules()
-    evidence: EvidenceRules = EvidenceRules()
-    cases: CaseRules = CaseRules()
-    account: AccountRules = AccountRules()
-    control: Control = Control()
-    pseudonyms: Pseudonyms | None = None
-    retention: Retention = Retention()
-    limits: Limits = Limits()
-    publish: Publish = Publish()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,11 +80,11 @@ def load_settings(path: Path) -> Settings:
         tree = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
-    _refuse_unknown(tree, _File, "", path)
+    _refuse_unknown(tree, File, "", path)
     if "purpose" not in tree:
         raise SettingsError(f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it")
     try:
-        file = msgspec.convert(tree, _File)
+        file = msgspec.convert(tree, File)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default") from None
     _check(file, path)
@@ -256,7 +144,7 @@ _LONGEST_NAME = 40
 _MOST, _MOST_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 
 
-def _check(file: _File, path: Path) -> None:
+def _check(file: File, path: Path) -> None:
     def refuse(what: str) -> typing.NoReturn:
         raise SettingsError(f"{path}: {what}")
 
@@ -349,7 +237,7 @@ def _check_names(names, known, where, refuse) -> None:
             refuse(f"{where}: unknown `{name}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(known)}"))
 
 
-def _check_numbers(file: _File, refuse) -> None:
+def _check_numbers(file: File, refuse) -> None:
     """No setting means anything below zero, without end, or beyond what a date or a sum can hold."""
     sections = {f"signals.{name}": section for name, section in file.signals.items()}
     sections |= {f.name: getattr(file, f.name) for f in dataclasses.fields(file) if dataclasses.is_dataclass(getattr(file, f.name))}

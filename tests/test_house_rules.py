@@ -33,7 +33,7 @@ FLOW = (
     "load",
     "pseudonyms",
     "settings",
-    "sources",
+    "sections sources",
     "delimited trail",
     "store",
 )

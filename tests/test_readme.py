@@ -175,7 +175,7 @@ def test_the_two_commands_stand_at_the_top():
 def test_every_section_of_the_settings_is_told():
     page = README.read_text(encoding="utf-8")
     told = set(re.findall(r"^\| `\[([\w.]+)\]`", page, re.MULTILINE))
-    fields = {field.name for field in dataclasses.fields(settings_module._File)}
+    fields = {field.name for field in dataclasses.fields(settings_module.File)}
     assert told == {"signals.NAME" if name == "signals" else name for name in fields}
 
 

@@ -186,3 +186,21 @@ def test_where_nothing_is_old_nothing_is_touched(site, monkeypatch):
     before = site.file.read_bytes()
     assert "readings: 0 from before" in site.run("prune").stdout
     assert site.file.read_bytes() == before and [line["step"] for line in log(site)] == ["run"]
+
+
+def test_finer_readings_are_pruned_to_their_daily_grain_and_the_days_stay(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.prune.today", lambda settings: LAST)
+    site = make_site(tmp_path, ["power"])
+    used = daily()["power"][:20, :40]
+    stamps = [f"{day(d)} {hour:02}:00:00" for d in range(-40, 0) for hour in range(24)]
+    hourly = [(f"{h:04}", stamp, f"{used[h, i // 24] / 24_000:.3f}") for h in range(20) for i, stamp in enumerate(stamps)]
+    site.put("power.csv", pl.DataFrame(hourly, schema=["id", "day", "used"], orient="row"))
+    site.nightly()
+    readings = site.view("readings")
+    assert f"raw: {20 * (40 - 8) * 23} from before {day(-8)}, in 1 place" in site.run("prune").stdout
+    (kept,) = [pl.read_parquet(path) for path in (tmp_path / "out" / "state" / "rows").rglob("*.parquet")]
+    assert kept.filter(pl.col("time") < day(-8)).height == 20 * 32 and kept.filter(~pl.col("dated"))["time"].min().date() == day(-8)
+    assert site.view("readings").equals(readings)
+    site.change('name = "Tiny"', 'name = "Small"')
+    site.nightly()
+    assert site.view("readings").equals(readings)

@@ -205,7 +205,7 @@ def test_the_purpose_holds_to_its_last_day(tmp_path):
 
 def test_no_setting_names_a_household_a_building_or_a_district():
     """No targets: nothing in the settings can raise the sensitivity for anybody."""
-    rules = [room.EvidenceRules, room.WorklistRules, room.CaseRules, room.ExpectedRules, room.DetectorRules, room.Limits]
+    rules = [room.EvidenceRules, room.WorklistRules, room.CaseRules, room.ExpectedRules, room.DetectorRules, room.Limits, room.AccountRules, room.Control]
     names = {field.name for rule in rules for field in dataclasses.fields(rule)}
     assert not [name for name in names if any(word in name for word in ("household", "home", "building", "district", "watch", "target", "weight"))]
 
@@ -232,7 +232,7 @@ def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
 def sections() -> list[tuple[str, object, dict]]:
     """(name, the dataclass or instance that holds the defaults, what the reference writes)."""
     written = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
-    hints = {field.name: field for field in dataclasses.fields(room._File)}
+    hints = {field.name: field for field in dataclasses.fields(room.File)}
     found = []
     for name, tree in written.items():
         if name == "signals":
@@ -260,9 +260,9 @@ def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, writ
 def test_the_reference_shows_every_name_there_is():
     """Those without a value to show stand in a comment."""
     text = REFERENCE.read_text(encoding="utf-8")
-    for section in dataclasses.fields(room._File):
+    for section in dataclasses.fields(room.File):
         assert f"[{section.name}" in text, section.name
     rules = [room.Site, room.Purpose, room.SignalSection, room.WorklistRules, room.ExpectedRules, room.DetectorRules]
-    rules += [room.EvidenceRules, room.CaseRules, room.Limits, room.Publish]
+    rules += [room.EvidenceRules, room.CaseRules, room.Limits, room.Publish, room.AccountRules, room.Control, room.Pseudonyms, room.Retention]
     missing = [field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text]
     assert missing == []

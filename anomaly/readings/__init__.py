@@ -7,6 +7,7 @@ from anomaly.readings.night import latest_night
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.register import parse_register
 from anomaly.readings.rule import SignalRule, base_unit
+from anomaly.readings.thin import thin
 
 __all__ = [
     "READINGS",
@@ -21,4 +22,5 @@ __all__ = [
     "merge_rows",
     "parse_register",
     "parse_rows",
+    "thin",
 ]

@@ -1,0 +1,125 @@
+"""The sections of the settings file that are the flow's own, and the whole file; the rest of the names live with the rooms."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping
+
+from anomaly.account import AccountRules
+from anomaly.cases import CaseRules, WorklistRules
+from anomaly.detectors import DetectorRules
+from anomaly.evidence import EvidenceRules
+from anomaly.expected import ExpectedRules
+
+
+@dataclasses.dataclass(frozen=True)
+class Site:
+    name: str = "Site"
+    calendar: str = "CN"
+    timezone: str = "UTC"
+    languages: tuple[str, ...] = ("en", "zh")
+
+
+@dataclasses.dataclass(frozen=True)
+class Purpose:
+    name: str
+    legal_basis: str
+    owner: str
+    contact: str
+    expires: dt.date
+    signatures: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class StorePlace:
+    path: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportsPlace:
+    path: str = "out/reports"
+
+
+@dataclasses.dataclass(frozen=True)
+class HouseholdsSection:
+    files: str
+    columns: Mapping[str, str]
+    separator: str = ","
+    encoding: str = "auto"
+
+
+@dataclasses.dataclass(frozen=True)
+class SignalSection:
+    files: str
+    kind: str
+    columns: Mapping[str, str]
+    unit: str = "count"
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "auto"
+    time_format: str | None = None
+    stamp: str = "start"
+    periods: str | None = None
+    periods_per_day: int | None = None
+    max_per_day: float | None = None
+    boundary_hours: float = 3.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    rejects_share: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rejects_share <= 1:
+            raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Publish:
+    readings_days: int | None = None
+    expected_days: int = 120
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    doors_per_night: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Pseudonyms:
+    key: str
+    map: str = "private/pseudonyms.csv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Retention:
+    raw_days: int = 7
+    readings_days: int = 1100
+    nights_days: int = 730
+    reports_days: int = 400
+
+    def __post_init__(self) -> None:
+        if min(dataclasses.astuple(self)) < 1:
+            raise ValueError("0 days would keep nothing; write at least 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """The whole file, section by section, as it may be written."""
+
+    purpose: Purpose
+    store: StorePlace
+    signals: Mapping[str, SignalSection]
+    site: Site = Site()
+    reports: ReportsPlace = ReportsPlace()
+    households: HouseholdsSection | None = None
+    worklist: WorklistRules = WorklistRules()
+    expected: ExpectedRules = ExpectedRules()
+    detectors: DetectorRules = DetectorRules()
+    evidence: EvidenceRules = EvidenceRules()
+    cases: CaseRules = CaseRules()
+    account: AccountRules = AccountRules()
+    control: Control = Control()
+    pseudonyms: Pseudonyms | None = None
+    retention: Retention = Retention()
+    limits: Limits = Limits()
+    publish: Publish = Publish()
