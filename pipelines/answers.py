@@ -34,10 +34,11 @@ def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
     return night
 
 
-def worklist(settings: Settings, night: dt.date | None, form: str) -> str:
-    """The doors of a night as a table, CSV or JSON lines."""
+def worklist(settings: Settings, night: dt.date | None, form: str, **only: str | None) -> str:
+    """The doors of a night as a table, CSV or JSON lines. only: desk or district; of one alone where one is named."""
     night = night_or_latest(settings, night)
     doors = ask(settings, "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank", night=night)
+    doors = doors.filter(*(pl.col(column) == name for column, name in only.items() if name))
     if form == "csv":
         return _safe(doors.drop("decision")).write_csv()
     if form == "json":
@@ -74,11 +75,11 @@ def letter(settings: Settings, name: str, night: dt.date | None, language: str) 
 
 
 def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
-    """The night asked for; without one, the last that had the case open, or the latest for a home."""
-    from pipelines.replay import last_night_of
+    """The night asked for; without one, the latest for a home, and the last that had it open for a case."""
+    from pipelines.freeze import last_night_of
 
-    case = ask(settings, "SELECT 1 FROM v1.cases WHERE case_id = $n", n=name).height
-    return night_or_latest(settings, (last_night_of(Store(settings.store), name) if case and night is None else None) or night)
+    home = ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height
+    return night_or_latest(settings, night or (None if home else last_night_of(Store(settings.store), name)))
 
 
 def status(settings: Settings, as_json: bool) -> str:

@@ -83,7 +83,9 @@ def _finish(result, settings, as_json: bool) -> None:
 @settings_option
 @night_option
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it.")
-def worklist(settings_path: Path, night: dt.datetime | None, form: str) -> None:
+@click.option("--desk", metavar="NAME", help="Only the doors of this desk.")
+@click.option("--district", metavar="NAME", help="Only the doors of this district.")
+def worklist(settings_path: Path, night: dt.datetime | None, form: str, desk: str | None, district: str | None) -> None:
     """The doors of a night, rarest first.
 
     Example: anomaly worklist --settings anomaly.toml --format csv
@@ -91,7 +93,7 @@ def worklist(settings_path: Path, night: dt.datetime | None, form: str) -> None:
     from pipelines import answers
     from pipelines.settings import load_settings
 
-    click.echo(answers.worklist(load_settings(settings_path), night and night.date(), form), nl=False)
+    click.echo(answers.worklist(load_settings(settings_path), night and night.date(), form, desk=desk, district=district), nl=False)
 
 
 @main.command()

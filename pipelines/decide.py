@@ -14,6 +14,7 @@ from anomaly.personal import personal_columns
 from anomaly.tables import OUTCOMES
 from pipelines import journal, pseudonyms, publish
 from pipelines.collect import control_doors, fold, loop
+from pipelines.freeze import frozen_case, last_night_of
 from pipelines.settings import Settings
 from pipelines.store import Locked, NotThere, Store
 from pipelines.trail import Trail
@@ -131,24 +132,30 @@ class _Known:
     """The cases and control doors there are, with what was promised of each."""
 
     def __init__(self, settings: Settings, store: Store):
-        self.settings = settings
+        self.settings, self.store = settings, store
         folded = fold(settings, store)
         self.latest = max(store.nights())
         self.cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
         self.cases |= {row["case_id"]: row | {"signature": "control", "listed": None} for row in control_doors(store).iter_rows(named=True)}
         self.doors = {row["case_id"]: row for row in folded.worklist.filter("first_listed").iter_rows(named=True)}
+        # what an answer itself took off its list, or a prune with its night, the journal still knows
+        self.doors = {line["case_id"]: {"night": line["listed"]} | line for line in journal.outcomes(store) if line.get("listed")} | self.doors
         self.places = {row["household"]: row for row in journal.register(settings, store).iter_rows(named=True)}
 
     def case(self, case_id: str) -> dict:
-        if case_id not in self.cases:
-            raise NotThere(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
-        return self.cases[case_id]
+        if case_id in self.cases:
+            return self.cases[case_id]
+        # judging earlier nights again may have given a case another code; the one that people hold in their hands still counts
+        if night := last_night_of(self.store, case_id):
+            return frozen_case(self.store, case_id, night)
+        raise NotThere(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
 
     def line(self, said: Said) -> dict:
         """The journal's line: what was said, of what, what had been promised of it, and from which night on it is known."""
         case = self.case(said.case_id)
         self._check(said)
-        door, place = self.doors.get(said.case_id, {}), self.places.get(case["household"], {})
+        door = self.doors.get(said.case_id) or case | {"night": case["listed"]}
+        place = self.places.get(case["household"], {})
         # a list that somebody works from is not changed under their hands, but for what had been found out before it
         since = self.latest if said.day <= self.latest else self.latest + dt.timedelta(days=1)
         facts = {"household": case["household"], "signature": case["signature"], "district": place.get("district"), "class": place.get("class")}

@@ -10,6 +10,7 @@ import duckdb
 import filelock
 
 from anomaly import charts
+from pipelines import pseudonyms
 from pipelines.judge import calendar
 from pipelines.publish import OFFLINE
 from pipelines.settings import Settings, SettingsError, check_purpose
@@ -29,7 +30,7 @@ class Finding:
 def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
     """Purpose, sources, places, lock, published file, disk, calendar, clock and fonts, one finding each."""
     now = now or dt.datetime.now()
-    return [_purpose(settings, now.date()), *_sources(settings), *_places(settings), _file(settings), _disk(settings), _calendar(settings, now.date()), _clock(settings, now), _font(settings)]
+    return [_purpose(settings, now.date()), *_sources(settings), *_pseudonyms(settings), *_places(settings), _file(settings), _disk(settings), _calendar(settings, now.date()), _clock(settings, now), _font(settings)]
 
 
 def _purpose(settings: Settings, today: dt.date) -> Finding:
@@ -53,6 +54,15 @@ def _sources(settings: Settings) -> list[Finding]:
         except SourceError as error:
             findings.append(Finding(f"source {name}", False, str(error)))
     return findings
+
+
+def _pseudonyms(settings: Settings) -> list[Finding]:
+    if not settings.pseudonyms:
+        return []
+    try:
+        return [Finding("pseudonyms", True, pseudonyms.check(settings))]
+    except SettingsError as error:
+        return [Finding("pseudonyms", False, str(error))]
 
 
 def _places(settings: Settings) -> list[Finding]:

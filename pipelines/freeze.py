@@ -50,6 +50,27 @@ def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.d
     return both.select("household", "signal", "unit", "day", "value", "expected", "low", "high", "surprise", "quality", "note")
 
 
+def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:
+    """The case of that code, or the home's latest, among those not closed on the night; None where there is none."""
+    found = frozen(store, night, "cases")
+    if found.is_empty():
+        return None
+    found = found.filter((pl.col("case_id") == name) | (pl.col("household") == name)).sort("opened", "case_id")
+    return found.row(-1, named=True) if found.height else None
+
+
+def last_night_of(store: Store, name: str) -> dt.date | None:
+    """The last judged night that had this case, or a case of this home, open."""
+    return next((night for night in reversed(store.nights()) if frozen_case(store, name, night)), None)
+
+
+def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
+    """The night's frozen `cases` or `series`, empty where it froze none."""
+    if store.path(f"nights/{night}/{what}.parquet").exists():
+        return store.read(f"nights/{night}/{what}.parquet")
+    return pl.DataFrame(schema=dict.fromkeys(("case_id", "household", "signal"), pl.String))
+
+
 def _control(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]) -> pl.DataFrame:
     """tables.Control: judged homes without an open case, drawn at random."""
     grid = verdicts.expected.grid

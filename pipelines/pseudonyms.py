@@ -40,6 +40,12 @@ def coder(settings: Settings, store: Store) -> Callable[[pl.DataFrame], pl.DataF
     return lambda frame: _coded(frame, key, _map_of(settings))
 
 
+def check(settings: Settings) -> str:
+    """Whether the key can be used, in words. Raises SettingsError."""
+    _key(settings)
+    return f"{settings.root / settings.pseudonyms.key} can be used, and only by this user"
+
+
 def _coded(frame: pl.DataFrame, key: bytes, place: Path) -> pl.DataFrame:
     ids = frame["household"].drop_nulls().unique().to_list()
     codes = {one: code(key, one) for one in ids}

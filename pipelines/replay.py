@@ -7,7 +7,7 @@ import polars as pl
 
 from anomaly import __version__, report, words
 from pipelines.collect import evidence_of
-from pipelines.freeze import series
+from pipelines.freeze import frozen, frozen_case, last_night_of, series
 from pipelines.judge import expect_all
 from pipelines.load import stored_inputs
 from pipelines.reports import site_of
@@ -52,31 +52,11 @@ def letter_of(settings: Settings, name: str, night: dt.date, language: str) -> s
     case = frozen_case(store, name, night)
     if case is None:
         raise NotThere(f"{name} has no case on the night of {night}; name a case that was open then, or another --night (see `anomaly worklist`)")
-    numbers = _frozen(store, night, "series").filter(pl.col("household") == case["household"])
+    numbers = frozen(store, night, "series").filter(pl.col("household") == case["household"])
     signals = numbers["signal"].unique(maintain_order=True).to_list()
     nothing = pl.DataFrame()
     page = report.CasePage(site_of(settings), night, case, None, case.get("district"), dict.fromkeys(signals, nothing), {}, nothing, nothing, (), {})
     return report.resident_letter(page, language)
-
-
-def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:
-    """The case of that code, or the home's latest, among those not closed on the night; None where there is none."""
-    found = _frozen(store, night, "cases")
-    if found.is_empty():
-        return None
-    found = found.filter((pl.col("case_id") == name) | (pl.col("household") == name)).sort("opened", "case_id")
-    return found.row(-1, named=True) if found.height else None
-
-
-def last_night_of(store: Store, name: str) -> dt.date | None:
-    """The last judged night that had this case, or a case of this home, open."""
-    return next((night for night in reversed(store.nights()) if frozen_case(store, name, night)), None)
-
-
-def _frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
-    if store.path(f"nights/{night}/{what}.parquet").exists():
-        return store.read(f"nights/{night}/{what}.parquet")
-    return pl.DataFrame(schema=dict.fromkeys(("case_id", "household", "signal"), pl.String))
 
 
 def _household(store: Store, name: str, night: dt.date) -> str:
@@ -89,10 +69,10 @@ def _household(store: Store, name: str, night: dt.date) -> str:
 
 def _numbers(settings: Settings, store: Store, home: str, night: dt.date) -> tuple[pl.DataFrame, str]:
     """The home's last weeks and how they were come by: frozen with the night, or worked out now."""
-    frozen = _frozen(store, night, "series").filter(pl.col("household") == home)
-    if frozen.height:
+    numbers = frozen(store, night, "series").filter(pl.col("household") == home)
+    if numbers.height:
         made = store.read_json(f"nights/{night}/frozen.json", {})
-        return frozen, f"frozen with the night: version {made.get('version')}, settings {str(made.get('settings_sha256'))[:12]}"
+        return numbers, f"frozen with the night: version {made.get('version')}, settings {str(made.get('settings_sha256'))[:12]}"
     inputs = stored_inputs(settings, store)
     if inputs.readings.is_empty():
         raise NotThere(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")

@@ -53,6 +53,8 @@ class Trail:
 
     def verify(self) -> tuple[int, str]:
         """Number of lines and hash of the last. Raises Broken for a line that was changed, removed, added or moved."""
+        if not self.path.exists() and not self._head()["lines"]:
+            return 0, FIRST
         with self._alone():
             lines, head = self._lines(), self._head()
         previous = FIRST

@@ -98,6 +98,17 @@ def test_records_survive_runs_backfills_and_the_loss_of_the_file(site):
     assert site.view("outcomes").equals(told)
 
 
+def test_the_code_on_paper_and_a_second_thought_still_count(site):
+    """Backfilling gives the case another code; the first answer takes its door off the very list it stood on."""
+    paper = case_of(site)
+    site.run("backfill", "--from", str(day(-4)), "--to", str(day(-3)))
+    assert paper not in site.view("cases")["case_id"]
+    assert decide(site, "confirmed", "--day", str(day(-2)), case=paper).exit_code == 0
+    assert site.view("cases")["decision"].to_list() == ["confirmed"] and paper in site.run("explain", paper).stdout
+    decide(site, "benign", "--day", str(day(-2)), case=paper)
+    assert site.view("account").filter(pl.col("grouped_by") == "all").select("answered", "wrong").rows() == [(1, 1)]
+
+
 def test_a_kill_while_publishing_loses_no_record(site):
     """The decider is killed once the journal holds its line; the next run publishes it."""
     case, lock = case_of(site), filelock.FileLock(site.root / "out" / "run.lock")
@@ -177,6 +188,7 @@ def test_who_has_a_case_and_since_when(site):
     assert site.view("assignments").select("to", "by").rows() == [("team 2", "A"), ("team 3", None)]
     assert site.view("worklist")["assigned"].to_list() == ["team 3"] and "team 3" in site.run("worklist").stdout
     assert site.run("assign", "nobody", "--to", "x").exit_code == 2
+    assert case in site.run("worklist", "--desk", "occupancy").stdout and "nobody to visit" in site.run("worklist", "--desk", "water").stdout
 
 
 # what a night knew

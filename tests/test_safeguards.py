@@ -107,6 +107,7 @@ def test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged(tmp_path):
 def test_a_key_that_is_weak_open_or_new_is_refused(tmp_path, before):
     site = keyed(make_site(tmp_path, ["power"]))
     (tmp_path / "private" / "key").chmod(0o640)
+    assert re.search("look  pseudonyms: .*can be read by others", site.run("doctor").stdout)
     assert "can be read by others" in site.nightly(code=2).stderr
     site.put("private/key", "short").chmod(0o600)
     assert "at least 32 are needed" in site.nightly(code=2).stderr

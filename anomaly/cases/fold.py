@@ -89,7 +89,7 @@ class _Held:
         return [case for held in self.open.values() for case in held]
 
     def close(self, night: dt.date, days: int) -> None:
-        """End the cases last seen at least `days` days ago, and forget the ended ones whose answer has run out."""
+        """End the cases last seen at least `days` days ago."""
         for household in list(self.open):
             for case in self.open[household]:
                 if (night - case.last_seen).days >= days:
@@ -98,8 +98,6 @@ class _Held:
             self.open[household] = [c for c in self.open[household] if not c.closed]
             if not self.open[household]:
                 del self.open[household]
-        for household, over in list(self.ended.items()):
-            self.ended[household] = [c for c in over if c.answer is None or not lapsed(c, night, self.rules)]
 
     def take_in(self, evidence: pl.DataFrame, night: dt.date) -> int:
         """Give each home's evidence to the case it belongs to, or open one; returns how many were opened."""
@@ -109,7 +107,7 @@ class _Held:
             ["household", "people", "rarity", "detector", "signal"], descending=[False, True, True, False, False]
         )
         for row in rows.iter_rows(named=True):
-            case = belongs(row, self.open.get(row["household"], []), self.rules) or self._over(row)
+            case = belongs(row, self.open.get(row["household"], []), self.rules) or self._over(row, night)
             if case is not None:
                 self._again(case, row, night)
             elif row["rarity"] >= self.needed:
@@ -119,14 +117,15 @@ class _Held:
                 fresh += 1
         return fresh
 
-    def _over(self, row: Mapping) -> Case | None:
+    def _over(self, row: Mapping, night: dt.date) -> Case | None:
         """The answered case of this home that has ended and that the evidence is about: one of its kind, or a benign
         household of more people within whose accepted level it lies."""
 
         def covers(case: Case) -> bool:
             return case.decision == "benign" and case.signature == "people" and not is_beyond(row, case.answered_at, self.rules)
 
-        over = [c for c in self.ended.get(row["household"], []) if c.answer and (c.signature == row["signature"] or covers(c))]
+        answered = [c for c in self.ended.get(row["household"], []) if c.answer and not lapsed(c, night, self.rules)]
+        over = [c for c in answered if c.signature == row["signature"] or covers(c)]
         return over[-1] if over else None
 
     def _again(self, case: Case, row: Mapping, night: dt.date) -> None:
