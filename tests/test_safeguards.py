@@ -93,7 +93,7 @@ def test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged(tmp_path):
     files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix in (".html", ".csv", ".json", ".jsonl")]
     assert files and not [path for path in files if re.search(rf"\b{SURGED}\b", path.read_text(encoding="utf-8"))]
     stored = [pl.read_parquet(path) for path in (tmp_path / "out").rglob("*.parquet")]
-    assert not [1 for frame in stored if "household" in frame.columns and SURGED in frame["household"]]
+    assert not [1 for frame in stored if "household" in frame.columns and SURGED in frame["household"].to_list()]
     assert stat.S_IMODE((tmp_path / "private" / "map.csv").stat().st_mode) == 0o600
     case = case_of(site)
     refused = site.run("reveal", case, "--reason", " ", "--by", "A")

@@ -13,7 +13,7 @@ from anomaly.readings.rule import SignalRule
 
 
 def thin(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.DataFrame:
-    """The rows (household, time, dated, value, exits, periods and any more) with those finer than a day from before that day
+    """The rows (household, which may be a number, time, dated, value, exits, periods and any more) with those finer than a day from before that day
     brought down. A day of which periods are missing stays missing: its rows go.
     """
     moment = pl.col("time") - pl.duration(microseconds=1) if rule.stamp == "end" and rule.kind != "register" else pl.col("time")
@@ -36,5 +36,5 @@ def _whole_days(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> pl.
     exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
     last = [pl.col(name).last() for name in fine.columns if name not in ("household", "time", "dated", "value", "exits", "periods", "day")]
     days = fine.group_by("household", "day", maintain_order=True).agg(pl.col("value").sum(), exits, *last)
-    days = days.join(told.select("household", "day"), on=["household", "day"], how="semi", maintain_order="left")
+    days = days.join(told.select(pl.col("household").cast(fine.schema["household"]), "day"), on=["household", "day"], how="semi", maintain_order="left")
     return days.with_columns(time=pl.col("day").cast(fine.schema["time"]), dated=pl.lit(True), periods=pl.lit(None, fine.schema["periods"]))
