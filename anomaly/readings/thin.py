@@ -32,7 +32,7 @@ def _ends(fine: pl.DataFrame) -> pl.DataFrame:
 
 
 def _whole_days(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
-    told = daily_readings(rows, rule).filter(~pl.col("quality").is_in(["partial", "missing"]))
+    told = daily_readings(rows.with_columns(pl.col("household").cast(pl.String)), rule).filter(~pl.col("quality").is_in(["partial", "missing"]))
     exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
     last = [pl.col(name).last() for name in fine.columns if name not in ("household", "time", "dated", "value", "exits", "periods", "day")]
     days = fine.group_by("household", "day", maintain_order=True).agg(pl.col("value").sum(), exits, *last)
