@@ -52,8 +52,7 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
         for one in old[1:]:
             for place in one.places:
                 _take_out(store, place, one.before)
-        if store.nights():
-            _publish(settings, store)
+        _publish(settings, store)
         record = [{"class": one.name, "before": one.before, "rows": one.rows, "places": len(one.places)} for one in old if one.places]
         for line in record:
             store.append_line(DELETIONS, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")} | line)
@@ -128,8 +127,11 @@ def _take_out(store: Store, place: Path, before: dt.date) -> None:
 
 def _publish(settings: Settings, store: Store) -> None:
     """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
+    if not store.nights():
+        settings.store.unlink(missing_ok=True)
+        return
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
-    first, last = (inputs.readings["day"].min() or today(settings), inputs.readings["day"].max() or today(settings))
+    first, last = inputs.readings["day"].min() or today(settings), inputs.readings["day"].max() or today(settings)
     publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
     reports.write_overview(settings, frames)

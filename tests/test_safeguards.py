@@ -182,6 +182,14 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
     assert site.view("readings")["day"].min() == day(-41)
 
 
+def test_where_everything_is_old_the_published_file_goes_and_the_records_stay(site, monkeypatch):
+    decide(site, "benign")
+    monkeypatch.setattr("pipelines.prune.today", lambda settings: LAST.replace(year=2036))
+    assert site.run("prune").exit_code == 0 and not site.file.exists()
+    assert [line["step"] for line in log(site)] == ["run", "decide", "prune"]
+    assert json.loads((site.root / "out" / "state" / "outcomes.jsonl").read_text())["outcome"] == "benign"
+
+
 def test_where_nothing_is_old_nothing_is_touched(site, monkeypatch):
     monkeypatch.setattr("pipelines.prune.today", lambda settings: LAST)
     before = site.file.read_bytes()
