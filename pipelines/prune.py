@@ -69,7 +69,7 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
     shown = tuple(folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages))
     files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
     touched = tuple(path for path, rows in files if rows)
-    left = (*_drafts(store.folder), *_drafts(settings.reports))
+    left = tuple(sorted({*_drafts(store.folder), *_drafts(settings.reports)}))
     return [
         _finer(settings, store, now - dt.timedelta(days=keep.raw_days)),
         Old("readings", readings, sum(rows for _, rows in files), touched),
