@@ -7,6 +7,7 @@ cities without targets, from one in 200 to one in 24,000 household-nights, withi
 the ordinary tail is a straight line of score over log rarity, fitted where surges are too few to bend it.
 """
 
+import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -49,6 +50,9 @@ def case_rarity(rules: EvidenceRules, kinds: int) -> float:
 class Tail:
     """The site's past: sorted scores, and of the same nights the lower of the score and its fortnight's maximum before;
     `at_200` and `slope` are the ordinary tail's line, score = at_200 + slope · ln(rarity / 200).
+
+    Surges only ever add to the past's episodes, so a score that was reached less often than the line has it is rarer than
+    the line has it. `bends` are (ln rarity, score) where that is so; beyond the last of them the line goes on from there.
     """
 
     nights: float
@@ -56,6 +60,7 @@ class Tail:
     before: np.ndarray
     at_200: float = PRIOR_AT_200
     slope: float = PRIOR_SLOPE
+    bends: tuple[tuple[float, float], ...] = ()
 
     def episodes(self, score: np.ndarray) -> np.ndarray:
         """Past episodes that reached each score (new crossings after quiet nights)."""
@@ -65,7 +70,24 @@ class Tail:
 
     def rarity(self, score: np.ndarray) -> np.ndarray:
         """Household-nights for one new ordinary episode of at least this score, at least 1; NaN for NaN."""
-        return np.maximum(200.0 * np.exp(np.minimum((score - self.at_200) / self.slope, 60.0)), 1.0)
+        return np.exp(np.clip(self.log_rarity(score), 0.0, 65.0))
+
+    def log_rarity(self, score: np.ndarray) -> np.ndarray:
+        """ln of the rarity, also where that is below 1; NaN for NaN."""
+        line = np.log(200.0) + (score - self.at_200) / self.slope
+        if not self.bends:
+            return line
+        log_rarity, at = np.array(self.bends).T
+        beyond = log_rarity[-1] + (score - at[-1]) / self.slope
+        return np.where(score < at[0], line, np.where(score > at[-1], beyond, np.interp(score, at, log_rarity)))
+
+    def at(self, rarity: float) -> float:
+        """The score of that rarity, household-nights."""
+        line = self.at_200 + self.slope * np.log(rarity / 200.0)
+        if not self.bends or np.log(rarity) <= self.bends[0][0]:
+            return line
+        log_rarity, at = np.array(self.bends).T
+        return float(np.interp(np.log(rarity), log_rarity, at) + self.slope * max(0.0, np.log(rarity) - log_rarity[-1]))
 
     def chance(self, score: np.ndarray, needed: float) -> np.ndarray:
         """Chance that an episode of this score is of the ordinary kind, where rarity `needed` makes a case.
@@ -75,9 +97,8 @@ class Tail:
         claimed. Ordinary episodes are spread evenly over needed / rarity, those in excess as its power EXCESS_POWER − 1.
         1 where the past shows no excess, or is too short to show any.
         """
-        threshold = self.at_200 + self.slope * np.log(needed / 200.0)
         ordinary = max(self.nights / needed, 1e-9)
-        seen = float(self.episodes(np.array([threshold]))[0])
+        seen = float(self.episodes(np.array([self.at(needed)]))[0])
         excess = max(0.0, seen - np.sqrt(seen) - ordinary) / ordinary
         place = np.minimum(needed / self.rarity(score), 1.0)
         chance = 1.0 / (1.0 + excess * EXCESS_POWER * place ** (EXCESS_POWER - 1.0))
@@ -100,7 +121,18 @@ class Tail:
         slope, at_200 = np.polyfit(np.log(rare / 200.0), at, 1)
         share = self.nights / (self.nights + PRIOR_NIGHTS)
         slope = share * max(slope, PRIOR_SLOPE / 10) + (1 - share) * PRIOR_SLOPE
-        return Tail(self.nights, self.score, self.before, share * at_200 + (1 - share) * PRIOR_AT_200, slope)
+        line = Tail(self.nights, self.score, self.before, share * at_200 + (1 - share) * PRIOR_AT_200, slope)
+        return dataclasses.replace(line, bends=line._bends(candidates[start:], rarity[start:]))
+
+    def _bends(self, scores: np.ndarray, rarity: np.ndarray) -> tuple[tuple[float, float], ...]:
+        """Where the past's own episodes, at rarities beyond those of the line, lie below it; from the line on, and rising."""
+        bends = [(np.log(8 * FITTED_FROM), self.at(8 * FITTED_FROM))]
+        rare = 16 * FITTED_FROM
+        while rare * LEAST_EPISODES <= self.nights and (rarity >= rare).any():
+            own = float(scores[np.argmax(rarity >= rare)])
+            bends.append((np.log(rare), max(min(own, self.at(rare)), bends[-1][1] + 0.1 * self.slope)))
+            rare *= 2
+        return tuple(bends) if any(score < self.at(np.exp(log)) - 1e-9 for log, score in bends) else ()
 
 
 @numba.njit(cache=True, parallel=True)

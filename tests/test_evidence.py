@@ -109,6 +109,26 @@ def test_a_largest_score_that_many_share_is_where_what_is_rarer_lies():
     assert seen.rarity(np.array([0.5]))[0] < 200 <= seen.rarity(np.array([2.0]))[0]
 
 
+def test_what_is_reached_less_often_than_the_line_has_it_is_rarer():
+    # exponential up to one in about 2,700, and no score beyond 1
+    seen = tail(np.minimum(ordinary(), 1.0), PAST + GUARD)
+    line = Tail(0.0, np.empty(0), np.empty(0), seen.at_200, seen.slope)
+    assert seen.bends and seen.at(6400) < line.at(6400)
+    assert seen.rarity(np.array([1.0]))[0] > 1.2 * line.rarity(np.array([1.0]))[0]
+    # surges, which are reached more often, bend nothing
+    assert not tail(np.where(ordinary() > 0.9, 6.0, ordinary()), PAST + GUARD).bends
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=5), st.lists(st.floats(-3, 9), min_size=2, max_size=20))
+def test_the_score_of_a_rarity_and_the_rarity_of_a_score_are_one_line(steps, scores):
+    bends = tuple((np.log(1600 * 2**n), 1.1 + 0.3 * np.log(8) + sum(steps[:n])) for n in range(len(steps)))
+    bent = Tail(0.0, np.empty(0), np.empty(0), bends=bends)
+    assert (np.diff(bent.log_rarity(np.sort(scores))) >= 0).all()
+    for rarity in (300.0, 1600.0, 2500.0, 1e6):
+        assert bent.rarity(np.array([bent.at(rarity)]))[0] == pytest.approx(rarity)
+
+
 def test_without_a_past_the_standard_line_holds():
     for score in (np.full((5, 400), nan), np.zeros((0, 400)), np.zeros((5, 3))):
         seen = tail(score, score.shape[1] - 1)

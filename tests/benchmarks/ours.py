@@ -92,11 +92,11 @@ def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
 
 
 def log_rarity(score: np.ndarray) -> np.ndarray:
-    """ln of the rarity before it is cut at 1, from the tail that each night's own past shows, fitted anew every 28 nights."""
+    """ln of the rarity, not cut at 1, from the tail that each night's own past shows, fitted anew every 28 nights."""
     before = evidence.fortnight_before(score, evidence.QUIET_NIGHTS)
     out = np.full_like(score, np.nan)
     for start in range(0, score.shape[1], REFIT_NIGHTS):
         past = evidence.tail(score, start, before)
         part = slice(start, start + REFIT_NIGHTS)
-        out[:, part] = (score[:, part] - past.at_200) / past.slope
+        out[:, part] = past.log_rarity(score[:, part])
     return out
