@@ -1,6 +1,6 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
-from anomaly.readings.daily import READINGS, daily_readings
+from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
 from anomaly.readings.doors import cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.merge import file_order, merge_rows
@@ -10,17 +10,24 @@ from anomaly.readings.register import parse_register
 from anomaly.readings.rule import SignalRule, base_unit
 
 __all__ = [
+    "CELLS",
+    "NOTES",
     "READINGS",
     "REJECTS",
     "ROWS",
+    "Carry",
     "SignalRule",
     "base_unit",
     "cross_check",
     "daily_readings",
     "file_order",
+    "go_on",
+    "in_words",
+    "late_homes",
     "latest_night",
     "least_flow",
     "merge_rows",
+    "no_carry",
     "parse_register",
     "parse_rows",
 ]

@@ -18,21 +18,29 @@ BUSY = 20  # passages; fewer say nothing about a sensor
 OFF = 4.0  # entries over exits (or the reverse) that a day of a working pair of sensors does not reach
 
 
-def sum_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
-    """household, day, value, quality, known_on, note of a count or use; every day between a home's first and last."""
+def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.DataFrame:
+    """household, day, value, quality, note of a count or use; every day between a home's first and last.
+
+    since: household, day (since 1970) where a home's first row here is not its first: the day its next one was to be.
+    """
     parts = [_dated_days(rows.filter("dated"), rule), _stamped_days(rows.filter(~pl.col("dated")), rule)]
     # a home that gives both a day's row and finer rows: the day's row is the whole
     days = pl.concat([part for part in parts if not part.is_empty()]).unique(["household", "day"], keep="first", maintain_order=True)
-    days = _all_days(days.sort("household", "day"))
+    days = _all_days(days.sort("household", "day"), since)
     missing = pl.col("value").is_null()
     quality = pl.when(missing).then(pl.lit("missing")).when("whole").then(pl.lit("read")).otherwise(pl.lit("partial"))
     note = pl.when(missing).then(pl.lit("gap")).when(~pl.col("whole")).then(pl.lit("partial"))
-    days = days.with_columns(quality=quality, note=note, known_on=pl.col("day"))
+    days = days.with_columns(quality=quality, note=note)
     return days if rule.kind != "count" or days["exits"].null_count() == len(days) else _one_sensor(days)
 
 
-def _all_days(days: pl.DataFrame) -> pl.DataFrame:
-    spans = days.group_by("household", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
+def _all_days(days: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
+    spans = days.group_by("household", maintain_order=True).agg(pl.len(), first=pl.col("day").min(), last=pl.col("day").max())
+    if since.height:
+        spans = spans.join(since.select("household", since=pl.col("day").cast(pl.Int32).cast(pl.Date)), on="household", how="left", maintain_order="left")
+        spans = spans.with_columns(first=pl.coalesce("since", "first"))
+    if spans.select(((pl.col("last") - pl.col("first")).dt.total_days() + 1 == pl.col("len")).all()).item():
+        return days
     every = spans.select("household", day=pl.date_ranges("first", "last")).explode("day")
     return every.join(days, on=["household", "day"], how="left", maintain_order="left")
 
