@@ -248,7 +248,7 @@ def contradictions(meter, doors):
         if value == 0:
             if not run:
                 known = before(meter, t)
-                odd = len(known) >= 14 and known.count(0) <= len(known) / 10 if known else odd
+                odd = len(known) >= 14 and known.count(0) <= len(known) / 10
             run.append(odd and usual is not None and doors[t] >= max(2, usual / 2))
             marks[t] = "zero" if run[-1] else None
             continue

@@ -74,7 +74,7 @@ def contradictions(meter, doors, before, first):
                 continue
             if value == 0:
                 if not after_zero:
-                    said = _rare(meter[h], t, said & ODD)
+                    said = ODD if _rare(meter[h], t) else 0
                 if said & ODD and _busy(doors[h], t):
                     said |= CONTRADICTED
                     out[h, t] = said | ZERO
@@ -89,15 +89,13 @@ def contradictions(meter, doors, before, first):
 
 
 @numba.njit(cache=True)
-def _rare(meter, t, said):
-    """ODD where zeros are rare in the days before t; what was said last where none of these is known."""
+def _rare(meter, t):
+    """Whether zeros are rare in the days before t."""
     known, zeros = 0, 0
     for u in range(max(0, t - WINDOW), t):
         known += meter[u] != NONE
         zeros += meter[u] == 0
-    if known == 0:
-        return said
-    return ODD if known >= ENOUGH and zeros <= RARE * known else 0
+    return known >= ENOUGH and zeros <= RARE * known
 
 
 @numba.njit(cache=True)
