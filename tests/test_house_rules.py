@@ -30,6 +30,8 @@ FLOW = (
     "collect pages",
     "judge",
     "load",
+    "derive",
+    "days rows",
     "settings",
     "sources",
     "delimited store",

@@ -1,7 +1,7 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
 from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
-from anomaly.readings.doors import cross_check
+from anomaly.readings.doors import MARKED, NONE, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.merge import file_order, merge_rows
 from anomaly.readings.night import latest_night
@@ -11,13 +11,17 @@ from anomaly.readings.rule import SignalRule, base_unit
 
 __all__ = [
     "CELLS",
+    "MARKED",
+    "NONE",
     "NOTES",
     "READINGS",
     "REJECTS",
     "ROWS",
     "Carry",
     "SignalRule",
+    "WINDOW",
     "base_unit",
+    "contradictions",
     "cross_check",
     "daily_readings",
     "file_order",

@@ -13,6 +13,7 @@ BUSY = 0.5  # of the home's usual passages
 PASSAGES = 2  # at least
 HIGH = 0.98  # quantile a catch-up day exceeds in a home without doors
 ZERO, CATCH_UP, ODD, CONTRADICTED = 1, 2, 4, 8  # bits of what is said of a meter's day: the two marks, and of its run of zeros
+MARKED = ZERO | CATCH_UP
 NONE = -1  # in place of a value or of passages that are not known
 
 
@@ -47,7 +48,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
         meter = np.full((len(homes), days), NONE)
         meter[box] = value[mine]
         mark[mine] = contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
-    note = pl.Series([None, "zero", "catch_up"]).gather(mark & (ZERO | CATCH_UP))
+    note = pl.Series([None, "zero", "catch_up"]).gather(mark & MARKED)
     return readings.with_columns(
         quality=pl.when(note.is_not_null()).then(pl.lit("doubtful")).otherwise("quality"), note=pl.coalesce(note, "note")
     )
@@ -59,7 +60,7 @@ def contradictions(meter, doors, before, first):
 
     meter, doors: (H, T) int64, the day's use and the passages of all doors, NONE where not known. Where `first` is not
     0, WINDOW days before it are needed, and a known day among them. ZERO and CATCH_UP as in `cross_check`; ODD: the run
-    of zeros this day belongs or belonged to was rare when it began; CONTRADICTED: and the doors have contradicted it.
+    of zeros this day belongs to was rare when it began; CONTRADICTED: and the doors have contradicted it by then.
     """
     out = before.copy()
     for h in numba.prange(meter.shape[0]):
@@ -82,8 +83,7 @@ def contradictions(meter, doors, before, first):
                     out[h, t] = said
             else:
                 caught_up = after_zero and (_above(meter[h], t) if _usual(doors[h], t) < 0 else said & CONTRADICTED != 0)
-                said &= ODD
-                out[h, t] = said | (CATCH_UP if caught_up and said else 0)
+                out[h, t] = CATCH_UP if caught_up and said & ODD else 0
             after_zero = value == 0
     return out
 

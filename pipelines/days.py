@@ -1,0 +1,157 @@
+"""The daily readings kept: numbers, not words, in parts that are added and put together by month, never rewritten for a day.
+
+A part holds cells (CELLS), sorted by block of homes, day and home. Where two parts speak of the same home and day, the
+later one counts. Homes are numbered in the order in which they were first seen.
+"""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from anomaly import readings as room
+from anomaly.tables import QUALITIES
+from pipelines.store import Part, Store, collected, of_homes
+
+CELLS = {"home": pl.UInt32} | room.CELLS | {"mark": pl.UInt8}
+BLOCK = 1 << 16  # homes that lie together
+LOOSE_PARTS = 12  # parts of less than a month from which on they are put together
+HOMES = "homes.parquet"
+
+
+@dataclass(frozen=True)
+class Homes:
+    """Household ids by number."""
+
+    store: Store
+
+    def names(self) -> pl.Series:
+        """The ids, the place of each its number."""
+        return self.store.read(HOMES, {"household": pl.String})["household"]
+
+    def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows with `home` in place of `household`; ids not seen before get the next numbers."""
+        names = self.names()
+        new = rows.select("household").unique().join(names.to_frame(), on="household", how="anti").sort("household")
+        if new.height:
+            names = names.extend(new["household"])
+            self.store.write(HOMES, names.to_frame())
+        known = names.to_frame().with_row_index("home")
+        return rows.join(known, on="household", how="left", maintain_order="left").drop("household")
+
+
+@dataclass(frozen=True)
+class Days:
+    """The cells of one signal."""
+
+    store: Store
+    signal: str
+
+    @property
+    def folder(self) -> str:
+        return f"days/{self.signal}"
+
+    def parts(self) -> list[Part]:
+        return self.store.parts(self.folder)
+
+    def add(self, cells: pl.DataFrame) -> None:
+        """Cells that are new or replace older ones."""
+        if cells.height:
+            block = pl.col("home") // BLOCK
+            cells = cells.select(CELLS.keys()).cast(CELLS).sort(block, "day", "home")
+            self.store.add_part(self.folder, cells, cells["day"].min(), cells["day"].max())
+
+    def read(
+        self, first: dt.date | None = None, last: dt.date | None = None, homes: range | pl.Series | None = None, columns: Sequence[str] = tuple(CELLS)
+    ) -> pl.DataFrame:
+        """Cells of those days and homes in no particular order, one a home and day."""
+        parts = [p for p in self.parts() if (first is None or p.last >= first) and (last is None or p.first <= last)]
+        frames = [collected(_between(of_homes(part, homes), part, first, last).select(columns), part) for part in parts]
+        cells = pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *frames])
+        spans = sorted((p.first, p.last) for p in parts)
+        if all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False)):
+            return cells
+        return cells.unique(["home", "day"], keep="last", maintain_order=True)
+
+    def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
+        """Those of the homes that have a cell before that day."""
+        if homes.is_empty() or not any(part.first < day for part in self.parts()):
+            return homes.clear()
+        return self.read(last=day - dt.timedelta(days=1), homes=homes, columns=("home", "day"))["home"].unique()
+
+    def clear(self) -> None:
+        """Forget every cell."""
+        for part in self.parts():
+            part.path.unlink()
+
+    def compact(self) -> None:
+        """Put the cells of each month together once there are many loose parts; done twice, or broken off, it does no harm."""
+        parts = self.parts()
+        loose = [p for p in parts if (p.first, p.last) != _month(p.first)]
+        if len(loose) < LOOSE_PARTS:
+            return
+        first = min(p.first for p in loose)
+        last = max(p.last for p in loose)
+        while first <= last:
+            start, end = _month(first)
+            touched = [p for p in self.parts() if p.first <= end and p.last >= start]
+            if any(p in loose for p in touched):
+                self.store.add_part(self.folder, self._month_of_cells(touched, start, end), start, end)
+                for part in touched:
+                    if (part.first, part.last) == (start, end):
+                        part.path.unlink()
+            first = end + dt.timedelta(days=1)
+        for part in loose:
+            part.path.unlink()
+
+    def _month_of_cells(self, parts: list[Part], start: dt.date, end: dt.date) -> pl.DataFrame:
+        """What the parts hold of a month, put in its place without sorting: by block of homes, day and home."""
+        frames = [collected(_between(of_homes(part, None), part, start, end), part) for part in parts]
+        frames = [frame.with_columns(at=(pl.col("day") - start).dt.total_days()) for frame in frames if frame.height]
+        days, homes = (end - start).days + 1, int(max(frame["home"].max() for frame in frames)) + 1
+        width = min(BLOCK, homes)
+        there = np.zeros(-(-homes // width) * days * width, dtype=bool)
+        places = [(f["home"].to_numpy() // width * days + f["at"].to_numpy()) * width + f["home"].to_numpy() % width for f in frames]
+        for place in places:
+            there[place] = True
+        kept = np.flatnonzero(there)
+        columns = {"home": (kept // (days * width) * width + kept % width).astype(np.uint32), "day": kept // width % days}
+        for name in ("value", "quality", "note", "lag", "mark"):
+            dense = np.zeros(there.size, dtype=np.int64 if name == "value" else frames[0][name].to_numpy().dtype)
+            for frame, place in zip(frames, places, strict=True):
+                dense[place] = frame[name].fill_null(NULL).to_numpy()
+            columns[name] = dense[kept]
+        cells = pl.DataFrame(columns)
+        day = (pl.lit(start) + pl.duration(days="day")).cast(pl.Date)
+        return cells.select(pl.col(name) for name in CELLS).with_columns(day=day, value=pl.when(pl.col("value") != NULL).then("value"))
+
+
+NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places
+
+
+def _between(frame: pl.LazyFrame, part: Part, first: dt.date | None, last: dt.date | None) -> pl.LazyFrame:
+    """Its rows of the days first … last; nothing is asked where the part holds no others."""
+    if first is not None and part.first < first:
+        frame = frame.filter(pl.col("day") >= first)
+    if last is not None and part.last > last:
+        frame = frame.filter(pl.col("day") <= last)
+    return frame
+
+
+def _month(day: dt.date) -> tuple[dt.date, dt.date]:
+    """First and last day of its month."""
+    start = day.replace(day=1)
+    return start, (start + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+
+
+def in_words(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
+    """Cells to the readings they stand for, with what the doors say of a meter's day."""
+    marked = pl.col("mark") & room.MARKED
+    cells = cells.with_columns(
+        household=names.gather(cells["home"]),
+        quality=pl.when(marked > 0).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality"),
+        note=pl.when(marked > 0).then(marked + (room.NOTES.index("zero") - 1)).otherwise("note"),
+    )
+    return room.in_words(cells, rule)
