@@ -21,25 +21,25 @@ LOOSE_PARTS = 12  # parts of less than a month from which on they are put togeth
 HOMES = "homes.parquet"
 
 
-@dataclass(frozen=True)
 class Homes:
-    """Household ids by number."""
+    """Household ids by number, as the store knows them."""
 
-    store: Store
-
-    def names(self) -> pl.Series:
-        """The ids, the place of each its number."""
-        return self.store.read(HOMES, {"household": pl.String})["household"]
+    def __init__(self, store: Store):
+        self.store = store
+        self.names = store.read(HOMES, {"household": pl.String})["household"]
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with `home` in place of `household`; ids not seen before get the next numbers."""
-        names = self.names()
-        new = rows.select("household").unique().join(names.to_frame(), on="household", how="anti").sort("household")
-        if new.height:
-            names = names.extend(new["household"])
-            self.store.write(HOMES, names.to_frame())
-        known = names.to_frame().with_row_index("home")
-        return rows.join(known, on="household", how="left", maintain_order="left").drop("household")
+        found = self._with_numbers(rows)
+        if found["home"].null_count():
+            new = found.filter(pl.col("home").is_null())["household"].unique().sort()
+            self.names = pl.concat([self.names, new])
+            self.store.write(HOMES, self.names.to_frame())
+            found = self._with_numbers(rows)
+        return found.drop("household")
+
+    def _with_numbers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left")
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,9 @@ class Days:
     def add(self, cells: pl.DataFrame) -> None:
         """Cells that are new or replace older ones."""
         if cells.height:
-            block = pl.col("home") // BLOCK
-            cells = cells.select(CELLS.keys()).cast(CELLS).sort(block, "day", "home")
+            # one stable sort after another by a single number: a quarter of the time of one by all three
+            place = (pl.col("home") // BLOCK).cast(pl.Int64) * (1 << 32) + pl.col("day").to_physical()
+            cells = cells.select(CELLS.keys()).cast(CELLS).sort("home", maintain_order=True).sort(place, maintain_order=True)
             self.store.add_part(self.folder, cells, cells["day"].min(), cells["day"].max())
 
     def read(
@@ -73,7 +74,7 @@ class Days:
         spans = sorted((p.first, p.last) for p in parts)
         if all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False)):
             return cells
-        return cells.unique(["home", "day"], keep="last", maintain_order=True)
+        return _last_said(cells)
 
     def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
         """Those of the homes that have a cell before that day."""
@@ -129,6 +130,19 @@ class Days:
 
 
 NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places
+
+
+def _last_said(cells: pl.DataFrame) -> pl.DataFrame:
+    """Of the cells of one home and day the last one."""
+    if cells.is_empty():
+        return cells
+    first, home = cells["day"].min(), cells["home"].to_numpy()
+    day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
+    numbers, at = np.unique(home, return_inverse=True) if int(home.max()) > len(home) else (np.arange(int(home.max()) + 1), home)
+    place, last = at * (int(day.max()) + 1) + day, np.zeros(len(numbers) * (int(day.max()) + 1), np.int64)
+    row = np.arange(len(place))
+    last[place] = row
+    return cells.filter(pl.Series(last[place] == row))
 
 
 def _between(frame: pl.LazyFrame, part: Part, first: dt.date | None, last: dt.date | None) -> pl.LazyFrame:

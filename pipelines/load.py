@@ -65,11 +65,12 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     ledger = _ledger(store)
     failed, counts = {}, {}
     changes = _resumed(settings, store, ledger, tell)
+    now = Loading(settings, store, ledger, changes, Homes(store), today, tell)
     for name in settings.sources:
         tell(f"loading {name}")
         counts[name] = {"loaded": 0, "duplicate": 0, "restated": 0}
         try:
-            _load_signal(Loading(settings, store, ledger, changes, today, tell), name, counts[name])
+            _load_signal(now, name, counts[name])
         except SourceError as error:
             failed[name] = str(error)
     if settings.households:
@@ -104,7 +105,7 @@ def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
         lost = set(made["parts"].get(name, [])) - set(now["parts"][name])
         if Rows(store, name).parts() and (lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()):
             _begin(store)
-            Signal(store, rule).make_again(len(Homes(store).names()))
+            Signal(store, rule).make_again(len(Homes(store).names))
             changes.everything = True
     changes.everything |= set(made["rules"]) != set(now["rules"])
     return changes
@@ -150,6 +151,7 @@ class Loading:
     store: Store
     ledger: dict
     changes: Changes
+    homes: Homes
     today: dt.date
     tell: Callable[[str], None]
 
@@ -164,7 +166,7 @@ def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
         stamp |= {"rows": rows.height, "rejects": refused.height}
-        batch.append((stamp, Homes(now.store).numbered(rows), refused))
+        batch.append((stamp, now.homes.numbered(rows), refused))
         if number == len(new) or sum(stamp["rows"] for stamp, _, _ in batch) >= BATCH_ROWS:
             _take_in(now, name, batch, counts)
             now.tell(f"loading {name}: {number} of {len(new)} files")
@@ -182,7 +184,7 @@ def _take_in(now: Loading, name: str, batch: list[tuple[dict, pl.DataFrame, pl.D
     rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"])) for stamp, frame, _ in batch])
     part, merged = signal.take_in(rows.select(ROWS.keys()).cast(ROWS), now.changes)
     if void:
-        signal.make_again(len(Homes(now.store).names()))
+        signal.make_again(len(now.homes.names))
         now.changes.everything = True
     for told, n in (merged | {"loaded": rows.height}).items():
         counts[told] += n
@@ -288,14 +290,18 @@ def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
 
 def _readings(settings: Settings, store: Store) -> pl.DataFrame:
     """Every reading, in words."""
-    names = Homes(store).names()
-    told = [in_words(Days(store, name).read(), names, rule) for name, rule in settings.rules.items()]
-    return pl.concat([pl.DataFrame(schema=READINGS), *told]).sort("signal", "household", "day")
+    names = Homes(store).names
+    place = names.rank("ordinal").cast(pl.Int64).gather
+    told = []
+    for name, rule in sorted(settings.rules.items()):
+        cells = Days(store, name).read()
+        told.append(in_words(cells.sort(place(cells["home"]) * (1 << 32) + cells["day"].to_physical()), names, rule))
+    return pl.concat([pl.DataFrame(schema=READINGS), *told])
 
 
 def _strangers(settings: Settings, store: Store, strangers: pl.DataFrame) -> list[pl.DataFrame]:
     """Rows of ids that the register does not have, as rejects."""
-    homes = Homes(store).names().to_frame().with_row_index("home").join(strangers, on="household", how="semi")["home"].cast(pl.UInt32)
+    homes = Homes(store).names.to_frame().with_row_index("home").join(strangers, on="household", how="semi")["home"].cast(pl.UInt32)
     reason = pl.lit("household not in the register")
     return [Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason) for name in settings.sources]
 

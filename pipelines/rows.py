@@ -36,7 +36,7 @@ class Rows:
 
     def add(self, rows: pl.DataFrame) -> Part:
         """Keep these rows (ROWS) too."""
-        rows = rows.select(ROWS.keys()).cast(ROWS).sort(KEY)
+        rows = rows.select(ROWS.keys()).cast(ROWS).sort("home", maintain_order=True)
         return self.store.add_part(self.folder, rows, rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.readings import meter, midnight
+from anomaly.readings.merge import in_order
 from anomaly.readings.periods import sum_days
 from anomaly.readings.rule import SignalRule
 from anomaly.tables import QUALITIES
@@ -141,8 +142,9 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
     points = pl.concat([kept, rows.select(kept.columns)]) if kept.height else rows
     # a stamped reading closes the day before up to `within` after midnight
     known = pl.when("dated").then(pl.col("time").dt.epoch("us")).otherwise(pl.col("time").dt.epoch("us") - within - 1) // meter.DAY
-    points = points.select("household", "time", "dated", "value", at=_at(rule), known=known).sort("household", "at", "dated", "value")
-    points = points.unique(["household", "at"], keep="last", maintain_order=True)  # a day's end and a stamp at midnight may coincide
+    points = in_order(points.select("household", "time", "dated", "value", at=_at(rule), known=known), ("household", "at", "dated", "value"))
+    if points.select(((pl.col("household") == pl.col("household").shift()) & (pl.col("at") == pl.col("at").shift())).any()).item():
+        points = points.unique(["household", "at"], keep="last", maintain_order=True)  # a day's end and a stamp at midnight may coincide
     homes = points.group_by("household", maintain_order=True).agg(n=pl.len(), start=pl.col("at").first(), end=pl.col("at").last())
     homes = homes.join(carry.homes.select("household", "day", "state"), on="household", how="left", maintain_order="left")
     starts = np.concatenate(([0], homes["n"].to_numpy().cumsum())).astype(np.int64)
