@@ -107,6 +107,10 @@ class Signal:
         days, carry = room.go_on(_named(rows), self.rule, carry)
         return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(CELLS.keys()).cast(CELLS), carry
 
+    def homes(self) -> pl.Series:
+        """Numbers of the homes that have a row."""
+        return self._carry().homes["household"]
+
     def whole(self) -> bool:
         """Whether rows and carry are there."""
         return bool(self.rows.parts()) and self._carried() >= 0

@@ -9,8 +9,9 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +34,6 @@ REGISTER = {
     "moved_in": pl.Date,
     "ambiguous": pl.Boolean,
 }
-READINGS = room.READINGS
 READINGS_FILE, UNFINISHED = "readings.json", "loading.json"
 REJECTS = dict(tables.empty(tables.Rejects).schema)
 
@@ -42,13 +42,18 @@ REJECTS = dict(tables.empty(tables.Rejects).schema)
 class Inputs:
     """What a night works on: the readings, the register and what was refused or could not be read."""
 
-    readings: pl.DataFrame
+    kept: "Kept | InHand"
     register: pl.DataFrame
     rejects: pl.DataFrame
     files: list[dict]
     failed: dict[str, str]  # source → why it stopped
     counts: dict[str, dict[str, int]]  # signal → rows loaded, duplicate, restated
     degraded: list[str]
+
+    @cached_property
+    def readings(self) -> pl.DataFrame:
+        """Every reading, in words."""
+        return self.kept.readings()
 
     @property
     def judgeable(self) -> dict[str, str | None]:
@@ -266,42 +271,62 @@ def stored_inputs(settings: Settings, store: Store) -> Inputs:
     return _inputs(settings, store, store.read_json("files.json", []), {}, {})
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The readings of the homes that count: those of the register, where there is one, from the day they moved in."""
+
+    store: Store
+    rules: Mapping[str, room.SignalRule]
+    names: pl.Series
+    strangers: pl.Series
+    """Numbers of the homes that the register does not have."""
+    moved: pl.DataFrame
+    """household, moved_in of the homes whose earlier history is not theirs."""
+
+    def readings(self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
+        place = self.names.rank("ordinal").cast(pl.Int64)
+        told = []
+        for name, rule in sorted(self.rules.items()):
+            cells = Days(self.store, name).read(first, last, homes).filter(~pl.col("home").is_in(self.strangers.implode()))
+            told.append(in_words(cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()), self.names, rule))
+        told = pl.concat([pl.DataFrame(schema=room.READINGS), *told])
+        if self.moved.is_empty():
+            return told
+        since = told.join(self.moved, on="household", how="left", maintain_order="left")
+        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
+
+
+@dataclass(frozen=True)
+class InHand:
+    """Readings that are not in the store, such as a copy with surges in it, in the place of `Kept`."""
+
+    frame: pl.DataFrame
+
+    def readings(self) -> pl.DataFrame:
+        return self.frame
+
+
 def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
-    daily = _readings(settings, store)
     rejects = store.read("rejects.parquet", REJECTS)
-    seen = daily.select("household").unique()
+    names = Homes(store).names
+    seen = pl.concat([pl.Series(dtype=pl.UInt32), *(Signal(store, rule).homes() for rule in settings.rules.values())]).unique().sort()
+    homes = pl.DataFrame({"household": names.gather(seen), "home": seen})
     if settings.households and store.path("register.parquet").exists():
         register = store.read("register.parquet")
-        strangers = seen.join(register, on="household", how="anti")
-        if strangers.height:
+        strangers = homes.join(register, on="household", how="anti")["home"]
+        if strangers.len():
             rejects = pl.concat([rejects, *_strangers(settings, store, strangers)]).sort("source", "file", "row")
-            daily = daily.join(strangers, on="household", how="anti", maintain_order="left")
-        moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
-        if moved.height:
-            daily = (
-                daily.join(moved, on="household", how="left", maintain_order="left")
-                .filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
-                .drop("moved_in")
-            )
     else:
-        register = seen.with_columns(*(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")), ambiguous=False)
-    return Inputs(daily, register.sort("household"), rejects, files, failed, counts, _degraded(settings, files, rejects, failed))
+        strangers = seen.clear()
+        register = homes.select("household", *(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")), ambiguous=False)
+    moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
+    kept = Kept(store, settings.rules, names, strangers, moved)
+    return Inputs(kept, register.sort("household"), rejects, files, failed, counts, _degraded(settings, files, rejects, failed))
 
 
-def _readings(settings: Settings, store: Store) -> pl.DataFrame:
-    """Every reading, in words."""
-    names = Homes(store).names
-    place = names.rank("ordinal").cast(pl.Int64).gather
-    told = []
-    for name, rule in sorted(settings.rules.items()):
-        cells = Days(store, name).read()
-        told.append(in_words(cells.sort(place(cells["home"]) * (1 << 32) + cells["day"].to_physical()), names, rule))
-    return pl.concat([pl.DataFrame(schema=READINGS), *told])
-
-
-def _strangers(settings: Settings, store: Store, strangers: pl.DataFrame) -> list[pl.DataFrame]:
+def _strangers(settings: Settings, store: Store, homes: pl.Series) -> list[pl.DataFrame]:
     """Rows of ids that the register does not have, as rejects."""
-    homes = Homes(store).names.to_frame().with_row_index("home").join(strangers, on="household", how="semi")["home"].cast(pl.UInt32)
     reason = pl.lit("household not in the register")
     return [Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason) for name in settings.sources]
 
