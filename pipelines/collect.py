@@ -9,7 +9,8 @@ import polars as pl
 from anomaly import cases, evidence, people, tables
 from anomaly.words import because
 from pipelines.judge import kinds
-from pipelines.load import Inputs
+from pipelines.load import Inputs, Kept
+from pipelines.publish import Numbered
 from pipelines.settings import Settings
 from pipelines.store import Store
 
@@ -42,7 +43,7 @@ def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
     return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
 
 
-def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
+def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame | Numbered]:
     """A frame for every published table, rows in the order of its key; `runs` are those not in the journal yet."""
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
@@ -52,7 +53,7 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
             pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us")
         ),
         "households": places,
-        "readings": _recent_readings(settings, inputs.readings),
+        "readings": recent_readings(settings, inputs.kept),
         "expected": _expected(store, nights, folded.cases),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         "cases": worded(folded.cases.join(districts, on="household", how="left")),
@@ -63,7 +64,7 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
     }
-    return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+    return {name: frame if isinstance(frame, Numbered) else _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 
 
 def worded(found: pl.DataFrame) -> pl.DataFrame:
@@ -87,13 +88,20 @@ def _per_night(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFra
     return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights], how="diagonal")
 
 
-def _recent_readings(settings: Settings, readings: pl.DataFrame) -> pl.DataFrame:
+MOST_READINGS = 50_000_000
+FEWER_DAYS = 14
+
+
+def recent_readings(settings: Settings, kept: Kept) -> Numbered:
+    """The readings of the last days, in numbers: all, where the settings do not say and there are not too many."""
     days = settings.publish.readings_days
-    if days is None and readings.height > 50_000_000:
-        days = 14
-    if days is not None:
-        readings = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=days))
-    return readings
+    if days is None and kept.height > MOST_READINGS:
+        days = FEWER_DAYS
+    cells = kept.cells(days)
+    homes = pl.DataFrame({"household": kept.names}).with_row_index("home").filter(~pl.col("home").is_in(kept.strangers.implode()))
+    units = [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(kept.rules.items()))]
+    signals = pl.DataFrame(units, schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String}, orient="row")
+    return Numbered(cells, homes, signals)
 
 
 def _expected(store: Store, nights: Sequence[dt.date], found: pl.DataFrame) -> pl.DataFrame:

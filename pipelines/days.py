@@ -56,6 +56,11 @@ class Days:
     def parts(self) -> list[Part]:
         return self.store.parts(self.folder)
 
+    @property
+    def height(self) -> int:
+        """Cells of all parts."""
+        return sum(pl.scan_parquet(part.path, glob=False).select(pl.len()).collect().item() for part in self.parts())
+
     def add(self, cells: pl.DataFrame) -> None:
         """Cells that are new or replace older ones."""
         if cells.height:
@@ -160,12 +165,14 @@ def _month(day: dt.date) -> tuple[dt.date, dt.date]:
     return start, (start + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
 
 
+def believed(cells: pl.DataFrame) -> pl.DataFrame:
+    """Cells with the days that the doors contradict called doubtful."""
+    marked = (pl.col("mark") & room.MARKED) > 0
+    return cells.with_columns(quality=pl.when(marked).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality"))
+
+
 def in_words(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
-    """Cells to the readings they stand for, with what the doors say of a meter's day."""
+    """Cells to the readings they stand for."""
     marked = pl.col("mark") & room.MARKED
-    cells = cells.with_columns(
-        household=names.gather(cells["home"]),
-        quality=pl.when(marked > 0).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality"),
-        note=pl.when(marked > 0).then(marked + (room.NOTES.index("zero") - 1)).otherwise("note"),
-    )
-    return room.in_words(cells, rule)
+    note = pl.when(marked > 0).then(marked + (room.NOTES.index("zero") - 1)).otherwise("note")
+    return room.in_words(believed(cells).with_columns(household=names.gather(cells["home"]), note=note), rule)

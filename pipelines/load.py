@@ -18,7 +18,7 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly import tables
-from pipelines.days import HOMES, Days, Homes, in_words
+from pipelines.days import HOMES, Days, Homes, believed, in_words
 from pipelines.derive import Changes, Signal, compare_signals
 from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
@@ -283,18 +283,39 @@ class Kept:
     moved: pl.DataFrame
     """household, moved_in of the homes whose earlier history is not theirs."""
 
+    @property
+    def height(self) -> int:
+        """How many cells there are; one that was said twice may count twice."""
+        return sum(Days(self.store, name).height for name in self.rules)
+
+    def cells(self, days: int | None = None) -> pl.DataFrame:
+        """home, signal (its place in the rules), day, value, quality: the readings of the last days (None: all) in numbers."""
+        last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
+        first = last and days and last - dt.timedelta(days=days - 1)
+        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.UInt8, "day": pl.Date, "value": pl.Int64, "quality": pl.UInt8})]
+        for number, name in enumerate(sorted(self.rules)):
+            cells = Days(self.store, name).read(first, columns=("home", "day", "value", "quality", "mark"))
+            told.append(believed(cells).select("home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"))
+        return self._of_homes(pl.concat(told))
+
+    def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:
+        """Without strangers, and without what was before a home moved in."""
+        if self.strangers.len():
+            cells = cells.filter(~pl.col("home").is_in(self.strangers.implode()))
+        if self.moved.is_empty():
+            return cells
+        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household").select("home", "moved_in")
+        since = cells.join(moved, on="home", how="left", maintain_order="left")
+        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
+
     def readings(self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
         """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
         place = self.names.rank("ordinal").cast(pl.Int64)
         told = []
         for name, rule in sorted(self.rules.items()):
-            cells = Days(self.store, name).read(first, last, homes).filter(~pl.col("home").is_in(self.strangers.implode()))
+            cells = self._of_homes(Days(self.store, name).read(first, last, homes))
             told.append(in_words(cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()), self.names, rule))
-        told = pl.concat([pl.DataFrame(schema=room.READINGS), *told])
-        if self.moved.is_empty():
-            return told
-        since = told.join(self.moved, on="household", how="left", maintain_order="left")
-        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
+        return pl.concat([pl.DataFrame(schema=room.READINGS), *told])
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ FLOW = (
     "cli",
     "answers city doctor measure nightly start",
     "replay",
-    "reports publish",
+    "reports",
     "collect pages",
     "judge",
     "load",
@@ -34,7 +34,8 @@ FLOW = (
     "days rows",
     "settings",
     "sources",
-    "delimited store",
+    "delimited publish",
+    "store",
 )
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.
 THINKS_WITH = set(
