@@ -157,16 +157,22 @@ def usual_and_spread(y, usable, weekday, ladder, days):
 
 @numba.njit(cache=True)
 def _rung(y, usable, weekday, rule, out):
-    """Fill in the days on which no earlier rung held and this one does. The window moves on a day at a time: its values are
-    kept sorted, all together and by weekday (row WEEK and rows 0 … 6 of `ordered`)."""
+    """Fill in those of the last days (as many as `out` has) on which no earlier rung held and this one does.
+
+    The window moves on a day at a time: its values are kept sorted, all together and by weekday (row WEEK and rows 0 … 6
+    of `ordered`).
+    """
     guard, least, days = rule
     usual, spread, count = out
-    ordered, size = np.empty((WEEK + 1, days + 1)), np.zeros(WEEK + 1, dtype=np.int64)
-    kept, begin, end, left = np.empty(len(y), dtype=np.int64), 0, 0, np.empty(days)
-    last = len(y)
-    while last > 0 and count[last - 1] > 0:
+    shift, last = len(y) - len(count), len(y)
+    while last > shift and count[last - 1 - shift] > 0:
         last -= 1
-    for t in range(guard, last):
+    if last == shift:
+        return
+    ordered, size = np.empty((WEEK + 1, days + 1)), np.zeros(WEEK + 1, dtype=np.int64)
+    kept, left, start = np.empty(len(y), dtype=np.int64), np.empty(days), max(guard, shift)
+    begin, end = _fill(y, usable, weekday, (start - 1 - guard, days), (ordered, size, kept))
+    for t in range(start, last):
         if usable[t - guard]:
             for row in (WEEK, np.int64(weekday[t - guard])):
                 _enter(ordered[row], size[row], y[t - guard])
@@ -179,7 +185,7 @@ def _rung(y, usable, weekday, rule, out):
                 size[row] -= 1
             begin += 1
         n = end - begin
-        if n < least or count[t] > 0:
+        if n < least or count[t - shift] > 0:
             continue
         level, effect, k = _middle(ordered[WEEK], n), 0.0, 0
         for d in range(WEEK):
@@ -190,7 +196,30 @@ def _rung(y, usable, weekday, rule, out):
                 for place in range(size[d]):
                     left[k] = abs(ordered[d, place] - level - departure)
                     k += 1
-        usual[t], spread[t], count[t] = level + effect, 1.4826 * _median(left, n), n
+        usual[t - shift], spread[t - shift], count[t - shift] = level + effect, 1.4826 * _median(left, n), n
+
+
+@numba.njit(cache=True)
+def _fill(y, usable, weekday, place, window):
+    """The window as it stood on the day before the first one asked; where its days begin and end in `kept`."""
+    at, days = place
+    ordered, size, kept = window
+    begin = end = len(kept)
+    for u in range(at, max(-1, at - 3 * days), -1):
+        if usable[u]:
+            begin -= 1
+            kept[begin] = u
+            if end - begin == days:
+                break
+    n = end - begin
+    kept[:n] = kept[begin:end].copy()
+    for k in range(n):
+        for row in (WEEK, np.int64(weekday[kept[k]])):
+            ordered[row, size[row]] = y[kept[k]]
+            size[row] += 1
+    for row in range(WEEK + 1):
+        ordered[row, : size[row]] = np.sort(ordered[row, : size[row]])
+    return 0, n
 
 
 @numba.njit(cache=True)
