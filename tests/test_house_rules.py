@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # Rooms of the library, upper floor first. A room imports only what lies on a lower floor, and its own folder.
 ROOMS = (
     "calendar cases charts detectors devices evaluate evidence expected people personal readings report simulate",
-    "tables words",
+    "peers tables words",
 )
 # The flow, the same way; a library room may be imported from any of these floors.
 FLOW = (

@@ -116,6 +116,22 @@ def shared_shock(departure, group, peers_min):
     return out
 
 
+@numba.njit(cache=True, parallel=True)
+def group_shock(departure, group, groups, peers_min):
+    """(H, T) → (groups, T): what `shared_shock` gives for a home that has no part in it, by its group."""
+    length = departure.shape[1]
+    out = np.zeros((groups, length))
+    for t in numba.prange(length):
+        known = ~np.isnan(departure[:, t])
+        if known.sum() >= peers_min:
+            out[:, t] = np.median(departure[known, t])
+        for g in range(1, groups):
+            members = known & (group == g)
+            if members.sum() >= peers_min:
+                out[g, t] = np.median(departure[members, t])
+    return out
+
+
 @numba.njit(cache=True)
 def _median_without(sorted_values, own):
     """Median of sorted values with one occurrence of `own` left out (NaN: nothing is left out)."""
