@@ -4,15 +4,18 @@ A night at a large site needs a fortnight of every home, not its whole past. One
 arrays of `model` do one after the other; `model` with the same peers is its slow twin.
 """
 
+import dataclasses
+import datetime as dt
 from typing import NamedTuple
 
 import numba
 import numpy as np
 
+from anomaly.expected.grid import AGED_DAYS, Grid
 from anomaly.expected.kernels import BLOCK_DAYS, BLOCKS_A_YEAR, _median, _quantile, _rung, _weekly_anchor
+from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
+from anomaly.peers import Peers
 
-AGED_DAYS = 7  # as in grid: a day never changes its own step
-Z_90 = 1.645
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 EXPECTED, LOW, HIGH, SURPRISE, COUNT, SPAN = range(6)
@@ -46,6 +49,29 @@ class Numbers(NamedTuple):
     weekday: np.ndarray
     ordinal: int
     days: int
+
+
+def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> tuple[Expected, np.ndarray]:
+    """The last `days` days of `expect` for homes that are none of the peers, and which days of all were vacant (H, T).
+
+    Of the grid, `resolution` is not asked. The model is the usual one, whatever the rules say.
+    """
+
+    def said(signal: str, name: str) -> np.ndarray:
+        return peers.said[f"expected {signal} {name}"][..., grid.ordinal - peers.ordinal :][..., : grid.days]
+
+    heard = Said(*(np.stack([said(signal, name) for signal in grid.signals]) for name in ("shock", "level", "spread")))
+    units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
+    fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
+    how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
+    told, vacant = last_days(grid.value, grid.lag, grid.group, units, heard, how)
+    end = slice(grid.days - days, None)
+    first = grid.first + dt.timedelta(days=grid.days - days)
+    short = dataclasses.replace(grid, first=first, value=grid.value[:, :, end], lag=grid.lag[:, :, end], weekday=grid.weekday[end])
+    named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
+    count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
+    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block)
+    return seen, vacant
 
 
 @numba.njit(cache=True, parallel=True)
