@@ -24,9 +24,10 @@ def _quantile(sorted_values, q):
 @numba.njit(cache=True)
 def _enter(ordered, n, value):
     """Put a value into the first n of `ordered`, which stay sorted."""
-    at = np.searchsorted(ordered[:n], value)
-    for k in range(n, at, -1):
-        ordered[k] = ordered[k - 1]
+    at = n
+    while at > 0 and ordered[at - 1] > value:
+        ordered[at] = ordered[at - 1]
+        at -= 1
     ordered[at] = value
 
 
@@ -231,10 +232,8 @@ def _fill(y, usable, weekday, place, window):
     kept[:n] = kept[begin:end].copy()
     for k in range(n):
         for row in (WEEK, np.int64(weekday[kept[k]])):
-            ordered[row, size[row]] = y[kept[k]]
+            _enter(ordered[row], size[row], y[kept[k]])
             size[row] += 1
-    for row in range(WEEK + 1):
-        ordered[row, : size[row]] = np.sort(ordered[row, : size[row]])
     return 0, n
 
 

@@ -142,13 +142,13 @@ def _series(value, lag, may_be_coarse, how, out):
 @numba.njit(cache=True)
 def _bucket(value):
     """A number from 0 on to one of BUCKETS, in order."""
-    return min((np.array([np.float32(value + 1.0)]).view(np.int32)[0] >> 20) - 127 * OCTAVE, BUCKETS - 1)
+    return min((np.float32(value + 1.0).view(np.int32) >> 20) - 127 * OCTAVE, BUCKETS - 1)
 
 
 @numba.njit(cache=True)
 def _edge(bucket):
     """The smallest number of a bucket."""
-    return np.array([np.int32((bucket + 127 * OCTAVE) << 20)]).view(np.float32)[0] - 1.0
+    return np.int32((bucket + 127 * OCTAVE) << 20).view(np.float32) - 1.0
 
 
 @numba.njit(cache=True)
@@ -161,11 +161,14 @@ def _low(series, lag, how, low, seen):
     length, days = len(series), how.vacancy_days
     count, bucket = np.zeros(BUCKETS, dtype=np.int32), np.empty(length, dtype=np.int16)
     n, least, most, exact = 0, np.nan, np.nan, np.nan
+    place, passed = 0, 0  # the bucket that was asked for last, and how many values lie in those before it
     for t in range(length):
         if (how.ordinal + t) % 7 == 0 or t == 0:
             least, most, exact = np.nan, np.nan, np.nan
             if n >= how.short_least_days:
-                least, most = _between(count, 0.6 * (n - 1), n)
+                place, passed = _holding(count, int(0.6 * (n - 1)), place, passed)
+                above, _ = _holding(count, min(int(0.6 * (n - 1)) + 1, n - 1), place, passed)
+                least, most = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
         v = series[t] if lag[t] == 0 else np.nan
         if not np.isnan(v) and not np.isnan(least):
             seen[t] = True
@@ -178,24 +181,24 @@ def _low(series, lag, how, low, seen):
         if not np.isnan(v):
             bucket[t] = _bucket(v)
             count[bucket[t]] += 1
+            passed += bucket[t] < place
             n += 1
         if t >= days and bucket[t - days] >= 0:
             count[bucket[t - days]] -= 1
+            passed -= bucket[t - days] < place
             n -= 1
 
 
 @numba.njit(cache=True)
-def _between(count, place, n):
-    """Numbers between which the values around `place` of n sorted ones lie."""
-    below, passed, b = int(np.floor(place)), 0, 0
-    while passed + count[b] <= below:
-        passed += count[b]
-        b += 1
-    least = _edge(b)
-    while passed + count[b] <= min(below + 1, n - 1):
-        passed += count[b]
-        b += 1
-    return least, (np.inf if b == BUCKETS - 1 else _edge(b + 1))
+def _holding(count, rank, bucket, passed):
+    """The bucket that holds the value of that rank, and how many lie before it; looked for from one of which that is known."""
+    while passed > rank:
+        bucket -= 1
+        passed -= count[bucket]
+    while passed + count[bucket] <= rank:
+        passed += count[bucket]
+        bucket += 1
+    return bucket, passed
 
 
 @numba.njit(cache=True)
