@@ -29,8 +29,8 @@ CHANCE = 1e-3  # what the earlier days of the home, or the building, make likeli
 
 
 @dataclass(frozen=True)
-class _Days:
-    """Readings as (S, H, T) arrays: value, NaN unknown, and lag, days until it was known."""
+class DeviceDays:
+    """Readings as (S, H, T) arrays: value, NaN unknown (a contradicted zero is known), and lag, days until it was known."""
 
     households: Sequence[str]
     signals: Sequence[str]
@@ -79,7 +79,7 @@ def device_notes(readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[
     return pl.concat([empty, *found]).sort("night", "household", "signal")
 
 
-def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> _Days:
+def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> DeviceDays:
     first = nights[0] - dt.timedelta(days=LOOK_BACK - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
     believed = pl.col("quality").is_in(["read", "interpolated"]) | ((pl.col("quality") == "doubtful") & (pl.col("value") == 0))
@@ -96,7 +96,7 @@ def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.
     value, lag = np.full(shape, np.nan), np.zeros(shape, dtype=np.int16)
     box = tuple(cells[name].to_numpy() for name in ("signal", "household", "at"))
     value[box], lag[box] = cells["value"].to_numpy(), cells["lag"].to_numpy()
-    return _Days(households, signals, first, value, lag)
+    return DeviceDays(households, signals, first, value, lag)
 
 
 def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
@@ -106,7 +106,7 @@ def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
     return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
 
 
-def _night(days: _Days, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
+def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
     value = days.known(night)
     known = ~np.isnan(value)
     silent = _stretch(~(value > 0), np.logical_or.accumulate(known, axis=2), value)  # zero or missing, once there was a day

@@ -9,7 +9,8 @@ import polars as pl
 from anomaly import cases, evidence, people, tables
 from anomaly.words import because
 from pipelines.judge import kinds
-from pipelines.load import Inputs, Kept
+from pipelines.kept import Kept
+from pipelines.load import Inputs
 from pipelines.publish import Numbered
 from pipelines.settings import Settings
 from pipelines.store import Store

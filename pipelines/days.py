@@ -16,7 +16,7 @@ from anomaly.tables import QUALITIES
 from pipelines.store import Part, Store, collected, of_homes
 
 CELLS = {"home": pl.UInt32} | room.CELLS | {"mark": pl.UInt8}
-BLOCK = 1 << 16  # homes that lie together
+BLOCK = 1 << 15  # homes that lie together
 LOOSE_PARTS = 12  # parts of less than a month from which on they are put together
 HOMES = "homes.parquet"
 

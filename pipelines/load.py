@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,8 +18,9 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly import tables
-from pipelines.days import HOMES, Days, Homes, believed, in_words
+from pipelines.days import HOMES, Days, Homes
 from pipelines.derive import Changes, Signal, compare_signals
+from pipelines.kept import InHand, Kept
 from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, read_file, sha256
@@ -42,7 +43,7 @@ REJECTS = dict(tables.empty(tables.Rejects).schema)
 class Inputs:
     """What a night works on: the readings, the register and what was refused or could not be read."""
 
-    kept: "Kept | InHand"
+    kept: Kept | InHand
     register: pl.DataFrame
     rejects: pl.DataFrame
     files: list[dict]
@@ -55,7 +56,14 @@ class Inputs:
         """Every reading, in words."""
         return self.kept.readings()
 
-    @property
+    def of(self, homes: Sequence[str] | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """The readings of those homes and days, in words."""
+        numbers = None
+        if homes is not None:
+            numbers = self.kept.names.to_frame("household").with_row_index("home").filter(pl.col("household").is_in(list(homes)))["home"]
+        return self.kept.readings(numbers, first, last)
+
+    @cached_property
     def judgeable(self) -> dict[str, str | None]:
         """Household → district of every home that may be judged."""
         kept = self.register.filter(~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling")))
@@ -269,63 +277,6 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict) -> No
 def stored_inputs(settings: Settings, store: Store) -> Inputs:
     """What the store holds, without a look at the sources."""
     return _inputs(settings, store, store.read_json("files.json", []), {}, {})
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The readings of the homes that count: those of the register, where there is one, from the day they moved in."""
-
-    store: Store
-    rules: Mapping[str, room.SignalRule]
-    names: pl.Series
-    strangers: pl.Series
-    """Numbers of the homes that the register does not have."""
-    moved: pl.DataFrame
-    """household, moved_in of the homes whose earlier history is not theirs."""
-
-    @property
-    def height(self) -> int:
-        """How many cells there are; one that was said twice may count twice."""
-        return sum(Days(self.store, name).height for name in self.rules)
-
-    def cells(self, days: int | None = None) -> pl.DataFrame:
-        """home, signal (its place in the rules), day, value, quality: the readings of the last days (None: all) in numbers."""
-        last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
-        first = last and days and last - dt.timedelta(days=days - 1)
-        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.UInt8, "day": pl.Date, "value": pl.Int64, "quality": pl.UInt8})]
-        for number, name in enumerate(sorted(self.rules)):
-            cells = Days(self.store, name).read(first, columns=("home", "day", "value", "quality", "mark"))
-            told.append(believed(cells).select("home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"))
-        return self._of_homes(pl.concat(told))
-
-    def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:
-        """Without strangers, and without what was before a home moved in."""
-        if self.strangers.len():
-            cells = cells.filter(~pl.col("home").is_in(self.strangers.implode()))
-        if self.moved.is_empty():
-            return cells
-        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household").select("home", "moved_in")
-        since = cells.join(moved, on="home", how="left", maintain_order="left")
-        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
-
-    def readings(self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
-        """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
-        place = self.names.rank("ordinal").cast(pl.Int64)
-        told = []
-        for name, rule in sorted(self.rules.items()):
-            cells = self._of_homes(Days(self.store, name).read(first, last, homes))
-            told.append(in_words(cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()), self.names, rule))
-        return pl.concat([pl.DataFrame(schema=room.READINGS), *told])
-
-
-@dataclass(frozen=True)
-class InHand:
-    """Readings that are not in the store, such as a copy with surges in it, in the place of `Kept`."""
-
-    frame: pl.DataFrame
-
-    def readings(self) -> pl.DataFrame:
-        return self.frame
 
 
 def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:

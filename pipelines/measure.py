@@ -17,7 +17,8 @@ from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
 from pipelines import pages
 from pipelines.judge import expect_all, kinds
-from pipelines.load import InHand, Inputs, load
+from pipelines.kept import InHand
+from pipelines.load import Inputs, load
 from pipelines.reports import site_of
 from pipelines.settings import Settings
 from pipelines.store import Store

@@ -66,7 +66,7 @@ def _stored(settings: Settings, night: dt.date) -> tuple[Store, Inputs, Verdicts
 def _days(inputs: Inputs, verdicts: Verdicts, home: str, night: dt.date) -> list[str]:
     grid = verdicts.expected.grid
     told = expected_frame(verdicts.expected, grid.index(night), np.array([grid.households.index(home)]), SHOWN_DAYS).drop("value")
-    read = inputs.readings.filter((pl.col("household") == home) & pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night))
+    read = inputs.of([home], night - dt.timedelta(days=SHOWN_DAYS - 1), night)
     both = read.join(told, on=["household", "signal", "day"], how="left").sort("signal", "day")
     lines = []
     for (signal, unit), frame in both.group_by("signal", "unit", maintain_order=True):

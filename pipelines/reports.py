@@ -49,7 +49,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         worklist=doors,
         cases=worded(folded.cases.join(inputs.register.select("household", "district"), on="household", how="left")),
         not_judged=store.read(f"nights/{night}/not_judged.parquet").group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
-        quality=inputs.readings.filter(pl.col("day") == night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
+        quality=inputs.of(first=night, last=night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(inputs, doors, night),
@@ -76,7 +76,7 @@ def case_page(settings, store, inputs: Inputs, verdicts: Verdicts, case: dict, n
     grid, at = verdicts.expected.grid, verdicts.expected.grid.index(night)
     known = ~np.isnan(grid.value[:, grid.households.index(home), : at + 1])
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
-    units = dict(inputs.readings.filter(pl.col("household") == home).select("signal", "unit").unique().iter_rows())
+    units = {name: rule.base for name, rule in settings.rules.items() if name in series[home]}
     parts = decompose(verdicts.expected, grid.households.index(home), at)
     return report.CasePage(
         site=site_of(settings),
@@ -113,7 +113,7 @@ def _series(inputs: Inputs, verdicts: Verdicts, homes: list[str], night: dt.date
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), homes))
     told = expected_frame(verdicts.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
-    read = inputs.readings.filter(pl.col("household").is_in(homes) & pl.col("day").is_between(first, night))
+    read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
     both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")

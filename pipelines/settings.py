@@ -101,6 +101,17 @@ class Publish:
 
 
 @dataclasses.dataclass(frozen=True)
+class Engine:
+    """How a site too large to be looked at whole is judged."""
+
+    sample_homes: int = 8_000
+
+    def __post_init__(self) -> None:
+        if self.sample_homes < 100:
+            raise ValueError(f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site")
+
+
+@dataclasses.dataclass(frozen=True)
 class _File:
     """The whole file, section by section, as it may be written."""
 
@@ -117,6 +128,7 @@ class _File:
     cases: CaseRules = CaseRules()
     limits: Limits = Limits()
     publish: Publish = Publish()
+    engine: Engine = Engine()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,6 +151,7 @@ class Settings:
     cases: CaseRules
     limits: Limits
     publish: Publish
+    engine: Engine
 
     @property
     def state(self) -> Path:
@@ -180,7 +193,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "limits", "publish")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "limits", "publish", "engine")},
     )
 
 

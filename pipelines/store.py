@@ -18,7 +18,7 @@ import polars as pl
 
 MODE = 0o640
 STATE_VERSION = 1
-ROW_GROUP = 1 << 16  # rows; a reader of some homes passes over the groups of others
+ROW_GROUP = 1 << 17  # rows; a reader of some homes passes over the groups of others
 NIGHT_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 
 

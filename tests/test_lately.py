@@ -7,7 +7,7 @@ import pytest
 
 from anomaly import detectors
 from anomaly.expected import ExpectedRules, expect, expect_lately
-from anomaly.expected.grid import Grid, _resolution
+from anomaly.expected.grid import Grid, resolution
 from anomaly.peers import Peers
 
 DAYS, HOMES, LAST = 420, 60, 14
@@ -38,7 +38,7 @@ def grid(seed: int, homes: int = HOMES) -> Grid:
     names = tuple(f"{seed}-{h:03}" for h in range(homes))
     weekday = ((np.arange(DAYS) + FIRST.weekday()) % 7).astype(np.int8)
     group = (np.arange(homes) % 3).astype(np.int32)
-    return Grid(names, ("entries", "power", "water"), ("count", "Wh", "litre"), FIRST, value, lag, weekday, group, _resolution(value, lag))
+    return Grid(names, ("entries", "power", "water"), ("count", "Wh", "litre"), FIRST, value, lag, weekday, group, resolution(value, lag))
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,24 @@ The order is written in `expect`; each step is a module of its own.
 """
 
 from anomaly.expected.decompose import decompose, level_shifts
-from anomaly.expected.grid import Grid, make_grid
+from anomaly.expected.grid import Grid, make_grid, resolution
 from anomaly.expected.judged import expected_frame, judged, not_judged
 from anomaly.expected.lately import expect_lately
-from anomaly.expected.model import Expected, ExpectedRules, expect
+from anomaly.expected.model import Expected, ExpectedRules, beside, expect, only
 
-__all__ = ["Expected", "ExpectedRules", "Grid", "decompose", "expect", "expect_lately", "expected_frame", "judged", "level_shifts", "make_grid", "not_judged"]
+__all__ = [
+    "Expected",
+    "ExpectedRules",
+    "Grid",
+    "beside",
+    "decompose",
+    "expect",
+    "expect_lately",
+    "expected_frame",
+    "judged",
+    "level_shifts",
+    "make_grid",
+    "not_judged",
+    "only",
+    "resolution",
+]

@@ -112,7 +112,7 @@ def last_days(value, lag, group, units, said, how):
 
 @numba.njit(cache=True)
 def _series(value, lag, may_be_coarse, how, out):
-    """The series to judge, the step it moved in and the days each value spans: see grid._resolution and model.judged_series."""
+    """The series to judge, the step it moved in and the days each value spans: see grid.resolution and model.judged_series."""
     series, step, span = out
     guard, n = how.short_guard_days, how.coarse_days
     total, days, gcd = 0.0, 0, 0

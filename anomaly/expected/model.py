@@ -1,5 +1,6 @@
 """The order in which an expectation is made."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,28 @@ class Expected:
     count: np.ndarray
     vacant: np.ndarray
     block: np.ndarray
+
+
+def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
+    """Those homes (places in the grid) and the first `days` days of what was seen."""
+    box = (slice(None), homes, slice(days))
+    grid, names = seen.grid, tuple(seen.grid.households[h] for h in homes)
+    arrays = {name: getattr(grid, name)[box] for name in ("value", "lag", "resolution")}
+    few = dataclasses.replace(grid, households=names, weekday=grid.weekday[:days], group=grid.group[homes], **arrays)
+    told = {name: getattr(seen, name)[box] for name in _TOLD}
+    return Expected(grid=few, vacant=seen.vacant[homes, :days], **told)
+
+
+def beside(one: Expected, other: Expected) -> Expected:
+    """The homes of both, which share signals and days."""
+    arrays = {name: np.concatenate([getattr(e.grid, name) for e in (one, other)], axis=1) for name in ("value", "lag", "resolution")}
+    group = np.concatenate([one.grid.group, other.grid.group])
+    grid = dataclasses.replace(one.grid, households=(*one.grid.households, *other.grid.households), group=group, **arrays)
+    told = {name: np.concatenate([getattr(e, name) for e in (one, other)], axis=1) for name in _TOLD}
+    return Expected(grid=grid, vacant=np.concatenate([one.vacant, other.vacant]), **told)
+
+
+_TOLD = ("expected", "low", "high", "surprise", "log_ratio", "count", "block")
 
 
 def expect(grid: Grid, rules: ExpectedRules = ExpectedRules(), peers: Peers | None = None) -> Expected:

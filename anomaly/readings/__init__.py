@@ -4,7 +4,7 @@ from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings
 from anomaly.readings.doors import MARKED, NONE, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.merge import file_order, merge_rows
-from anomaly.readings.night import latest_night
+from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.register import parse_register
 from anomaly.readings.rule import SignalRule, base_unit
@@ -19,6 +19,7 @@ __all__ = [
     "ROWS",
     "Carry",
     "SignalRule",
+    "USUAL_DAYS",
     "WINDOW",
     "base_unit",
     "contradictions",
@@ -29,6 +30,7 @@ __all__ = [
     "in_words",
     "late_homes",
     "latest_night",
+    "latest_of",
     "least_flow",
     "merge_rows",
     "no_carry",
