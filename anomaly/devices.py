@@ -72,11 +72,36 @@ def device_notes(readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[
     empty = pl.DataFrame(schema=NOTES)
     if not nights or readings.is_empty():
         return empty
-    days = _days(readings, kinds, nights)
+    return notes_of(_days(readings, kinds, nights), register, kinds, nights)
+
+
+def notes_of(days: DeviceDays, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> pl.DataFrame:
+    """`device_notes` of readings that are arrays already."""
     building = _buildings(register, days.households)
     doors = np.array([kinds[signal] == "count" for signal in days.signals], dtype=bool)
     found = [_night(days, night, doors, building) for night in nights]
-    return pl.concat([empty, *found]).sort("night", "household", "signal")
+    return pl.concat([pl.DataFrame(schema=NOTES), *found]).sort("night", "household", "signal")
+
+
+def looked_at(value: np.ndarray) -> np.ndarray:
+    """(S, H, T) values as a night knew them → (H,) bool: homes of which something may be noted, but for their building's sake."""
+    silent = ~(value[:, :, -SILENT_DAYS:] > 0).any(axis=2)
+    recent = value[:, :, -REPEAT_DAYS:]
+    same = (recent == recent[:, :, -1:]).all(axis=2) & (recent[:, :, -1] > 0)
+    return (silent | same).any(axis=0)
+
+
+def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarray) -> np.ndarray:
+    """(H,) bool: homes in a building that may have fallen silent.
+
+    silent: doors that gave nothing tonight; working: doors with ENOUGH days above zero; building: number, −1 unknown.
+    """
+    asked = working & (building >= 0)
+    if not asked.any():
+        return np.zeros(len(building), dtype=bool)
+    homes, quiet = np.bincount(building[asked]), np.bincount(building[asked], silent[asked])
+    down = (homes >= BUILDING_HOMES) & (quiet >= BUILDING_SHARE * homes)
+    return (building >= 0) & np.append(down, False)[np.where(building < down.size, building, down.size)]
 
 
 def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> DeviceDays:
