@@ -98,11 +98,11 @@ def recent_readings(settings: Settings, kept: Kept) -> Numbered:
     days = settings.publish.readings_days
     if days is None and kept.height > MOST_READINGS:
         days = FEWER_DAYS
-    cells = kept.cells(days)
-    homes = pl.DataFrame({"household": kept.names}).with_row_index("home").filter(~pl.col("home").is_in(kept.strangers.implode()))
+    span = kept.span()
+    cells = kept.cells(span and days and span[1] - dt.timedelta(days=days - 1))
     units = [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(kept.rules.items()))]
     signals = pl.DataFrame(units, schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String}, orient="row")
-    return Numbered(cells, homes, signals)
+    return Numbered(cells, kept.homes(), signals)
 
 
 def _expected(store: Store, nights: Sequence[dt.date], found: pl.DataFrame) -> pl.DataFrame:

@@ -74,12 +74,11 @@ class Days:
     ) -> pl.DataFrame:
         """Cells of those days and homes in no particular order, one a home and day."""
         parts = [p for p in self.parts() if (first is None or p.last >= first) and (last is None or p.first <= last)]
-        frames = [collected(_between(of_homes(part, homes), part, first, last).select(columns), part) for part in parts]
-        cells = pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *frames])
-        spans = sorted((p.first, p.last) for p in parts)
-        if all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False)):
-            return cells
-        return _last_said(cells)
+        told = []
+        for some in _overlapping(parts):
+            frames = [collected(_between(of_homes(part, homes), part, first, last).select(columns), part) for part in some]
+            told.append(_last_said(pl.concat(frames)) if len(some) > 1 else frames[0])
+        return pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *told])
 
     def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
         """Those of the homes that have a cell before that day."""
@@ -135,6 +134,18 @@ class Days:
 
 
 NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places
+
+
+def _overlapping(parts: list[Part]) -> list[list[Part]]:
+    """Parts that touch the same days, each bunch in the order in which it was written."""
+    bunches: list[list[Part]] = []
+    reached = dt.date.min
+    for part in sorted(parts, key=lambda part: part.first):
+        if part.first > reached:
+            bunches.append([])
+        bunches[-1].append(part)
+        reached = max(reached, part.last)
+    return [sorted(bunch, key=lambda part: part.number) for bunch in bunches]
 
 
 def _last_said(cells: pl.DataFrame) -> pl.DataFrame:

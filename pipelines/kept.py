@@ -47,13 +47,15 @@ class Kept:
         """How many cells there are; one that was said twice may count twice."""
         return sum(Days(self.store, name).height for name in self.rules)
 
-    def cells(self, days: int | None = None) -> pl.DataFrame:
-        """home, signal (its place in the rules), day, value, quality: the readings of the last days (None: all) in numbers."""
-        last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
-        first = last and days and last - dt.timedelta(days=days - 1)
+    def homes(self) -> pl.DataFrame:
+        """home, household of the homes that count."""
+        return self.names.to_frame("household").with_row_index("home").filter(~pl.col("home").is_in(self.strangers.implode()))
+
+    def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """home, signal (its place in the rules), day, value, quality: the readings of those days in numbers."""
         told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.UInt8, "day": pl.Date, "value": pl.Int64, "quality": pl.UInt8})]
         for number, name in enumerate(sorted(self.rules)):
-            cells = Days(self.store, name).read(first, columns=("home", "day", "value", "quality", "mark"))
+            cells = Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark"))
             told.append(believed(cells).select("home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"))
         return self._of_homes(pl.concat(told))
 

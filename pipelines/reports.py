@@ -145,8 +145,8 @@ def _districts(inputs: Inputs, doors: pl.DataFrame, night: dt.date) -> pl.DataFr
     homes = inputs.register.filter(pl.col("district").is_not_null())
     if homes.is_empty():
         return None
-    recent = inputs.readings.filter(pl.col("day").is_between(night - dt.timedelta(days=27), night)).join(homes.select("household", "district"), on="household")
-    parts = recent.group_by("district", "signal", "household").agg(pl.col("value").sum())
+    cells = inputs.kept.cells(first=night - dt.timedelta(days=27), last=night)
+    parts = cells.group_by("home", "signal").agg(pl.col("value").sum()).join(inputs.kept.homes(), on="home").join(homes.select("household", "district"), on="household")
     share = parts.group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
     largest = share.group_by("district").agg(largest_share=pl.col("share").max())
     counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64)).join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")

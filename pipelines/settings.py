@@ -104,7 +104,7 @@ class Publish:
 class Engine:
     """How a site too large to be looked at whole is judged."""
 
-    sample_homes: int = 8_000
+    sample_homes: int = 5_000
 
     def __post_init__(self) -> None:
         if self.sample_homes < 100:

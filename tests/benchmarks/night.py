@@ -132,6 +132,55 @@ def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
     print(json.dumps({"rows": rows, "last_rows": sum(pl.scan_csv(p).select(pl.len()).collect().item() for p in (folder / "late").rglob("*.csv"))}))
 
 
+def state(folder: Path, homes: int, days: int) -> None:
+    """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
+    from anomaly import readings as room
+    from pipelines.days import BLOCK, CELLS, HOMES, Days
+    from pipelines.derive import Signal
+    from pipelines.load import READINGS_FILE, _made_of
+    from pipelines.settings import load_settings
+    from pipelines.store import Store
+
+    city = City(homes, days)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "anomaly.toml").write_text(SETTINGS, encoding="utf-8")
+    city.households().write_parquet(folder / "households.parquet")
+    settings = load_settings(folder / "anomaly.toml")
+    store = Store(settings.store)
+    store.prepare()
+    store.write(HOMES, pl.DataFrame({"household": city.ids()}))
+    store.write("rejects.parquet", pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}))
+    reading = {name: register.copy() for name, register in city.register.items()}
+    months: dict[str, list] = {name: [] for name in SIGNALS}
+    number = np.arange(homes, dtype=np.uint32)
+    for at in range(days - 1):
+        day = FIRST + dt.timedelta(days=at)
+        for name, (there, use) in city.day(at).items():
+            if name in reading:
+                reading[name] += use
+            begun = city.start <= at
+            value = pl.Series(use[begun]).set(pl.Series(~there[begun]), None)
+            quality = np.where(there[begun], 0, 4).astype(np.uint8)
+            cells = {"home": number[begun], "day": pl.repeat(day, int(begun.sum()), dtype=pl.Date, eager=True), "value": value, "quality": quality}
+            zero = {"note": (quality == 4).astype(np.uint8), "lag": np.zeros(len(quality), np.int32), "mark": np.zeros(len(quality), np.uint8)}
+            months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
+            if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
+                part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, maintain_order=True)
+                first, last = day.replace(day=1), (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+                store.add_part(Days(store, name).folder, part, first, last)
+                months[name] = []
+            if at == days - 2:
+                rows = {"home": number[there], "time": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True).cast(pl.Datetime("us")), "dated": True}
+                told = {"value": (reading[name] if name in reading else use)[there].astype(np.int64), "exits": None, "periods": None, "row": 1, "file": f"{name}/before.csv"}
+                signal = Signal(store, settings.rules[name])
+                rows = pl.DataFrame(rows | told, strict=False).with_columns(pl.col("exits", "value", "row").cast(pl.Int64), pl.col("periods").cast(pl.Int32))
+                signal.rows.add(rows)
+                signal._keep(room.go_on(rows.rename({"home": "household"}), settings.rules[name], room.no_carry(pl.UInt32))[1])
+    store.write_json(READINGS_FILE, _made_of(settings, store))
+    store.write_json("files.json", [])
+    city.write(folder, days - 1, days, "csv")
+
+
 def load(folder: Path) -> None:
     """Whatever is new, into the store."""
     from pipelines.load import load as load_new
@@ -145,7 +194,21 @@ def load(folder: Path) -> None:
         load_new(settings, store, dt.date(2099, 1, 1), lambda text: print(text, file=sys.stderr))
 
 
-STEPS = {"load": load}
+def night(folder: Path) -> None:
+    """The whole nightly run, as the command does it: load what is new, judge, publish, report."""
+    from pipelines.nightly import nightly
+    from pipelines.settings import load_settings
+
+    begun = time.perf_counter()
+
+    def tell(text: str) -> None:
+        print(f"{time.perf_counter() - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}", file=sys.stderr)
+
+    result = nightly(load_settings(folder / "anomaly.toml"), tell=tell)
+    tell(f"night {result.night}: {result.run}")
+
+
+STEPS = {"load": load, "night": night}
 
 
 def timed(step: str, folder: Path, profile: bool) -> dict:
@@ -174,11 +237,13 @@ def main() -> None:
     asked.add_argument("--folder", type=Path, required=True)
     asked.add_argument("--form", choices=("csv", "parquet"), default="parquet")
     asked.add_argument("--together", type=int, default=7, help="days a file of the first load")
-    asked.add_argument("--step", choices=("make", *STEPS))
+    asked.add_argument("--step", choices=("make", "state", *STEPS))
     asked.add_argument("--profile", action="store_true")
     given = asked.parse_args()
     if given.step == "make":
         make(given.folder, given.homes, given.days, given.form, given.together)
+    elif given.step == "state":
+        state(given.folder, given.homes, given.days)
     elif given.step and given.profile:
         import cProfile
         import pstats
