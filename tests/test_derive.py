@@ -1,7 +1,10 @@
 """What comes day by day, late, restated or broken off comes to the same as all at once, and touches no more than it must."""
 
 import datetime as dt
+import re
+from pathlib import Path
 
+import duckdb
 import polars as pl
 import pytest
 
@@ -144,3 +147,14 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     restated = rows("water", daily(seed=2)["water"])
     site.put("water.csv", until(restated, day(10)))
     assert loaded(site).equals(at_once(tmp_path / "again", site))
+
+
+def test_older_readings_are_joined_as_the_readme_says(by_day, monkeypatch):
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (query,) = [block for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if "state/days" in block]
+    by_day.nightly()
+    monkeypatch.chdir(by_day.root)
+    with duckdb.connect() as con:
+        asked = con.execute(query).fetchall()
+    published = by_day.view("readings").filter(pl.col("signal") == "water").select("household", "day", "value", "quality").rows()
+    assert sorted(asked) == sorted(published) and len(asked) == 24 * 75
