@@ -29,8 +29,8 @@ CHANCE = 1e-3  # what the earlier days of the home, or the building, make likeli
 
 
 @dataclass(frozen=True)
-class _Days:
-    """Readings as (S, H, T) arrays: value, NaN unknown, and lag, days until it was known."""
+class DeviceDays:
+    """Readings as (S, H, T) arrays: value, NaN unknown (a contradicted zero is known), and lag, days until it was known."""
 
     households: Sequence[str]
     signals: Sequence[str]
@@ -72,14 +72,39 @@ def device_notes(readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[
     empty = pl.DataFrame(schema=NOTES)
     if not nights or readings.is_empty():
         return empty
-    days = _days(readings, kinds, nights)
+    return notes_of(_days(readings, kinds, nights), register, kinds, nights)
+
+
+def notes_of(days: DeviceDays, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> pl.DataFrame:
+    """`device_notes` of readings that are arrays already."""
     building = _buildings(register, days.households)
     doors = np.array([kinds[signal] == "count" for signal in days.signals], dtype=bool)
     found = [_night(days, night, doors, building) for night in nights]
-    return pl.concat([empty, *found]).sort("night", "household", "signal")
+    return pl.concat([pl.DataFrame(schema=NOTES), *found]).sort("night", "household", "signal")
 
 
-def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> _Days:
+def looked_at(value: np.ndarray) -> np.ndarray:
+    """(S, H, T) values as a night knew them → (H,) bool: homes of which something may be noted, but for their building's sake."""
+    silent = ~(value[:, :, -SILENT_DAYS:] > 0).any(axis=2)
+    recent = value[:, :, -REPEAT_DAYS:]
+    same = (recent == recent[:, :, -1:]).all(axis=2) & (recent[:, :, -1] > 0)
+    return (silent | same).any(axis=0)
+
+
+def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarray) -> np.ndarray:
+    """(H,) bool: homes in a building that may have fallen silent.
+
+    silent: doors that gave nothing tonight; working: doors with ENOUGH days above zero; building: number, −1 unknown.
+    """
+    asked = working & (building >= 0)
+    if not asked.any():
+        return np.zeros(len(building), dtype=bool)
+    homes, quiet = np.bincount(building[asked]), np.bincount(building[asked], silent[asked])
+    down = (homes >= BUILDING_HOMES) & (quiet >= BUILDING_SHARE * homes)
+    return (building >= 0) & np.append(down, False)[np.where(building < down.size, building, down.size)]
+
+
+def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> DeviceDays:
     first = nights[0] - dt.timedelta(days=LOOK_BACK - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
     believed = pl.col("quality").is_in(["read", "interpolated"]) | ((pl.col("quality") == "doubtful") & (pl.col("value") == 0))
@@ -96,7 +121,7 @@ def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.
     value, lag = np.full(shape, np.nan), np.zeros(shape, dtype=np.int16)
     box = tuple(cells[name].to_numpy() for name in ("signal", "household", "at"))
     value[box], lag[box] = cells["value"].to_numpy(), cells["lag"].to_numpy()
-    return _Days(households, signals, first, value, lag)
+    return DeviceDays(households, signals, first, value, lag)
 
 
 def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
@@ -106,7 +131,7 @@ def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
     return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
 
 
-def _night(days: _Days, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
+def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
     value = days.known(night)
     known = ~np.isnan(value)
     silent = _stretch(~(value > 0), np.logical_or.accumulate(known, axis=2), value)  # zero or missing, once there was a day

@@ -8,7 +8,7 @@ the ordinary tail is a straight line of score over log rarity, fitted where surg
 """
 
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -158,25 +158,30 @@ def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tai
     return Tail(float(reached.size), np.sort(reached), np.sort(running)).fitted()
 
 
-def rate(scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = ()) -> list["Rated"]:
+def tails(scores: Iterable, nights: Iterable[int]) -> list[dict[int, Tail]]:
+    """For each detector's scores, the past of each asked night."""
+    nights = list(nights)
+    befores = ((one, fortnight_before(one.score, QUIET_NIGHTS)) for one in scores)
+    return [{t: tail(one.score, t, before) for t in nights} for one, before in befores]
+
+
+def rate(
+    scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = (), pasts: Sequence[Mapping[int, Tail]] | None = None
+) -> list["Rated"]:
     """Rarity and chance of every home on each asked night, for each detector's scores; `needed` rarity makes a case.
 
     A home looked at in several ways is that much likelier to show something by chance: where several scores can open the
     same kind of case, each has its share of the allowance, and its rarity is multiplied by that. Scores of a second opinion
-    open none and are not counted.
+    open none and are not counted. pasts: from `tails`, where others than these homes are the yardstick.
     """
     scores, nights = list(scores), list(nights)
     opening = [one for one in scores if one.detector not in second_opinion]
     out = []
-    for one in scores:
+    for one, past in zip(scores, pasts or tails(scores, nights), strict=True):
         asked = sum(other.share for other in opening if other.signal == one.signal)
         share = min(1.0, one.share / asked) if asked else 1.0
-        before = fortnight_before(one.score, QUIET_NIGHTS)
-        rarity, chance = {}, {}
-        for t in nights:
-            past = tail(one.score, t, before)
-            rarity[t] = past.rarity(one.score[:, t]) * share
-            chance[t] = past.chance(one.score[:, t], needed / share)
+        rarity = {t: past[t].rarity(one.score[:, t]) * share for t in nights}
+        chance = {t: past[t].chance(one.score[:, t], needed / share) for t in nights}
         out.append(Rated(one, rarity, chance, one.detector not in second_opinion))
     return out
 

@@ -12,7 +12,7 @@ from collections.abc import Collection
 import polars as pl
 
 SAMPLE = 50_000
-"""Cells of a long column that are looked at for the weaker shapes; identity numbers are looked for in every cell."""
+"""Distinct cells of a long column that are looked at for the weaker shapes; identity numbers are looked for in every cell."""
 
 _PEOPLE = (
     "person|people|resident|owner|tenant|landlord|customer|client|consumer|contact|householder|occupant|occupier|user|visitor|guest"
@@ -102,6 +102,8 @@ def _by_content(cells: pl.Series, *, weak: bool) -> str | None:
     cells = cells.drop_nulls()
     if cells.is_empty():
         return None
+    if len(cells) > SAMPLE:
+        cells = cells.unique(maintain_order=True)
     if cells.str.contains("[０-９]").any():
         cells = cells.str.normalize("NFKC")
     if _has_identity_number(cells):

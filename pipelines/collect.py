@@ -10,7 +10,9 @@ from anomaly import account, cases, evidence, people, tables
 from anomaly.words import because
 from pipelines import journal
 from pipelines.judge import kinds
+from pipelines.kept import Kept
 from pipelines.load import Inputs
+from pipelines.publish import Numbered
 from pipelines.settings import Settings
 from pipelines.store import Store
 
@@ -42,7 +44,7 @@ def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
     return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
 
 
-def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
+def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame | Numbered]:
     """A frame for every published table, rows in the order of its key; `runs` are those not in the journal yet."""
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
@@ -50,14 +52,14 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *runs]),
         "households": places,
-        "readings": _recent_readings(settings, inputs.readings),
+        "readings": recent_readings(settings, inputs.kept),
         "expected": _expected(store, nights, folded.cases),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         **loop(settings, store, folded),
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
     }
-    return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+    return {name: frame if isinstance(frame, Numbered) else _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:
@@ -122,13 +124,20 @@ def _per_night(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFra
     return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights], how="diagonal")
 
 
-def _recent_readings(settings: Settings, readings: pl.DataFrame) -> pl.DataFrame:
+MOST_READINGS = 50_000_000
+FEWER_DAYS = 14
+
+
+def recent_readings(settings: Settings, kept: Kept) -> Numbered:
+    """The readings of the last days, in numbers: all, where the settings do not say and there are not too many."""
     days = settings.publish.readings_days
-    if days is None and readings.height > 50_000_000:
-        days = 14
-    if days is not None:
-        readings = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=days))
-    return readings
+    if days is None and kept.height > MOST_READINGS:
+        days = FEWER_DAYS
+    span = kept.span()
+    cells = kept.cells(span and days and span[1] - dt.timedelta(days=days - 1))
+    units = [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(kept.rules.items()))]
+    signals = pl.DataFrame(units, schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String}, orient="row")
+    return Numbered(cells, kept.homes(), signals)
 
 
 def _expected(store: Store, nights: Sequence[dt.date], found: pl.DataFrame) -> pl.DataFrame:

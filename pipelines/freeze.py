@@ -34,7 +34,7 @@ def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts,
         store.write(f"nights/{night}/cases.parquet", then)
         store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night))
         store.write_json(f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256})
-        store.write(f"nights/{night}/control.parquet", _control(settings, inputs, verdicts, night, {*then["household"]}))
+        store.write(f"nights/{night}/control.parquet", _control(settings, store, inputs, verdicts, night, {*then["household"]}))
 
 
 def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, days: int = SHOWN_DAYS) -> pl.DataFrame:
@@ -43,7 +43,7 @@ def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.d
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
     told = expected_frame(verdicts.expected, grid.index(night), at, days).drop("value")
     first = night - dt.timedelta(days=days - 1)
-    read = inputs.readings.filter(pl.col("household").is_in(list(homes)) & pl.col("day").is_between(first, night))
+    read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
     both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")
@@ -71,12 +71,15 @@ def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
     return pl.DataFrame(schema=dict.fromkeys(("case_id", "household", "signal"), pl.String))
 
 
-def _control(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]) -> pl.DataFrame:
+def _control(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]) -> pl.DataFrame:
     """tables.Control: judged homes without an open case, drawn at random."""
-    grid = verdicts.expected.grid
-    seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
-    could = [home for home, looked_at in zip(grid.households, seen, strict=True) if looked_at and home not in with_case]
+    grid, places = verdicts.expected.grid, inputs.judgeable
+    if len(grid.households) == len(places):
+        seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
+        could = [home for home, looked_at in zip(grid.households, seen, strict=True) if looked_at and home not in with_case]
+    else:  # at a large site the arrays hold only homes that stand out: of the others those that were judged by every signal
+        not_all = {*with_case, *store.read(f"nights/{night}/not_judged.parquet")["household"]}
+        could = [home for home in places if home not in not_all]
     drawn = draw(could, night, settings.control.doors_per_night)
-    places = inputs.judgeable
     rows = [(night, "k" + cases.case_code(home, CONTROL, night)[1:], home, places.get(home)) for home in drawn]
     return pl.DataFrame(rows, schema={"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String}, orient="row")

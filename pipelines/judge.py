@@ -84,19 +84,37 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
     at = {night: grid.index(night) for night in nights}
     tell("asking the detectors")
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
-    needed = evidence.case_rarity(settings.evidence, len(kinds(settings)))
-    rated = evidence.rate(scores, at.values(), needed, settings.detectors.seconds)
+    rated = evidence.rate(scores, at.values(), needed(settings), settings.detectors.seconds)
     failed = _failed_sensors(settings, inputs, nights)
     for night in nights:
         tell(f"judging {night}")
-        found = evidence.reasons(seen, rated, at[night], needed * settings.evidence.kept_share)
-        found = found.filter(pl.col("signature").is_in(kinds(settings))).join(failed[night], on=["household", "signal"], how="anti")
-        _write_night(settings, inputs, store, night, Seen(seen, found, _sheet(seen, rated, at[night]), failed[night]))
+        found = found_on(settings, seen, rated, at[night], failed[night])
+        had = _had(settings, inputs, night)
+        cannot = expected.not_judged(seen, at[night], settings.expected).join(had, on=["household", "signal"], how="semi")
+        cannot = pl.concat([failed[night], cannot, barred(inputs, had)])
+        long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), settings.publish.expected_days)
+        judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
+        write_night(store, night, Outcome(found, sheet(seen, rated, at[night]), cannot, judged, long))
     _write_history(settings, store, max(nights), seen)
     return verdicts
 
 
-def _sheet(seen, rated, night: int) -> pl.DataFrame:
+def needed(settings: Settings) -> float:
+    """Rarity that opens a case."""
+    return evidence.case_rarity(settings.evidence, len(kinds(settings)))
+
+
+def found_on(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
+    """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
+    found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
+    return found.filter(pl.col("signature").is_in(kinds(settings))).join(failed, on=["household", "signal"], how="anti")
+
+
+def _with_evidence(grid, found: pl.DataFrame) -> np.ndarray:
+    return np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
+
+
+def sheet(seen, rated, night: int) -> pl.DataFrame:
     """household, rarity: the largest of the night, where it is at all out of the ordinary."""
     homes = seen.grid.households
     largest = np.ones(len(homes))
@@ -114,30 +132,25 @@ def _failed_sensors(settings: Settings, inputs: Inputs, nights: Sequence[dt.date
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one night saw: expectations, evidence, rarities and failed sensors."""
+class Outcome:
+    """What one night came to: evidence, largest rarities, signals not judged, homes judged, and the days behind the evidence."""
 
-    expected: expected.Expected
     found: pl.DataFrame
     sheet: pl.DataFrame
-    failed: pl.DataFrame
+    cannot: pl.DataFrame
+    judged: int
+    long: pl.DataFrame
 
 
-def _write_night(settings: Settings, inputs: Inputs, store: Store, night: dt.date, saw: Seen) -> None:
-    seen, found, at, grid = saw.expected, saw.found, saw.expected.grid.index(night), saw.expected.grid
+def write_night(store: Store, night: dt.date, came: Outcome) -> None:
+    """Write a night's folder; of several reasons why a signal cannot be judged the first is kept."""
     folder = f"nights/{night}"
-    had = _had(settings, inputs, night)
-    cannot = expected.not_judged(seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")
-    # a failed sensor is the better reason where both are true
-    cannot = pl.concat([saw.failed, cannot, _barred(inputs, had)]).unique(["household", "signal"], keep="first", maintain_order=True)
-    judged = expected.judged(seen, at)
-    store.write(f"{folder}/evidence.parquet", found)
-    store.write(f"{folder}/rarities.parquet", saw.sheet)
+    cannot = came.cannot.unique(["household", "signal"], keep="first", maintain_order=True)
+    store.write(f"{folder}/evidence.parquet", came.found)
+    store.write(f"{folder}/rarities.parquet", came.sheet)
     store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
-    homes = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
-    long = expected.expected_frame(seen, at, homes, settings.publish.expected_days)
-    store.write(f"{folder}/expected.parquet", long)
-    store.write_json(f"{folder}/done.json", {"night": night, "judged": int(judged.any(axis=0).sum()), "not_judged": cannot.height})
+    store.write(f"{folder}/expected.parquet", came.long)
+    store.write_json(f"{folder}/done.json", {"night": night, "judged": came.judged, "not_judged": cannot.height})
 
 
 def _had(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
@@ -157,7 +170,7 @@ def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> No
     store.write(f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days))
 
 
-def _barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
+def barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
     """Signals of the homes that are never judged: not a dwelling, or an id that the register gives twice."""
     reason = (
         pl.when(pl.col("ambiguous"))

@@ -2,37 +2,32 @@
 
 A file is read again only when its size or time stamp and then its SHA-256 differ from what was loaded before. Rows are
 merged by key, the later file name and then the later row wins, so loading a file twice, or files one by one or all at
-once, gives the same readings.
+once, gives the same readings. Many files are taken in batch by batch; a load that was broken off goes on after the last.
 """
 
 import dataclasses
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import polars as pl
 
 from anomaly import readings as room
 from anomaly import tables
+from pipelines.days import HOMES, Days, Homes
+from pipelines.derive import Changes, Signal, compare_signals
+from pipelines.kept import InHand, Kept
 from pipelines.pseudonyms import coder
+from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, read_file, sha256
 from pipelines.store import Store
 
-ROWS = {
-    "household": pl.String,
-    "time": pl.Datetime("us"),
-    "dated": pl.Boolean,
-    "value": pl.Int64,
-    "exits": pl.Int64,
-    "periods": pl.Int32,
-    "row": pl.Int64,
-    "order": pl.String,
-    "file": pl.String,
-}
+BATCH_ROWS = 4_000_000  # rows read before they are kept
 REGISTER = {
     "household": pl.String,
     "building": pl.String,
@@ -41,7 +36,7 @@ REGISTER = {
     "moved_in": pl.Date,
     "ambiguous": pl.Boolean,
 }
-READINGS = dict(tables.empty(tables.Readings).schema) | {"known_on": pl.Date, "note": pl.String}
+READINGS_FILE, UNFINISHED = "readings.json", "loading.json"
 REJECTS = dict(tables.empty(tables.Rejects).schema)
 
 
@@ -49,7 +44,7 @@ REJECTS = dict(tables.empty(tables.Rejects).schema)
 class Inputs:
     """What a night works on: the readings, the register and what was refused or could not be read."""
 
-    readings: pl.DataFrame
+    kept: Kept | InHand
     register: pl.DataFrame
     rejects: pl.DataFrame
     files: list[dict]
@@ -57,7 +52,19 @@ class Inputs:
     counts: dict[str, dict[str, int]]  # signal → rows loaded, duplicate, restated
     degraded: list[str]
 
-    @property
+    @cached_property
+    def readings(self) -> pl.DataFrame:
+        """Every reading, in words."""
+        return self.kept.readings()
+
+    def of(self, homes: Sequence[str] | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """The readings of those homes and days, in words."""
+        numbers = None
+        if homes is not None:
+            numbers = self.kept.names.to_frame("household").with_row_index("home").filter(pl.col("household").is_in(list(homes)))["home"]
+        return self.kept.readings(numbers, first, last)
+
+    @cached_property
     def judgeable(self) -> dict[str, str | None]:
         """Household → district of every home that may be judged."""
         kept = self.register.filter(~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling")))
@@ -71,27 +78,62 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     """
     ledger, coded = _ledger(store), coder(settings, store)
     failed, counts = {}, {}
-    changed = False
-    for name, source in settings.sources.items():
+    changes = _resumed(settings, store, ledger, tell)
+    now = Loading(settings, store, ledger, changes, Homes(store), today, tell, coded)
+    for name in settings.sources:
         tell(f"loading {name}")
+        counts[name] = {"loaded": 0, "duplicate": 0, "restated": 0}
         try:
-            counts[name] = _load_signal(settings, store, name, ledger, today, coded)
+            _load_signal(now, name, counts[name])
         except SourceError as error:
             failed[name] = str(error)
-            counts[name] = {"loaded": 0, "duplicate": 0, "restated": 0}
-        changed |= counts[name]["loaded"] > 0
     if settings.households:
         try:
-            changed |= _load_register(settings.households, settings.root, store, ledger, coded)
+            _load_register(settings.households, settings.root, store, ledger, coded)
         except SourceError as error:
             failed["households"] = str(error)
-    key = {"settings": settings.sha256, "rules": {n: dataclasses.asdict(r) for n, r in settings.rules.items()}}
-    if changed or store.read_json("readings.json", None) != key or not store.path("readings.parquet").exists():
-        _derive(settings, store)
-        store.write_json("readings.json", key)
-    files = sorted(ledger.values(), key=lambda f: (f["source"], f["file"]))
-    store.write_json("files.json", files)
-    return _inputs(settings, store, files, failed, counts)
+    if changes:
+        tell("comparing doors and meters")
+        compare_signals(store, settings.rules, changes)
+        for name in settings.rules:
+            Days(store, name).compact()
+    store.write_json(READINGS_FILE, _made_of(settings, store))
+    _keep_ledger(store, ledger)
+    store.path(UNFINISHED).unlink(missing_ok=True)
+    return _inputs(settings, store, _files(ledger), failed, counts)
+
+
+def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
+    """Make good what an earlier load, or other rules, or a lost file have left undone."""
+    changes = Changes()
+    made = store.read_json(READINGS_FILE, None)
+    if store.path(UNFINISHED).exists():
+        done = sum(f["source"] != "households" for f in ledger.values())
+        tell(f"the last load was broken off: going on after {done} files")
+        changes.everything = True
+        for rule in settings.rules.values():
+            Signal(store, rule).catch_up(changes)
+    now = _made_of(settings, store)
+    made = made if isinstance(made, dict) and {"rules", "parts"} <= set(made) else {"rules": {}, "parts": {}}
+    for name, rule in settings.rules.items():
+        lost = set(made["parts"].get(name, [])) - set(now["parts"][name])
+        if Rows(store, name).parts() and (lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()):
+            _begin(store)
+            Signal(store, rule).make_again(len(Homes(store).names))
+            changes.everything = True
+    changes.everything |= set(made["rules"]) != set(now["rules"])
+    return changes
+
+
+def _made_of(settings: Settings, store: Store) -> dict:
+    """What the kept readings were made with, and where they lie."""
+    rules = {name: json.loads(json.dumps(dataclasses.asdict(rule))) for name, rule in settings.rules.items()}
+    return {"rules": rules, "parts": {name: [part.path.name for part in Days(store, name).parts()] for name in rules}}
+
+
+def _begin(store: Store) -> None:
+    """Mark that readings are being changed, until the load is through."""
+    store.write_json(UNFINISHED, {})
 
 
 def _ledger(store: Store) -> dict[tuple[str, str], dict]:
@@ -99,37 +141,73 @@ def _ledger(store: Store) -> dict[tuple[str, str], dict]:
     files = store.read_json("files.json", [])
     if not isinstance(files, list) or not all(isinstance(f, dict) and {"source", "file", "bytes", "modified_ns", "sha256"} <= set(f) for f in files):
         raise store.damaged("files.json")
-    if not store.path("rejects.parquet").exists():
+    if not store.path("rejects.parquet").exists() or not store.path(HOMES).exists():
         return {}
-    kept = {"households": store.path("register.parquet").exists()}
-    kept |= {f["source"]: store.path(f"rows/{f['source']}.parquet").exists() for f in files if f["source"] != "households"}
-    return {(f["source"], f["file"]): f for f in files if kept[f["source"]]}
+    there = {("households", None)} if store.path("register.parquet").exists() else set()
+    for source in {f["source"] for f in files} - {"households"}:
+        there |= {(source, part.number) for part in Rows(store, source).parts()}
+    return {(f["source"], f["file"]): f for f in files if (f["source"], f.get("part")) in there or f.get("part") == 0}
 
 
-def _load_signal(settings: Settings, store: Store, name: str, ledger: dict, today: dt.date, coded: Callable) -> dict[str, int]:
-    source, rule = settings.sources[name], settings.rules[name]
-    new = _changed_files(source, settings.root, ledger, _read_as(source, rule))
-    parts, rejects = [], []
-    for stamp, path in new:
-        rows, refused = room.parse_rows(coded(read_file(path, source)), rule, today + dt.timedelta(days=1))
-        rows = rows.filter(pl.col("time") >= store.kept_from("readings"))
+def _files(ledger: dict) -> list[dict]:
+    return sorted(({k: v for k, v in f.items() if k != "part"} for f in ledger.values()), key=lambda f: (f["source"], f["file"]))
+
+
+def _keep_ledger(store: Store, ledger: dict) -> None:
+    store.write_json("files.json", sorted(ledger.values(), key=lambda f: (f["source"], f["file"])))
+
+
+@dataclass(frozen=True)
+class Loading:
+    """One load under way."""
+
+    settings: Settings
+    store: Store
+    ledger: dict
+    changes: Changes
+    homes: Homes
+    today: dt.date
+    tell: Callable[[str], None]
+    coded: Callable[[pl.DataFrame], pl.DataFrame]
+
+
+def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
+    """Take in the signal's new files; `counts` grows with each batch."""
+    source, rule = now.settings.sources[name], now.settings.rules[name]
+    new = _changed_files(source, now.settings.root, now.ledger, _read_as(source, rule))
+    batch = []
+    for number, (stamp, path) in enumerate(new, start=1):
+        rows, refused = room.parse_rows(now.coded(read_file(path, source)), rule, now.today + dt.timedelta(days=1))
+        rows = rows.filter(pl.col("time") >= now.store.kept_from("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
-        parts.append(rows.with_columns(file=pl.lit(stamp["file"]), order=pl.lit(room.file_order(stamp["file"]))))
-        rejects.append((stamp, refused))
         stamp |= {"rows": rows.height, "rejects": refused.height}
-    if not new:
-        return {"loaded": 0, "duplicate": 0, "restated": 0}
-    stored = store.read(f"rows/{name}.parquet", ROWS)
+        batch.append((stamp, now.homes.numbered(rows), refused))
+        if number == len(new) or sum(stamp["rows"] for stamp, _, _ in batch) >= BATCH_ROWS:
+            _take_in(now, name, batch, counts)
+            now.tell(f"loading {name}: {number} of {len(new)} files")
+            batch = []
+
+
+def _take_in(now: Loading, name: str, batch: list[tuple[dict, pl.DataFrame, pl.DataFrame]], counts: dict[str, int]) -> None:
+    """Keep a batch of files: their rows, the readings these make, their rejects, and last that they are loaded."""
+    signal = Signal(now.store, now.settings.rules[name])
+    _begin(now.store)
     # what the same file gave under other settings is void: its days or units may have been others
-    void = [s["file"] for s, _ in new if ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
-    stored = stored.filter(~pl.col("file").is_in(void))
-    merged, counts = room.merge_rows(stored, pl.concat(parts).select(ROWS.keys()).cast(ROWS))
-    store.write(f"rows/{name}.parquet", merged)
-    _keep_rejects(store, name, rejects)
-    for stamp, _ in new:
-        ledger[name, stamp["file"]] = stamp
-    return {"loaded": sum(p.height for p in parts) or 1, **counts}
+    void = [s["file"] for s, _, _ in batch if now.ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
+    if void:
+        signal.rows.forget(void)
+    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"])) for stamp, frame, _ in batch])
+    part, merged = signal.take_in(rows.select(ROWS.keys()).cast(ROWS), now.changes)
+    if void:
+        signal.make_again(len(now.homes.names))
+        now.changes.everything = True
+    for told, n in (merged | {"loaded": rows.height}).items():
+        counts[told] += n
+    _keep_rejects(now.store, name, [(stamp, refused) for stamp, _, refused in batch])
+    for stamp, _, _ in batch:
+        now.ledger[name, stamp["file"]] = stamp | {"part": part or 0}
+    _keep_ledger(now.store, now.ledger)
 
 
 def _read_as(source: Source, rule: object = None) -> str:
@@ -177,11 +255,11 @@ def _keep_rejects(store: Store, source: str, rejects: list[tuple[dict, pl.DataFr
     store.write("rejects.parquet", pl.concat([kept, *fresh]).sort("source", "file", "row"))
 
 
-def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded: Callable) -> bool:
+def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded: Callable) -> None:
     """The household register is small and read whole: when any of its files has changed, all are read again."""
     new = _changed_files(source, root, ledger, _read_as(source))
     if not new and store.path("register.parquet").exists():
-        return False
+        return
     frames, rejects = [], []
     for path in found_files(root, source):
         raw = coded(read_file(path, source))
@@ -197,19 +275,6 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded
         ledger[source.name, stamp["file"]] = stamp
     store.write("register.parquet", good.select(REGISTER.keys()).cast(REGISTER))
     _keep_rejects(store, source.name, rejects)
-    return True
-
-
-def _derive(settings: Settings, store: Store) -> None:
-    """Rows to readings, for all signals; what one signal says of another is settled here too."""
-    parts = []
-    for name, rule in settings.rules.items():
-        rows = store.read(f"rows/{name}.parquet", ROWS)
-        if rows.height:
-            parts.append(room.daily_readings(rows, rule).select(READINGS.keys()).cast(READINGS))
-    daily = pl.concat(parts) if parts else pl.DataFrame(schema=READINGS)
-    daily = room.cross_check(daily, settings.kinds) if daily.height else daily
-    store.write("readings.parquet", daily.sort("signal", "household", "day"))
 
 
 def stored_inputs(settings: Settings, store: Store) -> Inputs:
@@ -218,35 +283,27 @@ def stored_inputs(settings: Settings, store: Store) -> Inputs:
 
 
 def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
-    daily = store.read("readings.parquet", READINGS)
     rejects = store.read("rejects.parquet", REJECTS)
-    seen = daily.select("household").unique()
+    names = Homes(store).names
+    seen = pl.concat([pl.Series(dtype=pl.UInt32), *(Signal(store, rule).homes() for rule in settings.rules.values())]).unique().sort()
+    homes = pl.DataFrame({"household": names.gather(seen), "home": seen})
     if settings.households and store.path("register.parquet").exists():
         register = store.read("register.parquet")
-        strangers = seen.join(register, on="household", how="anti")
-        if strangers.height:
+        strangers = homes.join(register, on="household", how="anti")["home"]
+        if strangers.len():
             rejects = pl.concat([rejects, *_strangers(settings, store, strangers)]).sort("source", "file", "row")
-            daily = daily.join(strangers, on="household", how="anti", maintain_order="left")
-        moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
-        if moved.height:
-            daily = (
-                daily.join(moved, on="household", how="left", maintain_order="left")
-                .filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
-                .drop("moved_in")
-            )
     else:
-        register = seen.with_columns(*(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")), ambiguous=False)
-    return Inputs(daily, register.sort("household"), rejects, files, failed, counts, _degraded(settings, files, rejects, failed))
+        strangers = seen.clear()
+        register = homes.select("household", *(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")), ambiguous=False)
+    moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
+    kept = Kept(store, settings.rules, names, strangers, moved)
+    return Inputs(kept, register.sort("household"), rejects, files, failed, counts, _degraded(settings, files, rejects, failed))
 
 
-def _strangers(settings: Settings, store: Store, strangers: pl.DataFrame) -> list[pl.DataFrame]:
+def _strangers(settings: Settings, store: Store, homes: pl.Series) -> list[pl.DataFrame]:
     """Rows of ids that the register does not have, as rejects."""
-    return [
-        store.read(f"rows/{name}.parquet", ROWS)
-        .join(strangers, on="household", how="semi")
-        .select(source=pl.lit(name), file="file", row="row", reason=pl.lit("household not in the register"))
-        for name in settings.sources
-    ]
+    reason = pl.lit("household not in the register")
+    return [Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason) for name in settings.sources]
 
 
 def _degraded(settings: Settings, files, rejects: pl.DataFrame, failed) -> list[str]:

@@ -17,6 +17,7 @@ from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
 from pipelines import pages
 from pipelines.judge import expect_all, kinds
+from pipelines.kept import InHand
 from pipelines.load import Inputs, load
 from pipelines.reports import site_of
 from pipelines.settings import Settings
@@ -75,7 +76,7 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
         nonlocal asked
         asked += 1
         tell(f"round {asked} of {rounds}: judging a copy with surges in it")
-        return _rarities(settings, dataclasses.replace(inputs, readings=planted), (first, last))
+        return _rarities(settings, dataclasses.replace(inputs, kept=InHand(planted)), (first, last))
 
     dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.judgeable)))
     made = list(planting.evaluate(dwelling, judge, (first, last), range(seed, seed + rounds), plan))

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from anomaly import __version__, cases
-from anomaly.readings import latest_night
 from pipelines import journal, publish, reports
 from pipelines.collect import collect, fold
 from pipelines.freeze import freeze
-from pipelines.judge import judge, overrides_of
+from pipelines.judge import Verdicts, judge, overrides_of
+from pipelines.large import is_large, judge_large
 from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
 from pipelines.store import Store
@@ -60,17 +60,18 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
     reports.prepare(settings)
     with store.locked():
         inputs = load(settings, store, started.date(), tell)
-        latest = latest_night(inputs.readings)
+        latest = inputs.kept.latest_night()
         if latest is None:
             raise NothingReadable("; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands")
         nights = choose(latest)
         _refuse_unread(nights, inputs)
         key = _key(settings, store, inputs)
-        broken = [night for night in store.broken_nights() if inputs.readings["day"].min() <= night <= inputs.readings["day"].max()]
+        first, last = inputs.kept.span()
+        broken = [night for night in store.broken_nights() if first <= night <= last]
         if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
             return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
         judged = sorted({*nights, *broken})
-        verdicts = judge(settings, inputs, store, judged, tell)
+        verdicts = _judge(settings, inputs, store, judged, tell)
         tell("publishing")
         folded = fold(settings, store, watched=judged)
         freeze(settings, store, inputs, verdicts, folded, judged)
@@ -95,9 +96,18 @@ def _drawn(store: Store, night: str) -> list[str]:
     return store.read(f"nights/{night}/control.parquet")["case_id"].to_list()
 
 
+def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell) -> Verdicts:
+    """Judge the nights; at a large site with the homes that have an open case among those looked at in full."""
+    if not is_large(settings, inputs):
+        return judge(settings, inputs, store, nights, tell)
+    known = fold(settings, store).cases if store.nights() else None
+    still = [] if known is None else known.filter(pl.col("status") != "closed")["household"].to_list()
+    return judge_large(settings, inputs, store, nights, still, tell)
+
+
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:
     """A night outside the readings would only say that nobody can be judged."""
-    first, last = inputs.readings["day"].min(), inputs.readings["day"].max()
+    first, last = inputs.kept.span()
     for night in nights:
         if not first <= night <= last:
             raise NoSuchNight(f"{night} lies {'before the first' if night < first else 'after the last'} reading ({first} … {last}); ask for a night between")

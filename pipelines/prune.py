@@ -12,14 +12,15 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly.readings import thin
+from anomaly.readings import SignalRule, thin
 from pipelines import publish, reports
 from pipelines.collect import collect, fold
 from pipelines.decide import today
 from pipelines.judge import calendar
 from pipelines.load import stored_inputs
+from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
-from pipelines.store import FLOOR, Store
+from pipelines.store import FLOOR, Part, Store
 from pipelines.trail import Trail
 
 DELETIONS = "deletions.jsonl"
@@ -81,15 +82,24 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
 
 def _finer(settings: Settings, store: Store, before: dt.date) -> Old:
     """Rows finer than a day: late rows may still change a recent day, an older one needs its daily grain only."""
-    places = {name: store.path(f"rows/{name}.parquet") for name in settings.rules}
-    spared = {path: (rows := store.read(f"rows/{name}.parquet")).height - thin(rows, settings.rules[name], before).height for name, path in places.items() if path.exists()}
+    parts = {part.path: fewer for rule in settings.rules.values() for part, fewer in _thinned(store, rule, before)}
+    spared = {path: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() - left.height for path, left in parts.items()}
     return Old("raw", before, sum(spared.values()), tuple(path for path, n in spared.items() if n))
 
 
 def _thin(settings: Settings, store: Store, old: Old) -> None:
-    for path in old.places:
-        name = f"rows/{path.name}"
-        store.write(name, thin(store.read(name), settings.rules[path.stem], old.before))
+    for rule in settings.rules.values():
+        for part, left in _thinned(store, rule, old.before):
+            if part.path in old.places:
+                store.write(str(part.path.relative_to(store.state)), left)
+
+
+def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part, pl.DataFrame]]:
+    """Each part of a signal's rows with what is left of it: a row brought down lies where the last of its day lay."""
+    rows = Rows(store, rule.name)
+    left = thin(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename({"household": "home"})
+    there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.parts()]
+    return [(part, left.join(lines, on=["file", "row"], how="semi", maintain_order="left").select(ROWS.keys()).cast(ROWS)) for part, lines in there]
 
 
 def _tables(store: Store) -> Iterator[Path]:
@@ -132,6 +142,6 @@ def _publish(settings: Settings, store: Store) -> None:
         return
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
-    first, last = inputs.readings["day"].min() or today(settings), inputs.readings["day"].max() or today(settings)
+    first, last = inputs.kept.span() or (today(settings), today(settings))
     publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
     reports.write_overview(settings, frames)

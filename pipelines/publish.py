@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import re
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -17,15 +18,44 @@ SQL = Path(__file__).parent / "sql"
 SCHEMA_VERSION = "1.0.0"
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 READABLE_SINCE = "v1.4.0"
-_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"}
+_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"} | {
+    "UInt8": "UTINYINT",
+    "UInt32": "UINTEGER",
+}
 
 
 class PublicationRefused(Exception):
     """The draft did not pass its checks; the published file stands as it was."""
 
 
-def publish(target: Path, frames: dict[str, pl.DataFrame], meta: dict[str, object]) -> None:
-    """Write `frames` (one for every name of tables.PUBLISHED) and swap the file in.
+@dataclass(frozen=True)
+class Numbered:
+    """Readings with numbers in place of words, as they lie in the file: the views put the words back.
+
+    cells: home (UInt32), signal (UInt8), day, value, quality (UInt8, place in tables.QUALITIES), one row a reading.
+    homes: home, household. signals: signal, name, unit.
+    """
+
+    cells: pl.DataFrame
+    homes: pl.DataFrame
+    signals: pl.DataFrame
+
+    @property
+    def height(self) -> int:
+        return self.cells.height
+
+
+def numbered(readings: pl.DataFrame) -> Numbered:
+    """tables.Readings as numbers."""
+    homes = readings.select("household").unique().sort("household").with_row_index("home")
+    signals = readings.select(name="signal", unit="unit").unique().sort("name", "unit").with_row_index("signal").cast({"signal": pl.UInt8})
+    places = pl.col("quality").replace_strict(tables.QUALITIES, range(len(tables.QUALITIES)), return_dtype=pl.UInt8)
+    cells = readings.join(homes, on="household").join(signals.rename({"signal": "number"}), left_on=["signal", "unit"], right_on=["name", "unit"])
+    return Numbered(cells.select("home", pl.col("number").alias("signal"), "day", "value", places), homes, signals)
+
+
+def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict[str, object]) -> None:
+    """Write `frames` (one for every name of tables.PUBLISHED; readings may be Numbered) and swap the file in.
 
     meta: what is in force (settings as text, calendar frame, schema and tool version). Raises PublicationRefused, with
     yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
@@ -36,7 +66,12 @@ def publish(target: Path, frames: dict[str, pl.DataFrame], meta: dict[str, objec
             con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}')")
             con.execute("USE published; CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
             for name, table in tables.PUBLISHED.items():
-                _write_table(con, name, table, _checked(name, table, frames[name]), draft.parent)
+                frame = frames[name] if isinstance(frames[name], Numbered) else _checked(name, table, frames[name])
+                if name == "readings":
+                    _write_readings(con, frame if isinstance(frame, Numbered) else numbered(frame), draft.parent)
+                else:
+                    _write_table(con, name, frame, draft.parent)
+                _write_view(con, name, table)
             _write_meta(con, meta, draft.parent)
             con.execute("CHECKPOINT published; USE memory; DETACH published")
         _read_back(draft, frames)
@@ -67,15 +102,24 @@ def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _write_table(con, name: str, table, frame: pl.DataFrame, folder: Path) -> None:
+def _write_readings(con, readings: Numbered, folder: Path) -> None:
+    _write_table(con, "readings", readings.cells, folder)
+    _write_table(con, "homes", readings.homes, folder)
+    _write_table(con, "signals", readings.signals, folder)
+
+
+def _write_table(con, name: str, frame: pl.DataFrame, folder: Path) -> None:
     columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
     con.execute(f"CREATE TABLE _internal.{name} ({columns})")
     if frame.height:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
         with replacing(folder / f"publish-{name}.parquet") as part:
-            frame.write_parquet(part)
+            frame.write_parquet(part, compression="lz4")
             con.execute(f"INSERT INTO _internal.{name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
         (folder / f"publish-{name}.parquet").unlink(missing_ok=True)
+
+
+def _write_view(con, name: str, table) -> None:
     con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
     con.execute(f"COMMENT ON VIEW v1.{name} IS '{_text(table.__doc__)}'")
     for column, spec in table.columns().items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from anomaly import __version__, cases, charts, report
+from anomaly import __version__, cases, charts, report, tables
 from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
@@ -72,19 +72,20 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
     doors = known.doors
     series = series_of(known, doors["household"].unique().to_list())
     places = inputs.register.select("household", "district")
+    weeks = _last_weeks(inputs, places, night)
     page = report.NightPage(
         site=site_of(settings),
         run=_run(store, night, known.folded),
         worklist=doors,
         cases=worded(known.folded.cases.join(places, on="household", how="left")),
         not_judged=known.barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
-        quality=inputs.readings.filter(pl.col("day") == night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
+        quality=inputs.of(first=night, last=night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
-        districts=_districts(inputs.readings, places, doors, night),
+        districts=_districts(weeks, places, doors),
         stopped=journal.stopped(settings, store, night),
     )
-    store.write("quality.parquet", _quality(inputs.readings, places))
+    store.write("quality.parquet", _quality(weeks))
     case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), workers.spread)
 
@@ -152,10 +153,11 @@ def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFram
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), homes))
     told = expected_frame(verdicts.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
-    read = inputs.readings.filter(pl.col("household").is_in(homes) & pl.col("day").is_between(first, night))
+    read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
-    peers = peers_frame(grid, grid.index(night), at, SHOWN_DAYS, PEERS)
+    whole = len(grid.households) == len(inputs.judgeable)  # else the grid holds only homes that stand out, which are nobody's peers
+    peers = peers_frame(grid, grid.index(night), at, SHOWN_DAYS, PEERS if whole else len(grid.households) + 1)
     both = read.join(told, on=["household", "signal", "day"], how="left").join(peers, on=["household", "signal", "day"], how="left")
     both = both.sort("household", "signal", "day")
     columns = ("day", "value", "expected", "low", "high", "quality", "peers")
@@ -181,30 +183,36 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
     return line | times | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
 
 
-def _districts(readings: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame, night: dt.date) -> pl.DataFrame | None:
+def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:
+    """household, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
+    cells = inputs.kept.cells(night - dt.timedelta(days=RECENT_DAYS - 1), night)
+    good = pl.col("quality").is_in([tables.QUALITIES.index(quality) for quality in JUDGED_QUALITIES])
+    told = cells.group_by("home", "signal").agg(pl.col("value").sum(), days=pl.len(), good=good.sum())
+    told = told.join(inputs.kept.homes(), on="home").join(places, on="household", how="left")
+    names = sorted(inputs.kept.rules)
+    return told.with_columns(pl.col("signal").replace_strict(range(len(names)), names, return_dtype=pl.String))
+
+
+def _districts(weeks: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame) -> pl.DataFrame | None:
     """district, homes, doors, largest_share: the largest part one home has in any signal of its district."""
     homes = places.filter(pl.col("district").is_not_null())
     if homes.is_empty():
         return None
-    recent = readings.filter(pl.col("day").is_between(night - dt.timedelta(days=RECENT_DAYS - 1), night))
     counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64))
     counted = counted.join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")
-    counted = counted.join(_largest_shares(recent.join(homes, on="household")), on="district", how="left")
+    counted = counted.join(_largest_shares(weeks.drop_nulls("district")), on="district", how="left")
     return counted.with_columns(pl.col("doors").fill_null(0), pl.col("largest_share").fill_null(1.0))
 
 
-def _largest_shares(recent: pl.DataFrame) -> pl.DataFrame:
-    """district, largest_share of readings with their district."""
-    parts = recent.group_by("district", "signal", "household").agg(pl.col("value").sum())
-    share = parts.group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
+def _largest_shares(weeks: pl.DataFrame) -> pl.DataFrame:
+    """district, largest_share."""
+    share = weeks.group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
     return share.group_by("district").agg(largest_share=pl.col("share").max())
 
 
-def _quality(readings: pl.DataFrame, places: pl.DataFrame) -> pl.DataFrame:
+def _quality(weeks: pl.DataFrame) -> pl.DataFrame:
     """district (null: all), signal, homes, largest_share, days and good, the days fit to be judged, of the last four weeks."""
-    recent = readings.filter(pl.col("day") > readings["day"].max() - dt.timedelta(days=RECENT_DAYS))
-    recent = recent.join(places, on="household", how="left")
-    counts = {"homes": pl.col("household").n_unique(), "days": pl.len(), "good": pl.col("quality").is_in(JUDGED_QUALITIES).sum()}
-    whole = recent.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
-    areas = recent.drop_nulls("district").group_by("district", "signal").agg(**counts).join(_largest_shares(recent.drop_nulls("district")), on="district")
+    counts = {"homes": pl.len(), "days": pl.col("days").sum(), "good": pl.col("good").sum()}
+    whole = weeks.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
+    areas = weeks.drop_nulls("district").group_by("district", "signal").agg(**counts).join(_largest_shares(weeks), on="district")
     return pl.concat([frame.select(QUALITY.keys()).cast(QUALITY) for frame in (whole, areas)])

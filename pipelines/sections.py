@@ -103,6 +103,17 @@ class Retention:
 
 
 @dataclasses.dataclass(frozen=True)
+class Engine:
+    """How a site too large to be looked at whole is judged."""
+
+    sample_homes: int = 5_000
+
+    def __post_init__(self) -> None:
+        if self.sample_homes < 100:
+            raise ValueError(f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site")
+
+
+@dataclasses.dataclass(frozen=True)
 class File:
     """The whole file, section by section, as it may be written."""
 
@@ -123,3 +134,4 @@ class File:
     retention: Retention = Retention()
     limits: Limits = Limits()
     publish: Publish = Publish()
+    engine: Engine = Engine()

@@ -26,7 +26,7 @@ from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
-from pipelines.sections import Control, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
+from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
 from pipelines.sources import Source
 
 
@@ -58,6 +58,7 @@ class Settings:
     retention: Retention
     limits: Limits
     publish: Publish
+    engine: Engine
 
     @property
     def state(self) -> Path:
@@ -99,7 +100,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish", "engine")},
     )
 
 

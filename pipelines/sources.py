@@ -30,6 +30,8 @@ CONTENT_BYTES = 4 << 30
 TEXT = (".csv", ".txt", ".tsv")
 MEASURED = frozenset({"time", "value", "exits", "periods"})
 """Roles whose cells are times and numbers by nature: eleven digits there are no phone."""
+LONGEST_NUMBER = 10**15
+"""Below it a number is none of 18 digits, and stays one."""
 _CHUNK = 1 << 22
 _UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
 _NOT_TEXT = Malformed("is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet")
@@ -82,9 +84,9 @@ def sha256(path: Path) -> str:
 
 
 def read_file(path: Path, source: Source) -> pl.DataFrame:
-    """One file as text columns named by role, plus `row` (Int64, the first row below the header is 1) and `broken`.
+    """One file as columns named by role, plus `row` (Int64, the first row below the header is 1) and `broken`.
 
-    Cells are stripped, empty ones null; rows without any cell are left out but counted. `broken` (String) is null or says
+    Cells are text, but for typed days and numbers of Parquet; they are stripped, empty ones null; rows without any cell are left out but counted. `broken` (String) is null or says
     why the row's cells cannot be trusted; they are all null then. Numbers are as the settings say they are written: with
     decimal = "," typed cells of Parquet and XLSX get a comma too. Raises SourceError.
     """
@@ -188,13 +190,22 @@ def _guessed(data: bytes) -> bytes:
 
 def _parquet(path: Path, source: Source) -> Table:
     _check_parquet(path)
-    frame = pl.read_parquet(path, glob=False)
+    frame = pl.read_parquet(path, glob=False).with_columns(pl.selectors.float().fill_nan(None))
     schema = frame.schema
     for name, dtype in schema.items():
         if dtype == pl.Binary and frame[name].bin.starts_with(b"\xff\xd8\xff").any() | frame[name].bin.starts_with(b"\x89PNG").any():
             raise _personal({name: "holds what looks like a picture"})
-    cells = frame.select(_as_text(frame[name], source.decimal if _is_number(name, source) else ".") for name in schema)
+    kept = _typed(frame, source)
+    cells = frame.select(frame[name] if name in kept else _as_text(frame[name], source.decimal if _is_number(name, source) else ".") for name in schema)
     return Table(cells, pl.int_range(1, len(cells) + 1, eager=True), pl.repeat(None, len(cells), dtype=pl.String, eager=True))
+
+
+def _typed(frame: pl.DataFrame, source: Source) -> set[str]:
+    """Columns that stay as they are: days, and numbers too small to be anybody's identity number. The rest becomes text."""
+    roles = {name: {role for role, column in source.columns.items() if column == name} for name in frame.columns}
+    days = {name for name, kind in frame.schema.items() if roles[name] == {"time"} and kind == pl.Date}
+    numbers = [name for name, kind in frame.schema.items() if roles[name] and roles[name] <= MEASURED - {"time"} and (kind.is_integer() or kind == pl.Float64)]
+    return days | {name for name in numbers if (frame[name].abs().max() or 0) < LONGEST_NUMBER}
 
 
 def _check_parquet(path: Path) -> None:
@@ -207,7 +218,7 @@ def _check_parquet(path: Path) -> None:
         cells = connection.execute("select sum(num_values) from parquet_metadata(?)", exactly).fetchone()[0]
         if (cells or 0) * 16 > CONTENT_BYTES:
             raise _too_large()
-        connection.execute("select bit_xor(hash(t)) from read_parquet(?) t", exactly).fetchall()
+        connection.execute("select bit_xor(hash(columns(*))) from read_parquet(?)", exactly).fetchall()
 
 
 def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
@@ -216,7 +227,7 @@ def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
     if kind == pl.Datetime:
         return cells.dt.to_string("%Y-%m-%d %H:%M:%S%.f" + ("%:z" if kind.time_zone else ""))
     if kind.is_float():
-        text = cells.fill_nan(None).cast(pl.String).str.strip_suffix(".0")
+        text = cells.cast(pl.String).str.strip_suffix(".0")
         return text.str.replace(".", decimal, literal=True)
     if isinstance(kind, pl.Decimal):
         return cells.cast(pl.String).str.replace(".", decimal, literal=True)
@@ -267,7 +278,8 @@ def _is_number(column: str, source: Source) -> bool:
 
 def _refuse_persons(cells: pl.DataFrame, source: Source) -> None:
     measured = {column for role, column in source.columns.items() if role in MEASURED}
-    found = personal_columns(cells, trusted=measured)
+    text = cells.select(cells[name] if kind == pl.String else pl.lit(None, pl.String).alias(name) for name, kind in cells.schema.items())
+    found = personal_columns(text, trusted=measured)  # typed columns have been looked at: their header is left
     if found:
         raise _personal(found)
 
@@ -284,9 +296,11 @@ def _by_role(table: Table, source: Source) -> pl.DataFrame:
     if missing:
         raise _missing(missing, header, source)
     blank = pl.lit(None, dtype=pl.String)
-    roles = [(blank if role in absent else pl.col(column).str.strip_chars().replace("", None)).alias(role) for role, column in source.columns.items()]
-    any_cell = pl.any_horizontal(pl.all().is_not_null() & (pl.all().str.strip_chars() != "")).alias("any cell")
-    frame = table.cells.select(*roles, any_cell).with_columns(table.row.alias("row"), table.broken.alias("broken"))
+    full = table.cells.with_columns(pl.col(pl.String).str.strip_chars())
+    full = full.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
+    roles = [(blank if role in absent else pl.col(column)).alias(role) for role, column in source.columns.items()]
+    any_cell = pl.any_horizontal(pl.all().is_not_null()).alias("any cell")
+    frame = full.select(*roles, any_cell).with_columns(table.row.alias("row"), table.broken.alias("broken"))
     return frame.filter(pl.col("any cell") | pl.col("broken").is_not_null()).drop("any cell")
 
 

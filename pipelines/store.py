@@ -19,6 +19,7 @@ import polars as pl
 MODE = 0o640
 STATE_VERSION = 1
 FLOOR = "kept_from.json"
+ROW_GROUP = 1 << 17  # rows; a reader of some homes passes over the groups of others
 NIGHT_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 
 
@@ -32,6 +33,16 @@ class StateError(Exception):
 
 class NotThere(Exception):
     """What was asked for is neither published nor stored; one line with what to do."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the numbered Parquet files of a folder; the later number is the later word. first, last: the days it touches."""
+
+    path: Path
+    number: int
+    first: dt.date
+    last: dt.date
 
 
 @dataclass(frozen=True)
@@ -102,7 +113,20 @@ class Store:
         try:
             return pl.read_parquet(path, glob=False)
         except (pl.exceptions.PolarsError, FileNotFoundError) as error:
-            raise StateError(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew") from None
+            raise unreadable(path, error) from None
+
+    def parts(self, folder: str) -> list[Part]:
+        """The parts of a folder in the order in which they were written."""
+        found = (path.stem.split("_") + [path] for path in self.path(folder).glob("??????_*_*.parquet"))
+        return sorted((Part(path, int(n), dt.date.fromisoformat(a), dt.date.fromisoformat(z)) for n, a, z, path in found), key=lambda part: part.number)
+
+    def add_part(self, folder: str, frame: pl.DataFrame, first: dt.date, last: dt.date) -> Part:
+        """Write a frame as the folder's next part."""
+        number = max((part.number for part in self.parts(folder)), default=0) + 1
+        path = self.path(f"{folder}/{number:06}_{first}_{last}.parquet")
+        with replacing(path) as draft:
+            frame.write_parquet(draft, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
+        return Part(path, number, first, last)
 
     def write_json(self, name: str, value: object) -> None:
         write_text(self.path(name), json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
@@ -156,6 +180,26 @@ class Store:
         run = {night for night in run if night >= self.kept_from("nights")}
         whole = {night for night in self.nights() if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)}
         return sorted((run | set(self.nights())) - whole)
+
+
+def of_homes(part: Part, homes: range | pl.Series | None) -> pl.LazyFrame:
+    """A part's rows of those homes, None for all; groups of rows that hold none of a range are not read."""
+    frame = pl.scan_parquet(part.path, glob=False)
+    if isinstance(homes, range):
+        return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
+    return frame if homes is None else frame.filter(pl.col("home").is_in(homes.implode()))
+
+
+def collected(frame: pl.LazyFrame, part: Part) -> pl.DataFrame:
+    """What was asked of a part; StateError where it is damaged."""
+    try:
+        return frame.collect()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(part.path, error) from None
+
+
+def unreadable(path: Path, error: Exception) -> StateError:
+    return StateError(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew")
 
 
 @contextlib.contextmanager

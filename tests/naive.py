@@ -232,3 +232,32 @@ def episodes(score, nights, level):
     """Crossings of a level by one home's known scores after `nights` nights below it (the first night counts as one)."""
     before = fortnight_before(score, nights)
     return sum(s >= level and not b >= level for s, b in zip(score, before, strict=True) if not math.isnan(s))
+
+
+def contradictions(meter, doors):
+    """Twin of readings.doors.contradictions for one home: the marks alone, each known day asked afresh; None is unknown."""
+    marks, run, odd = [None] * len(meter), [], False
+
+    def before(days, t):
+        return [v for v in days[max(0, t - 60) : t] if v is not None]
+
+    for t, value in enumerate(meter):
+        if value is None:
+            continue
+        usual = median(before(doors, t)) if doors[t] is not None and len(before(doors, t)) >= 14 else None
+        if value == 0:
+            if not run:
+                known = before(meter, t)
+                odd = len(known) >= 14 and known.count(0) <= len(known) / 10
+            run.append(odd and usual is not None and doors[t] >= max(2, usual / 2))
+            marks[t] = "zero" if run[-1] else None
+            continue
+        used = sorted(v for v in before(meter, t) if v)
+        if run and usual is not None:
+            marks[t] = "catch_up" if any(run) else None
+        elif run and odd and len(used) >= 14:
+            at = 0.98 * (len(used) - 1)
+            high = used[int(at)] + (used[math.ceil(at)] - used[int(at)]) * (at - int(at))
+            marks[t] = "catch_up" if value > high else None
+        run = []
+    return marks

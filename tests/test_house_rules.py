@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 # Rooms of the library, upper floor first. A room imports only what lies on a lower floor, and its own folder.
 ROOMS = (
     "account calendar cases charts detectors devices evaluate evidence expected people personal readings report simulate",
-    "intervals tables words",
+    "intervals peers tables words",
 )
 # The flow, the same way; a library room may be imported from any of these floors.
 FLOW = (
@@ -28,13 +28,15 @@ FLOW = (
     "answers city doctor fairness measure nightly prune start",
     "decide replay shell",
     "freeze reports",
-    "collect pages publish",
-    "journal judge",
+    "collect pages",
+    "journal large",
+    "judge",
     "load",
-    "pseudonyms",
+    "derive kept",
+    "days pseudonyms rows",
     "settings",
     "sections sources",
-    "delimited trail",
+    "delimited publish trail",
     "store workers",
 )
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.

@@ -265,7 +265,7 @@ def test_a_draft_that_does_not_read_back_is_refused(tmp_path, monkeypatch):
 
 
 def _loses_a_row(write):
-    return lambda con, name, table, frame, folder: write(con, name, table, frame.head(max(0, frame.height - 1)), folder)
+    return lambda con, name, frame, folder: write(con, name, frame.head(max(0, frame.height - 1)), folder)
 
 
 def test_nothing_readable_leaves_yesterdays_file(tmp_path):

@@ -1,11 +1,14 @@
 from datetime import date, timedelta
 from itertools import accumulate, zip_longest
 
+import numpy as np
 import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import READINGS, cross_check
+from anomaly.readings.doors import CATCH_UP, NONE, ZERO, contradictions
+from tests import naive
 
 KINDS = {"entries": "count", "water": "register", "power": "usage"}
 FIRST = date(2026, 1, 1)
@@ -108,3 +111,17 @@ def test_no_night_sees_what_comes_later(water, doors, power, late, night):
     known = full.filter(~waits & (pl.col("day") <= last)).select(on)
     seen, now = (cross_check(frame, KINDS).join(known, on=on, how="semi", maintain_order="left") for frame in (full, then))
     assert seen.equals(now)
+
+
+@settings(deadline=None, max_examples=150)
+@given(VALUES, PASSAGES, st.integers(0, 59))
+def test_contradictions_agree_with_their_slow_twin_from_any_day_on(water, doors, first):
+    meter, passages = [*USUAL, *water], [5] * 14 + doors
+    length = max(len(meter), len(passages))
+    meter, passages = (days + [None] * (length - len(days)) for days in (meter, passages))
+    arrays = [np.array([[NONE if v is None else v for v in days]]) for days in (meter, passages)]
+    whole = contradictions(*arrays, np.zeros((1, length), np.uint8), 0)
+    assert [("zero" if b & ZERO else "catch_up" if b & CATCH_UP else None) for b in whole[0]] == naive.contradictions(meter, passages)
+    before = np.where(np.arange(length) < first, whole, 255).astype(np.uint8)
+    before[:, first:] = 0
+    assert (contradictions(*arrays, before, first) == whole).all()

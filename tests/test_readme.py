@@ -141,7 +141,8 @@ def renew(old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("sql"), ids=lambda block: block.command[:20])
-def test_the_queries_on_the_page(block, session):
+def test_the_queries_on_the_page(block, session, monkeypatch):
+    monkeypatch.chdir(session / "sample_data/city")  # the folder of the settings
     with duckdb.connect(str(session / "sample_data/city/out/anomaly.duckdb"), read_only=True) as con:
         assert con.execute(block.text).fetchall()
 

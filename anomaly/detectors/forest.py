@@ -6,6 +6,7 @@ import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import calmed, window_sums
+from anomaly.peers import heard
 
 REFIT_DAYS = 28
 FIT_ROWS = 20_000
@@ -27,45 +28,66 @@ class Forest:
     trees: int = 100
     seed: int = 0
 
-    def __call__(self, expected) -> list[Scores]:
+    def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores for all signals."""
-        features = self.features(expected)
+        features = self.features(expected, peers)
         homes, nights = features.shape[:2]
         score = np.full((homes, nights), np.nan)
         known = ~np.isnan(features).all(axis=2)
         features = np.clip(np.nan_to_num(features), 0.0, None)
         total = features.sum(axis=2)
         ordinal = expected.grid.ordinal
-        first = -ordinal % REFIT_DAYS
-        for start in range(first, nights, REFIT_DAYS):
-            stop = min(start + REFIT_DAYS, nights)
-            earlier = known[:, :start]
-            if earlier.sum() < LEAST_ROWS:
+        for start in range(-(ordinal % REFIT_DAYS), nights, REFIT_DAYS):
+            days = slice(max(start, 0), min(start + REFIT_DAYS, nights))
+            trees = self._trees(features[:, : days.start], known[:, : days.start], (peers, ordinal + start))
+            if trees is None:
                 continue
             asked = np.zeros_like(known)
-            high = np.quantile(total[:, :start][earlier], SHORTLIST)
-            asked[:, start:stop] = known[:, start:stop] & (total[:, start:stop] > high)
+            asked[:, days] = known[:, days] & (total[:, days] > trees.high)
             if asked.any():
-                score[asked] = self._oddness(features[:, :start][earlier], features[asked])
-            score[:, start:stop][known[:, start:stop] & ~asked[:, start:stop]] = 0.0
+                score[asked] = trees.oddness(features[asked])
+            score[:, days][known[:, days] & ~asked[:, days]] = 0.0
         window = np.full((homes, nights), max(self.windows), dtype=np.int16)
         return [Scores(self.name, ALL, score, window)]
 
-    def features(self, expected) -> np.ndarray:
+    def _trees(self, features, known, place) -> "_Trees | None":
+        """Trees fitted on earlier nights; those of the peers, where these have them."""
+        peers, start = place
+        name = f"{self.name} {start}"
+        if peers is not None and name in peers.fitted:
+            return peers.fitted[name]
+        trees = None
+        if known.sum() >= LEAST_ROWS:
+            from pyod.models.iforest import IForest  # slow to import, so only where it is used
+
+            earlier = features[known]
+            sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
+            sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
+            model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
+            trees = _Trees(model, np.sort(model.decision_scores_), float(np.quantile(features.sum(axis=2)[known], SHORTLIST)))
+        if peers is not None:
+            peers.fitted[name] = trees
+        return trees
+
+    def features(self, expected, peers=None) -> np.ndarray:
         """(H, T, S · windows) window sums of surprise."""
         columns = []
         for s, surprise in enumerate(expected.surprise):
-            z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min)
+            hear = heard(peers, expected.grid, f"{self.name} {expected.grid.signals[s]}")
+            z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
             columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
 
-    def _oddness(self, earlier, rows):
-        """−ln of the share of earlier rows at least as odd, in threes (so that a common scale fits); larger is odder."""
-        from pyod.models.iforest import IForest  # slow to import, so only where it is used
 
-        sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
-        sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
-        model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
-        common = np.sort(model.decision_scores_)
-        beyond = common.size - np.searchsorted(common, model.decision_function(rows), side="left")
-        return -np.log((1 + beyond) / (1 + common.size)) / 3.0
+@dataclass(frozen=True)
+class _Trees:
+    """A fitted forest, the scores of what it was fitted on, and the sum of features above which a home-night is asked."""
+
+    model: object
+    common: np.ndarray
+    high: float
+
+    def oddness(self, rows):
+        """−ln of the share of earlier rows at least as odd, in threes (so that a common scale fits); larger is odder."""
+        beyond = self.common.size - np.searchsorted(self.common, self.model.decision_function(rows), side="left")
+        return -np.log((1 + beyond) / (1 + self.common.size)) / 3.0

@@ -6,6 +6,7 @@ import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import calmed, consensus, light_tailed, own_scale, peer_scaled, window_sums
+from anomaly.peers import heard
 
 
 @dataclass(frozen=True)
@@ -22,16 +23,16 @@ class Spike:
     clip: float = 5.0
     peers_min: int = 15
 
-    def __call__(self, expected) -> list[Scores]:
+    def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
         grid = expected.grid
-        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, grid.lag, strict=True)]
+        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
         sums = [window_sums(z, grid.lag[s], expected.block[s], self.days) for s, z in enumerate(calm)]
         named = dict(zip(grid.signals, sums, strict=True))
         if len(sums) > 1:
             named[ALL] = consensus(np.stack(sums))
-        return [self._scores(signal, one, grid.ordinal) for signal, one in named.items()]
+        return [self._scores(signal, one, grid.ordinal, heard(peers, grid, f"{self.name} {signal} {self.days}")) for signal, one in named.items()]
 
-    def _scores(self, signal, sums, ordinal) -> Scores:
-        score = light_tailed(own_scale(peer_scaled(sums, self.peers_min), ordinal))  # sums hardly cut off have a heavy tail
+    def _scores(self, signal, sums, ordinal, hear) -> Scores:
+        score = light_tailed(own_scale(peer_scaled(sums, self.peers_min, hear), ordinal, hear))  # sums hardly cut off have a heavy tail
         return Scores(self.name, signal, score, np.full(score.shape, self.days, dtype=np.int16), self.share)

@@ -6,6 +6,7 @@ import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import best_window, calmed, consensus, own_scale, peer_scaled, window_sums
+from anomaly.peers import heard
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,15 @@ class Together:
     clip: float = 2.0
     peers_min: int = 15
 
-    def __call__(self, expected) -> list[Scores]:
+    def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores; homes with fewer than two signals that night get none."""
         if len(expected.grid.signals) < 2:
             return []
-        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)]
+        grid = expected.grid
+        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
         scaled = {}
         for n in self.windows:
-            sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
-            scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min), expected.grid.ordinal)
+            hear = heard(peers, grid, f"{self.name} {n}")
+            sums = np.stack([window_sums(z, grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
+            scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min, hear), grid.ordinal, hear)
         return [Scores(self.name, ALL, *best_window(scaled))]

@@ -3,6 +3,8 @@
 import numba
 import numpy as np
 
+from anomaly.peers import unheard
+
 PAST_NIGHTS = 240  # nights a night is compared with
 GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
 LEAST_NIGHTS = 30
@@ -30,23 +32,34 @@ def window_sums(z, lag, block, days):
     return out
 
 
-def calmed(z, lag, clip, peers_min):
+def calmed(z, lag, clip, peers_min, hear=unheard):
     """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip.
 
     Days that became known late have no part in the spread, so that it never changes afterwards.
+    hear: asks the peers (anomaly.peers) instead of these homes, here and in the functions below.
     """
-    with np.errstate(invalid="ignore"):
+
+    def spread():
         q50, q84 = _columns(np.where(lag == 0, z, np.nan), (0.5, 0.84), peers_min)
-        return np.clip(z / np.fmax(1.0, q84 - q50), -clip, clip)
+        return q84 - q50
+
+    with np.errstate(invalid="ignore"):
+        return np.clip(z / np.fmax(1.0, hear("calm", spread)), -clip, clip)
 
 
-def peer_scaled(score, peers_min):
+def peer_scaled(score, peers_min, hear=unheard):
     """(score − q50) / max(1, spread / its trailing median), spread = upper quantile − q50 over the night's homes.
 
     A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
     The upper quantile leaves ABOVE homes above it, to be steady, and lies between .9 and .98: the further out, the better
     it sees the few per cent who have guests at a feast.
     """
+    q50, wide = hear("night", lambda: _night(score, peers_min))
+    return np.where(np.isnan(q50), score, (score - q50) / wide)
+
+
+def _night(score, peers_min):
+    """(2, T): the median score of each night, and by how much its spread exceeds the usual one, at least 1."""
     upper = 1.0 - np.clip(ABOVE / np.maximum((~np.isnan(score)).sum(axis=0), 1), 0.02, 0.1)
     q50, high = _columns(score, (0.5, upper), peers_min)
     spread = high - q50
@@ -57,18 +70,21 @@ def peer_scaled(score, peers_min):
         if past.size >= LEAST_NIGHTS:
             usual[t] = np.median(past)
     with np.errstate(divide="ignore", invalid="ignore"):
-        wide = np.fmax(1.0, spread / usual)
-    return np.where(np.isnan(q50), score, (score - q50) / wide)
+        return np.stack([q50, np.fmax(1.0, spread / usual)])
 
 
-def own_scale(score, ordinal, quantile=0.97, start=3.0):
-    """(H, T) → (H, T): score divided by its own `quantile` over the site's earlier nights, held for a week
+def own_scale(score, ordinal, hear=unheard):
+    """(H, T) → (H, T): score divided by its own high quantile over the site's earlier nights, held for a week
     (anchored by `ordinal`, the day number of the first column).
 
-    The quantile is low enough that surges, which are rarer, do not move it. `start` is the divisor while there is no
-    past, and counts like 3,000 home-nights of it.
+    The quantile is low enough that surges, which are rarer, do not move it.
     """
-    out = np.full_like(score, np.nan)
+    return score / hear("scale", lambda: _scale(score, ordinal))
+
+
+def _scale(score, ordinal, quantile=0.97, start=3.0):
+    """(T,) the divisor of each night; `start` is the divisor while there is no past, and counts like 3,000 home-nights of it."""
+    out = np.empty(score.shape[1])
     scale = start
     for t in range(score.shape[1]):
         if t == 0 or (ordinal + t) % WEEK == 0:
@@ -77,7 +93,7 @@ def own_scale(score, ordinal, quantile=0.97, start=3.0):
             share = past.size / (past.size + 3000.0)
             own = np.quantile(past, quantile) if past.size else start
             scale = share * max(own, start / 4) + (1 - share) * start
-        out[:, t] = score[:, t] / scale
+        out[t] = scale
     return out
 
 

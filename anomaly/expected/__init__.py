@@ -6,11 +6,13 @@ The order is written in `expect`; each step is a module of its own.
 """
 
 from anomaly.expected.decompose import decompose, level_shifts
-from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid
+from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid, resolution
 from anomaly.expected.judged import expected_frame, judged, not_judged
-from anomaly.expected.model import Expected, ExpectedRules, expect
+from anomaly.expected.lately import expect_lately
+from anomaly.expected.model import Expected, ExpectedRules, beside, expect, only
 from anomaly.expected.peers import peers_frame
 
 __all__ = [
-    "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "decompose", "expect", "expected_frame", "judged", "level_shifts", "make_grid", "not_judged", "peers_frame",
+    "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "beside", "decompose", "expect", "expect_lately", "expected_frame", "judged", "level_shifts",
+    "make_grid", "not_judged", "only", "peers_frame", "resolution",
 ]  # fmt: skip

@@ -91,10 +91,10 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
     codes = {name: i + 1 for i, name in enumerate(names)}
     group = np.array([codes.get(districts[h], 0) for h in households], dtype=np.int32)
     weekday = calendar.sort("day")["weekday"].to_numpy().astype(np.int8)
-    return Grid(households, signals, tuple(units.values()), first, value, lag, weekday, group, _resolution(value, lag))
+    return Grid(households, signals, tuple(units.values()), first, value, lag, weekday, group, resolution(value, lag))
 
 
-def _resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:
+def resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:
     """Greatest common divisor of the values so far: 1000 for a register that moves in cubic metres.
 
     Only what is a week old, and became known within that week, has a say: a day never changes its own step.

@@ -21,6 +21,29 @@ def _quantile(sorted_values, q):
     return sorted_values[below] + (sorted_values[above] - sorted_values[below]) * (place - below)
 
 
+@numba.njit(cache=True)
+def _enter(ordered, n, value):
+    """Put a value into the first n of `ordered`, which stay sorted."""
+    at = n
+    while at > 0 and ordered[at - 1] > value:
+        ordered[at] = ordered[at - 1]
+        at -= 1
+    ordered[at] = value
+
+
+@numba.njit(cache=True)
+def _leave(ordered, n, value):
+    """Take a value out of the first n of `ordered`."""
+    for k in range(np.searchsorted(ordered[:n], value), n - 1):
+        ordered[k] = ordered[k + 1]
+
+
+@numba.njit(cache=True)
+def _middle(ordered, n):
+    """Median of the first n of sorted values."""
+    return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
+
+
 @numba.njit(cache=True, parallel=True)
 def trailing_quantile(value, days, q, least, first_ordinal):
     """(H, T) → (H, T): quantile q of the last `days` days before each weekly anchor, held for the week.
@@ -30,17 +53,17 @@ def trailing_quantile(value, days, q, least, first_ordinal):
     homes, length = value.shape
     out = np.full((homes, length), np.nan)
     for h in numba.prange(homes):
-        kept = np.empty(days)
-        held = np.nan
+        ordered, n, held = np.empty(days + 1), 0, np.nan
         for t in range(length):
             if (first_ordinal + t) % WEEK == 0 or t == 0:
-                n = 0
-                for u in range(max(0, t - days), t):
-                    if not np.isnan(value[h, u]):
-                        kept[n] = value[h, u]
-                        n += 1
-                held = _quantile(np.sort(kept[:n]), q) if n >= least else np.nan
+                held = _quantile(ordered[:n], q) if n >= least else np.nan
             out[h, t] = held
+            if not np.isnan(value[h, t]):
+                _enter(ordered, n, value[h, t])
+                n += 1
+            if t >= days and not np.isnan(value[h, t - days]):
+                _leave(ordered, n, value[h, t - days])
+                n -= 1
     return out
 
 
@@ -53,17 +76,17 @@ def trailing_level(x, usable, guard, days, least):
     homes, length = x.shape
     out = np.full((homes, length), np.nan)
     for h in numba.prange(homes):
-        kept = np.empty(days)
-        for t in range(length):
-            n = 0
-            for u in range(t - guard, max(-1, t - guard - 3 * days), -1):
-                if u >= 0 and usable[h, u]:
-                    kept[n] = x[h, u]
-                    n += 1
-                    if n == days:
-                        break
-            if n >= least:
-                out[h, t] = np.median(kept[:n])
+        ordered, kept, begin, end = np.empty(days + 1), np.empty(length, dtype=np.int64), 0, 0
+        for t in range(guard, length):
+            if usable[h, t - guard]:
+                _enter(ordered, end - begin, x[h, t - guard])
+                kept[end] = t - guard
+                end += 1
+            while begin < end and (end - begin > days or kept[begin] <= t - guard - 3 * days):
+                _leave(ordered, end - begin, x[h, kept[begin]])
+                begin += 1
+            if end - begin >= least:
+                out[h, t] = _middle(ordered, end - begin)
     return out
 
 
@@ -91,6 +114,22 @@ def shared_shock(departure, group, peers_min):
                     out[h, t] = _median_without(members, own)
                 elif site.size - (0 if np.isnan(own) else 1) >= peers_min:
                     out[h, t] = _median_without(site, own)
+    return out
+
+
+@numba.njit(cache=True, parallel=True)
+def group_shock(departure, group, groups, peers_min):
+    """(H, T) → (groups, T): what `shared_shock` gives for a home that has no part in it, by its group."""
+    length = departure.shape[1]
+    out = np.zeros((groups, length))
+    for t in numba.prange(length):
+        known = ~np.isnan(departure[:, t])
+        if known.sum() >= peers_min:
+            out[:, t] = np.median(departure[known, t])
+        for g in range(1, groups):
+            members = known & (group == g)
+            if members.sum() >= peers_min:
+                out[g, t] = np.median(departure[members, t])
     return out
 
 
@@ -128,30 +167,103 @@ def usual_and_spread(y, usable, weekday, ladder, days):
     spread = np.full((homes, length), np.nan)
     count = np.zeros((homes, length), dtype=np.int16)
     for h in numba.prange(homes):
-        kept, week = np.empty(days), np.empty(days, dtype=np.int8)
-        for t in range(length):
-            for rung in range(ladder.shape[0]):
-                guard, least = ladder[rung]
-                n = 0
-                for u in range(t - guard, max(-1, t - guard - 3 * days), -1):
-                    if u >= 0 and usable[h, u]:
-                        kept[n], week[n] = y[h, u], weekday[u]
-                        n += 1
-                        if n == days:
-                            break
-                if n >= least:
-                    level = np.median(kept[:n])
-                    effect = np.zeros(WEEK)
-                    for d in range(WEEK):
-                        same = kept[:n][week[:n] == d]
-                        if same.size:
-                            effect[d] = (np.median(same) - level) * same.size / (same.size + 3.0)
-                    left = np.abs(kept[:n] - level - effect[week[:n]])
-                    usual[h, t] = level + effect[weekday[t]]
-                    spread[h, t] = 1.4826 * np.median(left)
-                    count[h, t] = n
-                    break
+        for rung in range(ladder.shape[0]):
+            _rung(y[h], usable[h], weekday, (ladder[rung, 0], ladder[rung, 1], days), (usual[h], spread[h], count[h]))
     return usual, spread, count
+
+
+@numba.njit(cache=True)
+def _rung(y, usable, weekday, rule, out):
+    """Fill in those of the last days (as many as `out` has) on which no earlier rung held and this one does.
+
+    The window moves on a day at a time: its values are kept sorted, all together and by weekday (row WEEK and rows 0 … 6
+    of `ordered`).
+    """
+    guard, least, days = rule
+    usual, spread, count = out
+    shift, last = len(y) - len(count), len(y)
+    while last > shift and count[last - 1 - shift] > 0:
+        last -= 1
+    if last == shift:
+        return
+    ordered, size = np.empty((WEEK + 1, days + 1)), np.zeros(WEEK + 1, dtype=np.int64)
+    kept, left, start = np.empty(len(y), dtype=np.int64), np.empty(days), max(guard, shift)
+    begin, end = _fill(y, usable, weekday, (start - 1 - guard, days), (ordered, size, kept))
+    for t in range(start, last):
+        if usable[t - guard]:
+            for row in (WEEK, np.int64(weekday[t - guard])):
+                _enter(ordered[row], size[row], y[t - guard])
+                size[row] += 1
+            kept[end] = t - guard
+            end += 1
+        while begin < end and (end - begin > days or kept[begin] <= t - guard - 3 * days):
+            for row in (WEEK, np.int64(weekday[kept[begin]])):
+                _leave(ordered[row], size[row], y[kept[begin]])
+                size[row] -= 1
+            begin += 1
+        n = end - begin
+        if n < least or count[t - shift] > 0:
+            continue
+        level, effect, k = _middle(ordered[WEEK], n), 0.0, 0
+        for d in range(WEEK):
+            if size[d]:
+                departure = (_middle(ordered[d], size[d]) - level) * size[d] / (size[d] + 3.0)
+                if d == weekday[t]:
+                    effect = departure
+                for place in range(size[d]):
+                    left[k] = abs(ordered[d, place] - level - departure)
+                    k += 1
+        usual[t - shift], spread[t - shift], count[t - shift] = level + effect, 1.4826 * _median(left, n), n
+
+
+@numba.njit(cache=True)
+def _fill(y, usable, weekday, place, window):
+    """The window as it stood on the day before the first one asked; where its days begin and end in `kept`."""
+    at, days = place
+    ordered, size, kept = window
+    begin = end = len(kept)
+    for u in range(at, max(-1, at - 3 * days), -1):
+        if usable[u]:
+            begin -= 1
+            kept[begin] = u
+            if end - begin == days:
+                break
+    n = end - begin
+    kept[:n] = kept[begin:end].copy()
+    for k in range(n):
+        for row in (WEEK, np.int64(weekday[kept[k]])):
+            _enter(ordered[row], size[row], y[kept[k]])
+            size[row] += 1
+    return 0, n
+
+
+@numba.njit(cache=True)
+def _median(values, n):
+    """Median of the first n values, which change places (Hoare's selection)."""
+    low, high, middle = 0, n - 1, n // 2
+    while low < high:
+        pivot, i, j = values[(low + high) // 2], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if middle <= j:
+            high = j
+        elif middle >= i:
+            low = i
+        else:
+            break
+    if n % 2:
+        return values[middle]
+    below = values[0]
+    for k in range(1, middle):
+        below = max(below, values[k])
+    return (below + values[middle]) / 2
 
 
 @numba.njit(cache=True, parallel=True)

@@ -1,11 +1,13 @@
 """The order in which an expectation is made."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from anomaly.expected import kernels, stl
 from anomaly.expected.grid import Grid
+from anomaly.peers import Peers, heard
 
 # log(value + offset): where counts and use near zero stop being told apart (method: measured on simulated cities)
 OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}
@@ -90,8 +92,33 @@ class Expected:
     block: np.ndarray
 
 
-def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
-    """Expectation of every day of the grid, each from its own past; the grid is left alone."""
+def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
+    """Those homes (places in the grid) and the first `days` days of what was seen."""
+    box = (slice(None), homes, slice(days))
+    grid, names = seen.grid, tuple(seen.grid.households[h] for h in homes)
+    arrays = {name: getattr(grid, name)[box] for name in ("value", "lag", "resolution")}
+    few = dataclasses.replace(grid, households=names, weekday=grid.weekday[:days], group=grid.group[homes], **arrays)
+    told = {name: getattr(seen, name)[box] for name in _TOLD}
+    return Expected(grid=few, vacant=seen.vacant[homes, :days], **told)
+
+
+def beside(one: Expected, other: Expected) -> Expected:
+    """The homes of both, which share signals and days."""
+    arrays = {name: np.concatenate([getattr(e.grid, name) for e in (one, other)], axis=1) for name in ("value", "lag", "resolution")}
+    group = np.concatenate([one.grid.group, other.grid.group])
+    grid = dataclasses.replace(one.grid, households=(*one.grid.households, *other.grid.households), group=group, **arrays)
+    told = {name: np.concatenate([getattr(e, name) for e in (one, other)], axis=1) for name in _TOLD}
+    return Expected(grid=grid, vacant=np.concatenate([one.vacant, other.vacant]), **told)
+
+
+_TOLD = ("expected", "low", "high", "surprise", "log_ratio", "count", "block")
+
+
+def expect(grid: Grid, rules: ExpectedRules = ExpectedRules(), peers: Peers | None = None) -> Expected:
+    """Expectation of every day of the grid, each from its own past; the grid is left alone.
+
+    peers: hears what these homes say together, or, where it has been said already by others, says it to them.
+    """
     ordinal = grid.ordinal
     series, block = judged_series(grid, rules)
     vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), ordinal, rules)
@@ -105,7 +132,7 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
             centre, spread, n = stl.forecast(x, grid.lag[s], ordinal)
             spread = np.maximum(spread, rules.least_spread)
         else:
-            centre, spread, n = _usual(x, grid, s, vacant, offset, rules)
+            centre, spread, n = _usual(x, grid, s, (vacant, offset, rules), peers)
         amount = np.maximum(np.exp(centre) - offset, 0.0)
         spread = np.sqrt(spread**2 + (grid.resolution[s] / block[s] / (amount + offset)) ** 2 / 12)
         out["expected"][s] = amount
@@ -117,20 +144,32 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules()) -> Expected:
     return Expected(grid=grid, count=count, vacant=vacant, block=block, **out)
 
 
-def _usual(x, grid, s, vacant, offset, rules):
+def _usual(x, grid, s, how, peers):
     """Signal s by the recipe: (H, T) log values → centre and spread in logarithms, and the days they rest on."""
+    vacant, offset, rules = how
+    hear = heard(peers, grid, f"expected {grid.signals[s]}")
     # a value that became known late is kept out of the shared shock of its day, so that a shock never changes
     usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
-    level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
-    departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
-    shock = kernels.shared_shock(departure, grid.group, rules.peers_min)
+    shock = _shock(x, usable, grid, s, rules, peers)
     y = x - shock
     usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
-    spread = _mixed_spread(spread, n, rules)
+    spread = _mixed_spread(spread, n, rules, hear)
     if rules.past_level:
         past = kernels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
         usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, past))
-    return _floored(usual, offset, rules) + shock, spread, n
+    return _floored(usual, offset, rules, hear) + shock, spread, n
+
+
+def _shock(x, usable, grid, s, rules, peers):
+    """(H, T) what a day did to all peers: the median departure from their own levels, each home left out of its own."""
+    name = f"expected {grid.signals[s]} shock"
+    if peers is not None and name in peers.said:
+        return peers.hear(name, None, grid.ordinal, grid.days)[grid.group]
+    level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
+    departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
+    if peers is not None:
+        peers.hear(name, lambda: kernels.group_shock(departure, grid.group, peers.groups, rules.peers_min), grid.ordinal, grid.days)
+    return kernels.shared_shock(departure, grid.group, rules.peers_min)
 
 
 def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndarray]:
@@ -173,24 +212,25 @@ def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.nd
     return low & seen
 
 
-def _floored(usual, offset, rules):
+def _floored(usual, offset, rules, hear):
     """Usual, with a floor for near-empty homes: a share of their peers' median level."""
-    judged = ~np.isnan(usual)
-    enough = judged.sum(axis=0) >= rules.peers_min
-    site = np.zeros(usual.shape[1])
-    if enough.any():
-        site[enough] = np.nanmedian(np.exp(usual[:, enough]), axis=0)
-    floor = np.log(rules.floor_share * site + offset)
-    return np.where(judged & enough[None, :], np.fmax(usual, floor), usual)
+    level = hear("level", lambda: _median_of_enough(np.exp(usual), rules.peers_min))
+    with np.errstate(invalid="ignore"):
+        return np.where(np.isnan(usual), usual, np.fmax(usual, np.log(rules.floor_share * level + offset)))
 
 
-def _mixed_spread(spread, count, rules):
+def _mixed_spread(spread, count, rules, hear):
     """Own variance mixed with the peers' median variance; a short history leans on the peers'."""
-    judged = ~np.isnan(spread)
-    enough = judged.sum(axis=0) >= rules.peers_min
-    peers = np.full(spread.shape[1], np.nan)
-    if enough.any():
-        peers[enough] = np.nanmedian(spread[:, enough], axis=0)
+    peers = hear("spread", lambda: _median_of_enough(spread, rules.peers_min))
     share = rules.own_spread_share * np.minimum(1.0, count / (2 * rules.least_days))
     mixed = np.sqrt(share * spread**2 + (1 - share) * peers[None, :] ** 2)
-    return np.maximum(np.where(enough[None, :], mixed, spread), rules.least_spread)
+    return np.maximum(np.where(np.isnan(peers)[None, :], spread, mixed), rules.least_spread)
+
+
+def _median_of_enough(values, peers_min):
+    """(H, T) → (T,): the median of each day's known values, NaN where fewer than `peers_min` are known."""
+    enough = (~np.isnan(values)).sum(axis=0) >= peers_min
+    median = np.full(values.shape[1], np.nan)
+    if enough.any():
+        median[enough] = np.nanmedian(values[:, enough], axis=0)
+    return median

@@ -1,27 +1,40 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
-from anomaly.readings.daily import READINGS, daily_readings
-from anomaly.readings.doors import cross_check
+from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
+from anomaly.readings.doors import MARKED, NONE, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.merge import file_order, merge_rows
-from anomaly.readings.night import latest_night
+from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.register import parse_register
 from anomaly.readings.rule import SignalRule, base_unit
 from anomaly.readings.thin import thin
 
 __all__ = [
+    "CELLS",
+    "MARKED",
+    "NONE",
+    "NOTES",
     "READINGS",
     "REJECTS",
     "ROWS",
+    "Carry",
     "SignalRule",
+    "USUAL_DAYS",
+    "WINDOW",
     "base_unit",
+    "contradictions",
     "cross_check",
     "daily_readings",
     "file_order",
+    "go_on",
+    "in_words",
+    "late_homes",
     "latest_night",
+    "latest_of",
     "least_flow",
     "merge_rows",
+    "no_carry",
     "parse_register",
     "parse_rows",
     "thin",

@@ -1,13 +1,16 @@
 """Typed rows of one signal -> one reading a home and local day."""
 
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import polars as pl
 
 from anomaly.readings import meter, midnight
+from anomaly.readings.merge import in_order
 from anomaly.readings.periods import sum_days
 from anomaly.readings.rule import SignalRule
+from anomaly.tables import QUALITIES
 
 READINGS = {
     "household": pl.String,
@@ -19,11 +22,35 @@ READINGS = {
     "known_on": pl.Date,
     "note": pl.String,
 }
+CELLS = {"day": pl.Date, "value": pl.Int64, "quality": pl.UInt8, "note": pl.UInt8, "lag": pl.Int32}
+"""A day's reading in numbers: quality and note are places in QUALITIES and NOTES, lag is known_on - day in days."""
+NOTES = (None, "gap", "partial", "unconfirmed", "glitch", "reset", "rollback", "rollover", "exits", "zero", "catch_up")
+GLITCH, DOUBTFUL = NOTES.index("glitch"), QUALITIES.index("doubtful")
 
 JITTER = {"litre": 20, "Wh": 20}  # base units a register may seem to run backwards; other units 5
 FLOORS = {"litre": 2_000.0, "Wh": 60_000.0}  # day use that needs no second reading; other units: the home's own days tell
-_DAY_QUALITY = ("read", "interpolated", "missing", "doubtful", "doubtful", "doubtful")
-_DAY_NOTE = (None, None, "gap", "unconfirmed", "glitch", "reset")
+_DAY_QUALITY = np.array([QUALITIES.index(q) for q in ("read", "interpolated", "missing", "doubtful", "doubtful", "doubtful")], np.uint8)
+_DAY_NOTE = np.array([NOTES.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8)
+_METER_NOTE = np.array([NOTES.index(n or None) for n in meter.NOTES], np.uint8)
+
+
+@dataclass(frozen=True)
+class Carry:
+    """What the next rows of a signal need to know of all rows before them.
+
+    homes: household, at (µs, where its last row lies), day (since 1970; the first that later rows may change), whole (its
+    rows must be seen together each time), state (Array of meter.STATES Int64; null but for registers); one row a home.
+    rows: household, time, dated, value: the readings that a register's next ones must be settled with.
+    """
+
+    homes: pl.DataFrame
+    rows: pl.DataFrame
+
+
+def no_carry(household: pl.DataType = pl.String) -> Carry:
+    """The carry before the first row."""
+    homes = {"household": household, "at": pl.Int64, "day": pl.Int64, "whole": pl.Boolean, "state": pl.Array(pl.Int64, meter.STATES)}
+    return Carry(pl.DataFrame(schema=homes), pl.DataFrame(schema={"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}))
 
 
 def daily_readings(rows: pl.DataFrame, rule: SignalRule, first: date | None = None, last: date | None = None) -> pl.DataFrame:
@@ -37,58 +64,120 @@ def daily_readings(rows: pl.DataFrame, rule: SignalRule, first: date | None = No
     """
     if rows.is_empty():
         return pl.DataFrame(schema=READINGS)
-    days = _register_days(rows, rule) if rule.kind == "register" else sum_days(rows, rule)
-    if rule.day_cap is not None:
-        over = pl.col("value") > rule.day_cap
-        days = days.with_columns(
-            quality=pl.when(over).then(pl.lit("doubtful")).otherwise("quality"), note=pl.when(over).then(pl.lit("glitch")).otherwise("note")
-        )
+    days, _ = go_on(rows, rule, no_carry())
     if first is not None:
         days = days.filter(pl.col("day") >= first)
     if last is not None:
         days = days.filter(pl.col("day") <= last)
-    days = days.with_columns(signal=pl.lit(rule.name), unit=pl.lit(rule.base))
+    return in_words(days, rule)
+
+
+def in_words(days: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """CELLS with their household to READINGS."""
+    days = days.with_columns(
+        signal=pl.lit(rule.name),
+        unit=pl.lit(rule.base),
+        quality=pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String),
+        note=pl.col("note").replace_strict(range(len(NOTES)), NOTES, return_dtype=pl.String),
+        known_on=pl.col("day") + pl.duration(days="lag"),
+    )
     return days.select(pl.col(name).cast(kind) for name, kind in READINGS.items())
 
 
-def _register_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+def late_homes(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> pl.Series:
+    """Households of `rows` that `go_on` cannot take on from their carry: all their rows must be seen together again."""
+    known = rows.select("household", "dated", exits="exits", at=_at(rule)).join(carry.homes.select("household", "whole", last="at"), on="household")
+    late = (pl.col("at") <= pl.col("last")) | pl.col("whole")
+    if rule.kind != "register":
+        late = late | ~pl.col("dated") | pl.col("exits").is_not_null()
+    return known.filter(late)["household"].unique()
+
+
+def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
+    """Days that these rows make or change (household and CELLS, sorted by household and day), and the carry after them.
+
+    rows: as for `daily_readings`; a home that the carry knows must not be one of `late_homes`. Taken on from carry to
+    carry, the days (the later one counts) are what `daily_readings` gives for all rows at once. Households keep their type.
+    """
+    days, after = _register_days(rows, rule, carry) if rule.kind == "register" else _summed_days(rows, rule, carry)
+    if rule.day_cap is not None:
+        over = (pl.col("value") > rule.day_cap).fill_null(False)
+        days = days.with_columns(
+            quality=pl.when(over).then(pl.lit(DOUBTFUL, pl.UInt8)).otherwise("quality"), note=pl.when(over).then(pl.lit(GLITCH, pl.UInt8)).otherwise("note")
+        )
+    return days, _updated(carry, after)
+
+
+def _updated(carry: Carry, after: Carry) -> Carry:
+    """The carry with the homes of `after` in place of what it knew of them."""
+    homes, rows = (old.join(after.homes, on="household", how="anti") for old in (carry.homes, carry.rows))
+    return Carry(pl.concat([homes, after.homes.select(homes.columns)]), pl.concat([rows, after.rows.select(rows.columns)]))
+
+
+def _at(rule: SignalRule) -> pl.Expr:
+    """Where a row lies: a register's reading dated D is the one at the midnight that ends D."""
+    time = pl.col("time")
+    return (pl.when("dated").then(time.dt.truncate("1d") + pl.duration(days=1)).otherwise(time) if rule.kind == "register" else time).dt.epoch("us")
+
+
+def _summed_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
+    days = sum_days(rows, rule, carry.homes.select("household", "day"))
+    days = days.select("household", "day", "value", *_codes("quality", "note"), lag=pl.lit(0, pl.Int32))
+    homes = rows.group_by("household").agg(at=_at(rule).max(), whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any())
+    after = homes.join(days.group_by("household").agg(day=pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1), on="household")
+    empty = no_carry(rows.schema["household"])
+    return days, Carry(after.with_columns(state=pl.lit(None, empty.homes.schema["state"])).select(empty.homes.columns), empty.rows)
+
+
+def _codes(quality: str, note: str) -> list[pl.Expr]:
+    return [
+        pl.col(quality).replace_strict(QUALITIES, range(len(QUALITIES)), return_dtype=pl.UInt8),
+        pl.col(note).replace_strict(NOTES, range(len(NOTES)), return_dtype=pl.UInt8),
+    ]
+
+
+def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
     within = int(rule.boundary_hours * 3600e6)
-    # a reading dated D is the one at the midnight that ends D; a stamped one closes the day before up to `within` after midnight
-    at = pl.when("dated").then(pl.col("time").dt.truncate("1d") + pl.duration(days=1)).otherwise("time").dt.epoch("us")
+    kept = carry.rows.join(rows.select("household").unique(), on="household", how="semi")
+    points = pl.concat([kept, rows.select(kept.columns)]) if kept.height else rows
+    # a stamped reading closes the day before up to `within` after midnight
     known = pl.when("dated").then(pl.col("time").dt.epoch("us")).otherwise(pl.col("time").dt.epoch("us") - within - 1) // meter.DAY
-    points = rows.select("household", "dated", "value", at=at, known=known).sort("household", "at", "dated", "value")
-    points = points.unique(["household", "at"], keep="last", maintain_order=True)  # a day's end and a stamp at midnight may coincide
+    points = in_order(points.select("household", "time", "dated", "value", at=_at(rule), known=known), ("household", "at", "dated", "value"))
+    if points.select(((pl.col("household") == pl.col("household").shift()) & (pl.col("at") == pl.col("at").shift())).any()).item():
+        points = points.unique(["household", "at"], keep="last", maintain_order=True)  # a day's end and a stamp at midnight may coincide
     homes = points.group_by("household", maintain_order=True).agg(n=pl.len(), start=pl.col("at").first(), end=pl.col("at").last())
+    homes = homes.join(carry.homes.select("household", "day", "state"), on="household", how="left", maintain_order="left")
     starts = np.concatenate(([0], homes["n"].to_numpy().cumsum())).astype(np.int64)
-    times = points["at"].to_numpy()
-    settled = meter.settle(times, points["value"].to_numpy(), starts, _limits(rule))
+    times, values = points["at"].to_numpy(), points["value"].to_numpy()
+    states = meter.fresh(times, values, starts)
+    gone_on = homes["state"].is_not_null().to_numpy()
+    states[gone_on] = homes["state"].drop_nulls().to_numpy().reshape(-1, meter.STATES)
+    settled, needed, then = meter.settle_on(times, values, starts, _limits(rule), states)
     spans = np.empty((len(homes), 3), np.int64)
-    spans[:, 0] = (homes["start"].to_numpy() - 1) // meter.DAY
+    spans[:, 0] = np.where(gone_on, homes["day"].fill_null(0).to_numpy(), (homes["start"].to_numpy() - 1) // meter.DAY)
     spans[:, 1] = (homes["end"].to_numpy() - 1) // meter.DAY
     length = spans[:, 1] - spans[:, 0] + 1
     spans[:, 2] = np.concatenate(([0], length.cumsum()[:-1]))
     out = midnight.days_between(times, settled, points["known"].to_numpy(), starts, spans, within)
-    return _register_frame(homes["household"], spans, length, out)
+    days = _register_frame(homes["household"], spans, length, out)
+    after = homes.select("household", at="end", day=pl.Series(needed[:, 1]), whole=pl.lit(False), state=pl.Series(then, dtype=pl.Array(pl.Int64, meter.STATES)))
+    open_ = np.arange(len(times)) >= np.repeat(needed[:, 0], np.diff(starts))
+    return days, Carry(after, points.filter(pl.Series(open_)).select(kept.columns))
 
 
 def _register_frame(names: pl.Series, spans: np.ndarray, length: np.ndarray, out: np.ndarray) -> pl.DataFrame:
     day = np.arange(len(out)) - np.repeat(spans[:, 2] - spans[:, 0], length)
-    frame = pl.DataFrame(
+    state, known = out[:, midnight.STATE], out[:, midnight.STATE] <= midnight.INTERPOLATED
+    note = _DAY_NOTE[state]
+    return pl.DataFrame(
         {
             "household": names.gather(np.repeat(np.arange(len(names)), length)),
             "day": pl.Series(day.astype(np.int32)).cast(pl.Date),
-            "value": out[:, midnight.USE],
-            "state": out[:, midnight.STATE],
-            "known_on": pl.Series(out[:, midnight.KNOWN].astype(np.int32)).cast(pl.Date),
-            "word": out[:, midnight.WORD],
+            "value": pl.Series(out[:, midnight.USE]).set(pl.Series(~known), None),
+            "quality": _DAY_QUALITY[state],
+            "note": np.where(note > 0, note, _METER_NOTE[out[:, midnight.WORD]]),
+            "lag": (out[:, midnight.KNOWN] - day).astype(np.int32),
         }
-    )
-    state, word = pl.col("state"), pl.col("word")
-    told = word.replace_strict(range(len(meter.NOTES)), [name or None for name in meter.NOTES], return_dtype=pl.String)
-    return frame.with_columns(
-        value=pl.when(state <= midnight.INTERPOLATED).then("value"),
-        quality=state.replace_strict(range(len(_DAY_QUALITY)), _DAY_QUALITY, return_dtype=pl.String),
-        note=pl.coalesce(state.replace_strict(range(len(_DAY_NOTE)), _DAY_NOTE, return_dtype=pl.String), told),
     )
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 
+import numba
+import numpy as np
 import polars as pl
 
-WINDOW = "60d"  # the days before a day that tell what is usual; never the day itself or a later one
+WINDOW = 60  # the days before a day that tell what is usual; never the day itself or a later one
 ENOUGH = 14  # known days
 RARE = 0.1  # share of zero days up to which a zero means something
 BUSY = 0.5  # of the home's usual passages
 PASSAGES = 2  # at least
 HIGH = 0.98  # quantile a catch-up day exceeds in a home without doors
-
-_METER = ["household", "signal"]
+ZERO, CATCH_UP, ODD, CONTRADICTED = 1, 2, 4, 8  # bits of what is said of a meter's day: the two marks, and of its run of zeros
+MARKED = ZERO | CATCH_UP
+NONE = -1  # in place of a value or of passages that are not known
 
 
 def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFrame:
@@ -23,52 +26,102 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     home's trailing .98 quantile. Values stay. Only days before say what is usual; along a meter's days `known_on`
     never falls back, so all of them are known when the day itself is.
     """
-    readings = readings.sort(*_METER, "day")
-    counts = [signal for signal, kind in kinds.items() if kind == "count"]
-    meter = ~pl.col("signal").is_in(counts) & pl.col("quality").is_in(["read", "interpolated"]) & pl.col("value").is_not_null()
-    days = readings.with_row_index("at").filter(meter)
-    if days.is_empty():
+    readings = readings.sort("household", "signal", "day")
+    if readings.is_empty():
         return readings
-    days = days.join(_passages(readings, counts), on=["household", "day"], how="left", maintain_order="left")
-    marks = _marks(_usual(days)).filter(pl.col("mark").is_not_null()).select("at", "mark")
-    marked = readings.with_row_index("at").join(marks, on="at", how="left", maintain_order="left")
-    return marked.with_columns(
-        quality=pl.when(pl.col("mark").is_not_null()).then(pl.lit("doubtful")).otherwise("quality"), note=pl.coalesce("mark", "note")
-    ).select(readings.columns)
-
-
-def _passages(readings: pl.DataFrame, counts: list[str]) -> pl.DataFrame:
-    """household, day, passages (all doors), usual_passages (median of the days before)."""
-    known = pl.col("signal").is_in(counts) & (pl.col("quality") == "read")
-    doors = readings.filter(known).group_by("household", "day").agg(passages=pl.col("value").sum()).sort("household", "day")
-    usual = pl.col("passages").rolling_median_by("day", WINDOW, closed="left", min_samples=ENOUGH).over("household")
-    return doors.with_columns(usual_passages=usual)
-
-
-def _usual(days: pl.DataFrame) -> pl.DataFrame:
-    """Add `rare` (a zero means something here) and `high` (the quantile of the days before)."""
-    value = pl.col("value")
-    days = days.with_columns(known=pl.lit(1), zeros=(value == 0).cast(pl.Int64), used=value.replace(0, None))
-    window = {"by": "day", "window_size": WINDOW, "closed": "left"}
-    days = days.with_columns(
-        pl.col("known").rolling_sum_by(**window).over(_METER),
-        pl.col("zeros").rolling_sum_by(**window).over(_METER),
-        high=pl.col("used").rolling_quantile_by(quantile=HIGH, interpolation="linear", min_samples=ENOUGH, **window).over(_METER),
+    first, homes = readings["day"].min(), readings["household"].unique(maintain_order=True)
+    days = (readings["day"].max() - first).days + 1
+    at = readings.select(home=pl.col("household").rle_id(), day=(pl.col("day") - first).dt.total_days())
+    known = (readings["quality"].is_in(["read", "interpolated"]) & readings["value"].is_not_null()).to_numpy()
+    value = readings["value"].fill_null(NONE).to_numpy()
+    place = at["home"].to_numpy(), at["day"].to_numpy()
+    signal = {name: (readings["signal"] == name).to_numpy() for name in readings["signal"].unique()}
+    doors = np.full((len(homes), days), NONE)
+    for name in (name for name in signal if kinds.get(name) == "count"):
+        mine = signal[name] & (readings["quality"] == "read").to_numpy()
+        box = place[0][mine], place[1][mine]
+        doors[box] = np.maximum(doors[box], 0) + value[mine]
+    mark = np.zeros(len(readings), np.uint8)
+    for name in (name for name in signal if kinds.get(name) != "count"):
+        mine = signal[name] & known
+        box = place[0][mine], place[1][mine]
+        meter = np.full((len(homes), days), NONE)
+        meter[box] = value[mine]
+        mark[mine] = contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
+    note = pl.Series([None, "zero", "catch_up"]).gather(mark & MARKED)
+    return readings.with_columns(
+        quality=pl.when(note.is_not_null()).then(pl.lit("doubtful")).otherwise("quality"), note=pl.coalesce(note, "note")
     )
-    return days.with_columns(rare=(pl.col("known") >= ENOUGH) & (pl.col("zeros") <= RARE * pl.col("known")))
 
 
-def _marks(days: pl.DataFrame) -> pl.DataFrame:
-    zero = pl.col("value") == 0
-    after_zero = zero.shift(1).over(_METER).fill_null(False)
-    days = days.with_columns(zero=zero, after_zero=after_zero).with_columns(begins=pl.col("zero") & ~pl.col("after_zero"))
-    # how rare zeros are is asked once, on the first day of the run: a long outage must not make itself usual
-    days = days.with_columns(
-        rare=pl.when("begins").then("rare").forward_fill().over(_METER).fill_null(False), run=pl.col("begins").cum_sum().over(_METER)
-    )
-    busy = (pl.col("passages") >= BUSY * pl.col("usual_passages")) & (pl.col("passages") >= PASSAGES)
-    days = days.with_columns(contradicted=(pl.col("zero") & pl.col("rare") & busy).fill_null(False))
-    by_doors = pl.col("contradicted").any().over([*_METER, "run"])
-    alone = pl.col("rare") & (pl.col("value") > pl.col("high"))
-    caught_up = pl.col("after_zero") & ~pl.col("zero") & pl.when(pl.col("usual_passages").is_null()).then(alone).otherwise(by_doors)
-    return days.with_columns(mark=pl.when("contradicted").then(pl.lit("zero")).when(caught_up).then(pl.lit("catch_up")))
+@numba.njit(cache=True, parallel=True)
+def contradictions(meter, doors, before, first):
+    """(H, T) uint8: what is said of each day of a meter from day `first` on, as bits; days before keep those of `before`.
+
+    meter, doors: (H, T) int64, the day's use and the passages of all doors, NONE where not known. Where `first` is not
+    0, WINDOW days before it are needed, and a known day among them. ZERO and CATCH_UP as in `cross_check`; ODD: the run
+    of zeros this day belongs to was rare when it began; CONTRADICTED: and the doors have contradicted it by then.
+    """
+    out = before.copy()
+    for h in numba.prange(meter.shape[0]):
+        # how rare zeros are is asked once, on the first day of the run: a long outage must not make itself usual
+        after_zero, said = False, 0
+        for t in range(meter.shape[1]):
+            value = meter[h, t]
+            if value == NONE:
+                continue
+            if t < first:
+                after_zero, said = value == 0, before[h, t] & (ODD | CONTRADICTED)
+                continue
+            if value == 0:
+                if not after_zero:
+                    said = ODD if _rare(meter[h], t) else 0
+                if said & ODD and _busy(doors[h], t):
+                    said |= CONTRADICTED
+                    out[h, t] = said | ZERO
+                else:
+                    out[h, t] = said
+            else:
+                caught_up = after_zero and (_above(meter[h], t) if _usual(doors[h], t) < 0 else said & CONTRADICTED != 0)
+                out[h, t] = CATCH_UP if caught_up and said & ODD else 0
+            after_zero = value == 0
+    return out
+
+
+@numba.njit(cache=True)
+def _rare(meter, t):
+    """Whether zeros are rare in the days before t."""
+    known, zeros = 0, 0
+    for u in range(max(0, t - WINDOW), t):
+        known += meter[u] != NONE
+        zeros += meter[u] == 0
+    return known >= ENOUGH and zeros <= RARE * known
+
+
+@numba.njit(cache=True)
+def _usual(doors, t):
+    """Median passages of the days before t; NONE where day t has none itself or too few days before it have."""
+    if doors[t] == NONE:
+        return float(NONE)
+    before = doors[max(0, t - WINDOW) : t]
+    before = before[before != NONE]
+    return np.median(before) if before.size >= ENOUGH else float(NONE)
+
+
+@numba.njit(cache=True)
+def _busy(doors, t):
+    usual = _usual(doors, t)
+    return usual >= 0 and doors[t] >= BUSY * usual and doors[t] >= PASSAGES
+
+
+@numba.njit(cache=True)
+def _above(meter, t):
+    """Whether day t exceeds the quantile HIGH of the days of use before it."""
+    before = meter[max(0, t - WINDOW) : t]
+    before = np.sort(before[before > 0])
+    if before.size < ENOUGH:
+        return False
+    place = HIGH * (before.size - 1)
+    low = int(place)
+    high = before[min(low + 1, before.size - 1)]
+    return meter[t] > before[low] + (high - before[low]) * (place - low)

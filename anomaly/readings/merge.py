@@ -1,6 +1,7 @@
 """Rows of many files -> one row per household and time: the last one wins."""
 
 import re
+from collections.abc import Sequence
 
 import polars as pl
 
@@ -27,13 +28,26 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     both = pl.concat([stored.with_columns(again=pl.lit(False)), new.with_columns(again=pl.lit(True))], how="diagonal")
     if both.is_empty():
         return both.drop("again"), {"duplicate": 0, "restated": 0}
+    both = in_order(both, KEY)
+    same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
+    if not both.select(same.any()).item():
+        return both.drop("again"), {"duplicate": 0, "restated": 0}
     both = both.sort(*KEY, "order", "again", "row", *_TOLD, nulls_last=False)
     lost = both.select(pl.struct(KEY).is_last_distinct().not_()).to_series()
-    if not lost.any():
-        return both.drop("again"), {"duplicate": 0, "restated": 0}
     won = both.filter(~lost)
     rest = both.filter(lost).join(won.select(*KEY, "order", "again", *_TOLD), on=KEY, suffix="_won")
     same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_won")) for name in _TOLD)
     reread = (pl.col("order") == pl.col("order_won")) & pl.col("again_won") & ~pl.col("again")
     counts = rest.select(duplicate=(same & ~reread).sum(), restated=(~same).sum()).row(0, named=True)
     return won.drop("again"), {name: int(n) for name, n in counts.items()}
+
+
+def in_order(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+    """Rows sorted by the key's columns. Rows that come by time, as day after day is exported, need the first column only."""
+    ordinary = rows.sort(key[0], maintain_order=True)
+    later = [pl.col(name) for name in key[1:]]
+    falls, same = pl.lit(False), pl.col(key[0]) == pl.col(key[0]).shift()
+    for column in later:
+        falls = falls | (same & (column < column.shift()))
+        same = same & (column == column.shift())
+    return rows.sort(key) if ordinary.select(falls.any()).item() else ordinary

@@ -22,6 +22,8 @@ LEVEL, SEGMENT, DECIDED, NOTE = range(4)  # columns of what `settle` gives
 PENDING, DROPPED = -2, -1  # in place of a segment
 
 BASE, TIME, OFFSET, LINE, LARGEST, SEEN, ANCHOR_DAY, ANCHOR, STEP, RISES = range(10)  # state of one home
+STATES = 10
+REMEMBERED_DAYS = 3  # the last day that is final, the one after it, and the one on which what waits began
 STAYED = 2  # further readings that make a change of base …
 STAYED_FOR = DAY // 2  # … and the time they must span: faults of hourly meters last a few readings
 SETTLED_DAYS = 14  # days before a home's own largest day says what is usual, where the unit has no floor
@@ -45,20 +47,68 @@ def settle(times, values, starts, limits):
     times (µs) and values (int64) are sorted by home and time; `starts` are the homes' first indices and the total (homes + 1).
     Levels of one segment may be subtracted. Segment PENDING: not decided yet; DROPPED: not believed.
     """
-    out = np.zeros((len(times), 4), np.int64)
-    for home in range(len(starts) - 1):
-        a, b = starts[home], starts[home + 1]
-        _settle_home(times[a:b], values[a:b], limits, out[a:b])
-        out[a:b, DECIDED] += a
-    return out
+    return settle_on(times, values, starts, limits, fresh(times, values, starts))[0]
 
 
 @numba.njit(cache=True)
-def _settle_home(times, values, limits, out):
-    state = np.zeros(10, np.int64)
-    state[BASE], state[TIME], state[ANCHOR_DAY] = values[0], times[0], -1
-    first, kind = -1, _FITS  # the readings first … j - 1 wait, and why the first of them does
+def fresh(times, values, starts):
+    """int64 array (homes, STATES): the state of homes whose first readings these are."""
+    states = np.zeros((len(starts) - 1, STATES), np.int64)
+    for home in range(len(states)):
+        states[home, BASE], states[home, TIME], states[home, ANCHOR_DAY] = values[starts[home]], times[starts[home]], -1
+    return states
+
+
+@numba.njit(cache=True)
+def settle_on(times, values, starts, limits, states):
+    """What `settle` gives, from the state each home was in before its first reading here; and what later readings need.
+
+    Second array (homes, 2): index of the first reading that later ones must be settled with, and the first day that they
+    may still change. Third (homes, STATES): the state before that reading. From there on the outcome is the same as if
+    all readings had been settled at once.
+    """
+    out, needed = np.zeros((len(times), 4), np.int64), np.zeros((len(states), 2), np.int64)
+    then = np.zeros_like(states)
+    clean, index = np.zeros((REMEMBERED_DAYS, STATES), np.int64), np.zeros(REMEMBERED_DAYS, np.int64)
+    for home in range(len(starts) - 1):
+        a, b = starts[home], starts[home + 1]
+        index[:] = -1
+        _settle_home(times[a:b], values[a:b], limits, out[a:b], (states[home].copy(), clean, index))
+        place, day = _cut(times[a:b], out[a:b], index)
+        then[home], needed[home, 0], needed[home, 1] = clean[place], a + index[place], day
+        out[a:b, DECIDED] += a
+    return out, needed, then
+
+
+@numba.njit(cache=True)
+def _cut(times, out, index):
+    """Which of the remembered days later readings must begin with, and the first day that is not final.
+
+    A midnight is final once a reading at or after it is believed, a day once its closing midnight is; its opening one
+    needs the readings of the day before. What waits is at the end and began on one of the remembered days at most.
+    """
+    last = len(times) - 1
+    while last > 0 and out[last, SEGMENT] < 0:
+        last -= 1
+    day = times[last] // DAY if out[last, SEGMENT] >= 0 else (times[0] - 1) // DAY
+    place, earliest = -1, -1
+    for k in range(len(index)):
+        if index[k] >= 0:
+            if earliest < 0 or index[k] < index[earliest]:
+                earliest = k
+            if (times[index[k]] - 1) // DAY < day and (place < 0 or index[k] > index[place]):
+                place = k
+    return (earliest if place < 0 else place), day
+
+
+@numba.njit(cache=True)
+def _settle_home(times, values, limits, out, memory):
+    state, clean, index = memory  # the last days that began with nothing waiting: the state then, and where
+    first, kind, days = -1, _FITS, 0  # the readings first … j - 1 wait, and why the first of them does
     for j in range(len(times)):
+        if first < 0 and (j == 0 or (times[j] - 1) // DAY != (times[j - 1] - 1) // DAY):
+            clean[days % REMEMBERED_DAYS], index[days % REMEMBERED_DAYS] = state, j
+            days += 1
         fit = _fit(times[j], values[j], state, limits)
         agrees = first >= 0 and _agrees(times, values, j, state, limits)
         if agrees and kind == _HIGH:

@@ -16,6 +16,11 @@ def latest_night(readings: pl.DataFrame) -> dt.date | None:
     whole = readings.filter(pl.col("quality").is_in(["read", "interpolated"]))
     if whole.is_empty():
         return None
-    counts = whole.group_by("signal", "day").agg(homes=pl.len()).sort("signal", "day")
+    return latest_of(whole.group_by("signal", "day").agg(homes=pl.len()))
+
+
+def latest_of(counts: pl.DataFrame) -> dt.date | None:
+    """The same from how many homes are whole: signal, day, homes; days on which none is may be left out."""
+    counts = counts.sort("signal", "day")
     usual = pl.col("homes").rolling_median_by("day", window_size=f"{USUAL_DAYS}d").over("signal")
     return counts.filter(2 * pl.col("homes") >= usual)["day"].max()

@@ -25,26 +25,28 @@ _SPACES = r"[\s\u00a0\u2009\u202f]"
 def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read one file's text cells: `(rows, rejects)`, each input row in exactly one of them, in input order.
 
-    raw: text columns household, time, value [, exits, periods, broken], and `row` (Int64).
+    raw: text columns household, time, value [, exits, periods, broken], and `row` (Int64); times may be typed days, and
+    value, exits and periods typed numbers.
     rows: ROWS; `time` is local and naive (a bare date: its midnight, `dated` true), `value` in whole base units.
     rejects: REJECTS; one reason a row, the first that applies.
     Rows after `latest_day` are refused, unless they are more than half of the file: then it is the clock that is wrong.
     """
     absent = [name for name in ("exits", "periods", "broken") if name not in raw.columns]
-    cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent).with_columns(
-        pl.col("household", "time", "value", "exits", "periods").cast(pl.String).str.strip_chars().replace("", None)
-    )
+    cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    text = [name for name in ("household", "time", "value", "exits", "periods") if cells.schema[name] == pl.String]
+    cells = cells.with_columns(pl.col(text).str.strip_chars()).with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in text)
+    number = {name: _number(name, rule.decimal) if name in text else pl.col(name).cast(pl.Float64) for name in ("value", "exits", "periods")}
     typed = cells.select(
         "household",
         "row",
         "broken",
         time_cell="time",
         value_cell="value",
-        number=_number("value", rule.decimal),
+        number=number["value"],
         exits_cell="exits",
-        exits=_number("exits", rule.decimal),
+        exits=number["exits"],
         periods_cell="periods",
-        periods=_number("periods", rule.decimal),
+        periods=number["periods"],
     ).hstack(read_times(cells["time"], rule))
     typed = typed.with_columns(base=pl.col("number") * rule.factor, reason=_first_reason(rule))
     typed = _refuse_future(typed, rule, latest_day)

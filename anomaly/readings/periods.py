@@ -7,6 +7,7 @@ import numba
 import numpy as np
 import polars as pl
 
+from anomaly.readings.merge import in_order
 from anomaly.readings.meter import DAY
 from anomaly.readings.rule import SignalRule
 
@@ -18,23 +19,43 @@ BUSY = 20  # passages; fewer say nothing about a sensor
 OFF = 4.0  # entries over exits (or the reverse) that a day of a working pair of sensors does not reach
 
 
-def sum_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
-    """household, day, value, quality, known_on, note of a count or use; every day between a home's first and last."""
-    parts = [_dated_days(rows.filter("dated"), rule), _stamped_days(rows.filter(~pl.col("dated")), rule)]
-    # a home that gives both a day's row and finer rows: the day's row is the whole
-    days = pl.concat([part for part in parts if not part.is_empty()]).unique(["household", "day"], keep="first", maintain_order=True)
-    days = _all_days(days.sort("household", "day"))
+def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.DataFrame:
+    """household, day, value, quality, note of a count or use; every day between a home's first and last.
+
+    since: household, day (since 1970) where a home's first row here is not its first: the day its next one was to be.
+    """
+    if rows["dated"].all():
+        days = in_order(_dated_days(rows, rule), ("household", "day"))
+    else:
+        # a home that gives both a day's row and finer rows: the day's row is the whole
+        parts = [_dated_days(rows.filter("dated"), rule), _stamped_days(rows.filter(~pl.col("dated")), rule)]
+        days = pl.concat([part for part in parts if not part.is_empty()]).unique(["household", "day"], keep="first", maintain_order=True)
+        days = days.sort("household", "day")
+    days = _all_days(days, since)
     missing = pl.col("value").is_null()
     quality = pl.when(missing).then(pl.lit("missing")).when("whole").then(pl.lit("read")).otherwise(pl.lit("partial"))
     note = pl.when(missing).then(pl.lit("gap")).when(~pl.col("whole")).then(pl.lit("partial"))
-    days = days.with_columns(quality=quality, note=note, known_on=pl.col("day"))
+    days = days.with_columns(quality=quality, note=note)
     return days if rule.kind != "count" or days["exits"].null_count() == len(days) else _one_sensor(days)
 
 
-def _all_days(days: pl.DataFrame) -> pl.DataFrame:
-    spans = days.group_by("household", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
-    every = spans.select("household", day=pl.date_ranges("first", "last")).explode("day")
-    return every.join(days, on=["household", "day"], how="left", maintain_order="left")
+def _all_days(days: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
+    spans = days.group_by("household", maintain_order=True).agg(pl.len(), first=pl.col("day").min(), last=pl.col("day").max())
+    if since.height:
+        spans = spans.join(since.select("household", since=pl.col("day").cast(pl.Int32).cast(pl.Date)), on="household", how="left", maintain_order="left")
+        spans = spans.with_columns(first=pl.coalesce("since", "first"))
+    length = spans.select((pl.col("last") - pl.col("first")).dt.total_days() + 1).to_series()
+    if (length == spans["len"]).all():
+        return days
+    # every day has its place, so that the days that came need only be put there
+    start = length.cum_sum() - length
+    offset = spans.select(pl.lit(start) - pl.col("first").to_physical()).to_series().repeat_by(spans["len"]).explode()
+    home = pl.Series(np.repeat(np.arange(len(spans)), length.to_numpy()))
+    every = pl.DataFrame({"household": spans["household"].gather(home)}).with_row_index("place")
+    day = (pl.col("place") - start.gather(home) + spans["first"].to_physical().gather(home)).cast(pl.Int32).cast(pl.Date)
+    came = pl.Series(np.full(len(every), -1)).scatter(offset + days["day"].to_physical(), pl.int_range(len(days), eager=True))
+    there = days.drop("household", "day").select(pl.all().gather(came.replace(-1, None)))
+    return every.select("household", day=day).hstack(there)
 
 
 def _dated_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:

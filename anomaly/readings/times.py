@@ -12,6 +12,7 @@ _PARTS = (
     r"(?:[Tt\s]\s*(?<H>\d{1,2}):(?<M>\d{2})(?::(?<S>\d{2})(?:[.,](?<f>\d{1,9}))?)?\s*(?<z>[Zz]|[+-]\d{2}(?::?\d{2})?)?)?$"
 )
 _NAIVE = pl.Datetime("us")
+SANE = 2001, 2199  # years; 1970 and 2000 are where clocks begin that have lost the time
 
 
 def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
@@ -21,6 +22,9 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
     repeated in autumn is set one microsecond later, so that its rows are not taken for duplicates of the first.
     """
     cells = cells.rename("cell")
+    if cells.dtype == pl.Date:
+        sane = cells.dt.year().is_between(*SANE)
+        return pl.DataFrame({"time": cells.cast(_NAIVE)}).select(pl.when(sane).then("time"), dated=pl.lit(sane).fill_null(False))
     distinct = cells.unique().drop_nulls().sort()
     read = pl.DataFrame({"cell": distinct, "time": None, "dated": None}, schema={"cell": pl.String, "time": _NAIVE, "dated": pl.Boolean})
     ways = [_plain, _iso]
@@ -32,7 +36,7 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
         if left.is_empty():
             break
         read = read.update(way(left, rule), on="cell")
-    sane = pl.col("time").dt.year().is_between(2001, 2199)  # 1970 and 2000 are where clocks begin that have lost the time
+    sane = pl.col("time").dt.year().is_between(*SANE)
     read = read.with_columns(time=pl.when(sane).then("time"))
     return cells.to_frame().join(read, on="cell", how="left", maintain_order="left").select("time", pl.col("dated").fill_null(False))
 

@@ -1,0 +1,289 @@
+"""The last days of many homes: what `expect` gives for them, a home at a time, from what the peers are known to say.
+
+A night at a large site needs a fortnight of every home, not its whole past. One pass over a home's days does what the
+arrays of `model` do one after the other; `model` with the same peers is its slow twin.
+"""
+
+import dataclasses
+import datetime as dt
+from typing import NamedTuple
+
+import numba
+import numpy as np
+
+from anomaly.expected.grid import AGED_DAYS, Grid
+from anomaly.expected.kernels import BLOCK_DAYS, BLOCKS_A_YEAR, _median, _quantile, _rung, _weekly_anchor
+from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
+from anomaly.peers import Peers
+
+OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
+BUCKETS = 32 * OCTAVE
+EXPECTED, LOW, HIGH, SURPRISE, COUNT, SPAN = range(6)
+
+
+class Said(NamedTuple):
+    """What the peers say: shock (S, G, T); their median level, base units, and median spread (S, T), NaN with too few of them."""
+
+    shock: np.ndarray
+    level: np.ndarray
+    spread: np.ndarray
+
+
+class Numbers(NamedTuple):
+    """ExpectedRules as a kernel takes them, and the days: weekday (T,), ordinal of the first, how many of the last are asked."""
+
+    vacant_share: float
+    vacancy_days: int
+    baseline_days: int
+    least_days: int
+    guard_days: int
+    short_guard_days: int
+    short_least_days: int
+    own_spread_share: float
+    least_spread: float
+    coarse_share: float
+    coarse_days: int
+    floor_share: float
+    past_level: bool
+    luck: float
+    weekday: np.ndarray
+    ordinal: int
+    days: int
+
+
+def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> tuple[Expected, np.ndarray]:
+    """The last `days` days of `expect` for homes that are none of the peers, and which days of all were vacant (H, T).
+
+    Of the grid, `resolution` is not asked. The model is the usual one, whatever the rules say.
+    """
+
+    def said(signal: str, name: str) -> np.ndarray:
+        return peers.said[f"expected {signal} {name}"][..., grid.ordinal - peers.ordinal :][..., : grid.days]
+
+    heard = Said(*(np.stack([said(signal, name) for signal in grid.signals]) for name in ("shock", "level", "spread")))
+    units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
+    fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
+    how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
+    told, vacant = last_days(grid.value, grid.lag, grid.group, units, heard, how)
+    end = slice(grid.days - days, None)
+    first = grid.first + dt.timedelta(days=grid.days - days)
+    short = dataclasses.replace(grid, first=first, value=grid.value[:, :, end], lag=grid.lag[:, :, end], weekday=grid.weekday[end])
+    named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
+    count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
+    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block)
+    return seen, vacant
+
+
+@numba.njit(cache=True, parallel=True)
+def last_days(value, lag, group, units, said, how):
+    """(6, S, H, K): EXPECTED, LOW, HIGH, SURPRISE, COUNT and SPAN (days a value spans) of the last K days; and (H, T) vacant.
+
+    value: (S, H, T) float, NaN where not judged; lag: (S, H, T) int; group: (H,) place in said.shock; none of these homes
+    is among the peers that said. units: (S, 2): the logarithm's offset, and 1 where the signal may be coarse.
+    """
+    signals, homes, length = value.shape
+    told = np.full((6, signals, homes, how.days), np.nan)
+    vacant = np.zeros((homes, length), dtype=np.bool_)
+    for h in numba.prange(homes):
+        series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.ones((signals, length), dtype=np.int64)
+        low, seen, usable = np.ones(length, dtype=np.bool_), np.zeros(length, dtype=np.bool_), np.empty(length, dtype=np.bool_)
+        for s in range(signals):
+            _series(value[s, h], lag[s, h], units[s, 1] > 0, how, (series[s], step[s], span[s]))
+        for finely in (True, False):  # counts last: their few steps leave the quantile unclear most often
+            for s in range(signals):
+                if (units[s, 1] > 0) == finely:
+                    _low(series[s], lag[s, h], how, low, seen)
+        vacant[h] = low & seen
+        x, offset = np.empty(length), np.empty(length)
+        for s in range(signals):
+            shock = said.shock[s, group[h]]
+            for t in range(length):
+                offset[t] = max(units[s, 0], 0.7 * step[s, t] / span[s, t])
+                x[t] = np.log(series[s, t] + offset[t])
+                usable[t] = not np.isnan(x[t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
+            usual, spread = _usual(x - shock, usable, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h])
+            for k in range(how.days):
+                t = length - how.days + k
+                told[SPAN, s, h, k] = span[s, t]
+                if not np.isnan(usual[k]):
+                    _in_units(usual[k] + shock[t], spread[k], (x[t], offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
+    return told, vacant
+
+
+@numba.njit(cache=True)
+def _series(value, lag, may_be_coarse, how, out):
+    """The series to judge, the step it moved in and the days each value spans: see grid.resolution and model.judged_series."""
+    series, step, span = out
+    guard, n = how.short_guard_days, how.coarse_days
+    total, days, gcd = 0.0, 0, 0
+    for t in range(len(value)):
+        step[t] = 1.0
+        if t >= AGED_DAYS:
+            u = t - AGED_DAYS
+            if gcd != 1 and not np.isnan(value[u]) and lag[u] < AGED_DAYS:
+                a, b = gcd, np.int64(value[u])
+                while b:
+                    a, b = b, a % b
+                gcd = a
+            step[t] = max(gcd, 1)
+        if t >= guard and not np.isnan(value[t - guard]) and lag[t - guard] < guard:
+            total += value[t - guard]
+            days += 1
+        series[t] = value[t]
+        if may_be_coarse and days > 0 and step[t] > how.coarse_share * max(total / days, 1.0):
+            span[t], series[t] = n, np.nan
+            if t >= n - 1:
+                series[t] = 0.0
+                for u in range(t - n + 1, t + 1):
+                    series[t] += value[u] if lag[u] == 0 else np.nan
+                series[t] /= n
+
+
+@numba.njit(cache=True)
+def _bucket(value):
+    """A number from 0 on to one of BUCKETS, in order."""
+    return min((np.float32(value + 1.0).view(np.int32) >> 20) - 127 * OCTAVE, BUCKETS - 1)
+
+
+@numba.njit(cache=True)
+def _edge(bucket):
+    """The smallest number of a bucket."""
+    return np.int32((bucket + 127 * OCTAVE) << 20).view(np.float32) - 1.0
+
+
+@numba.njit(cache=True)
+def _low(series, lag, how, low, seen):
+    """Days that are low against the home's own trailing quantile leave `low` as it is, others clear it: see model.vacant_days.
+
+    Counting the window's values by bucket tells between which numbers the quantile lies; only where that leaves a day
+    open, and no other signal has settled it, the window is sorted.
+    """
+    length, days = len(series), how.vacancy_days
+    count, bucket = np.zeros(BUCKETS, dtype=np.int32), np.empty(length, dtype=np.int16)
+    n, least, most, exact = 0, np.nan, np.nan, np.nan
+    place, passed = 0, 0  # the bucket that was asked for last, and how many values lie in those before it
+    for t in range(length):
+        if (how.ordinal + t) % 7 == 0 or t == 0:
+            least, most, exact = np.nan, np.nan, np.nan
+            if n >= how.short_least_days:
+                place, passed = _holding(count, int(0.6 * (n - 1)), place, passed)
+                above, _ = _holding(count, min(int(0.6 * (n - 1)) + 1, n - 1), place, passed)
+                least, most = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
+        v = series[t] if lag[t] == 0 else np.nan
+        if not np.isnan(v) and not np.isnan(least):
+            seen[t] = True
+            if low[t] and v > how.vacant_share * least:
+                if v <= how.vacant_share * most and np.isnan(exact):
+                    anchor = max(0, t - (how.ordinal + t) % 7)
+                    exact = _sorted_quantile(series, lag, max(0, anchor - days), anchor)
+                low[t] = v <= how.vacant_share * most and v <= how.vacant_share * exact
+        bucket[t] = -1
+        if not np.isnan(v):
+            bucket[t] = _bucket(v)
+            count[bucket[t]] += 1
+            passed += bucket[t] < place
+            n += 1
+        if t >= days and bucket[t - days] >= 0:
+            count[bucket[t - days]] -= 1
+            passed -= bucket[t - days] < place
+            n -= 1
+
+
+@numba.njit(cache=True)
+def _holding(count, rank, bucket, passed):
+    """The bucket that holds the value of that rank, and how many lie before it; looked for from one of which that is known."""
+    while passed > rank:
+        bucket -= 1
+        passed -= count[bucket]
+    while passed + count[bucket] <= rank:
+        passed += count[bucket]
+        bucket += 1
+    return bucket, passed
+
+
+@numba.njit(cache=True)
+def _sorted_quantile(series, lag, first, stop):
+    kept, n = np.empty(stop - first), 0
+    for u in range(first, stop):
+        if not np.isnan(series[u]) and lag[u] == 0:
+            kept[n] = series[u]
+            n += 1
+    return _quantile(np.sort(kept[:n]), 0.6)
+
+
+@numba.njit(cache=True)
+def _usual(y, usable, how, peers, count):
+    """(K,) usual level and spread of the last days, in logarithms without the shock: see model._usual."""
+    level, peers_spread, offset = peers
+    days, length = how.days, len(y)
+    usual, spread, n = np.full(days, np.nan), np.full(days, np.nan), np.zeros(days, dtype=np.int16)
+    _rung(y, usable, how.weekday, (how.guard_days, how.least_days, how.baseline_days), (usual, spread, n))
+    _rung(y, usable, how.weekday, (how.short_guard_days, how.short_least_days, how.baseline_days), (usual, spread, n))
+    for k in range(days):
+        count[k] = n[k]
+        if n[k]:
+            other = peers_spread[length - days + k]
+            share = how.own_spread_share * min(1.0, n[k] / (2 * how.least_days))
+            mixed = spread[k] if np.isnan(other) else np.sqrt(share * spread[k] ** 2 + (1 - share) * other**2)
+            spread[k] = max(mixed, how.least_spread)
+    if how.past_level:
+        _raise_to_past(y, usable, how, usual, spread)
+    for k in range(days):
+        t = length - days + k
+        if n[k] and not np.isnan(level[t]):
+            usual[k] = max(usual[k], np.log(how.floor_share * level[t] + offset[t]))
+    return usual, spread
+
+
+@numba.njit(cache=True)
+def _raise_to_past(y, usable, how, usual, spread):
+    """Usual is at least the level lived at before (kernels.past_level), less how.luck spreads."""
+    days, length = how.days, len(y)
+    k = 0
+    while k < days:
+        end = _weekly_anchor(length - days + k - how.guard_days, how.ordinal)
+        stop, least = k, np.inf
+        while stop < days and _weekly_anchor(length - days + stop - how.guard_days, how.ordinal) == end:
+            if not np.isnan(usual[stop]):
+                least = min(least, usual[stop] + how.luck * spread[stop])
+            stop += 1
+        past = _second_block(y, usable, end, least) if least < np.inf else -np.inf
+        for j in range(k, stop):
+            if not np.isnan(usual[j]):
+                usual[j] = max(usual[j], past - how.luck * spread[j])
+        k = stop
+
+
+@numba.njit(cache=True)
+def _second_block(y, usable, end, least):
+    """The second-highest block median of the past year where it exceeds `least`; else anything up to that."""
+    highest, second, kept = -np.inf, -np.inf, np.empty(BLOCK_DAYS)
+    for k in range(BLOCKS_A_YEAR):
+        last = end - BLOCK_DAYS * k
+        n, above = 0, 0
+        if last < 0:
+            break
+        for u in range(max(0, last - BLOCK_DAYS + 1), last + 1):
+            if usable[u]:
+                kept[n] = y[u]
+                n += 1
+                above += y[u] > least
+        if n >= BLOCK_DAYS // 2 and 2 * above >= n:  # else its median does not exceed `least`
+            median = _median(kept, n)
+            if median > highest:
+                highest, second = median, highest
+            elif median > second:
+                second = median
+    return second
+
+
+@numba.njit(cache=True)
+def _in_units(centre, spread, observed, out):
+    """Write EXPECTED, LOW, HIGH and SURPRISE of a day: see model.expect."""
+    x, offset, step = observed
+    amount = max(np.exp(centre) - offset, 0.0)
+    spread = np.sqrt(spread**2 + (step / (amount + offset)) ** 2 / 12)
+    out[EXPECTED] = amount
+    out[LOW] = max(np.exp(centre - Z_90 * spread) - offset, 0.0)
+    out[HIGH] = np.exp(centre + Z_90 * spread) - offset
+    out[SURPRISE] = (x - centre) / spread

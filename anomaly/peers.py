@@ -1,0 +1,42 @@
+"""What the homes of a site say together of each day: medians, spreads, scales, one number or a few for every day.
+
+At a small site everybody is asked. At a large one a sample is, and what it says holds for homes that had no part in it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Peers:
+    """What was said, by name; arrays whose last axis is the days from `ordinal` (since 1970) on."""
+
+    ordinal: int
+    groups: int = 1
+    """How many peer groups (districts) there are, the unknown one counted."""
+    said: dict[str, np.ndarray] = field(default_factory=dict)
+    fitted: dict[str, object] = field(default_factory=dict)
+    """What was fitted on the peers' earlier nights."""
+
+    def hear(self, name: str, make: Callable[[], np.ndarray], ordinal: int, days: int) -> np.ndarray:
+        """What was said of the days `ordinal` … `ordinal + days − 1`; said now, for the first time, where it was not yet."""
+        if name not in self.said:
+            self.said[name] = make()
+        first = ordinal - self.ordinal
+        return self.said[name][..., first : first + days]
+
+
+def heard(peers: Peers | None, grid, about: str) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
+    """A way to ask the peers about the days of a grid; without peers everything is made afresh from the homes at hand."""
+
+    def hear(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+        return make() if peers is None else peers.hear(f"{about} {name}", make, grid.ordinal, grid.days)
+
+    return hear
+
+
+def unheard(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """Asks nobody: everything is made from the homes at hand."""
+    return make()

@@ -1,0 +1,131 @@
+"""The readings a night works on: of the homes that count, from the day they moved in, in words, in numbers or as arrays."""
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from anomaly import readings as room
+from anomaly.tables import QUALITIES
+from pipelines.days import Days, believed, in_words
+from pipelines.store import Store
+
+RECENT_DAYS = 100
+JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Readings of some homes as (S, H, T) arrays, the signals in the order of their names.
+
+    value: float64, NaN where the day is not to be judged; lag: int16, days until it was known; zero: where the value is a
+    zero that the doors contradict; had: (S, H), whether the home has any reading of the signal among these days.
+    """
+
+    value: np.ndarray
+    lag: np.ndarray
+    zero: np.ndarray
+    had: np.ndarray
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The readings of the homes that count: those of the register, where there is one, from the day they moved in."""
+
+    store: Store
+    rules: Mapping[str, room.SignalRule]
+    names: pl.Series
+    strangers: pl.Series
+    """Numbers of the homes that the register does not have."""
+    moved: pl.DataFrame
+    """household, moved_in of the homes whose earlier history is not theirs."""
+
+    @property
+    def height(self) -> int:
+        """How many cells there are; one that was said twice may count twice."""
+        return sum(Days(self.store, name).height for name in self.rules)
+
+    def homes(self) -> pl.DataFrame:
+        """home, household of the homes that count."""
+        return self.names.to_frame("household").with_row_index("home").filter(~pl.col("home").is_in(self.strangers.implode()))
+
+    def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """home, signal (its place in the rules), day, value, quality: the readings of those days in numbers."""
+        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.UInt8, "day": pl.Date, "value": pl.Int64, "quality": pl.UInt8})]
+        for number, name in enumerate(sorted(self.rules)):
+            cells = Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark"))
+            told.append(believed(cells).select("home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"))
+        return self._of_homes(pl.concat(told))
+
+    def span(self) -> tuple[dt.date, dt.date] | None:
+        """The first and the last day of any reading."""
+        parts = [part for name in self.rules for part in Days(self.store, name).parts()]
+        return (min(part.first for part in parts), max(part.last for part in parts)) if parts else None
+
+    def latest_night(self) -> dt.date | None:
+        """See anomaly.readings.latest_night; the last months are asked first."""
+        last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
+        for days in (RECENT_DAYS, None):
+            first = last and days and last - dt.timedelta(days=days - 1)
+            counts = [self._whole_days(name, first) for name in sorted(self.rules)]
+            found = room.latest_of(pl.concat(counts))
+            if found and (first is None or found >= first + dt.timedelta(days=room.USUAL_DAYS)):
+                return found
+        return None
+
+    def _whole_days(self, name: str, first: dt.date | None) -> pl.DataFrame:
+        cells = believed(self._of_homes(Days(self.store, name).read(first, columns=("home", "day", "quality", "mark"))))
+        return cells.filter(pl.col("quality").is_in(JUDGED)).group_by("day").agg(homes=pl.len()).select(pl.lit(name).alias("signal"), "day", "homes")
+
+    def arrays(self, homes: range | np.ndarray, first: dt.date, days: int) -> Arrays:
+        """The readings of those homes (numbers in order) on `days` days from `first` on."""
+        numbers = np.arange(homes.start, homes.stop) if isinstance(homes, range) else homes
+        shape = (len(self.rules), len(numbers), days)
+        value, lag, zero = np.full(shape, np.nan), np.zeros(shape, np.int16), np.zeros(shape, dtype=bool)
+        had = np.zeros(shape[:2], dtype=bool)
+        asked = homes if isinstance(homes, range) else pl.Series(homes, dtype=pl.UInt32)
+        last = first + dt.timedelta(days=days - 1)
+        for s, name in enumerate(sorted(self.rules)):
+            cells = Days(self.store, name).read(first, last, asked, ("home", "day", "value", "quality", "lag", "mark"))
+            cells = believed(self._of_homes(cells))
+            home = cells["home"].to_numpy()
+            home = home - homes.start if isinstance(homes, range) else np.searchsorted(numbers, home)
+            at = cells["day"].to_physical().to_numpy() - (first - dt.date(1970, 1, 1)).days
+            had[s, home] = True
+            kept = cells.select(pl.col("quality").is_in(JUDGED) & pl.col("value").is_not_null()).to_series().to_numpy()
+            value[s, home[kept], at[kept]] = cells["value"].to_numpy()[kept]
+            lag[s, home, at] = cells["lag"].clip(0, 32_000).to_numpy()
+            idle = cells.select((pl.col("quality") == QUALITIES.index("doubtful")) & (pl.col("value") == 0)).to_series().fill_null(False).to_numpy()
+            zero[s, home[idle], at[idle]] = True
+        return Arrays(value, lag, zero, had)
+
+    def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:
+        """Without strangers, and without what was before a home moved in."""
+        if self.strangers.len():
+            cells = cells.filter(~pl.col("home").is_in(self.strangers.implode()))
+        if self.moved.is_empty():
+            return cells
+        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household").select("home", "moved_in")
+        since = cells.join(moved, on="home", how="left", maintain_order="left")
+        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
+
+    def readings(self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+        """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
+        place = self.names.rank("ordinal").cast(pl.Int64)
+        told = []
+        for name, rule in sorted(self.rules.items()):
+            cells = self._of_homes(Days(self.store, name).read(first, last, homes))
+            told.append(in_words(cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()), self.names, rule))
+        return pl.concat([pl.DataFrame(schema=room.READINGS), *told])
+
+
+@dataclass(frozen=True)
+class InHand:
+    """Readings that are not in the store, such as a copy with surges in it, in the place of `Kept`."""
+
+    frame: pl.DataFrame
+
+    def readings(self) -> pl.DataFrame:
+        return self.frame

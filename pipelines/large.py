@@ -1,0 +1,259 @@
+"""Nights of a site too large to be looked at whole: a sample says what all homes say together, then each is judged by it.
+
+The sample runs through the same functions as a small site, over all its days (pass 1). Of every other home only the last
+days are worked out, block by block (pass 2); those with something to say, and those with an open case, then run through
+the same functions as the sample, with the sample for their peers. Whatever a person reads was made by these.
+"""
+
+import datetime as dt
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from anomaly import detectors, devices, evidence, expected
+from anomaly.expected import Expected, Grid
+from anomaly.peers import Peers
+from pipelines.derive import blocks
+from pipelines.judge import Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
+from pipelines.kept import Arrays
+from pipelines.load import Inputs
+from pipelines.settings import Settings
+from pipelines.store import Store
+
+LAST_DAYS = 14  # the longest window a detector looks back on
+PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
+LOOK_BACK = 700  # days; what is older has no say in a night
+
+
+@dataclass(frozen=True)
+class Site:
+    """Homes by number: their names, which may be judged, their district's group (0 unknown) and which are in the sample."""
+
+    names: np.ndarray
+    judged: np.ndarray
+    group: np.ndarray
+    groups: int
+    sample: np.ndarray
+
+
+def site_of(settings: Settings, inputs: Inputs) -> Site:
+    """The site's homes, and the sample: the first of each district by a hash of their ids, in proportion to its homes."""
+    names = inputs.kept.names.to_numpy()
+    districts = inputs.judgeable
+    known = sorted({d for d in districts.values() if d is not None})
+    codes = {name: code for code, name in enumerate(known, start=1)} | {None: 0}
+    judged = np.array([name in districts for name in names])
+    group = np.array([codes[districts.get(name)] for name in names], dtype=np.int32)
+    order = np.array([zlib.crc32(name.encode()) for name in names])
+    share = min(1.0, settings.engine.sample_homes / max(1, judged.sum()))
+    least = PEERS if PEERS * len(codes) <= 2 * settings.engine.sample_homes else 0
+    number = np.flatnonzero(judged)
+    ranked = number[np.lexsort((number, order[number], group[number]))]
+    size = np.bincount(group[ranked], minlength=len(codes))
+    place = np.arange(len(ranked)) - np.repeat(size.cumsum() - size, size)
+    wanted = np.maximum(np.ceil(size * share), np.minimum(size, least))
+    return Site(names, judged, group, len(codes), np.sort(ranked[place < wanted[group[ranked]]]))
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """What the sample says: its own expectations and scores, and through `peers` what holds for all."""
+
+    seen: Expected
+    scores: list
+    peers: Peers
+
+
+def judge_large(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], open_homes: Sequence[str], tell) -> Verdicts:
+    """As `judge`, with the arrays of those homes only that a page may show: with evidence, or `open_homes`, those with an open case."""
+    site = site_of(settings, inputs)
+    first, last = inputs.kept.span()
+    days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))
+    tell(f"asking {len(site.sample)} homes what was to be expected")
+    verdicts = None
+    yardstick = _yardstick(settings, inputs, site, days)
+    for night in sorted(nights):
+        until = days.filter(pl.col("day") <= night)
+        verdicts = _judge_night(settings, inputs, store, (site, yardstick, until, open_homes), tell)
+    return Verdicts(verdicts, days)
+
+
+def _yardstick(settings: Settings, inputs: Inputs, site: Site, days: pl.DataFrame) -> Yardstick:
+    arrays = inputs.kept.arrays(site.sample, days["day"].min(), days.height)
+    grid = _grid(settings, site, site.sample, days, arrays, stepped=True)
+    peers = Peers(grid.ordinal, site.groups)
+    seen = expected.expect(grid, settings.expected, peers)
+    return Yardstick(seen, [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)], peers)
+
+
+def _grid(settings: Settings, site: Site, numbers: np.ndarray, days: pl.DataFrame, arrays: Arrays, stepped: bool) -> Grid:
+    """A grid of those homes; `stepped`: with the resolution of their series."""
+    signals = tuple(sorted(settings.rules))
+    units = tuple(settings.rules[name].base for name in signals)
+    weekday = days["weekday"].to_numpy().astype(np.int8)
+    resolution = expected.resolution(arrays.value, arrays.lag) if stepped else np.empty((0, 0, 0))
+    return Grid(tuple(site.names[numbers]), signals, units, days["day"].min(), arrays.value, arrays.lag, weekday, site.group[numbers], resolution)
+
+
+@dataclass
+class _Block:
+    """What one block of homes gives to a night."""
+
+    shortlist: np.ndarray  # numbers of homes to be looked at in full
+    sheet: pl.DataFrame
+    cannot: pl.DataFrame
+    had: pl.DataFrame
+    judged: int
+    history: pl.DataFrame
+    looked_at: np.ndarray
+    silent: np.ndarray  # (doors, homes) gave nothing tonight
+    working: np.ndarray  # (doors, homes) enough days above zero
+
+
+def _judge_night(settings: Settings, inputs: Inputs, store: Store, what, tell) -> Expected:
+    site, yardstick, days, open_homes = what
+    night, at = days["day"].max(), days.height - 1
+    pasts = evidence.tails(yardstick.scores, [at])
+    found, done = [], 0
+    for homes in blocks(len(site.names)):
+        found.append(_block(settings, inputs, (site, yardstick, days, pasts), homes))
+        done += len(homes)
+        tell(f"judging {night}: {done:,} of {len(site.names):,} homes")
+    failed = _failed_sensors(settings, inputs, site, night, found)
+    asked = np.unique(np.concatenate([f.shortlist for f in found] + [np.flatnonzero(np.isin(site.names.astype(str), list(open_homes)))]).astype(np.int64))
+    seen, scores = _in_full(settings, inputs, (site, yardstick, days), asked)
+    rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
+    evident = found_on(settings, seen, rated, at, failed)
+    long = expected.expected_frame(seen, at, np.flatnonzero(np.isin(np.array(seen.grid.households, dtype=str), evident["household"].to_list())), settings.publish.expected_days)
+    ours = yardstick.seen.grid.households
+    sample_rated = evidence.rate(yardstick.scores, [at], needed(settings), settings.detectors.seconds, pasts)
+    sample_sheet = sheet(yardstick.seen, sample_rated, at)
+    had = pl.concat([f.had for f in found])
+    cannot = [failed, *(f.cannot for f in found), expected.not_judged(yardstick.seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")]
+    cannot += [barred(inputs, had), _silent(settings, inputs, had)]
+    judged = sum(f.judged for f in found) + int(expected.judged(yardstick.seen, at).any(axis=0).sum())
+    write_night(store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
+    history = pl.concat([*(f.history for f in found), expected.expected_frame(yardstick.seen, at, np.arange(len(ours)), 1)])
+    store.write(f"nights/{night}/history.parquet", history.sort("household", "signal", "day"))
+    return seen
+
+
+def _block(settings: Settings, inputs: Inputs, what, homes: range) -> _Block:
+    """A block of homes by the last days alone."""
+    site, yardstick, days, pasts = what
+    numbers = np.arange(homes.start, homes.stop)
+    arrays = inputs.kept.arrays(homes, days["day"].min(), days.height)
+    grid = _grid(settings, site, numbers, days, arrays, stepped=False)
+    span = min(LAST_DAYS, days.height)
+    seen, vacant = expected.expect_lately(grid, settings.expected, yardstick.peers, span)
+    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, yardstick.peers)]
+    rated = evidence.rate(scores, [span - 1], needed(settings), settings.detectors.seconds, [{span - 1: past} for (past,) in map(dict.values, pasts)])
+    ours = site.judged[numbers] & ~np.isin(numbers, site.sample)
+    largest = np.fmax.reduce([one.rarity[span - 1] for one in rated])
+    with np.errstate(invalid="ignore"):
+        shortlist = numbers[site.judged[numbers] & (largest >= needed(settings) * settings.evidence.kept_share)]
+    mine = np.flatnonzero(ours)
+    told = expected.judged(seen, span - 1)
+    names = pl.Series(site.names[numbers])
+    signals = sorted(settings.rules)
+    s, h = np.nonzero(arrays.had)
+    had = pl.DataFrame({"household": names.gather(h), "signal": pl.Series(signals).gather(s)})
+    known = np.where(arrays.zero, 0.0, arrays.value)[:, :, -devices.LOOK_BACK :]
+    known = np.where(arrays.lag[:, :, -devices.LOOK_BACK :] + np.arange(-known.shape[2] + 1, 1) <= 0, known, np.nan)
+    doors = [settings.rules[name].kind == "count" for name in signals]
+    return _Block(
+        shortlist,
+        sheet(seen, rated, span - 1).filter(pl.col("household").is_in(names.gather(mine).implode())),
+        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & arrays.had).any(axis=0)), arrays.had),
+        had,
+        int(told[:, mine].any(axis=0).sum()),
+        expected.expected_frame(seen, span - 1, mine, 1),
+        devices.looked_at(known),
+        ~(known[doors][:, :, -1] > 0),
+        (known[doors] > 0).sum(axis=2) >= devices.ENOUGH,
+    )
+
+
+def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.DataFrame:
+    """Which signals of those homes the night cannot judge, and why: from all their days, the last of them worked out."""
+    grid, seen, vacant = what
+    few = Grid(
+        tuple(np.array(grid.households, dtype=object)[homes]), grid.signals, grid.units, grid.first,
+        grid.value[:, homes], grid.lag[:, homes], grid.weekday, grid.group[homes], grid.resolution,
+    )  # fmt: skip
+    late = {}
+    for name in ("expected", "low", "high", "surprise"):
+        late[name] = np.full(few.value.shape, np.nan)
+        late[name][:, :, -seen.grid.days :] = getattr(seen, name)[:, homes]
+    whole = Expected(grid=few, **late, log_ratio=late["surprise"], count=seen.count[:, homes], vacant=vacant[homes], block=seen.block[:, homes])
+    s, h = np.nonzero(had[:, homes])
+    there = pl.DataFrame({"household": pl.Series(few.households, dtype=pl.String).gather(h), "signal": pl.Series(grid.signals).gather(s)})
+    return expected.not_judged(whole, grid.days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
+
+
+def _in_full(settings: Settings, inputs: Inputs, what, asked: np.ndarray) -> tuple[Expected, list]:
+    """Those homes over all days: of the sample as it saw them, of the others with the sample for peers."""
+    site, yardstick, days = what
+    of_sample = np.searchsorted(site.sample, asked[np.isin(asked, site.sample)])
+    others = asked[~np.isin(asked, site.sample)]
+    first = _only(yardstick.seen, of_sample, days.height)
+    scores = [_scores_of(one, of_sample, days.height) for one in yardstick.scores]
+    if not len(others):
+        return first, scores
+    arrays = inputs.kept.arrays(others, days["day"].min(), days.height)
+    second = expected.expect(_grid(settings, site, others, days, arrays, stepped=True), settings.expected, yardstick.peers)
+    more = [one for detector in detectors.chosen(settings.detectors) for one in detector(second, yardstick.peers)]
+    both = [_together(a, b) for a, b in zip(scores, more, strict=True)]
+    return expected.beside(first, second), both
+
+
+def _only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
+    return expected.only(seen, homes, days)
+
+
+def _scores_of(one, homes: np.ndarray, days: int):
+    return type(one)(one.detector, one.signal, one.score[homes, :days], one.window[homes, :days], one.share)
+
+
+def _together(a, b):
+    return type(a)(a.detector, a.signal, np.concatenate([a.score, b.score]), np.concatenate([a.window, b.window]), a.share)
+
+
+def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
+    """Homes of the register that never gave anything, for every signal."""
+    if settings.households is None:
+        return had.head(0).with_columns(reason=pl.lit("", pl.String))
+    silent = pl.DataFrame({"household": list(inputs.judgeable)}, schema={"household": pl.String}).join(had, on="household", how="anti")
+    return silent.join(had.select("signal").unique(), how="cross").with_columns(reason=pl.lit("no whole day yet"))
+
+
+def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Block]) -> pl.DataFrame:
+    """household, signal, reason of what looks like a failed sensor: only homes where something is odd are looked at."""
+    building = _buildings(inputs.register, site.names)
+    look = np.concatenate([f.looked_at for f in found])
+    silent, working = (np.concatenate([getattr(f, name) for f in found], axis=1) for name in ("silent", "working"))
+    for s in range(len(silent)):
+        look |= devices.silent_buildings(silent[s], working[s], building)
+        look[np.flatnonzero(~silent[s])[:1]] = True  # that anything came at all tonight
+    asked = np.flatnonzero(look & site.judged)
+    signals = sorted(settings.rules)
+    first = night - dt.timedelta(days=devices.LOOK_BACK - 1)
+    arrays = inputs.kept.arrays(asked, first, devices.LOOK_BACK)
+    value = np.where(arrays.zero, 0.0, arrays.value)
+    days = devices.DeviceDays(list(site.names[asked]), signals, first, value, arrays.lag)
+    kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
+    return devices.notes_of(days, inputs.register, kind, [night]).drop("night")
+
+
+def _buildings(register: pl.DataFrame, names: np.ndarray) -> np.ndarray:
+    """(homes,) number of each home's building, −1 unknown."""
+    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(register.select("household", "building"), on="household", how="left", maintain_order="left")
+    return homes["building"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
+
+
+def is_large(settings: Settings, inputs: Inputs) -> bool:
+    """Whether the site has more homes than are asked at a small one, and the model is one a sample can speak for."""
+    return len(inputs.judgeable) > settings.engine.sample_homes and settings.expected.model == "usual" and bool(kinds(settings))

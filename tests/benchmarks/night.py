@@ -1,0 +1,259 @@
+"""How long a night takes at size: a city of many homes made at once, its load, its publication and its night, timed step by step.
+
+    python tests/benchmarks/night.py --homes 100000 --days 400 --folder /tmp/city
+
+Each step runs in a process of its own, so that seconds and peak memory are its own. `floor` is a bare scan of the bytes
+the step has to read, in the same run.
+"""
+
+import argparse
+import datetime as dt
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+FIRST = dt.date(2025, 3, 1)
+SIGNALS = ("entries", "power", "water")
+MISSING = 0.015
+BUILDING = 50  # homes behind one gateway
+SETTINGS = """[site]
+name = "Large"
+timezone = "Asia/Shanghai"
+languages = ["en"]
+[purpose]
+name = "Measuring the night"
+legal_basis = "none needed: invented homes"
+owner = "the benchmark"
+contact = "objections@example.org"
+expires = 2099-12-31
+signatures = ["people", "water", "power", "door"]
+[store]
+path = "out/anomaly.duckdb"
+[worklist]
+doors_per_night = 200
+[households]
+files = "households.parquet"
+columns = { household = "id", building = "building", district = "district" }
+[signals.entries]
+files = "entries/*"
+kind = "count"
+columns = { household = "id", time = "day", value = "entries" }
+[signals.power]
+files = "power/*"
+kind = "register"
+unit = "kWh"
+columns = { household = "id", time = "day", value = "reading" }
+[signals.water]
+files = "water/*"
+kind = "register"
+unit = "m3"
+columns = { household = "id", time = "day", value = "reading" }
+"""
+
+
+class City:
+    """Homes drawn at once: levels, starts, outages; each day's values follow from a seed of their own."""
+
+    def __init__(self, homes: int, days: int, seed: int = 1):
+        rng = np.random.default_rng(seed)
+        self.homes, self.days, self.seed = homes, days, seed
+        self.level = {"entries": rng.lognormal(1.8, 0.5, homes), "power": rng.lognormal(9.04, 0.65, homes), "water": rng.lognormal(5.4, 0.62, homes)}
+        late = rng.random(homes) < 0.2
+        self.start = np.where(late, rng.integers(0, max(1, days * 3 // 5), homes), 0)
+        buildings = -(-homes // BUILDING)
+        self.outage = rng.integers(-days * 4, days, buildings), rng.integers(2, 7, buildings)
+        self.away = rng.integers(0, 365, homes), rng.integers(3, 21, homes)
+        self.surge = np.where(rng.random(homes) < 0.004, rng.integers(days // 2, days + 20, homes), days * 10)
+        self.register = {name: rng.integers(100_000, 9_000_000, homes) for name in ("power", "water")}
+
+    def ids(self) -> pl.Series:
+        return pl.select(pl.format("G{}-{}", pl.int_range(self.homes) // 1000, (pl.int_range(self.homes) % 1000).cast(pl.String).str.zfill(4))).to_series()
+
+    def households(self) -> pl.DataFrame:
+        number = np.arange(self.homes)
+        return pl.DataFrame({"id": self.ids(), "building": number // BUILDING, "district": number // 2000}).with_columns(
+            pl.format("B{}", "building").alias("building"), pl.format("D{}", "district").alias("district")
+        )
+
+    def day(self, number: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """signal → which homes have a row on that day, and the use of every home."""
+        rng = np.random.default_rng((self.seed, number))
+        away = (number - self.away[0]) % 365 < self.away[1]
+        rise = np.where((number >= self.surge) & (number < self.surge + 25), 2.5, 1.0)
+        begun, length = self.outage
+        down = np.repeat((number >= begun) & (number < begun + length), BUILDING)[: self.homes]
+        season = 1 + 0.15 * np.cos(2 * np.pi * number / 365)
+        told = {}
+        for name, level in self.level.items():
+            mean = level * rise * season * np.where(away, 0.08, 1.0)
+            use = rng.poisson(mean) if name == "entries" else np.rint(mean * np.exp(rng.standard_normal(self.homes, np.float32) * 0.28)).astype(np.int64)
+            told[name] = (self.start <= number) & ~down & (rng.random(self.homes, np.float32) >= MISSING), use
+        return told
+
+    def write(self, folder: Path, first: int, last: int, form: str, together: int = 1) -> int:
+        """Exports of the days first … last - 1, `together` days a file; returns how many rows. Registers begin anew at day 0."""
+        ids, rows, kept = self.ids(), 0, {name: [] for name in SIGNALS}
+        reading = {name: register.copy() for name, register in self.register.items()}
+        for number in range(last):
+            for name, (there, use) in self.day(number).items():
+                if name in reading:
+                    reading[name] += use
+                if number < first:
+                    continue
+                told = (reading[name][there] / 1000).round(3) if name in reading else use[there]
+                day = FIRST + dt.timedelta(days=number)
+                kept[name].append(pl.DataFrame({"id": ids.filter(pl.Series(there)), "day": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True), "entries" if name == "entries" else "reading": told}))
+                rows += int(there.sum())
+                if len(kept[name]) == together or number == last - 1:
+                    self._file(folder / name / f"{kept[name][0]['day'][0]}.{form}", pl.concat(kept[name]))
+                    kept[name] = []
+        return rows
+
+    @staticmethod
+    def _file(path: Path, frame: pl.DataFrame) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path, compression="snappy")
+
+
+def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
+    """The city's files up to the day before the last, and its last day as three CSV files to be loaded by itself."""
+    city = City(homes, days)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "anomaly.toml").write_text(SETTINGS, encoding="utf-8")
+    city.households().write_parquet(folder / "households.parquet")
+    rows = city.write(folder, 0, days - 1, form, together)
+    city.write(folder / "late", days - 1, days, "csv")
+    print(json.dumps({"rows": rows, "last_rows": sum(pl.scan_csv(p).select(pl.len()).collect().item() for p in (folder / "late").rglob("*.csv"))}))
+
+
+def state(folder: Path, homes: int, days: int) -> None:
+    """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
+    from anomaly import readings as room
+    from pipelines.days import BLOCK, CELLS, HOMES, Days
+    from pipelines.derive import Signal
+    from pipelines.load import READINGS_FILE, _made_of
+    from pipelines.settings import load_settings
+    from pipelines.store import Store
+
+    city = City(homes, days)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "anomaly.toml").write_text(SETTINGS, encoding="utf-8")
+    city.households().write_parquet(folder / "households.parquet")
+    settings = load_settings(folder / "anomaly.toml")
+    store = Store(settings.store)
+    store.prepare()
+    store.write(HOMES, pl.DataFrame({"household": city.ids()}))
+    store.write("rejects.parquet", pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}))
+    reading = {name: register.copy() for name, register in city.register.items()}
+    months: dict[str, list] = {name: [] for name in SIGNALS}
+    number = np.arange(homes, dtype=np.uint32)
+    for at in range(days - 1):
+        day = FIRST + dt.timedelta(days=at)
+        for name, (there, use) in city.day(at).items():
+            if name in reading:
+                reading[name] += use
+            begun = city.start <= at
+            value = pl.Series(use[begun]).set(pl.Series(~there[begun]), None)
+            quality = np.where(there[begun], 0, 4).astype(np.uint8)
+            cells = {"home": number[begun], "day": pl.repeat(day, int(begun.sum()), dtype=pl.Date, eager=True), "value": value, "quality": quality}
+            zero = {"note": (quality == 4).astype(np.uint8), "lag": np.zeros(len(quality), np.int32), "mark": np.zeros(len(quality), np.uint8)}
+            months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
+            if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
+                part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, maintain_order=True)
+                first, last = day.replace(day=1), (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
+                store.add_part(Days(store, name).folder, part, first, last)
+                months[name] = []
+            if at == days - 2:
+                rows = {"home": number[there], "time": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True).cast(pl.Datetime("us")), "dated": True}
+                told = {"value": (reading[name] if name in reading else use)[there].astype(np.int64), "exits": None, "periods": None, "row": 1, "file": f"{name}/before.csv"}
+                signal = Signal(store, settings.rules[name])
+                rows = pl.DataFrame(rows | told, strict=False).with_columns(pl.col("exits", "value", "row").cast(pl.Int64), pl.col("periods").cast(pl.Int32))
+                signal.rows.add(rows)
+                signal._keep(room.go_on(rows.rename({"home": "household"}), settings.rules[name], room.no_carry(pl.UInt32))[1])
+    store.write_json(READINGS_FILE, _made_of(settings, store))
+    store.write_json("files.json", [])
+    city.write(folder, days - 1, days, "csv")
+
+
+def load(folder: Path) -> None:
+    """Whatever is new, into the store."""
+    from pipelines.load import load as load_new
+    from pipelines.settings import load_settings
+    from pipelines.store import Store
+
+    settings = load_settings(folder / "anomaly.toml")
+    store = Store(settings.store)
+    store.prepare()
+    with store.locked():
+        load_new(settings, store, dt.date(2099, 1, 1), lambda text: print(text, file=sys.stderr))
+
+
+def night(folder: Path) -> None:
+    """The whole nightly run, as the command does it: load what is new, judge, publish, report."""
+    from pipelines.nightly import nightly
+    from pipelines.settings import load_settings
+
+    begun = time.perf_counter()
+
+    def tell(text: str) -> None:
+        print(f"{time.perf_counter() - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}", file=sys.stderr)
+
+    result = nightly(load_settings(folder / "anomaly.toml"), tell=tell)
+    tell(f"night {result.night}: {result.run}")
+
+
+STEPS = {"load": load, "night": night}
+
+
+def timed(step: str, folder: Path, profile: bool) -> dict:
+    """A step in a process of its own: seconds of wall clock and of processors, peak memory."""
+    command = [sys.executable, __file__, "--step", step, "--folder", str(folder), *(["--profile"] if profile else [])]
+    begun = time.perf_counter()
+    run = subprocess.run(command, check=False)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if run.returncode:
+        raise SystemExit(f"{step} failed")
+    return {"step": step, "seconds": round(time.perf_counter() - begun, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak_gb": round(used.ru_maxrss / 1e6, 2)}
+
+
+def floor(files: list[Path]) -> float:
+    """Seconds of a bare scan of Parquet files: every value looked at once, nothing kept."""
+    begun = time.perf_counter()
+    for path in files:
+        pl.scan_parquet(path, glob=False).select(pl.all().max()).collect(engine="streaming")
+    return time.perf_counter() - begun
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    asked.add_argument("--homes", type=int, default=20_000)
+    asked.add_argument("--days", type=int, default=400)
+    asked.add_argument("--folder", type=Path, required=True)
+    asked.add_argument("--form", choices=("csv", "parquet"), default="parquet")
+    asked.add_argument("--together", type=int, default=7, help="days a file of the first load")
+    asked.add_argument("--step", choices=("make", "state", *STEPS))
+    asked.add_argument("--profile", action="store_true")
+    given = asked.parse_args()
+    if given.step == "make":
+        make(given.folder, given.homes, given.days, given.form, given.together)
+    elif given.step == "state":
+        state(given.folder, given.homes, given.days)
+    elif given.step and given.profile:
+        import cProfile
+        import pstats
+
+        with cProfile.Profile() as profile:
+            STEPS[given.step](given.folder)
+        pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
+    elif given.step:
+        STEPS[given.step](given.folder)
+
+
+if __name__ == "__main__":
+    main()
