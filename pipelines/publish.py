@@ -84,7 +84,8 @@ def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():
                 con.execute(f"DROP VIEW IF EXISTS v1.{name}; DROP TABLE IF EXISTS _internal.{name}")
-                _write_table(con, name, tables.PUBLISHED[name], _checked(name, tables.PUBLISHED[name], frame), draft.parent)
+                _write_table(con, name, _checked(name, tables.PUBLISHED[name], frame), draft.parent)
+                _write_view(con, name, tables.PUBLISHED[name])
             con.execute("CHECKPOINT")
         draft.with_name(draft.name + ".wal").unlink(missing_ok=True)
         _read_back(draft, frames)

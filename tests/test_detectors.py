@@ -194,7 +194,10 @@ def test_three_days_far_above_are_a_spike_and_too_short_for_the_long_windows():
 
 
 def test_a_heavy_tail_is_made_light_and_keeps_its_order():
-    assert light_tailed(np.array([-2.0, 0.0, 1.0, 3.0, 7.0, nan])) == pytest.approx([-2.0, 0.0, 1.0, 2.0, 3.0, nan], nan_ok=True)
+    # from 1.1 on, 1.8 for each time that 1 + score doubles: 3.2 is one doubling of 2.1, 7.4 two
+    told = light_tailed(np.array([-2.0, 0.0, 1.1, 3.2, 7.4, nan]))
+    assert told == pytest.approx([-2.0, 0.0, 1.1, 2.9, 4.7, nan], nan_ok=True)
+    assert light_tailed(np.array([2.2])) == pytest.approx([2.2], abs=0.02)
 
 
 def test_consensus_is_the_sum_less_half_the_range():

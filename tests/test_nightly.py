@@ -374,4 +374,4 @@ def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
     assert sites["whole"].run("backfill", "--from", str(night), "--to", str(end)).exit_code == 0
     told = {name: [site.view(view).filter(pl.col("night") == night).rows() for view in ("evidence", "worklist", "not_judged")] for name, site in sites.items()}
     assert told["whole"] == told["cut"] and SURGED in [row[1] for row in told["cut"][0]]
-    assert sites["whole"].view("evidence").filter(pl.col("night") == end).height > 5
+    assert sites["whole"].view("evidence").filter(pl.col("night") == end).height >= 4  # what came after is seen, on its own nights

@@ -9,6 +9,7 @@ PAST_NIGHTS = 240  # nights a night is compared with
 GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
 LEAST_NIGHTS = 30
 WEEK = 7
+BODY, STRETCH = 1.1, 1.8
 ABOVE = 20  # homes that must lie above a quantile for it to be steady
 
 
@@ -98,8 +99,12 @@ def _scale(score, ordinal, quantile=0.97, start=3.0):
 
 
 def light_tailed(score):
-    """log2(1 + score) where positive: a heavy tail made to fall off exponentially, as the common scale of rarity has it. 1 stays 1."""
-    return np.where(score > 0, np.log2(1 + np.maximum(score, 0)), score)
+    """The score, above BODY grown by its logarithm only: a heavy tail made to fall off exponentially, as rarity's common scale has it.
+
+    STRETCH makes the two equal again at 2.2, where a site without a past of its own takes a score for one in 6,000.
+    """
+    tail = BODY + STRETCH * np.log2((1 + np.maximum(score, BODY)) / (1 + BODY))
+    return np.where(score > BODY, tail, score)
 
 
 def consensus(sums: np.ndarray) -> np.ndarray:
