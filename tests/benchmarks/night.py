@@ -1,14 +1,16 @@
 """How long a night takes at size: a city of many homes made at once, its load, its publication and its night, timed step by step.
 
-    python tests/benchmarks/night.py --homes 100000 --days 400 --folder /tmp/city
+    python tests/benchmarks/night.py --homes 100000 --days 400 --folder /tmp/city            one night, with its last day loaded first
+    python tests/benchmarks/night.py --homes 100000 --days 30 --folder /tmp/city --first csv   a first load from files
 
-Each step runs in a process of its own, so that seconds and peak memory are its own. `floor` is a bare scan of the bytes
-the step has to read, in the same run.
+Each step runs in a process of its own, so that seconds and peak memory are its own; what a night did when, and with how
+much memory, goes to stderr, with --profile where its time went. `floor` is a bare scan of the readings, in the same run.
 """
 
 import argparse
 import datetime as dt
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -215,9 +217,9 @@ def timed(step: str, folder: Path, profile: bool) -> dict:
     """A step in a process of its own: seconds of wall clock and of processors, peak memory."""
     command = [sys.executable, __file__, "--step", step, "--folder", str(folder), *(["--profile"] if profile else [])]
     begun = time.perf_counter()
-    run = subprocess.run(command, check=False)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if run.returncode:
+    run = subprocess.Popen(command)
+    _, status, used = os.wait4(run.pid, 0)  # of this step alone
+    if status:
         raise SystemExit(f"{step} failed")
     return {"step": step, "seconds": round(time.perf_counter() - begun, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak_gb": round(used.ru_maxrss / 1e6, 2)}
 
@@ -230,6 +232,25 @@ def floor(files: list[Path]) -> float:
     return time.perf_counter() - begun
 
 
+def measure(given: argparse.Namespace) -> None:
+    """Make the city, run the steps, print a row each."""
+    if given.first:
+        make(given.folder, given.homes, given.days, given.first, given.together)
+        rows = sum(pl.scan_parquet(p).select(pl.len()).collect().item() if p.suffix == ".parquet" else pl.scan_csv(p).select(pl.len()).collect().item() for name in SIGNALS for p in (given.folder / name).iterdir())
+        told = [timed("load", given.folder, given.profile)]
+        print(f"{rows:,} rows, {rows / told[0]['seconds'] / 1e6:.2f} million a second")
+    else:
+        state(given.folder, given.homes, given.days)
+        told = [timed("load", given.folder, given.profile), timed("night", given.folder, given.profile)]
+    kept = sorted((given.folder / "out/state/days").rglob("*.parquet"))
+    bare = floor(kept)
+    print(f"{given.homes:,} homes, {len(SIGNALS)} signals, {given.days} days, {sum(path.stat().st_size for path in kept) / 1e9:.2f} GB of readings")
+    print(f"{'step':<8}{'seconds':>9}{'cpu':>9}{'peak GB':>9}{'× floor':>9}")
+    for row in told:
+        print(f"{row['step']:<8}{row['seconds']:>9}{row['cpu']:>9}{row['peak_gb']:>9}{row['seconds'] / bare:>9.1f}")
+    print(f"{'floor':<8}{bare:>9.1f}")
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     asked.add_argument("--homes", type=int, default=20_000)
@@ -239,8 +260,11 @@ def main() -> None:
     asked.add_argument("--together", type=int, default=7, help="days a file of the first load")
     asked.add_argument("--step", choices=("make", "state", *STEPS))
     asked.add_argument("--profile", action="store_true")
+    asked.add_argument("--first", choices=("csv", "parquet"), help="measure a first load from such files instead of a night")
     given = asked.parse_args()
-    if given.step == "make":
+    if given.step is None:
+        measure(given)
+    elif given.step == "make":
         make(given.folder, given.homes, given.days, given.form, given.together)
     elif given.step == "state":
         state(given.folder, given.homes, given.days)
