@@ -197,13 +197,16 @@ class Rated:
 
 
 def onset(surprise: np.ndarray, longest: int = 60) -> int:
-    """Days back to the first day of the rise that ends the series: the start of the best run of Σ(z − 0.5).
+    """Days back to the first day of the rise that ends the series: the start of the best run of Σ(z − half the rise).
 
-    surprise: (T,) with NaN where not judged, the night last. 0 = it began on the night itself.
+    surprise: (T,) with NaN where not judged, the night last. 0 = it began on the night itself. Half the size of the shift is
+    what the likelihood of a step takes off (Page 1954); the size is that of the best run of Σ(z − 0.5).
     """
-    z = np.clip(np.nan_to_num(surprise[-longest:], nan=0.5), -3.0, 3.0) - 0.5
-    run = np.cumsum(z[::-1])
-    return int(run.argmax())
+    z = np.clip(surprise[-longest:][::-1], -3.0, 3.0)
+    back = int(np.cumsum(np.where(np.isnan(z), 0.0, z - 0.5)).argmax())
+    known = z[: back + 1][~np.isnan(z[: back + 1])]
+    half = max(0.5, known.mean() / 2) if known.size else 0.5
+    return int(np.cumsum(np.where(np.isnan(z), 0.0, z - half)).argmax())
 
 
 def ratio(value: np.ndarray, expected: np.ndarray) -> float:

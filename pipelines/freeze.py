@@ -13,13 +13,17 @@ import polars as pl
 from anomaly import __version__, cases
 from anomaly.account import CONTROL, draw
 from anomaly.expected import expected_frame, judged
+from anomaly.readings import least_flow
 from pipelines.collect import worded
 from pipelines.judge import Verdicts
 from pipelines.load import Inputs
+from pipelines.rows import Rows
 from pipelines.settings import Settings
-from pipelines.store import Store
+from pipelines.store import Store, collected, of_homes
 
 SHOWN_DAYS = 28
+FLOW_DAYS = 84
+FLOW = {"household": pl.String, "signal": pl.String, "day": pl.Date, "flow": pl.Int64}
 
 
 def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, folded: cases.Fold, nights: Sequence[dt.date]) -> None:
@@ -33,6 +37,7 @@ def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts,
         homes = sorted({*then["household"], *seen})
         store.write(f"nights/{night}/cases.parquet", then)
         store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night))
+        store.write(f"nights/{night}/flow.parquet", _flow(settings, store, inputs, homes, night))
         store.write_json(f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256})
         store.write(f"nights/{night}/control.parquet", _control(settings, store, inputs, verdicts, night, {*then["household"]}))
 
@@ -48,6 +53,20 @@ def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.d
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
     both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")
     return both.select("household", "signal", "unit", "day", "value", "expected", "low", "high", "surprise", "quality", "note")
+
+
+def _flow(settings: Settings, store: Store, inputs: Inputs, homes: Sequence[str], night: dt.date) -> pl.DataFrame:
+    """FLOW: the least flow of each of the last nights, of the homes' water meters that are read more often than daily."""
+    numbers = inputs.kept.homes().filter(pl.col("household").is_in(list(homes)))
+    first, told = night - dt.timedelta(days=FLOW_DAYS - 1), [pl.DataFrame(schema=FLOW)]
+    for name, rule in settings.rules.items():
+        parts = [part for part in Rows(store, name).parts() if rule.base == "litre" and part.last >= first and part.first <= night]
+        finer = ~pl.col("dated") & pl.col("time").dt.date().is_between(first - dt.timedelta(days=1), night)
+        found = [collected(of_homes(part, numbers["home"]).filter(finer), part) for part in parts]
+        if found:
+            rows = pl.concat(found).unique(["home", "time"], keep="last", maintain_order=True).join(numbers, on="home")
+            told.append(least_flow(rows, rule).filter(pl.col("day") >= first).with_columns(signal=pl.lit(name)).select(FLOW.keys()))
+    return pl.concat(told)
 
 
 def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:

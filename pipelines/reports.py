@@ -11,6 +11,7 @@ from anomaly import __version__, cases, charts, report, tables
 from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
+from pipelines.freeze import frozen
 from pipelines.judge import Verdicts
 from pipelines.load import Inputs
 from pipelines.settings import Settings
@@ -42,7 +43,7 @@ def prepare(settings: Settings) -> None:
 @dataclass(frozen=True)
 class Known:
     """What a night knew, for its pages. doors: its list with the case behind each; evidence and barred (signals that could
-    not be judged): of every home. records: kind of case → what came of its doors, a row of `tables.Account`.
+    not be judged): of every home. records: kind of case → what came of its doors, a row of `tables.Account`. flow: `freeze.FLOW`.
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class Known:
     evidence: pl.DataFrame
     barred: pl.DataFrame
     records: dict[str, dict]
+    flow: pl.DataFrame
 
 
 def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
@@ -63,7 +65,7 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     barred = store.read(f"nights/{night}/not_judged.parquet")
     kinds = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
     records = {row["name"]: row | {"visited": row["answered"]} for row in kinds.iter_rows(named=True)}
-    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records)
+    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records, frozen(store, night, "flow"))
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> None:
@@ -124,6 +126,7 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         parts=parts,
         shifts=level_shifts(parts, case["onset"]),
         record=known.records.get(case["signature"]),
+        flow=known.flow.filter(pl.col("household") == case["household"]),
     )
 
 

@@ -30,6 +30,11 @@ def test_the_least_hour_of_the_night_by_a_register():
     assert told(least_flow(rows(*leak), REGISTER)) == [("a", 1, 3)]
 
 
+def test_a_reading_on_the_hour_closes_the_hour_before():
+    leak = [("a", hour, 1000 + 9 * max(0, hour)) for hour in range(-2, 8)]  # from midnight on
+    assert told(least_flow(rows(*leak), REGISTER)) == [("a", 1, 9)]
+
+
 def test_a_tight_home_stands_still_at_night():
     still = [("a", hour + 0.5, 1000 + 20 * (hour > 4)) for hour in range(-1, 8)]
     assert told(least_flow(rows(*still), REGISTER)) == [("a", 1, 0)]

@@ -25,7 +25,7 @@ def least_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
 def _register_hours(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """household, hour, use: from the last reading in the hour before to the last one in the hour."""
     stamped = rows.filter(~pl.col("dated"))
-    hour = pl.col("time").dt.truncate("1h")
+    hour = (pl.col("time") - pl.duration(microseconds=1)).dt.truncate("1h")  # a reading on the hour closes the one before
     last = stamped.sort("household", "time").group_by("household", hour=hour, maintain_order=True).agg(pl.col("value").last())
     before = pl.col("hour").shift().over("household") == pl.col("hour") - pl.duration(hours=1)
     use = pl.col("value") - pl.col("value").shift().over("household")

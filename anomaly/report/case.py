@@ -29,7 +29,7 @@ class CasePage:
     if known, provisional. evidence: `tables.Evidence` of this home this night. notes: what speaks against, as signal (or None) and
     a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
     `level_shifts` say of this home, or None. record: how doors of this kind turned out here: visited, wrong, low and high (the
-    interval of the share that was wrong), or None.
+    interval of the share that was wrong), or None. flow: signal, day, flow (the least use of any hour of the night, base units), or None.
     """
 
     site: Site
@@ -46,6 +46,7 @@ class CasePage:
     parts: pl.DataFrame | None = None
     shifts: pl.DataFrame | None = None
     record: Mapping[str, float] | None = None
+    flow: pl.DataFrame | None = None
 
 
 def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> str:
@@ -169,7 +170,7 @@ def _signal_sentences(page: CasePage, language: str, key: str, *, risen: bool) -
 
 
 def _agrees(page: CasePage, language: str) -> list[str]:
-    risen = _signal_sentences(page, language, "case.agrees_signal", risen=True)
+    risen = _signal_sentences(page, language, "case.agrees_signal", risen=True) + _flows(page, language, still=False)
     return risen if len(risen) > 1 else [*risen, words.say(language, "case.agrees_none")]
 
 
@@ -182,8 +183,27 @@ def _against(page: CasePage, language: str) -> list[str]:
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
             told = words.sentence_case(words.known(language, "signals", signal))
             against.append(words.say(language, "case.against_gap", signal=told, days=lost))
+    against += _flows(page, language, still=True)
     against += [_note(signal, note, language) for signal, note in page.notes]
     return against or [words.say(language, "case.against_none")]
+
+
+def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
+    """What the flow at night says of a rise of water: it ran all the time, as a leak does, or (`still`) it stood still."""
+    if page.flow is None or page.flow.is_empty():
+        return []
+    told = []
+    for _, nights in page.flow.group_by("signal", maintain_order=True):
+        since, before = (nights.filter((pl.col("day") >= page.case["onset"]) == now)["flow"] for now in (True, False))
+        if since.len() < 2:
+            continue
+        quiet, least = int((since == 0).sum()), since.min()
+        if still and quiet:
+            told.append(words.say(language, "case.flow_still", nights=since.len(), quiet=quiet))
+        elif not still and not quiet and (before.is_empty() or least > max(RISE * before.median(), before.median() + 1)):
+            usual = words.say(language, "case.flow_unknown") if before.is_empty() else words.say(language, "case.flow_before", flow=words.number(language, before.median()))
+            told.append(words.paragraph(language, words.say(language, "case.flow_runs", flow=words.number(language, least), nights=since.len()), usual))
+    return told
 
 
 def _note(signal: str | None, note: str, language: str) -> str:
