@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from anomaly import __version__, cases, charts, report, tables
-from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
+from anomaly import __version__, cases, charts, report
+from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
 from pipelines.judge import Verdicts
