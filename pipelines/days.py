@@ -17,7 +17,7 @@ from pipelines.store import Part, Store, collected, of_homes
 
 CELLS = {"home": pl.UInt32} | room.CELLS | {"mark": pl.UInt8}
 BLOCK = 1 << 15  # homes that lie together
-LOOSE_PARTS = 12  # parts of less than a month from which on they are put together
+LOOSE_PARTS = 12  # parts beyond one a month from which on they are put together
 HOMES = "homes.parquet"
 
 
@@ -67,7 +67,7 @@ class Days:
             # one stable sort after another by a single number: a quarter of the time of one by all three
             place = (pl.col("home") // BLOCK).cast(pl.Int64) * (1 << 32) + pl.col("day").to_physical()
             cells = cells.select(CELLS.keys()).cast(CELLS).sort("home", maintain_order=True).sort(place, maintain_order=True)
-            self.store.add_part(self.folder, cells, cells["day"].min(), cells["day"].max())
+            self._write(cells)
 
     def read(
         self, first: dt.date | None = None, last: dt.date | None = None, homes: range | pl.Series | None = None, columns: Sequence[str] = tuple(CELLS)
@@ -92,29 +92,30 @@ class Days:
             part.path.unlink()
 
     def compact(self) -> None:
-        """Put the cells of each month together once there are many loose parts; done twice, or broken off, it does no harm."""
+        """Put the cells of each month together once there are many more parts than months; done twice, or broken off, it does no harm."""
         parts = self.parts()
-        loose = [p for p in parts if (p.first, p.last) != _month(p.first)]
-        if len(loose) < LOOSE_PARTS:
+        months = {month: [p for p in parts if p.first <= month[1] and p.last >= month[0]] for month in _months(parts)}
+        if len(parts) - len(months) < LOOSE_PARTS:
             return
-        first = min(p.first for p in loose)
-        last = max(p.last for p in loose)
-        while first <= last:
-            start, end = _month(first)
-            touched = [p for p in self.parts() if p.first <= end and p.last >= start]
-            if any(p in loose for p in touched):
-                self.store.add_part(self.folder, self._month_of_cells(touched, start, end), start, end)
-                for part in touched:
-                    if (part.first, part.last) == (start, end):
-                        part.path.unlink()
-            first = end + dt.timedelta(days=1)
-        for part in loose:
+        done: set[Part] = set()
+        for (start, end), touching in months.items():
+            if len(touching) > 1 or touching[0].first < start or touching[0].last > end:
+                cells = self._month_of_cells(touching, start, end)
+                if cells.height:  # a part may pass over a whole month
+                    self._write(cells)
+                done |= set(touching)
+        for part in done:  # each of their months has been written anew
             part.path.unlink()
+
+    def _write(self, cells: pl.DataFrame) -> None:
+        self.store.add_part(self.folder, cells, cells["day"].min(), cells["day"].max())
 
     def _month_of_cells(self, parts: list[Part], start: dt.date, end: dt.date) -> pl.DataFrame:
         """What the parts hold of a month, put in its place without sorting: by block of homes, day and home."""
         frames = [collected(_between(of_homes(part, None), part, start, end), part) for part in parts]
         frames = [frame.with_columns(at=(pl.col("day") - start).dt.total_days()) for frame in frames if frame.height]
+        if not frames:
+            return pl.DataFrame(schema=CELLS)
         days, homes = (end - start).days + 1, int(max(frame["home"].max() for frame in frames)) + 1
         width = min(BLOCK, homes)
         there = np.zeros(-(-homes // width) * days * width, dtype=bool)
@@ -168,6 +169,17 @@ def _between(frame: pl.LazyFrame, part: Part, first: dt.date | None, last: dt.da
     if last is not None and part.last > last:
         frame = frame.filter(pl.col("day") <= last)
     return frame
+
+
+def _months(parts: list[Part]) -> list[tuple[dt.date, dt.date]]:
+    """The months that any of the parts touches, in order."""
+    found = set()
+    for part in parts:
+        month = _month(part.first)
+        while month[0] <= part.last:
+            found.add(month)
+            month = _month(month[1] + dt.timedelta(days=1))
+    return sorted(found)
 
 
 def _month(day: dt.date) -> tuple[dt.date, dt.date]:

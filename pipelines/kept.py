@@ -101,6 +101,30 @@ class Kept:
             zero[s, home[idle], at[idle]] = True
         return Arrays(value, lag, zero, had)
 
+    def qualities(self, day: dt.date) -> pl.DataFrame:
+        """signal, quality, days: how many readings of the day are of each quality."""
+        told = [pl.DataFrame(schema={"signal": pl.String, "quality": pl.String, "days": pl.Int64})]
+        for name in sorted(self.rules):
+            cells = believed(self._of_homes(Days(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))))
+            counts = cells.group_by("quality").agg(days=pl.len().cast(pl.Int64))
+            words = pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String)
+            told.append(counts.select(pl.lit(name).alias("signal"), words, "days"))
+        return pl.concat(told)
+
+    def sums(self, first: dt.date, last: dt.date) -> pl.DataFrame:
+        """household, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
+        told = [pl.DataFrame(schema={"household": pl.String, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
+        for name in sorted(self.rules):
+            cells = believed(self._of_homes(Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark"))))
+            home, homes = cells["home"].to_numpy(), len(self.names)
+            value = np.zeros(homes, np.int64)
+            np.add.at(value, home, cells["value"].fill_null(0).to_numpy())
+            days, good = np.bincount(home, minlength=homes), np.bincount(home[cells["quality"].is_in(JUDGED).to_numpy()], minlength=homes)
+            there = np.flatnonzero(days)
+            numbers = {"value": value[there], "days": days[there], "good": good[there]}
+            told.append(pl.DataFrame({"household": self.names.gather(there), "signal": name} | numbers))
+        return pl.concat(told)
+
     def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:
         """Without strangers, and without what was before a home moved in."""
         if self.strangers.len():

@@ -60,6 +60,7 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
         inputs = load(settings, store, dt.date.today(), tell)
+        inputs = dataclasses.replace(inputs, kept=InHand(inputs.readings))  # the store goes with its folder
     last = latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from anomaly import __version__, cases, charts, report, tables
-from anomaly.expected import JUDGED_QUALITIES, decompose, expected_frame, level_shifts, peers_frame
+from anomaly import __version__, cases, charts, report
+from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
 from pipelines.freeze import frozen
@@ -81,7 +81,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         worklist=doors,
         cases=worded(known.folded.cases.join(places, on="household", how="left")),
         not_judged=known.barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
-        quality=inputs.of(first=night, last=night).group_by("signal", "quality").agg(days=pl.len().cast(pl.Int64)),
+        quality=inputs.kept.qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(weeks, places, doors),
@@ -188,12 +188,7 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
 
 def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:
     """household, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
-    cells = inputs.kept.cells(night - dt.timedelta(days=RECENT_DAYS - 1), night)
-    good = pl.col("quality").is_in([tables.QUALITIES.index(quality) for quality in JUDGED_QUALITIES])
-    told = cells.group_by("home", "signal").agg(pl.col("value").sum(), days=pl.len(), good=good.sum())
-    told = told.join(inputs.kept.homes(), on="home").join(places, on="household", how="left")
-    names = sorted(inputs.kept.rules)
-    return told.with_columns(pl.col("signal").replace_strict(range(len(names)), names, return_dtype=pl.String))
+    return inputs.kept.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night).join(places, on="household", how="left")
 
 
 def _districts(weeks: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame) -> pl.DataFrame | None:

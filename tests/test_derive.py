@@ -11,10 +11,10 @@ import pytest
 from pipelines import derive
 from pipelines import load as loading
 from pipelines.days import LOOSE_PARTS, Days
-from pipelines.load import load
+from pipelines.load import load, stored_inputs
 from pipelines.settings import load_settings
 from pipelines.store import Store
-from tests.site import LAST, SIGNALS, Site, daily, day, make_site, rows, until
+from tests.site import HOMES, LAST, SIGNALS, Site, daily, day, make_site, rows, until
 
 TODAY = dt.date(2099, 1, 1)
 
@@ -103,7 +103,10 @@ def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
         readings = loaded(site)
     assert readings.equals(at_once(tmp_path / "once", site))
     names = parts(site, "days")["water"]
-    assert len(names) <= 3 + LOOSE_PARTS and "2026-03-01_2026-03-31.parquet" in names[0]
+    assert len(names) <= 3 + LOOSE_PARTS and any(name.endswith("2026-03-01_2026-03-31.parquet") for name in names)
+    settings = load_settings(site.settings)
+    kept = stored_inputs(settings, Store(settings.store)).kept
+    assert kept.span() == (day(0), day(65)) and kept.cells(day(65))["home"].n_unique() == HOMES  # a month put together ends where its days do
 
 
 @pytest.mark.parametrize("broken_off", ["cells", "carry", "rejects", "compare"])

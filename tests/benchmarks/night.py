@@ -168,8 +168,7 @@ def state(folder: Path, homes: int, days: int) -> None:
             months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
             if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
                 part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, maintain_order=True)
-                first, last = day.replace(day=1), (day.replace(day=1) + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
-                store.add_part(Days(store, name).folder, part, first, last)
+                store.add_part(Days(store, name).folder, part, part["day"].min(), part["day"].max())
                 months[name] = []
             if at == days - 2:
                 rows = {"home": number[there], "time": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True).cast(pl.Datetime("us")), "dated": True}
