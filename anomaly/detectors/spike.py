@@ -14,11 +14,12 @@ class Spike:
     """The sum of three days of surprise, cut off far later than in the long windows; of all signals, and of each by itself.
 
     A single day is over before anybody could look, and is left to chance. What is short is mostly ordinary, so spikes ask for
-    a tenth of the allowance of the long windows: only the extreme ones become cases.
+    less of the allowance than the long windows: measured on a mixed city at 5 alarms, three days of ×5 are found in 54 % of
+    homes, of ×8 in 76 %, and a month of ×2 in 68 % (without spikes: 70 %).
     """
 
     name = "spike"
-    share = 0.1
+    share = 0.3
     days: int = 3
     clip: float = 5.0
     peers_min: int = 15

@@ -50,7 +50,7 @@ def _city_cell(seeds: list[Point]) -> str:
 
 def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
     """What the tool's own threshold gives: alarms on homes without a target against those promised, and recall."""
-    level = float(np.log(case_rarity(EvidenceRules(), KINDS) / 200.0))
+    level = float(np.log(case_rarity(EvidenceRules(), KINDS)))
     rates = [rate_at([one], level) for one in cases]
     reached = point(cases, level)
     recall = share(reached.recall, binomial_error(reached.recall, reached.found.size)) if reached.found.size else "–"
