@@ -20,7 +20,7 @@ def nights_of(seed):
     rated = evidence.rate([one for detector in detectors.chosen(rules) for one in detector(seen)], nights, needed)
     found = {world.grid.day(t): evidence.reasons(seen, rated, t, needed * 0.1) for t in nights}
     unremarkable = pl.DataFrame(schema={"household": pl.String, "rarity": pl.Float64})
-    folded = cases.fold(found, dict.fromkeys(found, unremarkable), needed, {}, worklist=cases.WorklistRules(doors_per_night=10_000))
+    folded = cases.fold({night: (rows, unremarkable) for night, rows in found.items()}, needed, worklist=cases.WorklistRules(doors_per_night=10_000))
     return folded, int(world.present[:, slice(*world.nights)].sum()), needed
 
 
