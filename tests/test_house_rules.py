@@ -53,9 +53,7 @@ NEVER = {"pandas", "pyarrow", "plotly", "pydantic", "seaborn"}
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 50, 6
 # What is longer or wider than the marks, and why it is clearer so.
-LONGER: dict[str, str] = {
-    "tests/test_report.py": "one page of assertions a template, beside each other",
-}
+LONGER: dict[str, str] = {}
 
 ACCUSING = re.compile("|".join(("sus" + "pect", "viol" + "ation", "嫌" + "疑", "可" + "疑", "违" + "法", "违" + "规")), re.IGNORECASE)
 REGISTRIES = re.compile(r"pypi\.org|pythonhosted|--(extra-)?index-url|npmjs|//registry\.|//mirrors?\.|trusted-host", re.IGNORECASE)
