@@ -152,19 +152,6 @@ def unit(language: str, name: str) -> str:
     return known(language, "units", name)
 
 
-def quantity(language: str, value: float | None, base: str) -> str:
-    """A value in base units with its readable unit: 12,345 litre → 12.3 m³, 8,400 Wh → 8.4 kWh, 12 passages."""
-    if value is None or not math.isfinite(value):
-        return say(language, "format.none")
-    shown, size, digits = scale(base, abs(value))
-    text = number(language, value / size, digits)
-    if shown == "count" and value == 1:
-        return say(language, "quantity.one_count", number=text)
-    if f"quantity.{shown}" in catalogue(language) and shown != "other":
-        return say(language, f"quantity.{shown}", number=text)
-    return say(language, "quantity.other", number=text, unit=base)
-
-
 def listing(language: str, items: list[str]) -> str:
     """Words in a row: "a", "a and b", "a, b and c"."""
     if len(items) < 2:

@@ -62,26 +62,6 @@ def test_an_unknown_key_language_or_placeholder_is_an_error():
         words.say("en", "case.title")
 
 
-@pytest.mark.parametrize(
-    ("value", "base", "en", "zh"),
-    [
-        (9_999, "litre", "9,999 L", "9,999升"),
-        (10_000, "litre", "10.0 m³", "10.0立方米"),
-        (12_345, "litre", "12.3 m³", "12.3立方米"),
-        (8_400, "Wh", "8.4 kWh", "8.4千瓦时"),
-        (1, "count", "1 passage", "1人次"),
-        (12, "count", "12 passages", "12人次"),
-        (0, "count", "0 passages", "0人次"),
-        (1_250, "cent", "12.50", "12.50"),
-        (5, "bar", "5 bar", "5 bar"),
-        (None, "Wh", "–", "–"),
-        (float("nan"), "litre", "–", "–"),
-    ],
-)
-def test_quantity(value, base, en, zh):
-    assert (words.quantity("en", value, base), words.quantity("zh", value, base)) == (en, zh)
-
-
 @pytest.mark.parametrize(("x", "told"), [(123_456, "120,000"), (99_600, "100,000"), (35.4, "35"), (3.2, "3"), (1.24, "1.2"), (None, "–")])
 def test_rounded_to_two_figures(x, told):
     assert words.rounded("en", x) == told

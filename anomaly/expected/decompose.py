@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.expected.model import OFFSETS, Expected
-from anomaly.expected.stl import WEEK, decomposed
+from anomaly.expected.stl import decomposed
 
 DECOMPOSED_DAYS = 180
 STEADY_SEASON = 35  # weeks: hardly changes in half a year; with the textbook's 7 the error of the week's shape is twice as large
