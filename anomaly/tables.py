@@ -8,6 +8,7 @@ import dataframely as dy
 import polars as pl
 
 QUALITIES = ("read", "interpolated", "partial", "doubtful", "missing")
+UNKNOWN = -1  # in arrays of whole numbers, of which none is below zero
 STATUSES = ("new", "ongoing", "fading", "closed")
 OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
 

@@ -5,7 +5,8 @@ later one counts. Homes are numbered in the order in which they were first seen.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,10 +30,14 @@ class Homes:
         self.names = store.read(HOMES, {"household": pl.String})["household"]
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows with `home` in place of `household`; ids not seen before get the next numbers."""
+        """The rows with `home` in place of `household`; ids not seen before get the next numbers, in an order that means nothing.
+
+        So the homes that are drawn for a sample, the first in that order, lie together.
+        """
         found = self._with_numbers(rows)
         if found["home"].null_count():
             new = found.filter(pl.col("home").is_null())["household"].unique().sort()
+            new = new.gather(np.argsort(drawn(new), kind="stable"))
             self.names = pl.concat([self.names, new])
             self.store.write(HOMES, self.names.to_frame())
             found = self._with_numbers(rows)
@@ -40,6 +45,11 @@ class Homes:
 
     def _with_numbers(self, rows: pl.DataFrame) -> pl.DataFrame:
         return rows.join(self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left")
+
+
+def drawn(names: Iterable[str]) -> np.ndarray:
+    """Numbers that say in which order ids are drawn: as good as by lot, and the same for ever."""
+    return np.array([zlib.crc32(name.encode()) for name in names], dtype=np.uint32)
 
 
 @dataclass(frozen=True)
@@ -73,12 +83,22 @@ class Days:
         self, first: dt.date | None = None, last: dt.date | None = None, homes: range | pl.Series | None = None, columns: Sequence[str] = tuple(CELLS)
     ) -> pl.DataFrame:
         """Cells of those days and homes in no particular order, one a home and day."""
-        parts = [p for p in self.parts() if (first is None or p.last >= first) and (last is None or p.first <= last)]
         told = []
-        for some in _overlapping(parts):
+        for some in _overlapping(self._touching(first, last)):
             frames = [collected(_between(of_homes(part, homes), part, first, last).select(columns), part) for part in some]
             told.append(_last_said(pl.concat(frames)) if len(some) > 1 else frames[0])
         return pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *told])
+
+    def frames(self, first: dt.date, last: dt.date, homes: range, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+        """As `read`, some at a time; of cells of one home and day in several frames the last one counts."""
+        bunches = _overlapping(self._touching(first, last))
+        if alone := [some[0] for some in bunches if len(some) == 1]:
+            yield collected(of_homes(alone, homes).select(columns), alone)
+        for part in (part for some in bunches if len(some) > 1 for part in some):
+            yield collected(of_homes(part, homes).select(columns), part)
+
+    def _touching(self, first: dt.date | None, last: dt.date | None) -> list[Part]:
+        return [p for p in self.parts() if (first is None or p.last >= first) and (last is None or p.first <= last)]
 
     def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
         """Those of the homes that have a cell before that day."""

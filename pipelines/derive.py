@@ -9,6 +9,7 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly.readings import SignalRule
+from anomaly.tables import UNKNOWN
 from pipelines.days import BLOCK, CELLS, Days, Homes
 from pipelines.rows import ROWS, Rows, ordered
 from pipelines.store import Store
@@ -192,19 +193,19 @@ def _compare(store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Se
     numbers = np.arange(homes.start, homes.stop) if isinstance(homes, range) else homes.to_numpy()
     shape = len(numbers), (max(frame["day"].max() for frame in some) - first).days + 1
     begin = (since - first).days if since else 0
-    doors = np.full(shape, room.NONE)
+    doors = np.full(shape, UNKNOWN)
     for name in (name for name in rules if rules[name].kind == "count"):
         box, value, known = _placed(cells[name].filter(pl.col("quality") == 0), numbers, first)
         doors[box] = np.maximum(doors[box], 0) + value
     for name in (name for name in rules if rules[name].kind != "count"):
         box, value, known = _placed(cells[name], numbers, first)
-        meter, before = np.full(shape, room.NONE), np.zeros(shape, np.uint8)
-        meter[box], before[box] = np.where(known, value, room.NONE), cells[name]["mark"].to_numpy()
+        meter, before = np.full(shape, UNKNOWN), np.zeros(shape, np.uint8)
+        meter[box], before[box] = np.where(known, value, UNKNOWN), cells[name]["mark"].to_numpy()
         said = room.contradictions(meter, doors, before, begin)[box]
         changed = cells[name].with_columns(mark=pl.Series(said)).filter(pl.Series(said != cells[name]["mark"].to_numpy()))
         days[name].add(changed)
         if since:
-            unseen = (meter[:, :begin] == room.NONE).all(axis=1) & (meter[:, begin:] != room.NONE).any(axis=1)
+            unseen = (meter[:, :begin] == UNKNOWN).all(axis=1) & (meter[:, begin:] != UNKNOWN).any(axis=1)
             apart = pl.concat([apart, days[name].seen_before(start, pl.Series(numbers[unseen].astype(np.uint32)))])
     return apart
 
@@ -214,4 +215,4 @@ def _placed(cells: pl.DataFrame, numbers: np.ndarray, first: dt.date) -> tuple[t
     home = np.searchsorted(numbers, cells["home"].to_numpy())
     day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
     known = cells.select((pl.col("quality") <= 1) & pl.col("value").is_not_null()).to_series().to_numpy()
-    return (home, day), cells["value"].fill_null(room.NONE).to_numpy(), known
+    return (home, day), cells["value"].fill_null(UNKNOWN).to_numpy(), known

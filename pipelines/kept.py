@@ -1,6 +1,7 @@
 """The readings a night works on: of the homes that count, from the day they moved in, in words, in numbers or as arrays."""
 
 import datetime as dt
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,25 +10,11 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly.tables import QUALITIES
-from pipelines.days import Days, believed, in_words
+from pipelines.days import BLOCK, Days, believed, in_words
 from pipelines.store import Store
 
 RECENT_DAYS = 100
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """Readings of some homes as (S, H, T) arrays, the signals in the order of their names.
-
-    value: float64, NaN where the day is not to be judged; lag: int16, days until it was known; zero: where the value is a
-    zero that the doors contradict; had: (S, H), whether the home has any reading of the signal among these days.
-    """
-
-    value: np.ndarray
-    lag: np.ndarray
-    zero: np.ndarray
-    had: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -79,27 +66,35 @@ class Kept:
         cells = believed(self._of_homes(Days(self.store, name).read(first, columns=("home", "day", "quality", "mark"))))
         return cells.filter(pl.col("quality").is_in(JUDGED)).group_by("day").agg(homes=pl.len()).select(pl.lit(name).alias("signal"), "day", "homes")
 
-    def arrays(self, homes: range | np.ndarray, first: dt.date, days: int) -> Arrays:
-        """The readings of those homes (numbers in order) on `days` days from `first` on."""
-        numbers = np.arange(homes.start, homes.stop) if isinstance(homes, range) else homes
-        shape = (len(self.rules), len(numbers), days)
-        value, lag, zero = np.full(shape, np.nan), np.zeros(shape, np.int16), np.zeros(shape, dtype=bool)
-        had = np.zeros(shape[:2], dtype=bool)
-        asked = homes if isinstance(homes, range) else pl.Series(homes, dtype=pl.UInt32)
-        last = first + dt.timedelta(days=days - 1)
-        for s, name in enumerate(sorted(self.rules)):
-            cells = Days(self.store, name).read(first, last, asked, ("home", "day", "value", "quality", "lag", "mark"))
-            cells = believed(self._of_homes(cells))
-            home = cells["home"].to_numpy()
-            home = home - homes.start if isinstance(homes, range) else np.searchsorted(numbers, home)
-            at = cells["day"].to_physical().to_numpy() - (first - dt.date(1970, 1, 1)).days
-            had[s, home] = True
-            kept = cells.select(pl.col("quality").is_in(JUDGED) & pl.col("value").is_not_null()).to_series().to_numpy()
-            value[s, home[kept], at[kept]] = cells["value"].to_numpy()[kept]
-            lag[s, home, at] = cells["lag"].clip(0, 32_000).to_numpy()
-            idle = cells.select((pl.col("quality") == QUALITIES.index("doubtful")) & (pl.col("value") == 0)).to_series().fill_null(False).to_numpy()
-            zero[s, home[idle], at[idle]] = True
-        return Arrays(value, lag, zero, had)
+    def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.Laid:
+        """The readings of those homes (numbers in order) on `days` days from `first` on, the signals in the order of their names."""
+        row = np.full(len(self.names), -1, np.int32)
+        row[homes] = np.arange(len(homes), dtype=np.int32)
+        place = room.Place(row, self.since, first)
+        for kind in (np.int32, np.int64):  # the second where a value does not fit into the first
+            laid = room.empty(len(self.rules), len(homes), days, kind)
+            if all(self._laid(name, homes, place, (laid, s)) for s, name in enumerate(sorted(self.rules))):
+                return laid
+        raise AssertionError("a reading is a whole number of 64 bits")
+
+    def _laid(self, name: str, homes: np.ndarray, place: room.Place, where: tuple[room.Laid, int]) -> bool:
+        laid, s = where
+        last = place.first + dt.timedelta(days=laid.value.shape[2] - 1)
+        for block in np.split(homes, np.flatnonzero(np.diff(homes // BLOCK)) + 1) if len(homes) else ():
+            asked = range(int(block[0]), int(block[-1]) + 1)
+            for cells in Days(self.store, name).frames(place.first, last, asked, ("home", "day", "value", "quality", "lag", "mark")):
+                if not room.lay(cells, place, laid, s):
+                    return False
+        return True
+
+    @functools.cached_property
+    def since(self) -> np.ndarray:
+        """(homes,) days since 1970 from which on each home's readings count."""
+        since = np.full(len(self.names), room.ALWAYS, np.int32)
+        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household")
+        since[moved["home"].to_numpy()] = moved["moved_in"].to_physical().to_numpy()
+        since[self.strangers.to_numpy()] = room.NEVER
+        return since
 
     def qualities(self, day: dt.date) -> pl.DataFrame:
         """signal, quality, days: how many readings of the day are of each quality."""

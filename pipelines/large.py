@@ -5,8 +5,8 @@ days are worked out, block by block (pass 2); those with something to say, and t
 the same functions as the sample, with the sample for their peers. Whatever a person reads was made by these.
 """
 
+import dataclasses
 import datetime as dt
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +16,11 @@ import polars as pl
 from anomaly import detectors, devices, evidence, expected
 from anomaly.expected import Expected, Grid
 from anomaly.peers import Peers
+from anomaly.readings import Laid
+from anomaly.tables import UNKNOWN
+from pipelines.days import drawn
 from pipelines.derive import blocks
 from pipelines.judge import Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
-from pipelines.kept import Arrays
 from pipelines.load import Inputs
 from pipelines.settings import Settings
 from pipelines.store import Store
@@ -47,7 +49,7 @@ def site_of(settings: Settings, inputs: Inputs) -> Site:
     codes = {name: code for code, name in enumerate(known, start=1)} | {None: 0}
     judged = np.array([name in districts for name in names])
     group = np.array([codes[districts.get(name)] for name in names], dtype=np.int32)
-    order = np.array([zlib.crc32(name.encode()) for name in names])
+    order = drawn(names)
     share = min(1.0, settings.engine.sample_homes / max(1, judged.sum()))
     least = PEERS if PEERS * len(codes) <= 2 * settings.engine.sample_homes else 0
     number = np.flatnonzero(judged)
@@ -75,34 +77,42 @@ def judge_large(settings: Settings, inputs: Inputs, store: Store, nights: Sequen
     tell(f"asking {len(site.sample)} homes what was to be expected")
     verdicts = None
     yardstick = _yardstick(settings, inputs, site, days)
+    still = np.isin(site.names.astype(str), list(open_homes))
     for night in sorted(nights):
         until = days.filter(pl.col("day") <= night)
-        verdicts = _judge_night(settings, inputs, store, (site, yardstick, until, open_homes), tell)
+        verdicts = _judge_night(settings, inputs, store, (site, yardstick, until, still), tell)
     return Verdicts(verdicts, days)
 
 
 def _yardstick(settings: Settings, inputs: Inputs, site: Site, days: pl.DataFrame) -> Yardstick:
     arrays = inputs.kept.arrays(site.sample, days["day"].min(), days.height)
-    grid = _grid(settings, site, site.sample, days, arrays, stepped=True)
+    grid = _grid(settings, site, (site.sample, arrays), days)
     peers = Peers(grid.ordinal, site.groups)
     seen = expected.expect(grid, settings.expected, peers)
     return Yardstick(seen, [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)], peers)
 
 
-def _grid(settings: Settings, site: Site, numbers: np.ndarray, days: pl.DataFrame, arrays: Arrays, stepped: bool) -> Grid:
-    """A grid of those homes; `stepped`: with the resolution of their series."""
+def _grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
+    """A grid of those homes: their numbers and readings."""
+    numbers, laid = homes
+    value = laid.floats
+    return dataclasses.replace(_bare_grid(settings, site, homes, days), value=value, resolution=expected.resolution(value, laid.lag))
+
+
+def _bare_grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
+    """The same for `expect_lately`: with whole numbers, and without the resolution of their series."""
+    numbers, laid = homes
     signals = tuple(sorted(settings.rules))
     units = tuple(settings.rules[name].base for name in signals)
     weekday = days["weekday"].to_numpy().astype(np.int8)
-    resolution = expected.resolution(arrays.value, arrays.lag) if stepped else np.empty((0, 0, 0))
-    return Grid(tuple(site.names[numbers]), signals, units, days["day"].min(), arrays.value, arrays.lag, weekday, site.group[numbers], resolution)
+    return Grid(tuple(site.names[numbers]), signals, units, days["day"].min(), laid.value, laid.lag, weekday, site.group[numbers], np.empty((0, 0, 0)))
 
 
 @dataclass
 class _Block:
     """What one block of homes gives to a night."""
 
-    shortlist: np.ndarray  # numbers of homes to be looked at in full
+    asked: tuple[np.ndarray, Laid]  # homes to be looked at in full: their numbers and readings
     sheet: pl.DataFrame
     cannot: pl.DataFrame
     had: pl.DataFrame
@@ -114,17 +124,16 @@ class _Block:
 
 
 def _judge_night(settings: Settings, inputs: Inputs, store: Store, what, tell) -> Expected:
-    site, yardstick, days, open_homes = what
+    site, yardstick, days, still = what
     night, at = days["day"].max(), days.height - 1
     pasts = evidence.tails(yardstick.scores, [at])
     found, done = [], 0
     for homes in blocks(len(site.names)):
-        found.append(_block(settings, inputs, (site, yardstick, days, pasts), homes))
+        found.append(_block(settings, inputs, (site, yardstick, days, pasts, still), homes))
         done += len(homes)
         tell(f"judging {night}: {done:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, found)
-    asked = np.unique(np.concatenate([f.shortlist for f in found] + [np.flatnonzero(np.isin(site.names.astype(str), list(open_homes)))]).astype(np.int64))
-    seen, scores = _in_full(settings, inputs, (site, yardstick, days), asked)
+    seen, scores = _in_full(settings, (site, yardstick, days), [f.asked for f in found])
     rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
     evident = found_on(settings, seen, rated, at, failed)
     long = expected.expected_frame(seen, at, np.flatnonzero(np.isin(np.array(seen.grid.households, dtype=str), evident["household"].to_list())), settings.publish.expected_days)
@@ -143,10 +152,10 @@ def _judge_night(settings: Settings, inputs: Inputs, store: Store, what, tell) -
 
 def _block(settings: Settings, inputs: Inputs, what, homes: range) -> _Block:
     """A block of homes by the last days alone."""
-    site, yardstick, days, pasts = what
+    site, yardstick, days, pasts, still = what
     numbers = np.arange(homes.start, homes.stop)
-    arrays = inputs.kept.arrays(homes, days["day"].min(), days.height)
-    grid = _grid(settings, site, numbers, days, arrays, stepped=False)
+    laid = inputs.kept.arrays(numbers, days["day"].min(), days.height)
+    grid = _bare_grid(settings, site, (numbers, laid), days)
     span = min(LAST_DAYS, days.height)
     seen, vacant = expected.expect_lately(grid, settings.expected, yardstick.peers, span)
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, yardstick.peers)]
@@ -154,27 +163,41 @@ def _block(settings: Settings, inputs: Inputs, what, homes: range) -> _Block:
     ours = site.judged[numbers] & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[span - 1] for one in rated])
     with np.errstate(invalid="ignore"):
-        shortlist = numbers[site.judged[numbers] & (largest >= needed(settings) * settings.evidence.kept_share)]
+        asked = np.flatnonzero(site.judged[numbers] & (still[numbers] | (largest >= needed(settings) * settings.evidence.kept_share)))
     mine = np.flatnonzero(ours)
     told = expected.judged(seen, span - 1)
     names = pl.Series(site.names[numbers])
     signals = sorted(settings.rules)
-    s, h = np.nonzero(arrays.had)
+    s, h = np.nonzero(laid.had)
     had = pl.DataFrame({"household": names.gather(h), "signal": pl.Series(signals).gather(s)})
-    known = np.where(arrays.zero, 0.0, arrays.value)[:, :, -devices.LOOK_BACK :]
-    known = np.where(arrays.lag[:, :, -devices.LOOK_BACK :] + np.arange(-known.shape[2] + 1, 1) <= 0, known, np.nan)
-    doors = [settings.rules[name].kind == "count" for name in signals]
+    odd, silent, working = _oddities(settings, laid)
     return _Block(
-        shortlist,
+        (numbers[asked], laid.only(asked)),
         sheet(seen, rated, span - 1).filter(pl.col("household").is_in(names.gather(mine).implode())),
-        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & arrays.had).any(axis=0)), arrays.had),
+        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & laid.had).any(axis=0)), laid.had),
         had,
         int(told[:, mine].any(axis=0).sum()),
         expected.expected_frame(seen, span - 1, mine, 1),
-        devices.looked_at(known),
-        ~(known[doors][:, :, -1] > 0),
-        (known[doors] > 0).sum(axis=2) >= devices.ENOUGH,
+        odd,
+        silent,
+        working,
     )
+
+
+def _oddities(settings: Settings, laid: Laid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """_Block.looked_at, .silent and .working."""
+    doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)])
+    recent = _timely(laid, devices.REPEAT_DAYS)
+    back = slice(-devices.LOOK_BACK, None)
+    value, lag = laid.value[doors, :, back], laid.lag[doors, :, back]
+    working = ((value > 0) & (lag <= np.arange(value.shape[2])[::-1])).sum(axis=2) >= devices.ENOUGH
+    return devices.looked_at(recent), ~(recent[doors, :, -1] > 0), working
+
+
+def _timely(laid: Laid, days: int) -> np.ndarray:
+    """(S, H, days) the last values as the last day knew them, NaN where it did not; zeros that the doors contradict among them."""
+    value, lag = np.where(laid.zero[:, :, -days:], 0, laid.value[:, :, -days:]), laid.lag[:, :, -days:]
+    return np.where((value == UNKNOWN) | (lag > np.arange(value.shape[2])[::-1]), np.nan, value)
 
 
 def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.DataFrame:
@@ -182,7 +205,7 @@ def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.
     grid, seen, vacant = what
     few = Grid(
         tuple(np.array(grid.households, dtype=object)[homes]), grid.signals, grid.units, grid.first,
-        grid.value[:, homes], grid.lag[:, homes], grid.weekday, grid.group[homes], grid.resolution,
+        np.where(grid.value[:, homes] == UNKNOWN, np.nan, grid.value[:, homes]), grid.lag[:, homes], grid.weekday, grid.group[homes], grid.resolution,
     )  # fmt: skip
     late = {}
     for name in ("expected", "low", "high", "surprise"):
@@ -194,17 +217,18 @@ def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.
     return expected.not_judged(whole, grid.days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
 
 
-def _in_full(settings: Settings, inputs: Inputs, what, asked: np.ndarray) -> tuple[Expected, list]:
+def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> tuple[Expected, list]:
     """Those homes over all days: of the sample as it saw them, of the others with the sample for peers."""
     site, yardstick, days = what
-    of_sample = np.searchsorted(site.sample, asked[np.isin(asked, site.sample)])
-    others = asked[~np.isin(asked, site.sample)]
+    numbers = np.concatenate([homes for homes, _ in asked])
+    known = np.isin(numbers, site.sample)
+    of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
     first = _only(yardstick.seen, of_sample, days.height)
     scores = [_scores_of(one, of_sample, days.height) for one in yardstick.scores]
     if not len(others):
         return first, scores
-    arrays = inputs.kept.arrays(others, days["day"].min(), days.height)
-    second = expected.expect(_grid(settings, site, others, days, arrays, stepped=True), settings.expected, yardstick.peers)
+    laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1)[:, ~known] for name in ("value", "lag", "zero", "had")))
+    second = expected.expect(_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers)
     more = [one for detector in detectors.chosen(settings.detectors) for one in detector(second, yardstick.peers)]
     both = [_together(a, b) for a, b in zip(scores, more, strict=True)]
     return expected.beside(first, second), both
@@ -241,9 +265,9 @@ def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.da
     asked = np.flatnonzero(look & site.judged)
     signals = sorted(settings.rules)
     first = night - dt.timedelta(days=devices.LOOK_BACK - 1)
-    arrays = inputs.kept.arrays(asked, first, devices.LOOK_BACK)
-    value = np.where(arrays.zero, 0.0, arrays.value)
-    days = devices.DeviceDays(list(site.names[asked]), signals, first, value, arrays.lag)
+    laid = inputs.kept.arrays(asked, first, devices.LOOK_BACK)
+    value = np.where(laid.zero, 0.0, laid.floats)
+    days = devices.DeviceDays(list(site.names[asked]), signals, first, value, laid.lag)
     kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
     return devices.notes_of(days, inputs.register, kind, [night]).drop("night")
 

@@ -182,20 +182,22 @@ class Store:
         return sorted((run | set(self.nights())) - whole)
 
 
-def of_homes(part: Part, homes: range | pl.Series | None) -> pl.LazyFrame:
-    """A part's rows of those homes, None for all; groups of rows that hold none of a range are not read."""
-    frame = pl.scan_parquet(part.path, glob=False)
+def of_homes(part: Part | list[Part], homes: range | pl.Series | None) -> pl.LazyFrame:
+    """The rows of those homes in a part, or in several; None for all; groups of rows that hold none of a range are not read."""
+    frame = pl.scan_parquet([one.path for one in part] if isinstance(part, list) else part.path, glob=False)
     if isinstance(homes, range):
         return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
     return frame if homes is None else frame.filter(pl.col("home").is_in(homes.implode()))
 
 
-def collected(frame: pl.LazyFrame, part: Part) -> pl.DataFrame:
-    """What was asked of a part; StateError where it is damaged."""
+def collected(frame: pl.LazyFrame, part: Part | list[Part]) -> pl.DataFrame:
+    """What was asked of a part, or of several; StateError, with the part's name, where one is damaged."""
     try:
         return frame.collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise unreadable(part.path, error) from None
+        for one in part if isinstance(part, list) else ():
+            collected(pl.scan_parquet(one.path, glob=False), one)
+        raise unreadable(part[0].path if isinstance(part, list) else part.path, error) from None
 
 
 def unreadable(path: Path, error: Exception) -> StateError:

@@ -10,6 +10,7 @@ import numpy as np
 WEEK = 7
 BLOCK_DAYS = 28
 BLOCKS_A_YEAR = 12
+MOST_COUNTS = 16  # of values below a number, before they are sorted after all
 
 
 @numba.njit(cache=True)
@@ -176,8 +177,8 @@ def usual_and_spread(y, usable, weekday, ladder, days):
 def _rung(y, usable, weekday, rule, out):
     """Fill in those of the last days (as many as `out` has) on which no earlier rung held and this one does.
 
-    The window moves on a day at a time: its values are kept sorted, all together and by weekday (row WEEK and rows 0 … 6
-    of `ordered`).
+    The window moves on a day at a time: `kept` are its values in order of days, `ordered` the same sorted by weekday.
+    Yesterday's median and deviation say where today's must be looked for.
     """
     guard, least, days = rule
     usual, spread, count = out
@@ -186,55 +187,106 @@ def _rung(y, usable, weekday, rule, out):
         last -= 1
     if last == shift:
         return
-    ordered, size = np.empty((WEEK + 1, days + 1)), np.zeros(WEEK + 1, dtype=np.int64)
-    kept, left, start = np.empty(len(y), dtype=np.int64), np.empty(days), max(guard, shift)
-    begin, end = _fill(y, usable, weekday, (start - 1 - guard, days), (ordered, size, kept))
+    start = max(guard, shift)
+    first, n = _first_kept(usable, start - 1 - guard, days)
+    kept, on = np.empty(days + len(count)), np.empty(days + len(count), dtype=np.int64)
+    ordered, size = np.empty((WEEK, days + 1)), np.zeros(WEEK, dtype=np.int64)
+    left, base = np.empty(days + 1), np.empty(WEEK)
+    begin, end = 0, 0
+    for u in range(first, start - guard):
+        if usable[u]:
+            end = _take(u, y, weekday, (kept, on, ordered, size), end)
+    level = deviation = np.nan
     for t in range(start, last):
         if usable[t - guard]:
-            for row in (WEEK, np.int64(weekday[t - guard])):
-                _enter(ordered[row], size[row], y[t - guard])
-                size[row] += 1
-            kept[end] = t - guard
-            end += 1
-        while begin < end and (end - begin > days or kept[begin] <= t - guard - 3 * days):
-            for row in (WEEK, np.int64(weekday[kept[begin]])):
-                _leave(ordered[row], size[row], y[kept[begin]])
-                size[row] -= 1
+            end = _take(t - guard, y, weekday, (kept, on, ordered, size), end)
+        while begin < end and (end - begin > days or on[begin] <= t - guard - 3 * days):
+            d = weekday[on[begin]]
+            _leave(ordered[d], size[d], kept[begin])
+            size[d] -= 1
             begin += 1
         n = end - begin
         if n < least or count[t - shift] > 0:
             continue
-        level, effect, k = _middle(ordered[WEEK], n), 0.0, 0
+        window = kept[begin:end]
+        level = _median_near(window, level - 0.1 * deviation, level + 0.1 * deviation)
         for d in range(WEEK):
+            base[d] = level
             if size[d]:
-                departure = (_middle(ordered[d], size[d]) - level) * size[d] / (size[d] + 3.0)
-                if d == weekday[t]:
-                    effect = departure
-                for place in range(size[d]):
-                    left[k] = abs(ordered[d, place] - level - departure)
-                    k += 1
-        usual[t - shift], spread[t - shift], count[t - shift] = level + effect, 1.4826 * _median(left, n), n
+                base[d] += (_middle(ordered[d], size[d]) - level) * size[d] / (size[d] + 3.0)
+        for k in range(n):
+            left[k] = abs(window[k] - base[weekday[on[begin + k]]])
+        deviation = _median_near(left[:n], 0.9 * deviation, 1.1 * deviation)
+        usual[t - shift], spread[t - shift], count[t - shift] = base[weekday[t]], 1.4826 * deviation, n
 
 
 @numba.njit(cache=True)
-def _fill(y, usable, weekday, place, window):
-    """The window as it stood on the day before the first one asked; where its days begin and end in `kept`."""
-    at, days = place
-    ordered, size, kept = window
-    begin = end = len(kept)
-    for u in range(at, max(-1, at - 3 * days), -1):
-        if usable[u]:
-            begin -= 1
-            kept[begin] = u
-            if end - begin == days:
-                break
-    n = end - begin
-    kept[:n] = kept[begin:end].copy()
-    for k in range(n):
-        for row in (WEEK, np.int64(weekday[kept[k]])):
-            _enter(ordered[row], size[row], y[kept[k]])
-            size[row] += 1
-    return 0, n
+def _take(u, y, weekday, window, end):
+    """Put day u at the end of the window; returns its new end."""
+    kept, on, ordered, size = window
+    d = weekday[u]
+    _enter(ordered[d], size[d], y[u])
+    size[d] += 1
+    kept[end], on[end] = y[u], u
+    return end + 1
+
+
+@numba.njit(cache=True)
+def _first_kept(usable, last, days):
+    """The first day of a window that ends on `last`, and how many usable days it holds: `days`, or what there is in three times as many."""
+    first, n = last + 1, 0
+    while first > max(0, last - 3 * days + 1) and n < days:
+        first -= 1
+        n += usable[first]
+    return first, n
+
+
+@numba.njit(cache=True)
+def _median_near(values, low, high):
+    """Median of values, of which none is NaN, looked for between low and high first (and anywhere, where these are no such numbers).
+
+    Counting the values below a number costs next to nothing, moving them a lot: so a number with half of them below it is
+    looked for, and the middle ones are those beside it. Where equal values leave no such number they are sorted.
+    """
+    half = len(values) // 2
+    if not low < high:
+        low, high = values.min(), values.max()
+    below, upto = _below(values, low), _below(values, high)
+    for _ in range(MOST_COUNTS):
+        if below == half or upto == half:
+            return _beside(values, low if below == half else high)
+        if below > half:
+            low, high, upto = low - 2 * (high - low), low, below
+            below = _below(values, low)
+        elif upto < half:
+            low, high, below = high, high + 2 * (high - low), upto
+            upto = _below(values, high)
+        else:
+            at = low + (high - low) * (half - below) / (upto - below)
+            n = _below(values, at)
+            if n <= half:
+                low, below = at, n
+            else:
+                high, upto = at, n
+    return _median(values.copy(), len(values))
+
+
+@numba.njit(cache=True)
+def _below(values, at):
+    n = 0
+    for k in range(len(values)):
+        n += values[k] < at
+    return n
+
+
+@numba.njit(cache=True, fastmath={"nnan", "nsz"})
+def _beside(values, at):
+    """Median of values of which half, rounded down, lie below `at`."""
+    above, below = np.inf, -np.inf
+    for k in range(len(values)):
+        above = min(above, values[k] if values[k] >= at else np.inf)
+        below = max(below, values[k] if values[k] < at else -np.inf)
+    return above if len(values) % 2 else (below + above) / 2
 
 
 @numba.njit(cache=True)

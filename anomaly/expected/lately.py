@@ -12,12 +12,14 @@ import numba
 import numpy as np
 
 from anomaly.expected.grid import AGED_DAYS, Grid
-from anomaly.expected.kernels import BLOCK_DAYS, BLOCKS_A_YEAR, _median, _quantile, _rung, _weekly_anchor
+from anomaly.expected.kernels import BLOCK_DAYS, BLOCKS_A_YEAR, _median_near, _quantile, _rung, _weekly_anchor
 from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
 from anomaly.peers import Peers
+from anomaly.tables import UNKNOWN
 
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
+BUNCH = 64  # homes that share a thread's arrays, one after the other
 EXPECTED, LOW, HIGH, SURPRISE, COUNT, SPAN = range(6)
 
 
@@ -54,7 +56,8 @@ class Numbers(NamedTuple):
 def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> tuple[Expected, np.ndarray]:
     """The last `days` days of `expect` for homes that are none of the peers, and which days of all were vacant (H, T).
 
-    Of the grid, `resolution` is not asked. The model is the usual one, whatever the rules say.
+    Of the grid, `resolution` is not asked, and `value` may as well be whole numbers, UNKNOWN where not judged (half the memory).
+    The model is the usual one, whatever the rules say.
     """
 
     def said(signal: str, name: str) -> np.ndarray:
@@ -64,10 +67,12 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
     fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
     how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
-    told, vacant = last_days(grid.value, grid.lag, grid.group, units, heard, how)
+    value = grid.value if grid.value.dtype.kind == "i" else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
+    told, vacant = last_days(value, grid.lag, grid.group, units, heard, how)
     end = slice(grid.days - days, None)
     first = grid.first + dt.timedelta(days=grid.days - days)
-    short = dataclasses.replace(grid, first=first, value=grid.value[:, :, end], lag=grid.lag[:, :, end], weekday=grid.weekday[end])
+    known = np.where(value[:, :, end] == UNKNOWN, np.nan, value[:, :, end])
+    short = dataclasses.replace(grid, first=first, value=known, lag=grid.lag[:, :, end], weekday=grid.weekday[end])
     named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
     seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block)
@@ -78,35 +83,33 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
 def last_days(value, lag, group, units, said, how):
     """(6, S, H, K): EXPECTED, LOW, HIGH, SURPRISE, COUNT and SPAN (days a value spans) of the last K days; and (H, T) vacant.
 
-    value: (S, H, T) float, NaN where not judged; lag: (S, H, T) int; group: (H,) place in said.shock; none of these homes
-    is among the peers that said. units: (S, 2): the logarithm's offset, and 1 where the signal may be coarse.
+    value: (S, H, T) whole numbers, UNKNOWN where not judged; lag: (S, H, T) int; group: (H,) place in said.shock; none of these
+    homes is among the peers that said. units: (S, 2): the logarithm's offset, and 1 where the signal may be coarse.
     """
     signals, homes, length = value.shape
     told = np.full((6, signals, homes, how.days), np.nan)
     vacant = np.zeros((homes, length), dtype=np.bool_)
-    for h in numba.prange(homes):
-        series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.ones((signals, length), dtype=np.int64)
-        low, seen, usable = np.ones(length, dtype=np.bool_), np.zeros(length, dtype=np.bool_), np.empty(length, dtype=np.bool_)
-        for s in range(signals):
-            _series(value[s, h], lag[s, h], units[s, 1] > 0, how, (series[s], step[s], span[s]))
-        for finely in (True, False):  # counts last: their few steps leave the quantile unclear most often
+    for bunch in numba.prange((homes + BUNCH - 1) // BUNCH):
+        series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.empty((signals, length), dtype=np.int8)
+        weeks = np.empty((2, signals, length // 7 + 2))
+        room = (weeks[0], weeks[1], np.empty(length, dtype=np.int16), np.empty(BUCKETS, dtype=np.int32))
+        y, offset, usable = np.empty(length), np.empty(length), np.empty(length, dtype=np.bool_)
+        for h in range(bunch * BUNCH, min(homes, (bunch + 1) * BUNCH)):
             for s in range(signals):
-                if (units[s, 1] > 0) == finely:
-                    _low(series[s], lag[s, h], how, low, seen)
-        vacant[h] = low & seen
-        x, offset = np.empty(length), np.empty(length)
-        for s in range(signals):
-            shock = said.shock[s, group[h]]
-            for t in range(length):
-                offset[t] = max(units[s, 0], 0.7 * step[s, t] / span[s, t])
-                x[t] = np.log(series[s, t] + offset[t])
-                usable[t] = not np.isnan(x[t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
-            usual, spread = _usual(x - shock, usable, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h])
-            for k in range(how.days):
-                t = length - how.days + k
-                told[SPAN, s, h, k] = span[s, t]
-                if not np.isnan(usual[k]):
-                    _in_units(usual[k] + shock[t], spread[k], (x[t], offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
+                _series(value[s, h], lag[s, h], units[s, 1] > 0, how, (series[s], step[s], span[s]))
+            _vacant(series, lag, h, how, room, vacant[h])
+            for s in range(signals):
+                shock = said.shock[s, group[h]]
+                for t in range(length):
+                    offset[t] = max(units[s, 0], 0.7 * step[s, t] / span[s, t])
+                    y[t] = np.log(series[s, t] + offset[t]) - shock[t]
+                    usable[t] = not np.isnan(y[t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
+                usual, spread = _usual(y, usable, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h])
+                for k in range(how.days):
+                    t = length - how.days + k
+                    told[SPAN, s, h, k] = span[s, t]
+                    if not np.isnan(usual[k]):
+                        _in_units(usual[k] + shock[t], spread[k], (y[t] + shock[t], offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
     return told, vacant
 
 
@@ -115,28 +118,39 @@ def _series(value, lag, may_be_coarse, how, out):
     """The series to judge, the step it moved in and the days each value spans: see grid.resolution and model.judged_series."""
     series, step, span = out
     guard, n = how.short_guard_days, how.coarse_days
-    total, days, gcd = 0.0, 0, 0
+    gcd = 0
     for t in range(len(value)):
-        step[t] = 1.0
-        if t >= AGED_DAYS:
-            u = t - AGED_DAYS
-            if gcd != 1 and not np.isnan(value[u]) and lag[u] < AGED_DAYS:
-                a, b = gcd, np.int64(value[u])
-                while b:
-                    a, b = b, a % b
-                gcd = a
+        series[t] = value[t] if value[t] != UNKNOWN else np.nan
+        step[t], span[t] = 1.0, 1
+        u = t - AGED_DAYS
+        if gcd != 1 and u >= 0:
+            if value[u] != UNKNOWN and lag[u] < AGED_DAYS and (gcd == 0 or value[u] % gcd):
+                gcd = _common(gcd, value[u])
             step[t] = max(gcd, 1)
-        if t >= guard and not np.isnan(value[t - guard]) and lag[t - guard] < guard:
-            total += value[t - guard]
+    if not may_be_coarse:
+        return
+    total, days = 0, 0
+    for t in range(guard, len(value)):
+        u = t - guard
+        if value[u] != UNKNOWN and lag[u] < guard:
+            total += value[u]
             days += 1
-        series[t] = value[t]
-        if may_be_coarse and days > 0 and step[t] > how.coarse_share * max(total / days, 1.0):
+        # the first comparison only spares most days the division
+        if days > 0 and 1.01 * step[t] * days > how.coarse_share * total and step[t] > how.coarse_share * max(total / days, 1.0):
             span[t], series[t] = n, np.nan
             if t >= n - 1:
                 series[t] = 0.0
                 for u in range(t - n + 1, t + 1):
-                    series[t] += value[u] if lag[u] == 0 else np.nan
+                    series[t] += value[u] if value[u] != UNKNOWN and lag[u] == 0 else np.nan
                 series[t] /= n
+
+
+@numba.njit(cache=True)
+def _common(a, b):
+    """Greatest common divisor of whole numbers from 0 on."""
+    while b:
+        a, b = b, a % b
+    return a
 
 
 @numba.njit(cache=True)
@@ -152,41 +166,68 @@ def _edge(bucket):
 
 
 @numba.njit(cache=True)
-def _low(series, lag, how, low, seen):
-    """Days that are low against the home's own trailing quantile leave `low` as it is, others clear it: see model.vacant_days.
-
-    Counting the window's values by bucket tells between which numbers the quantile lies; only where that leaves a day
-    open, and no other signal has settled it, the window is sorted.
-    """
-    length, days = len(series), how.vacancy_days
-    count, bucket = np.zeros(BUCKETS, dtype=np.int32), np.empty(length, dtype=np.int16)
-    n, least, most, exact = 0, np.nan, np.nan, np.nan
+def _bounds(series, lag, how, out):
+    """Between which numbers the trailing quantile of each week lies, from counting the window's values by bucket (NaN: too few of them)."""
+    least, most, bucket, count = out
+    length, days, n = len(series), how.vacancy_days, 0
+    count[:] = 0
     place, passed = 0, 0  # the bucket that was asked for last, and how many values lie in those before it
     for t in range(length):
-        if (how.ordinal + t) % 7 == 0 or t == 0:
-            least, most, exact = np.nan, np.nan, np.nan
-            if n >= how.short_least_days:
-                place, passed = _holding(count, int(0.6 * (n - 1)), place, passed)
-                above, _ = _holding(count, min(int(0.6 * (n - 1)) + 1, n - 1), place, passed)
-                least, most = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
-        v = series[t] if lag[t] == 0 else np.nan
-        if not np.isnan(v) and not np.isnan(least):
-            seen[t] = True
-            if low[t] and v > how.vacant_share * least:
-                if v <= how.vacant_share * most and np.isnan(exact):
-                    anchor = max(0, t - (how.ordinal + t) % 7)
-                    exact = _sorted_quantile(series, lag, max(0, anchor - days), anchor)
-                low[t] = v <= how.vacant_share * most and v <= how.vacant_share * exact
-        bucket[t] = -1
-        if not np.isnan(v):
-            bucket[t] = _bucket(v)
-            count[bucket[t]] += 1
-            passed += bucket[t] < place
-            n += 1
-        if t >= days and bucket[t - days] >= 0:
-            count[bucket[t - days]] -= 1
-            passed -= bucket[t - days] < place
-            n -= 1
+        bucket[t] = _bucket(series[t]) if lag[t] == 0 and not np.isnan(series[t]) else -1
+    t = 0
+    while t < length:
+        week, stop = (how.ordinal + t) // 7 - how.ordinal // 7, min(length, t + 7 - (how.ordinal + t) % 7)
+        least[week] = most[week] = np.nan
+        if n >= how.short_least_days:
+            rank = int(0.6 * (n - 1))
+            place, passed = _holding(count, rank, place, passed)
+            above, _ = _holding(count, min(rank + 1, n - 1), place, passed)
+            least[week], most[week] = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
+        for u in range(t, stop):
+            if bucket[u] >= 0:
+                count[bucket[u]] += 1
+                passed += bucket[u] < place
+                n += 1
+        for u in range(max(0, t - days), stop - days):
+            if bucket[u] >= 0:
+                count[bucket[u]] -= 1
+                passed -= bucket[u] < place
+                n -= 1
+        t = stop
+
+
+@numba.njit(cache=True)
+def _vacant(series, lag, h, how, room, vacant):
+    """Days on which every signal that is there is low against its own trailing quantile: see model.vacant_days.
+
+    As a rule the bounds of the quantiles tell; only for a day that they leave open is a window's quantile worked out.
+    """
+    least, most, bucket, count = room
+    signals, length = series.shape
+    for s in range(signals):
+        _bounds(series[s], lag[s, h], how, (least[s], most[s], bucket, count))
+    for t in range(length):
+        week, seen, low, sure = (how.ordinal + t) // 7 - how.ordinal // 7, False, True, True
+        for s in range(signals):
+            v = series[s, t]
+            if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(least[s, week]):
+                seen = True
+                low &= v <= how.vacant_share * most[s, week]
+                sure &= v <= how.vacant_share * least[s, week]
+        vacant[t] = low and seen and (sure or _is_vacant(series, lag, h, how, (t, least[:, week])))
+
+
+@numba.njit(cache=True)
+def _is_vacant(series, lag, h, how, day):
+    """Whether a day is, by the quantiles themselves; NaN among `known` are signals that say nothing of it."""
+    t, known = day
+    anchor = max(0, t - (how.ordinal + t) % 7)
+    for s in range(len(series)):
+        v = series[s, t]
+        if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(known[s]):
+            if v > how.vacant_share * _sorted_quantile(series[s], lag[s, h], max(0, anchor - how.vacancy_days), anchor):
+                return False
+    return True
 
 
 @numba.njit(cache=True)
@@ -257,23 +298,26 @@ def _raise_to_past(y, usable, how, usual, spread):
 @numba.njit(cache=True)
 def _second_block(y, usable, end, least):
     """The second-highest block median of the past year where it exceeds `least`; else anything up to that."""
-    highest, second, kept = -np.inf, -np.inf, np.empty(BLOCK_DAYS)
+    highest, second, kept = -np.inf, least, np.empty(BLOCK_DAYS)
     for k in range(BLOCKS_A_YEAR):
         last = end - BLOCK_DAYS * k
-        n, above = 0, 0
         if last < 0:
             break
-        for u in range(max(0, last - BLOCK_DAYS + 1), last + 1):
-            if usable[u]:
-                kept[n] = y[u]
-                n += 1
-                above += y[u] > least
-        if n >= BLOCK_DAYS // 2 and 2 * above >= n:  # else its median does not exceed `least`
-            median = _median(kept, n)
-            if median > highest:
-                highest, second = median, highest
-            elif median > second:
-                second = median
+        first, n, above = max(0, last - BLOCK_DAYS + 1), 0, 0
+        for u in range(first, last + 1):
+            n += usable[u]
+            above += usable[u] & (y[u] > second)
+        if n < BLOCK_DAYS // 2 or 2 * above < n:  # its median does not exceed the second so far
+            continue
+        n = 0
+        for u in range(first, last + 1):
+            kept[n] = y[u]
+            n += usable[u]
+        median = _median_near(kept[:n], np.nan, np.nan)
+        if median > highest:
+            highest, second = median, max(second, highest)
+        elif median > second:
+            second = median
     return second
 
 

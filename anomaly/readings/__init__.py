@@ -1,8 +1,9 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
 from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
-from anomaly.readings.doors import MARKED, NONE, WINDOW, contradictions, cross_check
+from anomaly.readings.doors import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
+from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, empty, lay
 from anomaly.readings.merge import file_order, merge_rows
 from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
@@ -11,10 +12,13 @@ from anomaly.readings.rule import SignalRule, base_unit
 from anomaly.readings.thin import thin
 
 __all__ = [
+    "ALWAYS",
     "CELLS",
     "MARKED",
-    "NONE",
+    "Laid",
+    "NEVER",
     "NOTES",
+    "Place",
     "READINGS",
     "REJECTS",
     "ROWS",
@@ -26,10 +30,12 @@ __all__ = [
     "contradictions",
     "cross_check",
     "daily_readings",
+    "empty",
     "file_order",
     "go_on",
     "in_words",
     "late_homes",
+    "lay",
     "latest_night",
     "latest_of",
     "least_flow",

@@ -6,6 +6,8 @@ import numba
 import numpy as np
 import polars as pl
 
+from anomaly.tables import UNKNOWN
+
 WINDOW = 60  # the days before a day that tell what is usual; never the day itself or a later one
 ENOUGH = 14  # known days
 RARE = 0.1  # share of zero days up to which a zero means something
@@ -14,7 +16,6 @@ PASSAGES = 2  # at least
 HIGH = 0.98  # quantile a catch-up day exceeds in a home without doors
 ZERO, CATCH_UP, ODD, CONTRADICTED = 1, 2, 4, 8  # bits of what is said of a meter's day: the two marks, and of its run of zeros
 MARKED = ZERO | CATCH_UP
-NONE = -1  # in place of a value or of passages that are not known
 
 
 def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFrame:
@@ -33,10 +34,10 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     days = (readings["day"].max() - first).days + 1
     at = readings.select(home=pl.col("household").rle_id(), day=(pl.col("day") - first).dt.total_days())
     known = (readings["quality"].is_in(["read", "interpolated"]) & readings["value"].is_not_null()).to_numpy()
-    value = readings["value"].fill_null(NONE).to_numpy()
+    value = readings["value"].fill_null(UNKNOWN).to_numpy()
     place = at["home"].to_numpy(), at["day"].to_numpy()
     signal = {name: (readings["signal"] == name).to_numpy() for name in readings["signal"].unique()}
-    doors = np.full((len(homes), days), NONE)
+    doors = np.full((len(homes), days), UNKNOWN)
     for name in (name for name in signal if kinds.get(name) == "count"):
         mine = signal[name] & (readings["quality"] == "read").to_numpy()
         box = place[0][mine], place[1][mine]
@@ -45,7 +46,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     for name in (name for name in signal if kinds.get(name) != "count"):
         mine = signal[name] & known
         box = place[0][mine], place[1][mine]
-        meter = np.full((len(homes), days), NONE)
+        meter = np.full((len(homes), days), UNKNOWN)
         meter[box] = value[mine]
         mark[mine] = contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
     note = pl.Series([None, "zero", "catch_up"]).gather(mark & MARKED)
@@ -58,7 +59,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
 def contradictions(meter, doors, before, first):
     """(H, T) uint8: what is said of each day of a meter from day `first` on, as bits; days before keep those of `before`.
 
-    meter, doors: (H, T) int64, the day's use and the passages of all doors, NONE where not known. Where `first` is not
+    meter, doors: (H, T) int64, the day's use and the passages of all doors, UNKNOWN where not known. Where `first` is not
     0, WINDOW days before it are needed, and a known day among them. ZERO and CATCH_UP as in `cross_check`; ODD: the run
     of zeros this day belongs to was rare when it began; CONTRADICTED: and the doors have contradicted it by then.
     """
@@ -68,7 +69,7 @@ def contradictions(meter, doors, before, first):
         after_zero, said = False, 0
         for t in range(meter.shape[1]):
             value = meter[h, t]
-            if value == NONE:
+            if value == UNKNOWN:
                 continue
             if t < first:
                 after_zero, said = value == 0, before[h, t] & (ODD | CONTRADICTED)
@@ -93,19 +94,19 @@ def _rare(meter, t):
     """Whether zeros are rare in the days before t."""
     known, zeros = 0, 0
     for u in range(max(0, t - WINDOW), t):
-        known += meter[u] != NONE
+        known += meter[u] != UNKNOWN
         zeros += meter[u] == 0
     return known >= ENOUGH and zeros <= RARE * known
 
 
 @numba.njit(cache=True)
 def _usual(doors, t):
-    """Median passages of the days before t; NONE where day t has none itself or too few days before it have."""
-    if doors[t] == NONE:
-        return float(NONE)
+    """Median passages of the days before t; UNKNOWN where day t has none itself or too few days before it have."""
+    if doors[t] == UNKNOWN:
+        return float(UNKNOWN)
     before = doors[max(0, t - WINDOW) : t]
-    before = before[before != NONE]
-    return np.median(before) if before.size >= ENOUGH else float(NONE)
+    before = before[before != UNKNOWN]
+    return np.median(before) if before.size >= ENOUGH else float(UNKNOWN)
 
 
 @numba.njit(cache=True)

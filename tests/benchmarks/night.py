@@ -137,7 +137,7 @@ def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
 def state(folder: Path, homes: int, days: int) -> None:
     """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
     from anomaly import readings as room
-    from pipelines.days import BLOCK, CELLS, HOMES, Days
+    from pipelines.days import BLOCK, CELLS, HOMES, Days, drawn
     from pipelines.derive import Signal
     from pipelines.load import READINGS_FILE, _made_of
     from pipelines.settings import load_settings
@@ -150,11 +150,12 @@ def state(folder: Path, homes: int, days: int) -> None:
     settings = load_settings(folder / "anomaly.toml")
     store = Store(settings.store)
     store.prepare()
-    store.write(HOMES, pl.DataFrame({"household": city.ids()}))
+    order = np.argsort(drawn(city.ids()), kind="stable")
+    store.write(HOMES, pl.DataFrame({"household": city.ids().gather(order)}))
     store.write("rejects.parquet", pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}))
     reading = {name: register.copy() for name, register in city.register.items()}
     months: dict[str, list] = {name: [] for name in SIGNALS}
-    number = np.arange(homes, dtype=np.uint32)
+    number = np.argsort(order).astype(np.uint32)
     for at in range(days - 1):
         day = FIRST + dt.timedelta(days=at)
         for name, (there, use) in city.day(at).items():
@@ -167,7 +168,7 @@ def state(folder: Path, homes: int, days: int) -> None:
             zero = {"note": (quality == 4).astype(np.uint8), "lag": np.zeros(len(quality), np.int32), "mark": np.zeros(len(quality), np.uint8)}
             months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
             if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
-                part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, maintain_order=True)
+                part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, "day", "home")
                 store.add_part(Days(store, name).folder, part, part["day"].min(), part["day"].max())
                 months[name] = []
             if at == days - 2:

@@ -1,0 +1,87 @@
+"""Daily readings in numbers laid out as arrays, a row a home and a column a day."""
+
+from dataclasses import dataclass
+from datetime import date
+
+import numba
+import numpy as np
+import polars as pl
+
+from anomaly.readings.doors import MARKED
+from anomaly.tables import QUALITIES, UNKNOWN
+
+EPOCH = date(1970, 1, 1)
+ALWAYS = np.iinfo(np.int32).min  # a home's readings are its own from the beginning …
+NEVER = np.iinfo(np.int32).max  # … or none of them is
+LONGEST_LAG = 32_000  # days
+READ, INTERPOLATED, DOUBTFUL = (QUALITIES.index(name) for name in ("read", "interpolated", "doubtful"))
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Readings of some homes as (S, H, T) arrays.
+
+    value: whole base units (int32, or int64 where they do not fit), UNKNOWN where the day is not to be judged; lag: int16, days
+    until it was known; zero: where the value is a zero that the doors contradict; had: (S, H), whether the home has any
+    reading of the signal among these days.
+    """
+
+    value: np.ndarray
+    lag: np.ndarray
+    zero: np.ndarray
+    had: np.ndarray
+
+    @property
+    def floats(self) -> np.ndarray:
+        """The values as float64, NaN where the day is not to be judged."""
+        return np.where(self.value == UNKNOWN, np.nan, self.value)
+
+
+    def only(self, homes: np.ndarray) -> "Laid":
+        """Those rows."""
+        return Laid(self.value[:, homes], self.lag[:, homes], self.zero[:, homes], self.had[:, homes])
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where cells belong: row of each home by number, −1 for none; days since 1970 from which its readings count; the first day."""
+
+    row: np.ndarray
+    since: np.ndarray
+    first: date
+
+
+def empty(signals: int, homes: int, days: int, kind: type = np.int32) -> Laid:
+    """Arrays in which nothing is known yet."""
+    shape = (signals, homes, days)
+    return Laid(np.full(shape, UNKNOWN, kind), np.zeros(shape, np.int16), np.zeros(shape, dtype=bool), np.zeros(shape[:2], dtype=bool))
+
+
+def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
+    """Write cells (home, day, value, quality, lag, mark) of a signal into the arrays, in place; the later cell of a home and day counts.
+
+    False where a value is too large for the arrays: lay them all again into larger ones.
+    """
+    value = cells["value"].fill_null(UNKNOWN).to_numpy()
+    columns = (cells["home"].to_numpy(), cells["day"].to_physical().to_numpy(), value, *(cells[name].to_numpy() for name in ("quality", "lag", "mark")))
+    out = (laid.value[signal], laid.lag[signal], laid.zero[signal], laid.had[signal])
+    return _lay(columns, place.row, place.since, (place.first - EPOCH).days, out)
+
+
+@numba.njit(cache=True)
+def _lay(cells, row, since, first, out):
+    home, day, amount, quality, late, mark = cells
+    value, lag, zero, had = out
+    largest = np.iinfo(value.dtype).max
+    for k in range(len(home)):
+        h, t = row[home[k]], day[k] - first
+        if h < 0 or t < 0 or t >= value.shape[1] or day[k] < since[home[k]] or since[home[k]] == NEVER:
+            continue
+        if amount[k] > largest:
+            return False
+        doubtful = quality[k] == DOUBTFUL or mark[k] & MARKED > 0
+        had[h] = True
+        value[h, t] = amount[k] if (quality[k] == READ or quality[k] == INTERPOLATED) and not doubtful else UNKNOWN
+        lag[h, t] = min(max(late[k], 0), LONGEST_LAG)
+        zero[h, t] = doubtful and amount[k] == 0
+    return True
