@@ -3,6 +3,7 @@
 import datetime as dt
 import functools
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from anomaly import readings as room
 from anomaly.tables import QUALITIES
 from pipelines.days import BLOCK, Days, believed, in_words
 from pipelines.store import Store
+from pipelines.workers import processors
 
 RECENT_DAYS = 100
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
@@ -73,8 +75,10 @@ class Kept:
         place = room.Place(row, self.since, first)
         for kind in (np.int32, np.int64):  # the second where a value does not fit into the first
             laid = room.empty(len(self.rules), len(homes), days, kind)
-            if all(self._laid(name, homes, place, (laid, s)) for s, name in enumerate(sorted(self.rules))):
-                return laid
+            with ThreadPoolExecutor(processors()) as threads:
+                fits = threads.map(lambda s, name: self._laid(name, homes, place, (laid, s)), range(len(self.rules)), sorted(self.rules))
+                if all(list(fits)):
+                    return laid
         raise AssertionError("a reading is a whole number of 64 bits")
 
     def _laid(self, name: str, homes: np.ndarray, place: room.Place, where: tuple[room.Laid, int]) -> bool:

@@ -1,14 +1,16 @@
 """An odd mix of signals: PyOD's isolation forest on one-sided residual features, a second opinion."""
 
+import dataclasses
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import calmed, window_sums
 from anomaly.peers import heard
 
-REFIT_DAYS = 28
+REFIT_DAYS = 56
 FIT_ROWS = 20_000
 LEAST_ROWS = 500
 SHORTLIST = 0.95  # only home-nights with a larger sum of features than this share of earlier ones are scored
@@ -38,8 +40,11 @@ class Forest:
         total = features.sum(axis=2)
         ordinal = expected.grid.ordinal
         for start in range(-(ordinal % REFIT_DAYS), nights, REFIT_DAYS):
-            days = slice(max(start, 0), min(start + REFIT_DAYS, nights))
-            trees = self._trees(features[:, : days.start], known[:, : days.start], (peers, ordinal + start))
+            days = slice(max(start, nights - (expected.scored or nights), 0), min(start + REFIT_DAYS, nights))
+            if days.stop <= days.start:
+                continue
+            before = max(start, 0)
+            trees = self._trees(features[:, :before], known[:, :before], (peers, ordinal + start))
             if trees is None:
                 continue
             asked = np.zeros_like(known)
@@ -64,7 +69,7 @@ class Forest:
             sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
             sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
             model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
-            trees = _Trees(model, np.sort(model.decision_scores_), float(np.quantile(features.sum(axis=2)[known], SHORTLIST)))
+            trees = _grown(model.detector_, sample)
         if peers is not None:
             peers.fitted[name] = trees
         return trees
@@ -81,13 +86,55 @@ class Forest:
 
 @dataclass(frozen=True)
 class _Trees:
-    """A fitted forest, the scores of what it was fitted on, and the sum of features above which a home-night is asked."""
+    """A fitted forest, the path lengths of what it was fitted on, and the sum of features above which a home-night is asked.
 
-    model: object
+    feature, threshold, child (left and right), length: of every node of all trees; roots: where each tree begins.
+    """
+
+    roots: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    child: np.ndarray
+    length: np.ndarray
     common: np.ndarray
     high: float
 
     def oddness(self, rows):
         """−ln of the share of earlier rows at least as odd, in threes (so that a common scale fits); larger is odder."""
-        beyond = self.common.size - np.searchsorted(self.common, self.model.decision_function(rows), side="left")
+        beyond = np.searchsorted(self.common, self.paths(rows), side="right")
         return -np.log((1 + beyond) / (1 + self.common.size)) / 3.0
+
+    def paths(self, rows):
+        """(N, F) → (N,): mean path length; the shorter, the odder. The forest's score is 2 to the power of −paths / a constant."""
+        return _paths(np.ascontiguousarray(rows, dtype=np.float32), self.roots, self.feature, self.threshold, self.child, self.length)
+
+
+def _grown(forest, sample) -> _Trees:
+    """A fitted sklearn.ensemble.IsolationForest with its nodes in plain arrays: read in a hundredth of the time."""
+    trees = [tree.tree_ for tree in forest.estimators_]
+    roots = np.cumsum([0] + [tree.node_count for tree in trees])
+    child = [np.stack([tree.children_left, tree.children_right], axis=1) for tree in trees]
+    child = np.concatenate([np.where(one < 0, -1, one + root) for one, root in zip(child, roots, strict=False)])
+    deep = [tree.compute_node_depths() - 1 + _beyond(tree.n_node_samples) for tree in trees]
+    nodes = (np.concatenate([tree.feature for tree in trees]), np.concatenate([tree.threshold for tree in trees]), child, np.concatenate(deep))
+    grown = _Trees(roots[:-1], *nodes, common=np.empty(0), high=float(np.quantile(sample.sum(axis=1), SHORTLIST)))
+    return dataclasses.replace(grown, common=np.sort(grown.paths(sample)))
+
+
+def _beyond(rows):
+    """Mean length of the path that a tree grown further would take to tell so many rows apart (Liu, Ting and Zhou 2008)."""
+    many = np.maximum(rows, 3)
+    return np.where(rows > 2, 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many, np.maximum(rows - 1.0, 0.0))
+
+
+@numba.njit(cache=True, parallel=True)
+def _paths(rows, roots, feature, threshold, child, length):
+    out = np.zeros(len(rows))
+    for n in numba.prange(len(rows)):
+        for root in roots:
+            node = root
+            while child[node, 0] >= 0:
+                node = child[node, 0 if rows[n, feature[node]] <= threshold[node] else 1]
+            out[n] += length[node]
+        out[n] /= len(roots)
+    return out

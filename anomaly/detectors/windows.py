@@ -10,6 +10,7 @@ GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge
 LEAST_NIGHTS = 30
 WEEK = 7
 BODY, STRETCH = 1.1, 1.8
+BUCKETS = 2_000  # in which scores are counted, to know about where a quantile lies
 ABOVE = 20  # homes that must lie above a quantile for it to be steady
 
 
@@ -87,15 +88,42 @@ def _scale(score, ordinal, quantile=0.97, start=3.0):
     """(T,) the divisor of each night; `start` is the divisor while there is no past, and counts like 3,000 home-nights of it."""
     out = np.empty(score.shape[1])
     scale = start
+    bucket, count = _bucketed(score)
     for t in range(score.shape[1]):
         if t == 0 or (ordinal + t) % WEEK == 0:
-            past = score[:, max(0, t - PAST_NIGHTS - GUARD_NIGHTS) : max(0, t - GUARD_NIGHTS)]
-            past = past[~np.isnan(past)]
-            share = past.size / (past.size + 3000.0)
-            own = np.quantile(past, quantile) if past.size else start
+            first, stop = max(0, t - PAST_NIGHTS - GUARD_NIGHTS), max(0, t - GUARD_NIGHTS)
+            counted = count[stop] - count[first]
+            known = counted.sum()
+            share = known / (known + 3000.0)
+            own = _quantile_of(score[:, first:stop], bucket[:, first:stop], counted, quantile) if known else start
             scale = share * max(own, start / 4) + (1 - share) * start
         out[t] = scale
     return out
+
+
+def _bucketed(score):
+    """(H, T) → (H, T) which of BUCKETS equal steps from the smallest to the largest score each lies in, BUCKETS for NaN; and how
+    many of each there are before each night, (T + 1, BUCKETS).
+    """
+    known = ~np.isnan(score)
+    low, high = (score[known].min(), score[known].max()) if known.any() else (0.0, 1.0)
+    with np.errstate(invalid="ignore"):
+        place = np.clip((score - low) * (BUCKETS / max(high - low, 1e-9)), 0, BUCKETS - 1)
+    bucket = np.where(known, place, BUCKETS).astype(np.int16)
+    count = np.zeros((score.shape[1] + 1, BUCKETS), np.int32)
+    for t in range(score.shape[1]):
+        count[t + 1] = count[t] + np.bincount(bucket[:, t], minlength=BUCKETS + 1)[:BUCKETS]
+    return bucket, count
+
+
+def _quantile_of(score, bucket, counted, quantile):
+    """Linear quantile of the known scores: only those in the buckets about it are put in order."""
+    place = quantile * (counted.sum() - 1)
+    upto = counted.cumsum()
+    first, last = np.searchsorted(upto, [int(place), min(int(place) + 1, upto[-1] - 1)], side="right")
+    about = np.sort(score[(bucket >= first) & (bucket <= last)])
+    before = upto[first] - counted[first]
+    return float(np.interp(place - before, np.arange(about.size), about))
 
 
 def light_tailed(score):

@@ -98,23 +98,26 @@ def shared_shock(departure, group, peers_min):
     Peers are the home's group where it has at least `peers_min` others that day, else all homes, else there is none (0).
     """
     homes, length = departure.shape
-    groups = 0 if group.size == 0 else group.max() + 1
+    order = np.argsort(group, kind="mergesort")
     out = np.zeros((homes, length))
     for t in numba.prange(length):
         column = departure[:, t]
         site = np.sort(column[~np.isnan(column)])
-        for g in range(groups):
-            members = column[group == g]
+        start = 0
+        while start < homes:
+            stop = start
+            while stop < homes and group[order[stop]] == group[order[start]]:
+                stop += 1
+            members = column[order[start:stop]]
             members = np.sort(members[~np.isnan(members)])
-            for h in range(homes):
-                if group[h] != g:
-                    continue
+            for h in order[start:stop]:
                 own = departure[h, t]
-                others = members.size - (0 if np.isnan(own) else 1)
-                if g > 0 and others >= peers_min:
+                left = 0 if np.isnan(own) else 1
+                if group[h] > 0 and members.size - left >= peers_min:
                     out[h, t] = _median_without(members, own)
-                elif site.size - (0 if np.isnan(own) else 1) >= peers_min:
+                elif site.size - left >= peers_min:
                     out[h, t] = _median_without(site, own)
+            start = stop
     return out
 
 
@@ -122,15 +125,22 @@ def shared_shock(departure, group, peers_min):
 def group_shock(departure, group, groups, peers_min):
     """(H, T) → (groups, T): what `shared_shock` gives for a home that has no part in it, by its group."""
     length = departure.shape[1]
+    order = np.argsort(group, kind="mergesort")
     out = np.zeros((groups, length))
     for t in numba.prange(length):
         known = ~np.isnan(departure[:, t])
         if known.sum() >= peers_min:
             out[:, t] = np.median(departure[known, t])
-        for g in range(1, groups):
-            members = known & (group == g)
-            if members.sum() >= peers_min:
-                out[g, t] = np.median(departure[members, t])
+        start = 0
+        while start < group.size:
+            stop, g = start, group[order[start]]
+            while stop < group.size and group[order[stop]] == g:
+                stop += 1
+            members = departure[order[start:stop], t]
+            members = members[~np.isnan(members)]
+            if g > 0 and members.size >= peers_min:
+                out[g, t] = np.median(members)
+            start = stop
     return out
 
 

@@ -56,7 +56,7 @@ class Numbers(NamedTuple):
 def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> tuple[Expected, np.ndarray]:
     """The last `days` days of `expect` for homes that are none of the peers, and which days of all were vacant (H, T).
 
-    Of the grid, `resolution` is not asked, and `value` may as well be whole numbers, UNKNOWN where not judged (half the memory).
+    Scores are asked of the last day only: the windows of those before it are cut off. Of the grid, `resolution` is not asked, and `value` may as well be whole numbers, UNKNOWN where not judged (half the memory).
     The model is the usual one, whatever the rules say.
     """
 
@@ -75,7 +75,7 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     short = dataclasses.replace(grid, first=first, value=known, lag=grid.lag[:, :, end], weekday=grid.weekday[end])
     named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
-    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block)
+    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block, scored=1)
     return seen, vacant
 
 

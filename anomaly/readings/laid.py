@@ -1,5 +1,6 @@
 """Daily readings in numbers laid out as arrays, a row a home and a column a day."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 
@@ -62,13 +63,20 @@ def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
 
     False where a value is too large for the arrays: lay them all again into larger ones.
     """
-    value = cells["value"].fill_null(UNKNOWN).to_numpy()
-    columns = (cells["home"].to_numpy(), cells["day"].to_physical().to_numpy(), value, *(cells[name].to_numpy() for name in ("quality", "lag", "mark")))
+    cells = cells.select("home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark")
     out = (laid.value[signal], laid.lag[signal], laid.zero[signal], laid.had[signal])
-    return _lay(columns, place.row, place.since, (place.first - EPOCH).days, out)
+    return all(_lay(columns, place.row, place.since, (place.first - EPOCH).days, out) for columns in _pieces(cells))
 
 
-@numba.njit(cache=True)
+def _pieces(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
+    """The columns as they lie in memory, piece by piece, where all are cut at the same places: nothing is copied."""
+    chunks = [column.get_chunks() for column in cells]
+    if len({tuple(map(len, column)) for column in chunks}) > 1:
+        chunks = [[column.rechunk()] for column in cells]
+    return (tuple(one.to_numpy() for one in piece) for piece in zip(*chunks, strict=True))
+
+
+@numba.njit(cache=True, nogil=True)
 def _lay(cells, row, since, first, out):
     home, day, amount, quality, late, mark = cells
     value, lag, zero, had = out
