@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from anomaly.detectors import ALL, REGISTER, DetectorRules, chosen
+from anomaly.detectors import ALL, REGISTER, DetectorRules, chosen, forest, windows
 from anomaly.detectors.windows import best_window, calmed, consensus, light_tailed, own_scale, peer_scaled, window_sums
 from anomaly.expected import expect, make_grid
 from tests import naive
@@ -269,3 +270,27 @@ def test_the_best_window_is_the_largest_score_and_the_shorter_at_a_tie():
     score, window = best_window({14: np.array([[1.0, 2.0, nan, nan]]), 7: np.array([[1.0, 1.0, 3.0, nan]])})
     np.testing.assert_array_equal(score, [[1.0, 2.0, 3.0, nan]])
     assert window[0, :3].tolist() == [7, 14, 7]
+
+
+@given(
+    score=arrays(np.float64, st.tuples(st.integers(1, 12), st.integers(1, 30)), elements=st.floats(-4, 40, width=32) | st.just(np.nan)),
+    quantile=st.sampled_from([0.0, 0.5, 0.97, 1.0]),
+)
+def test_a_quantile_is_looked_for_among_the_few_scores_about_it(score, quantile):
+    bucket, count = windows._bucketed(score)
+    known = score[~np.isnan(score)]
+    assert count[-1].sum() == known.size
+    if known.size:
+        np.testing.assert_allclose(windows._quantile_of(score, bucket, count[-1], quantile), np.quantile(known, quantile), rtol=1e-9, atol=1e-9)
+
+
+def test_a_forest_in_plain_arrays_gives_the_scores_of_the_library():
+    from pyod.models.iforest import IForest
+
+    rng = np.random.default_rng(4)
+    fitted, asked = rng.exponential(1.0, (900, 4)), rng.exponential(2.0, (300, 4))
+    model = IForest(n_estimators=30, random_state=0).fit(fitted)
+    trees = forest._grown(model.detector_, fitted)
+    constant = 2 * (np.log(255) + np.euler_gamma) - 2 * 255 / 256  # mean path among the 256 rows a tree is grown on
+    np.testing.assert_allclose(2 ** (-trees.paths(asked) / constant) + model.detector_.offset_, model.decision_function(asked), rtol=1e-9)
+    assert trees.oddness(asked).max() > trees.oddness(fitted[:300]).mean()

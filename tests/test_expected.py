@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from anomaly import words
 from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, make_grid, not_judged
@@ -272,6 +273,15 @@ def test_usual_and_spread(y, first, days):
     ladder = np.array([[5, 6], [2, 3]])
     usual, spread, count = kernels.usual_and_spread(np.array([y]), usable[None], weekday, ladder, days)
     agree(np.stack([usual[0], spread[0], count[0]], axis=1), naive.usual_and_spread(y, usable, weekday.tolist(), ladder.tolist(), days))
+
+
+@given(values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)), guess=st.floats(-5, 12), width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]))
+def test_a_median_is_found_by_counting_wherever_it_is_looked_for(values, guess, width):
+    np.testing.assert_allclose(kernels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12)
+
+
+def test_equal_values_are_sorted_after_all():
+    assert kernels._median_near(np.array([5.0] * 60 + [1.0] * 10 + [9.0] * 10), 4.9, 5.1) == 5.0
 
 
 @settings(max_examples=60, deadline=None)

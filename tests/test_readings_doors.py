@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import READINGS, cross_check
-from anomaly.readings.doors import CATCH_UP, NONE, ZERO, contradictions
+from anomaly.readings.doors import CATCH_UP, UNKNOWN, ZERO, contradictions
 from tests import naive
 
 KINDS = {"entries": "count", "water": "register", "power": "usage"}
@@ -119,7 +119,7 @@ def test_contradictions_agree_with_their_slow_twin_from_any_day_on(water, doors,
     meter, passages = [*USUAL, *water], [5] * 14 + doors
     length = max(len(meter), len(passages))
     meter, passages = (days + [None] * (length - len(days)) for days in (meter, passages))
-    arrays = [np.array([[NONE if v is None else v for v in days]]) for days in (meter, passages)]
+    arrays = [np.array([[UNKNOWN if v is None else v for v in days]]) for days in (meter, passages)]
     whole = contradictions(*arrays, np.zeros((1, length), np.uint8), 0)
     assert [("zero" if b & ZERO else "catch_up" if b & CATCH_UP else None) for b in whole[0]] == naive.contradictions(meter, passages)
     before = np.where(np.arange(length) < first, whole, 255).astype(np.uint8)

@@ -12,6 +12,7 @@ from anomaly.expected import Grid
 from tests.benchmarks.peers import HISTORY, WEEK, filled, logs, summed
 
 HERE = Path(__file__).parent
+PEERS_ENV = Path.home() / ".cache" / "household-anomaly" / "peers"
 R_HINT = "R's surveillance: left out, Rscript or the package is missing; to install them: apt-get install r-base-core r-cran-surveillance"
 
 

@@ -9,18 +9,27 @@ much memory, goes to stderr, with --profile where its time went. `floor` is a ba
 
 import argparse
 import datetime as dt
+import itertools
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))
+
+from tests.benchmarks import elsewhere  # noqa: E402
+
 FIRST = dt.date(2025, 3, 1)
+SAMPLE = 700  # homes of which others are given the series
 SIGNALS = ("entries", "power", "water")
 MISSING = 0.015
 BUILDING = 50  # homes behind one gateway
@@ -197,31 +206,38 @@ def load(folder: Path) -> None:
 
 
 def night(folder: Path) -> None:
-    """The whole nightly run, as the command does it: load what is new, judge, publish, report."""
+    """The whole nightly run, as the command does it: load what is new, judge, publish, report. Prints where the time went."""
+    begun = time.perf_counter()
+    told = [("starting", begun)]
+
+    def tell(text: str) -> None:
+        now = time.perf_counter()
+        told.append((re.split(r"[\d:]", text)[0].strip(), now))
+        print(f"{now - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}", file=sys.stderr)
+
     from pipelines.nightly import nightly
     from pipelines.settings import load_settings
 
-    begun = time.perf_counter()
-
-    def tell(text: str) -> None:
-        print(f"{time.perf_counter() - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}", file=sys.stderr)
-
     result = nightly(load_settings(folder / "anomaly.toml"), tell=tell)
-    tell(f"night {result.night}: {result.run}")
+    tell(f"done: {result.run}")
+    spent = dict.fromkeys((what for what, _ in told[:-1]), 0.0)
+    for (what, since), (_, until) in itertools.pairwise(told):
+        spent[what] += until - since
+    print(json.dumps(spent))
 
 
 STEPS = {"load": load, "night": night}
 
 
-def timed(step: str, folder: Path, profile: bool) -> dict:
-    """A step in a process of its own: seconds of wall clock and of processors, peak memory."""
-    command = [sys.executable, __file__, "--step", step, "--folder", str(folder), *(["--profile"] if profile else [])]
+def timed(step: str, folder: Path) -> dict:
+    """A step in a process of its own: seconds of wall clock and of processors (its own workers counted), peak memory, and what it printed."""
     begun = time.perf_counter()
-    run = subprocess.Popen(command)
+    run = subprocess.Popen([sys.executable, __file__, "--step", step, "--folder", str(folder)], stdout=subprocess.PIPE, text=True)
+    said = run.stdout.read()
     _, status, used = os.wait4(run.pid, 0)  # of this step alone
     if status:
         raise SystemExit(f"{step} failed")
-    return {"step": step, "seconds": round(time.perf_counter() - begun, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak_gb": round(used.ru_maxrss / 1e6, 2)}
+    return {"step": step, "seconds": round(time.perf_counter() - begun, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak_gb": round(used.ru_maxrss / 1e6, 2), "said": said}
 
 
 def floor(files: list[Path]) -> float:
@@ -232,16 +248,44 @@ def floor(files: list[Path]) -> float:
     return time.perf_counter() - begun
 
 
+def peers(folder: Path, homes: int, days: int) -> list[dict]:
+    """What others take for a night of as many series, from SAMPLE of the city's own: peer, series, seconds, refused."""
+    city, there = City(homes, days), []
+    for number in range(days):
+        there.append(np.stack([np.where(known, use, np.nan)[:SAMPLE] for known, use in city.day(number).values()]))
+    series = np.concatenate(np.stack(there, axis=2).astype(float))
+    series = series[(~np.isnan(series)).sum(axis=1) > days // 2]
+    told = [_stl(series)]
+    with tempfile.TemporaryDirectory(prefix="night-") as place:
+        np.save(Path(place) / "series.npy", series)
+        try:
+            command = [elsewhere.python_of(folder), HERE / "other" / "night_peers.py", Path(place) / "series.npy"]
+            told += [json.loads(line) for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()]
+        except (elsewhere.NoPeer, subprocess.CalledProcessError) as missing:
+            print(missing, file=sys.stderr)
+    return told
+
+
+def _stl(series: np.ndarray, few: int = 30) -> dict:
+    from statsmodels.tsa.seasonal import STL
+
+    whole = pl.DataFrame(series[:few].T, nan_to_null=True).fill_null(strategy="forward").fill_null(strategy="backward").to_numpy().T
+    begun = time.perf_counter()
+    for one in whole:
+        STL(one, period=7, robust=True).fit()
+    return {"peer": "statsmodels STL, robust", "series": len(whole), "seconds": time.perf_counter() - begun, "refused": 0}
+
+
 def measure(given: argparse.Namespace) -> None:
-    """Make the city, run the steps, print a row each."""
+    """Make the city, run the steps, print a row each; then what others would take, and where the night's time goes."""
     if given.first:
         make(given.folder, given.homes, given.days, given.first, given.together)
         rows = sum(pl.scan_parquet(p).select(pl.len()).collect().item() if p.suffix == ".parquet" else pl.scan_csv(p).select(pl.len()).collect().item() for name in SIGNALS for p in (given.folder / name).iterdir())
-        told = [timed("load", given.folder, given.profile)]
+        told = [timed("load", given.folder)]
         print(f"{rows:,} rows, {rows / told[0]['seconds'] / 1e6:.2f} million a second")
     else:
         state(given.folder, given.homes, given.days)
-        told = [timed("load", given.folder, given.profile), timed("night", given.folder, given.profile)]
+        told = [timed("load", given.folder), timed("night", given.folder)]
     kept = sorted((given.folder / "out/state/days").rglob("*.parquet"))
     bare = floor(kept)
     print(f"{given.homes:,} homes, {len(SIGNALS)} signals, {given.days} days, {sum(path.stat().st_size for path in kept) / 1e9:.2f} GB of readings")
@@ -249,6 +293,21 @@ def measure(given: argparse.Namespace) -> None:
     for row in told:
         print(f"{row['step']:<8}{row['seconds']:>9}{row['cpu']:>9}{row['peak_gb']:>9}{row['seconds'] / bare:>9.1f}")
     print(f"{'floor':<8}{bare:>9.1f}")
+    print("floor: a bare scan of the same Parquet files, every value looked at once")
+    if told[-1]["said"]:
+        print("\nwhere the night's seconds went")
+        for what, seconds in json.loads(told[-1]["said"].splitlines()[-1]).items():
+            print(f"  {what:<36}{seconds:>9.1f}")
+    if given.first or given.no_peers:
+        return
+    night = told[-1]["cpu"]
+    print(f"\n{'another, for as many series':<38}{'timed':>8}{'ms each':>10}{'hours':>9}{'× night':>9}")
+    for peer in peers(given.peers_env, given.homes, given.days):
+        each = peer["seconds"] / peer["series"]
+        whole = each * given.homes * len(SIGNALS)
+        refused = f"  ({peer['refused']} series refused)" if peer["refused"] else ""
+        print(f"{peer['peer']:<38}{peer['series']:>8}{1000 * each:>10.2f}{whole / 3600:>9.2f}{whole / night:>9.1f}{refused}")
+    print("hours, × night: of one processor, extrapolated from the series timed; the night's own processor time is its whole run")
 
 
 def main() -> None:
@@ -259,7 +318,9 @@ def main() -> None:
     asked.add_argument("--form", choices=("csv", "parquet"), default="parquet")
     asked.add_argument("--together", type=int, default=7, help="days a file of the first load")
     asked.add_argument("--step", choices=("make", "state", *STEPS))
-    asked.add_argument("--profile", action="store_true")
+    asked.add_argument("--profile", action="store_true", help="with --step: where its time went, function by function")
+    asked.add_argument("--no-peers", action="store_true", help="this tool alone")
+    asked.add_argument("--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment")
     asked.add_argument("--first", choices=("csv", "parquet"), help="measure a first load from such files instead of a night")
     given = asked.parse_args()
     if given.step is None:

@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a file, from anywhe
 from anomaly.expected import Grid, expect  # noqa: E402
 from tests.benchmarks import cards, elsewhere, ours, peers, planting, scoring, worlds  # noqa: E402
 
-PEERS_ENV = Path.home() / ".cache" / "household-anomaly" / "peers"
 PEERS = ("forest", "median", "stl", "statsforecast", "r")
 SLOW = ("stl", "statsforecast", "r")
 LEAD_NIGHTS = 28  # scored before the judged ones, for the sums and the quiet nights
@@ -207,7 +206,7 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, help="cities of each kind (3)")
     parser.add_argument("--homes", type=int, default=1000, help="homes of a city (1000)")
     parser.add_argument("--peers", nargs="*", choices=[*PEERS, "all", "none"], help="other methods to run (all)")
-    parser.add_argument("--peers-env", type=Path, default=PEERS_ENV, help="folder of the peers' Python environment")
+    parser.add_argument("--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment")
     parser.add_argument("--ablation", action="store_true", help="only this: the tool with one step taken out at a time")
     return parser.parse_args(arguments)
 
