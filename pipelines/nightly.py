@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from anomaly import __version__, cases
-from pipelines import journal, late, publish, reports, revise
+from pipelines import export, journal, late, publish, reports, revise
 from pipelines.collect import collect, fold
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
@@ -74,7 +74,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         first, last = inputs.kept.span()
         broken = [night for night in store.broken_nights() if first <= night <= last]
         if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
-            return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])), more=late.told(_touched(settings)))
+            return Result(nights[-1], False, inputs.degraded + export.follow(settings), report=str(reports.index(settings, nights[-1])), more=late.told(_touched(settings)))
         judged = sorted({*nights, *broken})
         revise.set_aside(store, nights)
         verdicts = _judge(settings, inputs, store, judged, tell)
@@ -93,11 +93,12 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
             reports.write_night(settings, store, inputs, verdicts, night)
         reports.write_overview(settings, frames)
         _write_manifest(settings, store, inputs, verdicts.calendar, started)
+        degraded = inputs.degraded + export.follow(settings)
         revise.settle(store, judged)
         for night in nights:
             store.write_json(f"nights/{night}/key.json", key)
         more = revised.told() + late.told(_touched(settings))
-        return Result(nights[-1], True, inputs.degraded, runs[-1], str(reports.index(settings, nights[-1])), more)
+        return Result(nights[-1], True, degraded, runs[-1], str(reports.index(settings, nights[-1])), more)
 
 
 def _touched(settings: Settings) -> dict[dt.date, int]:

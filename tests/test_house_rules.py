@@ -34,7 +34,7 @@ FLOW = (
     "judge",
     "load",
     "derive kept",
-    "days late pseudonyms rows",
+    "days export late pseudonyms rows",
     "settings",
     "sections sources",
     "delimited publish trail",
