@@ -58,7 +58,7 @@ def worklist(settings: Settings, night: dt.date | None, form: str, **only: str |
     )
     told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
     shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
-    return f"{night}\n{_columns(shown)}"
+    return f"{night}\n{as_columns(shown)}"
 
 
 def explain(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
@@ -92,7 +92,7 @@ def status(settings: Settings, as_json: bool) -> str:
         rows.append({"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]})
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     shown = runs.select("night", "judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors", "revised", finished="finished_utc", notes="notes")
-    return _columns(shown) + "".join(f"{line}\n" for line in late.told(touched))
+    return as_columns(shown) + "".join(f"{line}\n" for line in late.told(touched))
 
 
 def calendar_table(settings: Settings, year: int) -> str:
@@ -103,7 +103,7 @@ def calendar_table(settings: Settings, year: int) -> str:
     state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
     odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
     windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
-    return f"{settings.site.calendar} {year}: {state}\n{_columns(odd)}" + (f"\nmoving windows\n{_columns(windows)}" if windows.height else "")
+    return f"{settings.site.calendar} {year}: {state}\n{as_columns(odd)}" + (f"\nmoving windows\n{as_columns(windows)}" if windows.height else "")
 
 
 def dictionary_text(language: str) -> str:
@@ -111,11 +111,11 @@ def dictionary_text(language: str) -> str:
     words = dictionary()
     parts = []
     for (schema, view), frame in words.group_by("schema", "view", maintain_order=True):
-        parts.append(f"{schema}.{view}\n" + _columns(frame.select("column", "type", meaning=f"meaning_{language}"), head=False, indent="  "))
+        parts.append(f"{schema}.{view}\n" + as_columns(frame.select("column", "type", unit=pl.col(f"unit_{language}").fill_null(""), meaning=f"meaning_{language}"), head=False, indent="  "))
     return "\n".join(parts)
 
 
-def _columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
+def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
     """Left-aligned text columns, two spaces apart."""
     rows = [[("" if v is None else str(v)) for v in row] for row in frame.iter_rows()]
     if head:

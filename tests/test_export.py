@@ -164,10 +164,20 @@ def test_the_export_follows_every_swap_of_the_file(site):
         site.put(f"{name}.csv", rows(name, values))
     site.nightly()
     assert night() == LAST
+    (site.root / "out/parquet/v1").unlink()
+    assert "nothing to do" in site.nightly().stderr and night() == LAST  # what is lost is made again
     case = site.view("cases")["case_id"][0]
     decided = site.run("decide", case, "benign", "--reason", "guests", "--day", str(LAST))
     assert decided.exit_code == 0, decided.output
     outcomes = pl.read_parquet(site.root / "out/parquet/v1/outcomes.parquet")
     assert outcomes["outcome"].to_list() == ["benign"] == site.view("outcomes")["outcome"].to_list()
-    (site.root / "out/parquet/v1").unlink()
-    assert "nothing to do" in site.nightly().stderr and night() == LAST  # what is lost is made again
+
+
+def test_a_prune_leaves_no_export_of_before(site, monkeypatch):
+    monkeypatch.setattr("pipelines.prune.today", lambda settings: LAST)
+    site.change("[publish]", "[retention]\nreadings_days = 40\n\n[publish]")
+    pruned = site.run("prune")
+    assert pruned.exit_code == 0, pruned.output
+    assert len(list((site.root / "out/parquet").glob("v1-*"))) == 1
+    days = pl.read_parquet(site.root / "out/parquet/v1/readings.parquet")["day"]
+    assert days.min() == site.view("readings")["day"].min() == LAST - dt.timedelta(days=40)

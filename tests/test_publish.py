@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import stat
 import subprocess
 import sys
@@ -10,7 +11,8 @@ import pytest
 from anomaly import __version__, tables
 from anomaly.calendar import calendar_days
 from pipelines import publish as publishing
-from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise
+from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise, settings_json
+from pipelines.settings import load_settings
 
 NIGHT, CODE = dt.date(2026, 3, 14), "c260314-0123456789"
 CLOCK = dt.datetime(2026, 3, 15, 2)
@@ -219,3 +221,35 @@ def test_a_views_first_line_is_its_grain(name):
     assert first == f"-- grain: {first.removeprefix('-- grain: ')}" and first.lower() == f"-- grain: {grain}"
     assert second == f"CREATE VIEW v1.{name} AS"
     assert [path.stem for path in sorted(SQL.glob("*.sql"))] == sorted(tables.PUBLISHED)
+
+
+def test_the_settings_in_the_file_name_no_place_and_no_key(tmp_path):
+    text = """[site]
+name = "Nanming"
+[purpose]
+name = "Leaks"
+legal_basis = "rule 12"
+owner = "the office"
+contact = "objections@example.org"
+expires = 2099-12-31
+signatures = ["water"]
+[store]
+path = "/srv/li-wei/store/anomaly.duckdb"
+[reports]
+path = "/srv/li-wei/reports"
+[households]
+files = "/srv/li-wei/register.csv"
+columns = { household = "li-wei-id" }
+[pseudonyms]
+key = "/srv/li-wei/secret.key"
+map = "/srv/li-wei/map.csv"
+[signals.water]
+files = "/srv/li-wei/water*"
+kind = "register"
+unit = "m3"
+columns = { household = "id", time = "li-wei-day", value = "reading" }
+"""
+    (tmp_path / "anomaly.toml").write_text(text, encoding="utf-8")
+    told = settings_json(load_settings(tmp_path / "anomaly.toml"))
+    assert "li-wei" not in told and "secret" not in told and str(tmp_path) not in told
+    assert json.loads(told)["site"]["name"] == "Nanming" and json.loads(told)["rules"]["water"]["unit"] == "m3"
