@@ -88,13 +88,13 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         for line in runs:  # only what was published has run
             store.append_line("runs.jsonl", line)
             Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
+        revise.settle(store, judged)
         for night in [*filter(has_page, nights[:-1]), nights[-1]]:
             tell(f"writing the report of {night}")
             reports.write_night(settings, store, inputs, verdicts, night)
         reports.write_overview(settings, frames)
         _write_manifest(settings, store, inputs, verdicts.calendar, started)
         degraded = inputs.degraded + export.follow(settings)
-        revise.settle(store, judged)
         for night in nights:
             store.write_json(f"nights/{night}/key.json", key)
         more = revised.told() + late.told(_touched(settings))

@@ -134,6 +134,17 @@ def reader(env: dict[str, str], site: Site, stop: Path, how: str):
         started.communicate()
 
 
+def test_what_is_attached_is_seen_anew_once_it_is_attached_again(tmp_path):
+    path, count = tmp_path / "anomaly.duckdb", "SELECT count(*) FROM night.v1.households"
+    publish(path, frames(), META)
+    with duckdb.connect() as con:
+        con.execute(f"ATTACH '{path}' AS night (READ_ONLY)")
+        publish(path, frames(households=[]), META)
+        assert con.execute(count).fetchall() == [(2,)]
+        con.execute(f"DETACH night; ATTACH '{path}' AS night (READ_ONLY)")
+        assert con.execute(count).fetchall() == [(0,)]
+
+
 def test_a_program_sees_the_new_night_once_all_its_connections_were_closed(tmp_path):
     """DuckDB hands out the file it has open under a path, also when another lies there by now."""
     path, count = tmp_path / "anomaly.duckdb", "SELECT count(*) FROM v1.households"
