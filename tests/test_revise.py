@@ -117,6 +117,7 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     assert "touch" not in site.run("status").stdout
 
 
+@pytest.mark.long
 def test_judged_again_a_night_is_what_it_would_have_been_with_the_readings_in_time(site, tmp_path):
     calm(site, since=-7)
     site.nightly("--revise")
@@ -126,6 +127,7 @@ def test_judged_again_a_night_is_what_it_would_have_been_with_the_readings_in_ti
     assert site.published() == fresh.published()
 
 
+@pytest.mark.long
 def test_a_backfill_over_judged_nights_marks_them_too_and_numbers_go_on(site):
     for number in (1, 2):
         site.change("Tiny" if number == 1 else "Small", "Small" if number == 1 else "Tiny")
@@ -154,6 +156,7 @@ def test_days_that_come_in_their_time_touch_no_night(tmp_path):
     assert site.view("runs")["night"].to_list() == NIGHTS and set(site.view("runs")["revised"]) == {0}
 
 
+@pytest.mark.long
 def test_pages_of_nights_judged_again_follow(site):
     page = site.root / "out" / "reports" / str(LAST) / "index.html"
     assert SURGED in page.read_text(encoding="utf-8")
