@@ -6,6 +6,7 @@ import json
 import duckdb
 import polars as pl
 
+from pipelines import late
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
 from pipelines.store import NotThere, Store
@@ -57,7 +58,7 @@ def worklist(settings: Settings, night: dt.date | None, form: str, **only: str |
     )
     told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
     shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
-    return f"{night}\n{_columns(shown)}"
+    return f"{night}\n{as_columns(shown)}"
 
 
 def explain(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
@@ -83,14 +84,15 @@ def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
 
 
 def status(settings: Settings, as_json: bool) -> str:
-    """The last runs."""
+    """The last runs, and the judged nights that late readings touch."""
     runs = ask(settings, "SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT 14")
+    touched = late.touched(Store(settings.store), settings.expected.reach_days)
     if as_json:
         rows = [{"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}} for row in runs.iter_rows(named=True)]
-        rows.append({"message_type": "summary", "runs": len(rows)})
+        rows.append({"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]})
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    shown = runs.select("night", "judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors", finished="finished_utc", notes="notes")
-    return _columns(shown)
+    shown = runs.select("night", "judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors", "revised", finished="finished_utc", notes="notes")
+    return as_columns(shown) + "".join(f"{line}\n" for line in late.told(touched))
 
 
 def calendar_table(settings: Settings, year: int) -> str:
@@ -101,19 +103,19 @@ def calendar_table(settings: Settings, year: int) -> str:
     state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
     odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
     windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
-    return f"{settings.site.calendar} {year}: {state}\n{_columns(odd)}" + (f"\nmoving windows\n{_columns(windows)}" if windows.height else "")
+    return f"{settings.site.calendar} {year}: {state}\n{as_columns(odd)}" + (f"\nmoving windows\n{as_columns(windows)}" if windows.height else "")
 
 
 def dictionary_text(language: str) -> str:
     """The data dictionary as a table a view."""
     words = dictionary()
     parts = []
-    for (view,), frame in words.group_by("view", maintain_order=True):
-        parts.append(f"v1.{view}\n" + _columns(frame.select("column", "type", meaning=f"meaning_{language}"), head=False, indent="  "))
+    for (schema, view), frame in words.group_by("schema", "view", maintain_order=True):
+        parts.append(f"{schema}.{view}\n" + as_columns(frame.select("column", "type", unit=pl.col(f"unit_{language}").fill_null(""), meaning=f"meaning_{language}"), head=False, indent="  "))
     return "\n".join(parts)
 
 
-def _columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
+def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
     """Left-aligned text columns, two spaces apart."""
     rows = [[("" if v is None else str(v)) for v in row] for row in frame.iter_rows()]
     if head:

@@ -27,8 +27,9 @@ def main() -> None:
 @main.command()
 @settings_option
 @night_option
+@click.option("--revise", is_flag=True, help="Judge again, too, the nights that late or restated readings touch.")
 @json_option
-def nightly(settings_path: Path, night: dt.datetime | None, as_json: bool) -> None:
+def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_json: bool) -> None:
     """Load what is new, judge the night, publish the file and write the report.
 
     Example: anomaly nightly --settings anomaly.toml
@@ -37,7 +38,7 @@ def nightly(settings_path: Path, night: dt.datetime | None, as_json: bool) -> No
     from pipelines.settings import load_settings
 
     settings = load_settings(settings_path)
-    result = run(settings, night and night.date(), talk(as_json))
+    result = run(settings, night and night.date(), talk(as_json), revise)
     _finish(result, settings, as_json)
 
 
@@ -72,8 +73,9 @@ def _finish(result, settings, as_json: bool) -> None:
         lines.append(f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}")
     else:
         lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
+    lines += result.more
     lines += [f"report {result.report}", f"file   {settings.store}"]
-    summary = {"night": result.night, "did": result.did, "degraded": list(result.degraded), "report": result.report, "file": str(settings.store)}
+    summary = {"night": result.night, "did": result.did, "degraded": list(result.degraded), "more": list(result.more), "report": result.report, "file": str(settings.store)}
     emit(as_json, lines, **(result.run | summary))
     if result.degraded:
         sys.exit(DEGRADED)

@@ -49,22 +49,24 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
     districts = places.select("household", "district")
+    units = {name: rule.base for name, rule in settings.rules.items()}
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *runs]),
         "households": places,
         "readings": recent_readings(settings, inputs.kept),
-        "expected": _expected(store, nights, folded.cases),
+        "expected": _expected(store, nights, folded.cases).with_columns(unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         **loop(settings, store, folded),
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
+        "revisions": pl.concat([revisions_of(store, night) for night in nights]).filter(pl.col("signature").is_in(kinds(settings))),
     }
     return {name: frame if isinstance(frame, Numbered) else _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:
     """The journal of runs as tables.Runs: what was degraded and what has stopped listing itself in one note."""
-    rows = [line | {"notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])), "stopped": None} for line in lines]
+    rows = [line | {"notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])), "stopped": None, "revised": line.get("revised", 0)} for line in lines]
     frame = pl.DataFrame(rows, schema_overrides={"night": pl.String})
     return frame.with_columns(pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us"))
 
@@ -89,6 +91,11 @@ def loop(settings: Settings, store: Store, folded: cases.Fold) -> dict[str, pl.D
         "misses": account.misses(drawn.height, answers, max(unlisted, 0)),
     }
     return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+
+
+def revisions_of(store: Store, night: dt.date) -> pl.DataFrame:
+    """tables.Revisions of one night."""
+    return store.read(f"nights/{night}/revised.parquet", tables.empty(tables.Revisions).schema)
 
 
 def first_listings(doors: pl.DataFrame) -> pl.DataFrame:

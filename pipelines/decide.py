@@ -12,7 +12,7 @@ import polars as pl
 
 from anomaly.personal import personal_columns
 from anomaly.tables import OUTCOMES
-from pipelines import journal, pseudonyms, publish
+from pipelines import export, journal, pseudonyms, publish
 from pipelines.collect import control_doors, fold, loop
 from pipelines.freeze import frozen_case, last_night_of
 from pipelines.settings import Settings
@@ -221,7 +221,9 @@ def _publish(settings: Settings, store: Store) -> Sequence[str]:
         with store.locked(LOCK_SECONDS):
             if not publish.readable(settings.store):
                 return [f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"]
-            publish.revise(settings.store, loop(settings, store, fold(settings, store)))
+            frames, exported = loop(settings, store, fold(settings, store)), export.current(settings)
+            publish.revise(settings.store, frames)
+            return export.follow(settings, frames.keys() if exported else None)
     except Locked:
         return ["recorded; another run holds the lock, and the file shows it after the next run"]
     return []

@@ -10,12 +10,14 @@ import polars as pl
 from anomaly import readings as room
 from anomaly.readings import SignalRule
 from anomaly.tables import UNKNOWN
+from pipelines import late
 from pipelines.days import BLOCK, CELLS, Days, Homes
 from pipelines.rows import ROWS, Rows, ordered
 from pipelines.store import Store
 
 CHUNK = 1 << 17  # homes that are made from their rows again at once
 APART = 0.02  # share of the homes of a load that may begin before the others
+CAME = {name: CELLS[name] for name in ("day", "quality", "lag")} | {"quality_before": CELLS["quality"], "lag_before": CELLS["lag"]}
 NUMBERED = {"household": "home"}  # a home's number stands for its id
 
 
@@ -57,12 +59,12 @@ class Signal:
         """Keep new rows (ROWS) and add the cells they make; the part that holds them, and how many were duplicate or restated."""
         new = new.with_columns(order=ordered(new["file"]))
         carry = self._carry()
-        late = room.late_homes(_named(new), self.rule, carry)
-        came_late = pl.col("home").is_in(late.implode())
+        behind = room.late_homes(_named(new), self.rule, carry)
+        came_late = pl.col("home").is_in(behind.implode())
         on_time, counts = _merged(new.clear(), new.filter(~came_late))
         fresh, cells = [on_time], []
         again = []
-        for homes in _chunks(late):
+        for homes in _chunks(behind):
             kept = self.rows.read(homes)
             rows, more = _merged(kept, new.filter(pl.col("home").is_in(homes.implode())))
             counts = {name: n + more[name] for name, n in counts.items()}
@@ -71,16 +73,20 @@ class Signal:
         fresh = pl.concat([frame.select(ROWS.keys()) for frame in fresh])
         part = self.rows.add(fresh).number if fresh.height else None
         days, carry = self._go_on(on_time, carry)
+        came = [days]
         if days.height:
             cells.append(days)
             changes.taken_on(days)
-        carry = _without(carry, late)
+        carry = _without(carry, behind)
         for rows in again:
             days, carry = self._go_on(rows, carry)
             old = self.days.read(homes=rows["home"].unique())
             days = days.join(old, on=["home", *room.CELLS], how="anti", nulls_equal=True)
             cells.append(days)
+            before = old.select("home", "day", quality_before="quality", lag_before="lag")
+            came.append(days.join(before, on=["home", "day"], how="left"))
             changes.homes.append(days["home"].unique())
+        late.note(self.store, self.rule.name, pl.concat([pl.DataFrame(schema=CAME), *came], how="diagonal").select(CAME.keys()))
         self.days.add(pl.concat([pl.DataFrame(schema=CELLS), *cells]))
         self._keep(carry)
         return part, counts

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from anomaly import __version__, cases
-from pipelines import journal, publish, reports
+from pipelines import export, journal, late, publish, reports, revise
 from pipelines.collect import collect, fold
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
@@ -38,21 +38,26 @@ class Result:
     degraded: Sequence[str] = ()
     run: dict = field(default_factory=dict)
     report: str = ""
+    more: Sequence[str] = ()  # what was revised, and what still could be
 
 
-def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[str], None] = lambda text: None) -> Result:
-    """Load what is new, judge one night, publish the file and write its report."""
-    return run(settings, lambda latest: [night or latest], [], tell)
+def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[str], None] = lambda text: None, again: bool = False) -> Result:
+    """Load what is new, judge one night, publish the file and write its report; `again`: and what late readings touch, as well."""
+
+    def choose(latest: dt.date) -> list[dt.date]:
+        return sorted({*(_touched(settings) if again else ()), night or latest})
+
+    return run(settings, choose, lambda night: reports.index(settings, night).exists(), tell)
 
 
 def backfill(settings: Settings, first: dt.date, last: dt.date, reports: bool, tell: Callable[[str], None] = lambda text: None) -> Result:
     """Judge every night from first to last as it would have been judged then."""
     nights = [first + dt.timedelta(days=d) for d in range((last - first).days + 1)]
-    return run(settings, lambda latest: nights, nights[:-1] if reports else [], tell)
+    return run(settings, lambda latest: nights, lambda night: reports, tell)
 
 
-def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], tell: Callable[[str], None]) -> Result:
-    """The night. `choose` gives the nights to judge from the latest one on which the sources are whole."""
+def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], tell: Callable[[str], None]) -> Result:
+    """The night. `choose` gives the nights to judge from the latest one on which the sources are whole; the last has a page anyway."""
     started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     check_purpose(settings, started.date())
     store = Store(settings.store)
@@ -69,26 +74,36 @@ def run(settings: Settings, choose: Callable, also_report: Sequence[dt.date], te
         first, last = inputs.kept.span()
         broken = [night for night in store.broken_nights() if first <= night <= last]
         if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
-            return Result(nights[-1], False, inputs.degraded, report=str(reports.index(settings, nights[-1])))
+            return Result(nights[-1], False, inputs.degraded + export.follow(settings), report=str(reports.index(settings, nights[-1])), more=late.told(_touched(settings)))
         judged = sorted({*nights, *broken})
+        revise.set_aside(store, nights)
         verdicts = _judge(settings, inputs, store, judged, tell)
         tell("publishing")
         folded = fold(settings, store, watched=judged)
         freeze(settings, store, inputs, verdicts, folded, judged)
+        revised = revise.compare(store, nights)
         runs = _runs(settings, store, inputs, nights, folded, started)
         frames = collect(settings, store, inputs, folded, runs)
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
         for line in runs:  # only what was published has run
             store.append_line("runs.jsonl", line)
             Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
-        for night in [*also_report, nights[-1]]:
+        revise.settle(store, judged)
+        for night in [*filter(has_page, nights[:-1]), nights[-1]]:
             tell(f"writing the report of {night}")
             reports.write_night(settings, store, inputs, verdicts, night)
         reports.write_overview(settings, frames)
         _write_manifest(settings, store, inputs, verdicts.calendar, started)
+        degraded = inputs.degraded + export.follow(settings)
         for night in nights:
             store.write_json(f"nights/{night}/key.json", key)
-        return Result(nights[-1], True, inputs.degraded, runs[-1], str(reports.index(settings, nights[-1])))
+        more = revised.told() + late.told(_touched(settings))
+        return Result(nights[-1], True, degraded, runs[-1], str(reports.index(settings, nights[-1])), more)
+
+
+def _touched(settings: Settings) -> dict[dt.date, int]:
+    """Judged nights, with how many readings of the days that their expectations rest on came or changed since."""
+    return late.touched(Store(settings.store), settings.expected.reach_days)
 
 
 def _drawn(store: Store, night: str) -> list[str]:
@@ -129,7 +144,7 @@ def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
 def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime) -> list[dict]:
     """A line for the journal of runs for every night judged."""
     finished = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    rows = []
+    rows, before = [], revise.times(store)
     for night in nights:
         seen = store.read_json(f"nights/{night}/done.json", {})
         rows.append(
@@ -146,6 +161,7 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
                 "cases_new": folded.opened[night],
                 "expected_wrong_doors": folded.wrong[night],
                 "notes": "; ".join(inputs.degraded),
+                "revised": before[night],
                 "stopped": [f"{name} not listed: {wrong} of its {n} answered doors were wrong" for name, wrong, n in journal.stopped(settings, store, night)],
             }
         )

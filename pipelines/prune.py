@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from anomaly.readings import SignalRule, thin
-from pipelines import publish, reports
+from pipelines import export, publish, reports
 from pipelines.collect import collect, fold
 from pipelines.decide import today
 from pipelines.judge import calendar
@@ -139,9 +139,11 @@ def _publish(settings: Settings, store: Store) -> None:
     """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
     if not store.nights():
         settings.store.unlink(missing_ok=True)
+        export.follow(settings, keep=0)
         return
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
     first, last = inputs.kept.span() or (today(settings), today(settings))
     publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
+    export.follow(settings, keep=0)
     reports.write_overview(settings, frames)

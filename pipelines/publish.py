@@ -5,6 +5,7 @@ import datetime as dt
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from anomaly import __version__, tables
 from pipelines.store import replacing
 
 SQL = Path(__file__).parent / "sql"
-SCHEMA_VERSION = "1.0.0"
+SCHEMA_VERSION = "1.1.0"  # of v1 and meta; tests/test_interface.py says what asks for the next one
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 READABLE_SINCE = "v1.4.0"
 _TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"} | {
+    "Int8": "TINYINT",
     "UInt8": "UTINYINT",
     "UInt32": "UINTEGER",
 }
@@ -70,9 +72,10 @@ def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict
                 if name == "readings":
                     _write_readings(con, frame if isinstance(frame, Numbered) else numbered(frame), draft.parent)
                 else:
-                    _write_table(con, name, frame, draft.parent)
+                    _write_table(con, f"_internal.{name}", frame, draft.parent)
                 _write_view(con, name, table)
-            _write_meta(con, meta, draft.parent)
+            for name, frame in _meta(meta).items():
+                _write_table(con, f"meta.{name}", frame, draft.parent)
             con.execute("CHECKPOINT published; USE memory; DETACH published")
         _read_back(draft, frames)
 
@@ -84,7 +87,7 @@ def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():
                 con.execute(f"DROP VIEW IF EXISTS v1.{name}; DROP TABLE IF EXISTS _internal.{name}")
-                _write_table(con, name, _checked(name, tables.PUBLISHED[name], frame), draft.parent)
+                _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft.parent)
                 _write_view(con, name, tables.PUBLISHED[name])
             con.execute("CHECKPOINT")
         draft.with_name(draft.name + ".wal").unlink(missing_ok=True)
@@ -104,60 +107,61 @@ def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _write_readings(con, readings: Numbered, folder: Path) -> None:
-    _write_table(con, "readings", readings.cells, folder)
-    _write_table(con, "homes", readings.homes, folder)
-    _write_table(con, "signals", readings.signals, folder)
+    for name, frame in (("readings", readings.cells), ("homes", readings.homes), ("signals", readings.signals)):
+        _write_table(con, f"_internal.{name}", frame, folder)
 
 
 def _write_table(con, name: str, frame: pl.DataFrame, folder: Path) -> None:
+    """A table of that name, schema and all, with its comments."""
     columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
-    con.execute(f"CREATE TABLE _internal.{name} ({columns})")
+    con.execute(f"CREATE TABLE {name} ({columns})")
     if frame.height:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
         with replacing(folder / f"publish-{name}.parquet") as part:
             frame.write_parquet(part, compression="lz4")
-            con.execute(f"INSERT INTO _internal.{name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
+            con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
         (folder / f"publish-{name}.parquet").unlink(missing_ok=True)
+    schema, _, short = name.partition(".")
+    table = tables.META[short] if schema == "meta" else tables.PUBLISHED.get(short)
+    told = table.columns() if table else {}
+    about = table.__doc__ if schema == "meta" else f"behind v1; may change at any time: read v1.{short if table else 'readings'}"
+    _comment(con, f"TABLE {name}", about, {c: told[c].metadata["en"] if c in told else f"number or name behind v1.readings: {c}" for c in frame.columns})
 
 
 def _write_view(con, name: str, table) -> None:
     con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
-    con.execute(f"COMMENT ON VIEW v1.{name} IS '{_text(table.__doc__)}'")
-    for column, spec in table.columns().items():
-        con.execute(f"COMMENT ON COLUMN v1.{name}.\"{column}\" IS '{_text(spec.metadata['en'])}'")
+    _comment(con, f"VIEW v1.{name}", table.__doc__, {column: spec.metadata["en"] for column, spec in table.columns().items()})
 
 
-def _write_meta(con, meta: dict[str, object], folder: Path) -> None:
-    con.execute("CREATE TABLE meta.schema_version AS SELECT $v AS schema_version, $t AS tool_version", {"v": SCHEMA_VERSION, "t": __version__})
-    con.execute("CREATE TABLE meta.settings (settings VARCHAR)")
-    con.execute("INSERT INTO meta.settings VALUES ($s)", {"s": meta["settings"]})
-    con.execute("CREATE TABLE meta.dictionary (\"view\" VARCHAR, \"column\" VARCHAR, type VARCHAR, meaning_en VARCHAR, meaning_zh VARCHAR)")
-    con.executemany("INSERT INTO meta.dictionary VALUES (?, ?, ?, ?, ?)", [list(row.values()) for row in dictionary().iter_rows(named=True)])
-    calendar = folder / ".calendar.parquet.draft"
-    meta["calendar"].write_parquet(calendar)
-    con.execute("CREATE TABLE meta.calendar AS SELECT * FROM read_parquet($file)", {"file": _literal(calendar)})
-    calendar.unlink()
-    for name in ("schema_version", "settings", "dictionary", "calendar"):
-        con.execute(f"COMMENT ON TABLE meta.{name} IS '{_text(META[name])}'")
+def _comment(con, where: str, about: str, columns: Mapping[str, str]) -> None:
+    """where: TABLE or VIEW and its name."""
+    con.execute(f"COMMENT ON {where} IS '{_text(about)}'")
+    for column, meaning in columns.items():
+        con.execute(f"COMMENT ON COLUMN {where.partition(' ')[2]}.\"{column}\" IS '{_text(meaning)}'")
 
 
-META = {
-    "schema_version": "version of the v1 interface and of the tool that wrote the file",
-    "settings": "the settings file in force, as JSON",
-    "dictionary": "meaning of every column of v1",
-    "calendar": "the calendar in force, one row a day",
-}
+def _meta(meta: Mapping[str, object]) -> dict[str, pl.DataFrame]:
+    """The tables of schema meta."""
+    frames = {
+        "schema_version": pl.DataFrame({"schema_version": [SCHEMA_VERSION], "tool_version": [__version__]}),
+        "settings": pl.DataFrame({"settings": [meta["settings"]]}),
+        "dictionary": dictionary(),
+        "calendar": meta["calendar"],
+    }
+    return {name: _checked(name, table, frames[name]) for name, table in tables.META.items()}
 
 
 def dictionary() -> pl.DataFrame:
-    """The data dictionary: view, column, type, meaning_en, meaning_zh."""
-    return pl.DataFrame(
-        [
-            {"view": name, "column": column, "type": _sql_type(tables.empty(table).schema[column]), "meaning_en": spec.metadata["en"], "meaning_zh": spec.metadata["zh"]}
-            for name, table in tables.PUBLISHED.items()
-            for column, spec in table.columns().items()
-        ]
-    )
+    """The data dictionary (tables.Dictionary): every column of v1, then of meta."""
+    every = [("v1", name, table) for name, table in tables.PUBLISHED.items()] + [("meta", name, table) for name, table in tables.META.items()]
+    return pl.DataFrame([_told(schema, name, column, table) for schema, name, table in every for column in table.column_names()], tables.empty(tables.Dictionary).schema)
+
+
+def _told(schema: str, name: str, column: str, table) -> dict[str, str | None]:
+    words = table.columns()[column].metadata
+    kind = _sql_type(tables.empty(table).schema[column])
+    units = {unit: words.get(unit) for unit in ("unit_en", "unit_zh")}
+    return {"view": name, "column": column, "type": kind, "meaning_en": words["en"], "meaning_zh": words["zh"], "schema": schema} | units
 
 
 def _read_back(draft: Path, frames: dict[str, pl.DataFrame]) -> None:
@@ -195,10 +199,13 @@ def _text(text: str) -> str:
     return " ".join(text.split()).replace("'", "''")
 
 
+TOLD = ("site", "purpose", "rules", "worklist", "expected", "detectors", "evidence", "cases", "account", "control", "retention", "limits", "publish", "engine", "sha256")
+"""The settings that readers of the file may see: no place on a disk, no key, no command."""
+
+
 def settings_json(settings) -> str:
-    """The settings in force as JSON, without places on this machine's disk."""
-    kept = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name not in ("root", "store", "reports", "sources", "pseudonyms")}
-    return json.dumps({k: _plain(v) for k, v in kept.items()}, sort_keys=True, ensure_ascii=False, default=str)
+    """The settings in force that readers may see, as JSON."""
+    return json.dumps({name: _plain(getattr(settings, name)) for name in TOLD}, sort_keys=True, ensure_ascii=False, default=str)
 
 
 def _plain(value: object) -> object:

@@ -77,6 +77,7 @@ class Limits:
 class Publish:
     readings_days: int | None = None
     expected_days: int = 120
+    parquet: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -85,7 +85,7 @@ def night_page(doors: list[dict], **changed: object) -> report.NightPage:
     run = {
         "run": "2026-03-14-20260315T010200Z", "night": NIGHT, "started_utc": datetime(2026, 3, 15, 1, 2), "finished_utc": datetime(2026, 3, 15, 1, 3),
         "version": "0.1.0", "settings_sha256": SITE.settings_sha256, "judged": 1462, "not_judged": 131, "cases_open": len(doors),
-        "cases_new": 1, "expected_wrong_doors": 0.3, "notes": "",
+        "cases_new": 1, "expected_wrong_doors": 0.3, "notes": "", "revised": 0,
     }  # fmt: skip
     fields = {
         "run": run,

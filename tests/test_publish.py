@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import stat
 import subprocess
 import sys
@@ -8,17 +9,19 @@ import polars as pl
 import pytest
 
 from anomaly import __version__, tables
+from anomaly.calendar import calendar_days
 from pipelines import publish as publishing
-from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise
+from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise, settings_json
+from pipelines.settings import load_settings
 
 NIGHT, CODE = dt.date(2026, 3, 14), "c260314-0123456789"
 CLOCK = dt.datetime(2026, 3, 15, 2)
-META = {"settings": '{"site": "O\'Hara"}', "calendar": pl.DataFrame({"day": [NIGHT], "weekday": [5], "kind": ["ordinary"]})}
+META = {"settings": '{"site": "O\'Hara"}', "calendar": calendar_days("CN", NIGHT, NIGHT)}
 ROWS = {
-    "runs": [("r1", NIGHT, CLOCK, CLOCK, "0.1.0", "9f2c", 2, 0, 1, 1, 0.2, "")],
+    "runs": [("r1", NIGHT, CLOCK, CLOCK, "0.1.0", "9f2c", 2, 0, 1, 1, 0.2, "", 0)],
     "households": [("0001", "7", "O'Hara"), ("0002", None, None)],
     "readings": [("0001", "water", NIGHT, 418, "litre", "read"), ("0002", "water", NIGHT, None, "litre", "missing")],
-    "expected": [(NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93), (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None)],
+    "expected": [(NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93, "litre"), (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None, None)],
     "evidence": [(NIGHT, "0001", "alone", "water", 7, 2.1, 3.0, 9000.0, "Water 2.1×")],
     "cases": [
         (CODE, "0001", "O'Hara", "water", NIGHT, NIGHT, NIGHT, "new", 9000.0, [{"key": "water", "value": 2.1}])
@@ -32,6 +35,7 @@ ROWS = {
     "misses": [(1, 0, 0, None, None, None, 1, None, None, None)],
     "not_judged": [(NIGHT, "0002", "water", "no whole day yet")],
     "rejects": [("water", "water.csv", 3, "no value")],
+    "revisions": [(NIGHT, 1, "0001", "water", "changed", CODE, CODE, 8000.0, 9000.0, None, 1)],
 }
 
 
@@ -97,10 +101,11 @@ def test_a_revision_that_breaks_a_table_changes_nothing(published):
 def test_every_view_and_column_has_a_comment(standing):
     views = ask(standing, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'v1'")
     assert {name for name, comment in views if comment} == set(tables.PUBLISHED)
-    columns = ask(standing, "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE schema_name = 'v1'")
-    assert len(columns) == sum(len(table.column_names()) for table in tables.PUBLISHED.values())
-    assert [column for column in columns if not column[2]] == []
-    assert ask(standing, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'meta' AND comment IS NULL") == []
+    columns = ask(standing, "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    assert {schema for schema, *_ in columns} == {"v1", "meta", "_internal"}
+    assert len([column for column in columns if column[0] == "v1"]) == sum(len(table.column_names()) for table in tables.PUBLISHED.values())
+    assert [column for column in columns if not column[3]] == []
+    assert ask(standing, "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
 
 
 def test_the_meta_tables(standing):
@@ -108,8 +113,16 @@ def test_the_meta_tables(standing):
     assert ask(standing, "FROM meta.settings") == [(META["settings"],)]
     assert ask(standing, "FROM meta.calendar") == META["calendar"].rows()
     assert sorted(ask(standing, "FROM meta.dictionary")) == sorted(dictionary().rows())
-    types = dict(ask(standing, "SELECT table_name || '.' || column_name, data_type FROM duckdb_columns() WHERE schema_name = 'v1'"))
+    types = dict(ask(standing, "SELECT table_name || '.' || column_name, data_type FROM duckdb_columns() WHERE schema_name IN ('v1', 'meta')"))
     assert {f"{view}.{column}": kind for view, column, kind, *_ in dictionary().iter_rows()} == types
+
+
+def test_every_number_has_a_unit_and_nothing_else_has_in_both_languages():
+    words = dictionary()
+    number = pl.col("type").str.contains("INT|DOUBLE")
+    assert words.filter(number != pl.col("unit_en").is_not_null()).is_empty() and words.filter(pl.col("unit_en").is_null() != pl.col("unit_zh").is_null()).is_empty()
+    assert words.filter(pl.any_horizontal(pl.col("meaning_en", "meaning_zh").str.len_chars() < 1)).is_empty()
+    assert words.filter(~pl.col("meaning_zh").str.contains(r"\p{Han}")).is_empty()
 
 
 def test_one_file_is_left_for_owner_and_group(standing):
@@ -208,3 +221,35 @@ def test_a_views_first_line_is_its_grain(name):
     assert first == f"-- grain: {first.removeprefix('-- grain: ')}" and first.lower() == f"-- grain: {grain}"
     assert second == f"CREATE VIEW v1.{name} AS"
     assert [path.stem for path in sorted(SQL.glob("*.sql"))] == sorted(tables.PUBLISHED)
+
+
+def test_the_settings_in_the_file_name_no_place_and_no_key(tmp_path):
+    text = """[site]
+name = "Nanming"
+[purpose]
+name = "Leaks"
+legal_basis = "rule 12"
+owner = "the office"
+contact = "objections@example.org"
+expires = 2099-12-31
+signatures = ["water"]
+[store]
+path = "/srv/li-wei/store/anomaly.duckdb"
+[reports]
+path = "/srv/li-wei/reports"
+[households]
+files = "/srv/li-wei/register.csv"
+columns = { household = "li-wei-id" }
+[pseudonyms]
+key = "/srv/li-wei/secret.key"
+map = "/srv/li-wei/map.csv"
+[signals.water]
+files = "/srv/li-wei/water*"
+kind = "register"
+unit = "m3"
+columns = { household = "id", time = "li-wei-day", value = "reading" }
+"""
+    (tmp_path / "anomaly.toml").write_text(text, encoding="utf-8")
+    told = settings_json(load_settings(tmp_path / "anomaly.toml"))
+    assert "li-wei" not in told and "secret" not in told and str(tmp_path) not in told
+    assert json.loads(told)["site"]["name"] == "Nanming" and json.loads(told)["rules"]["water"]["unit"] == "m3"

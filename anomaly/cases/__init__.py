@@ -7,6 +7,7 @@ an earlier night again simply gives the later ones anew. Nothing is scored here.
 from anomaly.cases.answers import Answer, Told, Trusting
 from anomaly.cases.case import CASES, CaseRules, case_code
 from anomaly.cases.fold import Fold, fold
+from anomaly.cases.revised import changes
 from anomaly.cases.worklist import WORKLIST, WorklistRules
 
-__all__ = ["CASES", "WORKLIST", "Answer", "CaseRules", "Fold", "Told", "Trusting", "WorklistRules", "case_code", "fold"]
+__all__ = ["CASES", "WORKLIST", "Answer", "CaseRules", "Fold", "Told", "Trusting", "WorklistRules", "case_code", "changes", "fold"]

@@ -9,5 +9,6 @@ SELECT
     "expected",
     "low",
     "high",
-    "surprise"
+    "surprise",
+    "unit"
 FROM _internal.expected;

@@ -12,5 +12,6 @@ SELECT
     "cases_open",
     "cases_new",
     "expected_wrong_doors",
-    "notes"
+    "notes",
+    "revised"
 FROM _internal.runs;
