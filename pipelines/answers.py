@@ -6,6 +6,7 @@ import json
 import duckdb
 import polars as pl
 
+from anomaly.words import printable
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
 from pipelines.store import NotThere, Store
@@ -64,14 +65,18 @@ def explain(settings: Settings, name: str, night: dt.date | None, language: str)
     """Where the numbers of a case, or of a home, come from, as that night knew them."""
     from pipelines.replay import replay
 
-    return replay(settings, name, _night_of(settings, name, night), language)
+    return _printable_lines(replay(settings, name, _night_of(settings, name, night), language))
 
 
 def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
     """The one-page letter to the resident."""
     from pipelines.replay import letter_of
 
-    return letter_of(settings, name, _night_of(settings, name, night), language)
+    return _printable_lines(letter_of(settings, name, _night_of(settings, name, night), language))
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
@@ -115,7 +120,7 @@ def dictionary_text(language: str) -> str:
 
 def _columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
     """Left-aligned text columns, two spaces apart."""
-    rows = [[("" if v is None else str(v)) for v in row] for row in frame.iter_rows()]
+    rows = [[("" if v is None else printable(str(v))) for v in row] for row in frame.iter_rows()]
     if head:
         rows.insert(0, list(frame.columns))
     if not rows:

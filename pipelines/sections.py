@@ -67,8 +67,11 @@ class SignalSection:
 @dataclasses.dataclass(frozen=True)
 class Limits:
     rejects_share: float = 0.01
+    file_mb: int = 1024
 
     def __post_init__(self) -> None:
+        if self.file_mb < 1:
+            raise ValueError("file_mb = 0 would read nothing; write at least 1")
         if not 0 <= self.rejects_share <= 1:
             raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
 

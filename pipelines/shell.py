@@ -7,6 +7,8 @@ from pathlib import Path
 
 import click
 
+from anomaly.words import printable
+
 DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
 
 settings_option = click.option("--settings", "settings_path", type=click.Path(path_type=Path), required=True, metavar="S", help="The settings file.")
@@ -18,7 +20,7 @@ class Refused(click.ClickException):
     """A run that cannot go on; the message is one line."""
 
     def __init__(self, message: str, exit_code: int):
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
         self.exit_code = exit_code
 
 

@@ -14,7 +14,6 @@ import xlsxwriter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipelines import sources
 from pipelines.delimited import CELL_LINES, LINE_BYTES, UNCLOSED_ROWS
 from pipelines.sources import MEASURED, Source, SourceError, found_files, read_file, sha256
 
@@ -282,14 +281,32 @@ def test_a_zip_that_is_no_workbook(read):
     told(read, content.getvalue(), "a.xlsx")
 
 
-def test_a_bomb_is_given_up_while_it_unpacks(read, monkeypatch):
-    monkeypatch.setattr(sources, "CONTENT_BYTES", 1_000_000)
+def test_a_bomb_is_given_up_while_it_unpacks(read):
     unpacked = io.BytesIO()
     with zipfile.ZipFile(unpacked, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("xl/workbook.xml", b" " * 2_000_000)
     equal = parquet(pl.DataFrame({name: pl.repeat("1", 200_000, eager=True) for name in COLUMNS.values()}))
-    for name, content in {"b.csv.gz": BOMB, "b.csv": b"1,2,3\n" * 200_000, "b.xlsx": unpacked.getvalue(), "b.parquet": equal}.items():
-        assert "GiB" in str(told(read, content, name))
+    long = parquet(pl.DataFrame({name: pl.repeat("1" * 1000, 2000, eager=True) for name in COLUMNS.values()}))
+    lines = PLAIN.encode() + b"\n" * 100_000
+    for name, content in {"b.csv.gz": BOMB, "b.csv": b"1,2,3\n" * 200_000, "b.xlsx": unpacked.getvalue(), "b.parquet": equal, "c.parquet": long, "c.csv": lines}.items():
+        assert "holds more than 1 MB: split the export, by month for instance, or raise [limits] file_mb" in str(told(read, content, name, most_bytes=1 << 20)), name
+
+
+def far_off(place: str) -> bytes:
+    """A workbook of which one cell stands at that place."""
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for at, row in enumerate([tuple(TYPED), ("1", "2024-01-01", "3")]):
+            sheet.write_row(at, 0, row)
+        sheet.write(place, "x")
+    return content.getvalue()
+
+
+def test_a_cell_in_the_far_corner_of_a_sheet_is_told(read):
+    """The sheet is read as a rectangle: up to there it has 17,000 million cells."""
+    assert "reaches to row 1,048,576 of column 16,384: delete what lies beyond the table" in str(told(read, far_off("XFD1048576"), "w.xlsx"))
+    assert cells(read(far_off("ZZ40"), "w.xlsx"))[0] == ("1", "2024-01-01", "3", 1)
 
 
 def test_a_bomb_of_nothing_ends_at_its_first_bytes(read):
