@@ -12,7 +12,7 @@ import click
 
 from anomaly import __version__ as VERSION
 from pipelines import desk
-from pipelines.shell import DEGRADED, DONE, Commands, emit, json_option, night_option, settings_option, talk
+from pipelines.shell import DEGRADED, DONE, Commands, emit, json_option, night_option, settings_option, talk, warn
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -35,10 +35,12 @@ def nightly(settings_path: Path, night: dt.datetime | None, as_json: bool) -> No
     """
     from pipelines.nightly import nightly as run
     from pipelines.settings import load_settings
+    from pipelines.watch import watched
 
     settings = load_settings(settings_path)
-    result = run(settings, night and night.date(), talk(as_json))
-    _finish(result, settings, as_json)
+    with watched(settings, "nightly", talk(as_json), warn) as watch:
+        watch.result = run(settings, night and night.date(), watch.tell)
+    _finish(watch.result, settings, as_json)
 
 
 @main.command()
@@ -54,12 +56,14 @@ def backfill(settings_path: Path, first: dt.datetime, last: dt.datetime, reports
     """
     from pipelines.nightly import backfill as run
     from pipelines.settings import load_settings
+    from pipelines.watch import watched
 
     if first > last:
         raise click.UsageError(f"--from {first.date()} lies after --to {last.date()}; give the earlier night first")
     settings = load_settings(settings_path)
-    result = run(settings, first.date(), last.date(), reports, talk(as_json))
-    _finish(result, settings, as_json)
+    with watched(settings, "backfill", talk(as_json), warn) as watch:
+        watch.result = run(settings, first.date(), last.date(), reports, watch.tell)
+    _finish(watch.result, settings, as_json)
 
 
 def _finish(result, settings, as_json: bool) -> None:

@@ -197,7 +197,7 @@ def _text(text: str) -> str:
 
 def settings_json(settings) -> str:
     """The settings in force as JSON, without places on this machine's disk."""
-    kept = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name not in ("root", "store", "reports", "sources", "pseudonyms")}
+    kept = {f.name: getattr(settings, f.name) for f in dataclasses.fields(settings) if f.name not in ("root", "store", "reports", "sources", "pseudonyms", "notify")}
     return json.dumps({k: _plain(v) for k, v in kept.items()}, sort_keys=True, ensure_ascii=False, default=str)
 
 

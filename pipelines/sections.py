@@ -77,6 +77,14 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
+class Notify:
+    """What is run at the end of a run, with what it came to on its standard input; no shell in between."""
+
+    command: tuple[str, ...] = ()
+    seconds: float = 30.0
+
+
+@dataclasses.dataclass(frozen=True)
 class Publish:
     readings_days: int | None = None
     expected_days: int = 120
@@ -136,5 +144,6 @@ class File:
     pseudonyms: Pseudonyms | None = None
     retention: Retention = Retention()
     limits: Limits = Limits()
+    notify: Notify = Notify()
     publish: Publish = Publish()
     engine: Engine = Engine()

@@ -26,7 +26,7 @@ from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
-from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
+from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Notify, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
 from pipelines.sources import Source
 
 
@@ -57,6 +57,7 @@ class Settings:
     pseudonyms: Pseudonyms | None
     retention: Retention
     limits: Limits
+    notify: Notify
     publish: Publish
     engine: Engine
 
@@ -100,7 +101,7 @@ def load_settings(path: Path) -> Settings:
         sources={name: _source(name, section, file.limits) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
         households=_register(file.households, file.limits),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish", "engine")},
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "notify", "publish", "engine")},
     )
 
 

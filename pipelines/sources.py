@@ -43,7 +43,7 @@ _UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError
     RuntimeError,
     ValueError,
 )
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Z]{1,3})(\d{1,7})["']""")  # of a cell in a sheet
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")  # of a cell in a sheet
 _NOT_TEXT = Malformed("is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet")
 
 
@@ -294,7 +294,7 @@ def _check_workbook(path: Path, most: int) -> None:
                 while chunk := file.read(_CHUNK):
                     total += len(chunk)
                     places = _PLACE.findall(before + chunk)
-                    before = chunk[-32:]  # a place may lie across two chunks
+                    before = chunk[-64:]  # a place may lie across two chunks
                     columns.update(column for column, _ in places)
                     last_row = max([last_row, *(int(row) for _, row in places)])
                     if total > most:
@@ -305,7 +305,7 @@ def _check_workbook(path: Path, most: int) -> None:
 
 def _width(columns: set[bytes]) -> int:
     """The place of the last of these columns, A being 1 and AA 27."""
-    return max(functools.reduce(lambda place, letter: 26 * place + letter - 64, column, 0) for column in columns)
+    return max(functools.reduce(lambda place, letter: 26 * place + letter - 64, column.upper(), 0) for column in columns)
 
 
 def _without_midnight(cells: pl.Series) -> pl.Series:

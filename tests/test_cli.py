@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import click
@@ -271,8 +272,32 @@ def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
     with store.locked():
         found = {f.what: f for f in examine(settings, dt.datetime(2026, 1, 1))}
         assert (site.file.parent / "run.holder").exists()
-    assert not found["store"].fine and "another run holds the lock (process " in found["store"].detail
-    assert not found["clock"].fine and "set the clock" in found["clock"].detail
+    who = f"another run holds the lock (process {os.getpid()}, {Path(sys.argv[0]).name}"
+    assert not found["store"].fine and who in found["store"].detail and "wait for it to end, or stop it" in found["store"].detail
+    assert not found["clock"].fine and "an input was written later" in found["clock"].detail and "set the clock" in found["clock"].detail
+
+
+def test_doctor_finds_readings_and_runs_that_lie_ahead_of_the_clock(tmp_path):
+    site = make_site(tmp_path)
+    tomorrow, later = (str(dt.date.today() + dt.timedelta(days=days)) for days in (1, 5))
+    ahead = f"id,day,used\n0001,{later},3\n"
+    site.put("power-2.csv", ahead.replace(later, tomorrow))
+    assert findings(site)[1]["clock"]["fine"]
+    site.put("power-2.csv", ahead)
+    assert "but the latest reading is dated later" in findings(site)[1]["clock"]["detail"]
+    (tmp_path / "power-2.csv").unlink()
+    site.put("out/state/runs.jsonl", json.dumps({"night": str(LAST), "finished_utc": f"{later}T03:00:00"}) + "\n")
+    assert "but the last run ended later" in findings(site)[1]["clock"]["detail"]
+
+
+def test_doctor_finds_a_disk_that_a_night_may_fill(tmp_path, monkeypatch):
+    site = make_site(tmp_path)
+    gigabytes = namedtuple("usage", "free")
+    monkeypatch.setattr("pipelines.doctor.shutil.disk_usage", lambda folder: gigabytes(int(1.2e9)))
+    assert findings(site)[1]["disk"]["fine"]
+    with open(site.put("out/anomaly.duckdb", ""), "wb") as file:
+        file.truncate(1 << 30)  # a night writes another one beside it
+    assert "1.2 GB free" in (told := findings(site)[1]["disk"])["detail"] and told["detail"].endswith("a night may need 3.2 GB: make room") and not told["fine"]
 
 
 def test_doctor_takes_no_lock_of_a_run_that_was_killed_and_refuses_a_newer_store(tmp_path):

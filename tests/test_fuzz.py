@@ -12,7 +12,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import xlsxwriter
 
+from pipelines.sources import Source, SourceError, read_file
 from tests.broken import BYTES, SECONDS
 from tests.site import HOMES, SIGNALS, daily, make_site, rows
 
@@ -96,6 +98,27 @@ def test_a_bomb_stops_its_source_within_a_bound_of_memory(tmp_path, name, bomb, 
     done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120)
     assert done.returncode == 3 and "power stopped" in done.stderr and "holds more than 100 MB" in done.stderr, done.stderr[-2000:]
     assert int(done.stdout) < PEAK
+
+
+@pytest.mark.parametrize(("place", "told"), [("XFD1048576", "reaches to row 1,048,576 of column 16,384: delete what lies beyond the table"), ("ZZ40", None)])
+def test_a_cell_far_off_makes_a_sheet_endless(tmp_path, place, told):
+    """A sheet is read as a rectangle: up to its far corner it has 17,000 million cells."""
+    with xlsxwriter.Workbook(str(tmp_path / "w.xlsx")) as book:
+        sheet = book.add_worksheet()
+        for at, row in enumerate([("id", "day", "used"), ("1", "2026-05-01", "3")]):
+            sheet.write_row(at, 0, row)
+        sheet.write(place, "x")
+    source = Source("power", "w.xlsx", {"household": "id", "time": "day", "value": "used"})
+    if told:  # and a number that no sheet has, which the reader would take as well
+        with zipfile.ZipFile(tmp_path / "w.xlsx") as book, zipfile.ZipFile(tmp_path / "x.xlsx", "w") as other:
+            for name in book.namelist():
+                other.writestr(name, book.read(name).replace(b'"XFD1048576"', b'"B4294967295"'))
+        with pytest.raises(SourceError, match="reaches to row 4,294,967,295 of column 3"):
+            read_file(tmp_path / "x.xlsx", source)
+        with pytest.raises(SourceError, match=told):
+            read_file(tmp_path / "w.xlsx", source)
+    else:
+        assert read_file(tmp_path / "w.xlsx", source).row(0)[:3] == ("1", "2026-05-01", "3")
 
 
 # what may stand where a file should

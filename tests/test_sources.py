@@ -292,23 +292,6 @@ def test_a_bomb_is_given_up_while_it_unpacks(read):
         assert "holds more than 1 MB: split the export, by month for instance, or raise [limits] file_mb" in str(told(read, content, name, most_bytes=1 << 20)), name
 
 
-def far_off(place: str) -> bytes:
-    """A workbook of which one cell stands at that place."""
-    content = io.BytesIO()
-    with xlsxwriter.Workbook(content, {"in_memory": True}) as book:
-        sheet = book.add_worksheet()
-        for at, row in enumerate([tuple(TYPED), ("1", "2024-01-01", "3")]):
-            sheet.write_row(at, 0, row)
-        sheet.write(place, "x")
-    return content.getvalue()
-
-
-def test_a_cell_in_the_far_corner_of_a_sheet_is_told(read):
-    """The sheet is read as a rectangle: up to there it has 17,000 million cells."""
-    assert "reaches to row 1,048,576 of column 16,384: delete what lies beyond the table" in str(told(read, far_off("XFD1048576"), "w.xlsx"))
-    assert cells(read(far_off("ZZ40"), "w.xlsx"))[0] == ("1", "2024-01-01", "3", 1)
-
-
 def test_a_bomb_of_nothing_ends_at_its_first_bytes(read):
     begun = time.perf_counter()
     told(read, gzip.compress(b"\0" * 200_000_000, 1), "zeros.csv.gz")
