@@ -98,11 +98,16 @@ def status(settings: Settings, as_json: bool) -> str:
     return _columns(shown)
 
 
-def calendar_table(settings: Settings, year: int) -> str:
-    """Every day of the year that is not an ordinary one."""
+def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
+    """Every day of the year, as the calendar in force has it."""
     from pipelines.judge import calendar
 
-    days = calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+    return calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+
+
+def calendar_table(settings: Settings, year: int) -> str:
+    """Every day of the year that is not an ordinary one."""
+    days = calendar_days(settings, year)
     state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
     odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
     windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())

@@ -90,7 +90,7 @@ def warn(text: str) -> None:
     click.echo(text, err=True)
 
 
-def emit(as_json: bool, lines: Iterable[str], rows: Iterable[Mapping] = (), **summary: object) -> None:
+def emit(as_json: bool, lines: Iterable[str], rows: Iterable[Mapping] = (), /, **summary: object) -> None:
     """The end of a run: the lines for people to stderr, or JSON lines for the rows and the summary."""
     if as_json:
         _emit_json(rows, summary)
@@ -101,7 +101,7 @@ def emit(as_json: bool, lines: Iterable[str], rows: Iterable[Mapping] = (), **su
         click.echo(line, err=True)
 
 
-def answer(as_json: bool, text: str, rows: Iterable[Mapping] = (), **summary: object) -> None:
+def answer(as_json: bool, text: str, rows: Iterable[Mapping] = (), /, **summary: object) -> None:
     """What was asked for, to stdout: the text, or JSON lines for the rows and the summary."""
     if as_json:
         _emit_json(rows, summary)
