@@ -1,13 +1,16 @@
 """Nothing leaves the machine and nobody else reads what is written."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from pipelines.cli import main
 from tests.site import Site, daily, make_site, rows
 
 ROOT = Path(__file__).parents[1]
@@ -99,3 +102,25 @@ def test_what_is_written_is_for_owner_and_group_whatever_the_umask(tmp_path, car
     for folder in ("out", "pages"):
         assert len(list((tmp_path / folder).rglob("*"))) > 8 and open_to_others(tmp_path / folder) == []
     assert os.umask(0) in (0o000, 0o022)  # and the process's own was given back
+
+
+def test_the_service_is_understood_and_shut_in(tmp_path):
+    """systemd's own check of the unit and of how little it may do; 10 is all that can be done."""
+    if not shutil.which("systemd-analyze"):
+        pytest.skip("no systemd here")
+    for name in ("anomaly.service", "anomaly.timer"):
+        unit = (ROOT / "pipelines" / "examples" / name).read_text(encoding="utf-8")
+        (tmp_path / name).write_text(unit.replace("/opt/anomaly/.venv/bin/anomaly", "/bin/true").replace("User=anomaly", "User=nobody"), encoding="utf-8")
+    checked = subprocess.run(["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    asked = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(tmp_path / "anomaly.service")], capture_output=True, text=True)
+    assert asked.returncode == 0, asked.stdout[-300:]  # at most 2.0
+
+
+def test_the_schedulers_call_a_command_that_is_there():
+    for name in ("anomaly.service", "anomaly.cron"):
+        unit = (ROOT / "pipelines" / "examples" / name).read_text(encoding="utf-8")
+        (called,) = re.findall(r"/bin/anomaly (.*)$", unit, re.MULTILINE)
+        name, *words = called.split()
+        command = main.commands[name]
+        assert command.make_parser(click.Context(command)).parse_args(args=words)[0]["settings_path"] == "/srv/anomaly/anomaly.toml"
