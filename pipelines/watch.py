@@ -84,7 +84,7 @@ class Watch:
                 if hook.returncode:
                     self._warn(f"ended with {hook.returncode}")
             finally:
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.killpg(hook.pid, signal.SIGKILL)
                 hook.wait()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the command

@@ -110,7 +110,7 @@ def test_the_service_is_understood_and_shut_in(tmp_path):
         pytest.skip("no systemd here")
     for name in ("anomaly.service", "anomaly.timer"):
         unit = (ROOT / "pipelines" / "examples" / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(unit.replace("/opt/anomaly/.venv/bin/anomaly", "/bin/true").replace("User=anomaly", "User=nobody"), encoding="utf-8")
+        (tmp_path / name).write_text(unit.replace("/opt/anomaly/.venv/bin/anomaly", "/bin/true").replace("User=anomaly", "DynamicUser=true"), encoding="utf-8")
     checked = subprocess.run(["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
     asked = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(tmp_path / "anomaly.service")], capture_output=True, text=True)
