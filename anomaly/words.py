@@ -194,3 +194,8 @@ def more_people_short(language: str, case: Mapping[str, object]) -> str:
     """The same as a cell of a table: 4 (2–7)."""
     told = {end: number(language, case.get(f"extra_people{end}")) for end in ("", "_low", "_high")}
     return say(language, "more_people.short", number=told[""], low=told["_low"], high=told["_high"]) if case.get("extra_people") is not None else ""
+
+
+def printable(text: str) -> str:
+    """The text on one line, doing nothing to a terminal or a journal: signs that cannot be seen are escapes."""
+    return "".join(sign if sign.isprintable() or sign == "　" else ascii(sign)[1:-1] for sign in text)

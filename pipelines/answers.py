@@ -6,6 +6,7 @@ import json
 import duckdb
 import polars as pl
 
+from anomaly.words import printable
 from pipelines import late
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
@@ -65,14 +66,18 @@ def explain(settings: Settings, name: str, night: dt.date | None, language: str)
     """Where the numbers of a case, or of a home, come from, as that night knew them."""
     from pipelines.replay import replay
 
-    return replay(settings, name, _night_of(settings, name, night), language)
+    return _printable_lines(replay(settings, name, _night_of(settings, name, night), language))
 
 
 def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
     """The one-page letter to the resident."""
     from pipelines.replay import letter_of
 
-    return letter_of(settings, name, _night_of(settings, name, night), language)
+    return _printable_lines(letter_of(settings, name, _night_of(settings, name, night), language))
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
@@ -95,11 +100,16 @@ def status(settings: Settings, as_json: bool) -> str:
     return as_columns(shown) + "".join(f"{line}\n" for line in late.told(touched))
 
 
-def calendar_table(settings: Settings, year: int) -> str:
-    """Every day of the year that is not an ordinary one."""
+def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
+    """Every day of the year, as the calendar in force has it."""
     from pipelines.judge import calendar
 
-    days = calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+    return calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+
+
+def calendar_table(settings: Settings, year: int) -> str:
+    """Every day of the year that is not an ordinary one."""
+    days = calendar_days(settings, year)
     state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
     odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
     windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
@@ -117,7 +127,7 @@ def dictionary_text(language: str) -> str:
 
 def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
     """Left-aligned text columns, two spaces apart."""
-    rows = [[("" if v is None else str(v)) for v in row] for row in frame.iter_rows()]
+    rows = [[("" if v is None else printable(str(v))) for v in row] for row in frame.iter_rows()]
     if head:
         rows.insert(0, list(frame.columns))
     if not rows:

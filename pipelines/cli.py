@@ -12,7 +12,7 @@ import click
 
 from anomaly import __version__ as VERSION
 from pipelines import desk
-from pipelines.shell import DEGRADED, DONE, Commands, emit, json_option, night_option, settings_option, talk
+from pipelines.shell import DEGRADED, DONE, Commands, answer, emit, json_option, night_option, settings_option, talk, warn
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -36,10 +36,12 @@ def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_jso
     """
     from pipelines.nightly import nightly as run
     from pipelines.settings import load_settings
+    from pipelines.watch import watched
 
     settings = load_settings(settings_path)
-    result = run(settings, night and night.date(), talk(as_json), revise)
-    _finish(result, settings, as_json)
+    with watched(settings, "nightly", talk(as_json), warn) as watch:
+        watch.result = run(settings, night and night.date(), watch.tell, revise)
+    _finish(watch.result, settings, as_json)
 
 
 @main.command()
@@ -55,12 +57,14 @@ def backfill(settings_path: Path, first: dt.datetime, last: dt.datetime, reports
     """
     from pipelines.nightly import backfill as run
     from pipelines.settings import load_settings
+    from pipelines.watch import watched
 
     if first > last:
         raise click.UsageError(f"--from {first.date()} lies after --to {last.date()}; give the earlier night first")
     settings = load_settings(settings_path)
-    result = run(settings, first.date(), last.date(), reports, talk(as_json))
-    _finish(result, settings, as_json)
+    with watched(settings, "backfill", talk(as_json), warn) as watch:
+        watch.result = run(settings, first.date(), last.date(), reports, watch.tell)
+    _finish(watch.result, settings, as_json)
 
 
 def _finish(result, settings, as_json: bool) -> None:
@@ -87,7 +91,8 @@ def _finish(result, settings, as_json: bool) -> None:
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it.")
 @click.option("--desk", metavar="NAME", help="Only the doors of this desk.")
 @click.option("--district", metavar="NAME", help="Only the doors of this district.")
-def worklist(settings_path: Path, night: dt.datetime | None, form: str, desk: str | None, district: str | None) -> None:
+@json_option
+def worklist(settings_path: Path, night: dt.datetime | None, form: str, as_json: bool, **only: str | None) -> None:
     """The doors of a night, rarest first.
 
     Example: anomaly worklist --settings anomaly.toml --format csv
@@ -95,16 +100,21 @@ def worklist(settings_path: Path, night: dt.datetime | None, form: str, desk: st
     from pipelines import answers
     from pipelines.settings import load_settings
 
-    click.echo(answers.worklist(load_settings(settings_path), night and night.date(), form, desk=desk, district=district), nl=False)
+    settings = load_settings(settings_path)
+    told = answers.night_or_latest(settings, night and night.date())
+    text = answers.worklist(settings, told, "json" if as_json else form, **only)
+    doors = [json.loads(line) for line in text.splitlines()] if as_json else []
+    answer(as_json, text, ({"message_type": "door", **door} for door in doors), night=told, doors=len(doors))
 
 
 @main.command()
-@click.argument("case_or_household")
+@click.argument("case_or_household", shell_complete=desk.case_codes)
 @settings_option
 @night_option
 @click.option("--for-resident", is_flag=True, help="The one-page letter for the people who live there.")
 @click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
-def explain(case_or_household: str, settings_path: Path, night: dt.datetime | None, for_resident: bool, language: str | None) -> None:
+@json_option
+def explain(case_or_household: str, settings_path: Path, night: dt.datetime | None, for_resident: bool, language: str | None, as_json: bool) -> None:
     """Where every number of a case comes from.
 
     Example: anomaly explain c260831-0f3a9c21d7 --settings anomaly.toml
@@ -115,7 +125,8 @@ def explain(case_or_household: str, settings_path: Path, night: dt.datetime | No
     settings = load_settings(settings_path)
     language = language or settings.site.languages[0]
     tell = answers.letter if for_resident else answers.explain
-    click.echo(tell(settings, case_or_household, night and night.date(), language), nl=False)
+    text = tell(settings, case_or_household, night and night.date(), language)
+    answer(as_json, text, asked=case_or_household, language=language, text=text)
 
 
 @main.command()
@@ -144,13 +155,9 @@ def doctor(settings_path: Path, as_json: bool) -> None:
     from pipelines.settings import load_settings
 
     findings = examine(load_settings(settings_path))
-    for finding in findings:
-        mark = "ok  " if finding.fine else "look"
-        line = {"message_type": "finding", "fine": finding.fine, "what": finding.what, "detail": finding.detail}
-        click.echo(json.dumps(line, ensure_ascii=False) if as_json else f"{mark}  {finding.what}: {finding.detail}")
-    troubled = sum(not f.fine for f in findings)
-    if as_json:
-        click.echo(json.dumps({"message_type": "summary", "checks": len(findings), "to_look_at": troubled}))
+    text = "".join(f"{'ok  ' if one.fine else 'look'}  {one.what}: {one.detail}\n" for one in findings)
+    troubled = sum(not one.fine for one in findings)
+    answer(as_json, text, ({"message_type": "finding", **vars(one)} for one in findings), checks=len(findings), to_look_at=troubled)
     sys.exit(DEGRADED if troubled else DONE)
 
 
@@ -165,7 +172,8 @@ def calendar_group() -> None:
 @calendar_group.command(name="show")
 @settings_option
 @click.option("--year", type=click.IntRange(1970, 2100), help="The year; this one if left out.")
-def calendar_show(settings_path: Path, year: int | None) -> None:
+@json_option
+def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
     """Holidays, made-up workdays and moving windows of a year.
 
     Example: anomaly calendar show --settings anomaly.toml --year 2027
@@ -173,24 +181,31 @@ def calendar_show(settings_path: Path, year: int | None) -> None:
     from pipelines import answers
     from pipelines.settings import load_settings
 
-    click.echo(answers.calendar_table(load_settings(settings_path), year or dt.date.today().year), nl=False)
+    settings, year = load_settings(settings_path), year or dt.date.today().year
+    days = answers.calendar_days(settings, year)
+    odd = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
+    rows = ({"message_type": "day", **row} for row in odd.iter_rows(named=True))
+    answer(as_json, answers.calendar_table(settings, year), rows, calendar=settings.site.calendar, year=year, provisional=bool(days["provisional"].any()))
 
 
 @main.command(name="tables")
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Language of the meanings.")
-def tables_command(language: str) -> None:
+@json_option
+def tables_command(language: str, as_json: bool) -> None:
     """The data dictionary of the published file.
 
     Example: anomaly tables --language zh
     """
     from pipelines import answers
 
-    click.echo(answers.dictionary_text(language), nl=False)
+    rows = [{"message_type": "column", **row} for row in answers.dictionary().iter_rows(named=True)]
+    answer(as_json, answers.dictionary_text(language), rows, columns=len(rows))
 
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-def init(folder: Path) -> None:
+@json_option
+def init(folder: Path, as_json: bool) -> None:
     """A commented settings file and folders to start from.
 
     Example: anomaly init nanming
@@ -198,9 +213,9 @@ def init(folder: Path) -> None:
     from pipelines.start import next_step, start
 
     made = start(folder)
-    for path in made:
-        click.echo(path)
-    click.echo(next_step(made[0]), err=True)
+    answer(as_json, "".join(f"{path}\n" for path in made), made=made, next=next_step(made[0]))
+    if not as_json:
+        warn(next_step(made[0]))
 
 
 @main.command()
@@ -209,14 +224,16 @@ def init(folder: Path) -> None:
 @click.option("--days", type=click.IntRange(30, 2000), default=427, show_default=True, help="Days of history.")
 @click.option("--city", "preset", type=click.Choice(["mixed", "nuisances", "few", "young", "coarse"]), default="mixed", show_default=True, help="What happens in it.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
-def simulate(folder: Path, homes: int, days: int, preset: str, seed: int) -> None:
+@json_option
+def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_json: bool) -> None:
     """A synthetic city with known truth, in the form of real exports.
 
     Example: anomaly simulate mycity --homes 500 --seed 7
     """
     from pipelines.city import make_city
 
-    click.echo(make_city(folder, preset, homes, days, seed))
+    text = make_city(folder, preset, homes, days, seed)
+    answer(as_json, f"{text}\n", homes=homes, days=days, folder=folder, text=text)
 
 
 @main.command()
@@ -239,6 +256,18 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
     if not as_json:
         emit(as_json, [])
     click.echo(measure.card_json(measured, page) if as_json else f"{measure.card_text(measured)}\npage  {page}\n", nl=False)
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what teaches a shell to complete commands, options and the codes of open cases.
+
+    Example: anomaly completion bash
+    """
+    from click.shell_completion import get_completion_class
+
+    click.echo(get_completion_class(shell)(main, {}, "anomaly", "_ANOMALY_COMPLETE").source())
 
 
 for command in desk.COMMANDS:

@@ -1,5 +1,6 @@
 """Checks before the night: what would stop or degrade it."""
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -10,6 +11,8 @@ import duckdb
 import filelock
 
 from anomaly import charts
+from anomaly.readings import parse_rows
+from anomaly.words import printable
 from pipelines import pseudonyms
 from pipelines.judge import calendar
 from pipelines.publish import OFFLINE
@@ -30,7 +33,9 @@ class Finding:
 def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
     """Purpose, sources, places, lock, published file, disk, calendar, clock and fonts, one finding each."""
     now = now or dt.datetime.now()
-    return [_purpose(settings, now.date()), *_sources(settings), *_pseudonyms(settings), *_places(settings), _file(settings), _disk(settings), _calendar(settings, now.date()), _clock(settings, now), _font(settings)]
+    sources, latest = _sources(settings)
+    places = [*_pseudonyms(settings), *_places(settings), _file(settings), _disk(settings)]
+    return [_purpose(settings, now.date()), *sources, *places, _calendar(settings, now.date()), _clock(settings, now, latest), _font(settings)]
 
 
 def _purpose(settings: Settings, today: dt.date) -> Finding:
@@ -42,18 +47,22 @@ def _purpose(settings: Settings, today: dt.date) -> Finding:
     return Finding("purpose", left > 30, f"in force until {settings.purpose.expires}" + ("" if left > 30 else f", {left} days from now: have it renewed"))
 
 
-def _sources(settings: Settings) -> list[Finding]:
+def _sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
+    """What the newest file of each source gives, and the latest time in any of them."""
     sources = dict(settings.sources) | ({"households": settings.households} if settings.households else {})
-    findings = []
+    findings, latest = [], []
     for name, source in sources.items():
         try:
             files = found_files(settings.root, source)
             newest = files[-1]  # in the order in which they are loaded: a copied folder's times say nothing
-            rows = read_file(newest, source).height
-            findings.append(Finding(f"source {name}", True, f"{len(files)} file{'s' * (len(files) != 1)}, {rows} rows in the newest ({newest.name})"))
+            cells = read_file(newest, source)
+            if name in settings.rules:
+                latest.append(parse_rows(cells, settings.rules[name])[0]["time"].max())
+            told = f"{len(files)} file{'s' * (len(files) != 1)}, {cells.height} rows in the newest ({newest.name})"
+            findings.append(Finding(f"source {name}", True, printable(told)))
         except SourceError as error:
             findings.append(Finding(f"source {name}", False, str(error)))
-    return findings
+    return findings, max((time for time in latest if time), default=None)
 
 
 def _pseudonyms(settings: Settings) -> list[Finding]:
@@ -121,11 +130,13 @@ def _file(settings: Settings) -> Finding:
 
 
 def _disk(settings: Settings) -> Finding:
+    """Room for a night: the file is written beside the one that stands, and its tables once more on the way."""
     folder = settings.state
     while not os.path.exists(folder):
         folder = folder.parent
-    free = shutil.disk_usage(folder).free
-    return Finding("disk", free > LOW_DISK_BYTES, f"{free / 1e9:.1f} GB free at {folder}")
+    published = settings.store.stat().st_size if os.path.exists(settings.store) else 0
+    free, needed = shutil.disk_usage(folder).free, max(LOW_DISK_BYTES, 3 * published)
+    return Finding("disk", free > needed, f"{free / 1e9:.1f} GB free at {folder}" + ("" if free > needed else f", a night may need {needed / 1e9:.1f} GB: make room"))
 
 
 def _calendar(settings: Settings, today: dt.date) -> Finding:
@@ -140,17 +151,23 @@ def _calendar(settings: Settings, today: dt.date) -> Finding:
     return Finding("calendar", not years, told)
 
 
-def _clock(settings: Settings, now: dt.datetime) -> Finding:
-    """The clock is wrong where an input was written later than now."""
-    sources = [*settings.sources.values()]
-    latest = 0.0
-    for source in sources:
-        try:
-            latest = max([latest, *(path.stat().st_mtime for path in found_files(settings.root, source))])
-        except SourceError:
-            continue
-    ahead = latest - now.timestamp()
-    return Finding("clock", ahead < 3600, f"{now:%Y-%m-%d %H:%M}" + ("" if ahead < 3600 else f", but an input was written {ahead / 3600:.0f} hours later: set the clock"))
+def _clock(settings: Settings, now: dt.datetime, latest: dt.datetime | None) -> Finding:
+    """The clock is wrong where an input was written, a reading is dated or the last run ended later than now."""
+    written, ran = [], []
+    for source in settings.sources.values():
+        with contextlib.suppress(SourceError, OSError):
+            written += [path.stat().st_mtime for path in found_files(settings.root, source)]
+    with contextlib.suppress(OSError):  # what keeps the state from being read is the store's finding
+        ran = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
+    later = {
+        "an input was written": max(written, default=0) - 3600,
+        "the latest reading is dated": latest.timestamp() - 86400 if latest else 0,  # a register may name its day by the midnight that ends it
+        "the last run ended": dt.datetime.fromisoformat(max(ran)).replace(tzinfo=dt.UTC).timestamp() - 60 if ran else 0,
+    }
+    what, when = max(later.items(), key=lambda one: one[1])
+    ahead = when - now.timestamp()
+    told = "" if ahead < 0 else f", but {what} later than that, {dt.datetime.fromtimestamp(when, now.tzinfo):%Y-%m-%d %H:%M}: set the clock, or look at that export"
+    return Finding("clock", ahead < 0, f"{now:%Y-%m-%d %H:%M}{told}")
 
 
 def _font(settings: Settings) -> Finding:

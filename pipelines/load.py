@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,13 +19,14 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly import tables
+from anomaly.words import printable
 from pipelines.days import HOMES, Days, Homes
 from pipelines.derive import Changes, Signal, compare_signals
 from pipelines.kept import InHand, Kept
 from pipelines.pseudonyms import coder
 from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
-from pipelines.sources import Source, SourceError, found_files, read_file, sha256
+from pipelines.sources import Source, SourceError, found_files, opening, read_file, sha256
 from pipelines.store import Store
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
@@ -212,7 +214,7 @@ def _take_in(now: Loading, name: str, batch: list[tuple[dict, pl.DataFrame, pl.D
 
 def _read_as(source: Source, rule: object = None) -> str:
     """A mark of all that says how a file's cells are read: under another one the file must be read again."""
-    how = dataclasses.asdict(source) | {"rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}}
+    how = {name: value for name, value in dataclasses.asdict(source).items() if name != "most_bytes"} | {"rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}}
     return hashlib.sha256(json.dumps(how | {"files": None}, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
 
 
@@ -220,13 +222,16 @@ def _changed_files(source: Source, root: Path, ledger: dict, read_as: str) -> li
     """Files that are new, or whose contents or reading differ from what was loaded."""
     new = []
     for path in found_files(root, source):
-        name, stat = _relative(path, root), path.stat()
+        name = _relative(path, root)
+        with opening(path, source):
+            stat = path.stat()
         known = ledger.get((source.name, name))
         if known and known.get("read_as") != read_as:
             known = None
         if known and (known["bytes"], known["modified_ns"]) == (stat.st_size, stat.st_mtime_ns):
             continue
-        digest = sha256(path)
+        with opening(path, source):
+            digest = sha256(path)
         stamp = {"source": source.name, "file": name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest, "read_as": read_as}
         if known and known["sha256"] == digest:
             ledger[source.name, name] = known | stamp
@@ -236,7 +241,8 @@ def _changed_files(source: Source, root: Path, ledger: dict, read_as: str) -> li
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    return os.fsencode(name).decode("utf-8", "backslashreplace")  # a name need not be text
 
 
 def _column_is_wrong(refused: pl.DataFrame) -> bool:
@@ -317,4 +323,4 @@ def _degraded(settings: Settings, files, rejects: pl.DataFrame, failed) -> list[
         if rows and n / rows > settings.limits.rejects_share:
             why = _commonest(rejects.filter(pl.col("source") == source))
             lines.append(f"{source}: {n} of {rows} rows refused ({n / rows:.1%}), mostly: {why}; see v1.rejects")
-    return lines
+    return [printable(line) for line in lines]

@@ -4,8 +4,11 @@ import dataclasses
 import datetime as dt
 import hashlib
 import json
+import platform
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import metadata
 
 import polars as pl
 
@@ -19,6 +22,9 @@ from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
 from pipelines.store import Store
 from pipelines.trail import Trail
+
+
+MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn", "statsmodels")  # what a number may hang on
 
 
 class NothingReadable(Exception):
@@ -39,6 +45,7 @@ class Result:
     run: dict = field(default_factory=dict)
     report: str = ""
     more: Sequence[str] = ()  # what was revised, and what still could be
+    stopped: Sequence[str] = ()  # sources that could not be read
 
 
 def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[str], None] = lambda text: None, again: bool = False) -> Result:
@@ -64,7 +71,9 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     store.prepare()
     reports.prepare(settings)
     with store.locked():
+        laps = Laps()
         inputs = load(settings, store, started.date(), tell)
+        laps.end("load")
         latest = inputs.kept.latest_night()
         if latest is None:
             raise NothingReadable("; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands")
@@ -74,10 +83,12 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         first, last = inputs.kept.span()
         broken = [night for night in store.broken_nights() if first <= night <= last]
         if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
-            return Result(nights[-1], False, inputs.degraded + export.follow(settings), report=str(reports.index(settings, nights[-1])), more=late.told(_touched(settings)))
+            more, degraded = late.told(_touched(settings)), inputs.degraded + export.follow(settings)
+            return Result(nights[-1], False, degraded, report=str(reports.index(settings, nights[-1])), more=more, stopped=tuple(inputs.failed))
         judged = sorted({*nights, *broken})
         revise.set_aside(store, nights)
         verdicts = _judge(settings, inputs, store, judged, tell)
+        laps.end("judge")
         tell("publishing")
         folded = fold(settings, store, watched=judged)
         freeze(settings, store, inputs, verdicts, folded, judged)
@@ -89,16 +100,18 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
             store.append_line("runs.jsonl", line)
             Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
         revise.settle(store, judged)
+        laps.end("publish")
         for night in [*filter(has_page, nights[:-1]), nights[-1]]:
             tell(f"writing the report of {night}")
             reports.write_night(settings, store, inputs, verdicts, night)
         reports.write_overview(settings, frames)
-        _write_manifest(settings, store, inputs, verdicts.calendar, started)
+        laps.end("report")
+        _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
         degraded = inputs.degraded + export.follow(settings)
         for night in nights:
             store.write_json(f"nights/{night}/key.json", key)
         more = revised.told() + late.told(_touched(settings))
-        return Result(nights[-1], True, degraded, runs[-1], str(reports.index(settings, nights[-1])), more)
+        return Result(nights[-1], True, degraded, runs[-1], str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
 
 
 def _touched(settings: Settings) -> dict[dt.date, int]:
@@ -168,13 +181,28 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
     return rows
 
 
-def _write_manifest(settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime) -> None:
+class Laps:
+    """How long each step of a run took."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def end(self, step: str) -> None:
+        """The step that has been under way ends here."""
+        before, self._last = self._last, time.monotonic()
+        self.seconds[step] = round(self._last - before, 1)
+
+
+def _write_manifest(settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime, laps: Laps) -> None:
     rejects = inputs.rejects.group_by("source", "reason").len("rows").sort("source", "reason")
     manifest = {
         "version": __version__,
+        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in MADE_WITH}},
         "settings_sha256": settings.sha256,
         "started_utc": started.isoformat(timespec="seconds"),
         "seconds": round((dt.datetime.now(dt.UTC).replace(tzinfo=None) - started).total_seconds(), 1),
+        "steps": laps.seconds,
         "inputs": inputs.files,
         "failed": inputs.failed,
         "merged": inputs.counts,

@@ -67,10 +67,21 @@ class SignalSection:
 @dataclasses.dataclass(frozen=True)
 class Limits:
     rejects_share: float = 0.01
+    file_mb: int = 1024
 
     def __post_init__(self) -> None:
+        if self.file_mb < 1:
+            raise ValueError("file_mb = 0 would read nothing; write at least 1")
         if not 0 <= self.rejects_share <= 1:
             raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
+
+
+@dataclasses.dataclass(frozen=True)
+class Notify:
+    """What is run at the end of a run, with what it came to on its standard input; no shell in between."""
+
+    command: tuple[str, ...] = ()
+    seconds: float = 30.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,5 +145,6 @@ class File:
     pseudonyms: Pseudonyms | None = None
     retention: Retention = Retention()
     limits: Limits = Limits()
+    notify: Notify = Notify()
     publish: Publish = Publish()
     engine: Engine = Engine()

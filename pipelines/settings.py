@@ -26,7 +26,7 @@ from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
-from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
+from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Notify, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
 from pipelines.sources import Source
 
 
@@ -57,6 +57,7 @@ class Settings:
     pseudonyms: Pseudonyms | None
     retention: Retention
     limits: Limits
+    notify: Notify
     publish: Publish
     engine: Engine
 
@@ -97,10 +98,10 @@ def load_settings(path: Path) -> Settings:
         purpose=file.purpose,
         store=(root / file.store.path).resolve(),
         reports=(root / file.reports.path).resolve(),
-        sources={name: _source(name, section) for name, section in sorted(file.signals.items())},
+        sources={name: _source(name, section, file.limits) for name, section in sorted(file.signals.items())},
         rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
-        households=_register(file.households),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "publish", "engine")},
+        households=_register(file.households, file.limits),
+        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "notify", "publish", "engine")},
     )
 
 
@@ -262,9 +263,9 @@ def _check_columns(columns, needed, known, where, refuse) -> None:
             refuse(f"{where} columns: unknown role `{role}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(sorted(known))}"))
 
 
-def _source(name: str, section: SignalSection) -> Source:
+def _source(name: str, section: SignalSection, limits: Limits) -> Source:
     columns = dict(section.columns) | ({"periods": section.periods} if section.periods else {})
-    return Source(name, section.files, columns, section.separator, section.decimal, section.encoding)
+    return Source(name, section.files, columns, section.separator, section.decimal, section.encoding, most_bytes=limits.file_mb << 20)
 
 
 def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
@@ -283,7 +284,7 @@ def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
     )
 
 
-def _register(section: HouseholdsSection | None) -> Source | None:
+def _register(section: HouseholdsSection | None, limits: Limits) -> Source | None:
     if section is None:
         return None
-    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding)
+    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding, most_bytes=limits.file_mb << 20)

@@ -4,16 +4,19 @@ Every format ends as the same frame of text columns named by role, with the numb
 room of readings never knows what a file looked like. What cannot be read is one SourceError: what, where, what to do.
 """
 
+import contextlib
 import difflib
+import functools
 import glob
 import gzip
 import hashlib
 import io
+import lzma
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,18 +25,25 @@ import fastexcel
 import polars as pl
 
 from anomaly.personal import personal_columns
+from anomaly.words import printable
 from pipelines.delimited import MARK, Malformed, Table, parse, unique_header
-
-CONTENT_BYTES = 4 << 30
-"""The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""
 
 TEXT = (".csv", ".txt", ".tsv")
 MEASURED = frozenset({"time", "value", "exits", "periods"})
 """Roles whose cells are times and numbers by nature: eleven digits there are no phone."""
 LONGEST_NUMBER = 10**15
 """Below it a number is none of 18 digits, and stays one."""
+CELL_BYTES = 16
+"""What a cell or a line takes at least once it is read, however little of the file it was."""
 _CHUNK = 1 << 22
-_UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError, zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, ValueError)
+_UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error) + (
+    OSError,  # what the system refuses of a file that could be opened, a damaged file has asked for
+    EOFError,
+    MemoryError,
+    RuntimeError,
+    ValueError,
+)
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")  # of a cell in a sheet
 _NOT_TEXT = Malformed("is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet")
 
 
@@ -52,6 +62,8 @@ class Source:
     """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
     optional: frozenset[str] = field(default_factory=frozenset)
     """Roles whose column may be absent; such a role comes through as nulls."""
+    most_bytes: int = 1 << 30
+    """The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""
 
 
 class SourceError(Exception):
@@ -59,7 +71,7 @@ class SourceError(Exception):
 
     def __init__(self, source: str, file: str, what: str, remedy: str):
         self.source, self.file, self.remedy = source, file, remedy
-        super().__init__(re.sub(r"\s+", " ", f"[{source}] {file} {what}: {remedy}"))
+        super().__init__(printable(" ".join(f"[{source}] {file} {what}: {remedy}".split())))
 
 
 def found_files(root: Path, source: Source) -> list[Path]:
@@ -77,6 +89,15 @@ def found_files(root: Path, source: Source) -> list[Path]:
     return sorted(paths, key=lambda path: _place(path.relative_to(root) if path.is_relative_to(root) else path))
 
 
+@contextlib.contextmanager
+def opening(path: Path, source: Source) -> Iterator[None]:
+    """What the system refuses while this file is looked at, as SourceError."""
+    try:
+        yield
+    except OSError as error:
+        raise SourceError(source.name, str(path), f"cannot be opened ({error.strerror or error})", "check that it is there and readable") from None
+
+
 def sha256(path: Path) -> str:
     """Hash of a file's bytes, in hexadecimal."""
     with open(path, "rb") as file:
@@ -92,13 +113,12 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
     """
     path = Path(path)
     try:
-        table = _table(path, source)
+        with opening(path, source):
+            table = _table(path, source)
         _refuse_persons(table.cells, source)
         return _by_role(table, source)
     except Malformed as error:
         raise SourceError(source.name, str(path), error.what, error.remedy) from None
-    except OSError as error:
-        raise SourceError(source.name, str(path), f"cannot be opened ({error.strerror or error})", "check that it is there and readable") from None
 
 
 def _table(path: Path, source: Source) -> Table:
@@ -106,11 +126,14 @@ def _table(path: Path, source: Source) -> Table:
     packed = suffixes[-1:] == [".gz"]
     suffix = (suffixes[:-1] if packed else suffixes)[-1:] or [""]
     if suffix[0] in TEXT or (packed and suffix[0] not in (".parquet", ".xlsx")):
-        data = _utf8(_unpacked(path) if packed else _plain(path), source.encoding)
+        data = _utf8(_unpacked(path, source.most_bytes) if packed else _plain(path, source.most_bytes), source.encoding)
+        if data.count(b"\n") * CELL_BYTES > source.most_bytes:
+            raise _too_large(source.most_bytes)
         separator = "\t" if suffix[0] == ".tsv" and source.separator == "," else source.separator
         return parse(data, separator)
     if packed or suffix[0] not in (".parquet", ".xlsx"):
         raise Malformed("is of a kind that is not read", f"give {', '.join(TEXT)}, one of these with .gz, .parquet or .xlsx")
+    open(path, "rb").close()  # raises what is to be said of a file that is not there or not ours
     try:
         return _parquet(path, source) if suffix[0] == ".parquet" else _xlsx(path, source)
     except Malformed:
@@ -123,20 +146,20 @@ def _table(path: Path, source: Source) -> Table:
         raise Malformed(f"cannot be read as {suffix[0][1:].upper()} ({cause})", "it is damaged or half-written, export it again") from None
 
 
-def _plain(path: Path) -> bytes:
-    if path.stat().st_size > CONTENT_BYTES:
-        raise _too_large()
+def _plain(path: Path, most: int) -> bytes:
+    if path.stat().st_size > most:
+        raise _too_large(most)
     return path.read_bytes()
 
 
-def _unpacked(path: Path) -> bytes:
+def _unpacked(path: Path, most: int) -> bytes:
     """A gzip file's content, given up as soon as it grows too large or turns out not to be text."""
     content = io.BytesIO()
     try:
         with gzip.open(path, "rb") as file:
             while chunk := file.read(_CHUNK):
-                if content.tell() + len(chunk) > CONTENT_BYTES:
-                    raise _too_large()
+                if content.tell() + len(chunk) > most:
+                    raise _too_large(most)
                 content.write(chunk)
                 if b"\0" in chunk and content.getbuffer()[:2] not in (b"\xff\xfe", b"\xfe\xff"):
                     raise _NOT_TEXT
@@ -147,8 +170,8 @@ def _unpacked(path: Path) -> bytes:
     return content.getvalue()
 
 
-def _too_large() -> Malformed:
-    return Malformed(f"holds more than {CONTENT_BYTES / 2**30:.3g} GiB", "split the export, by month for instance")
+def _too_large(most: int) -> Malformed:
+    return Malformed(f"holds more than {most / 2**20:,.0f} MB", "split the export, by month for instance, or raise [limits] file_mb")
 
 
 def _utf8(data: bytes, encoding: str) -> bytes:
@@ -189,8 +212,10 @@ def _guessed(data: bytes) -> bytes:
 
 
 def _parquet(path: Path, source: Source) -> Table:
-    _check_parquet(path)
+    _check_parquet(path, source.most_bytes)
     frame = pl.read_parquet(path, glob=False).with_columns(pl.selectors.float().fill_nan(None))
+    if sum(text.str.len_bytes().sum() for text in frame.select(pl.selectors.string())) > source.most_bytes:  # one long text may stand for many
+        raise _too_large(source.most_bytes)
     schema = frame.schema
     for name, dtype in schema.items():
         if dtype == pl.Binary and frame[name].bin.starts_with(b"\xff\xd8\xff").any() | frame[name].bin.starts_with(b"\x89PNG").any():
@@ -208,7 +233,7 @@ def _typed(frame: pl.DataFrame, source: Source) -> set[str]:
     return days | {name for name in numbers if (frame[name].abs().max() or 0) < LONGEST_NUMBER}
 
 
-def _check_parquet(path: Path) -> None:
+def _check_parquet(path: Path, most: int) -> None:
     """Reads every page once through DuckDB, which reports a damaged one; Polars ends the whole process on some of them.
 
     A few kilobytes can stand for billions of equal cells, so these are counted first.
@@ -216,8 +241,8 @@ def _check_parquet(path: Path) -> None:
     exactly = [re.sub(r"[*?\[]", r"[\g<0>]", str(path))]  # not as a glob
     with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as connection:
         cells = connection.execute("select sum(num_values) from parquet_metadata(?)", exactly).fetchone()[0]
-        if (cells or 0) * 16 > CONTENT_BYTES:
-            raise _too_large()
+        if (cells or 0) * CELL_BYTES > most:
+            raise _too_large(most)
         connection.execute("select bit_xor(hash(columns(*))) from read_parquet(?)", exactly).fetchall()
 
 
@@ -231,6 +256,8 @@ def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
         return text.str.replace(".", decimal, literal=True)
     if isinstance(kind, pl.Decimal):
         return cells.cast(pl.String).str.replace(".", decimal, literal=True)
+    if kind == pl.Duration:
+        return cells.to_physical().cast(pl.String)
     if kind.is_nested():
         return cells.to_frame().select(pl.struct(name).struct.json_encode().alias(name)).to_series()
     return cells.cast(pl.String)
@@ -238,7 +265,7 @@ def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
 
 def _xlsx(path: Path, source: Source) -> Table:
     """The first sheet, every cell as text; a column of midnights is a column of dates."""
-    _check_zip(path)
+    _check_workbook(path, source.most_bytes)
     sheet = fastexcel.read_excel(path).load_sheet(0, header_row=None, dtypes="string", whitespace_as_null=True).to_polars()
     if sheet.is_empty():
         raise Malformed("is empty", "export it again")
@@ -254,16 +281,31 @@ def _xlsx(path: Path, source: Source) -> Table:
     return Table(cells, pl.int_range(1, len(cells) + 1, eager=True), pl.repeat(None, len(cells), dtype=pl.String, eager=True))
 
 
-def _check_zip(path: Path) -> None:
-    """Unpacks once without keeping: the sizes a bomb declares are not to be believed."""
+def _check_workbook(path: Path, most: int) -> None:
+    """Unpacks once without keeping: the sizes a bomb declares are not to be believed.
+
+    A sheet is read as the whole rectangle up to its last cell: one stray cell in the far corner makes it endless.
+    """
     with zipfile.ZipFile(path) as archive:
         total = 0
         for member in archive.namelist():
             with archive.open(member) as file:
+                columns, last_row, before = {b""}, 0, b""
                 while chunk := file.read(_CHUNK):
                     total += len(chunk)
-                    if total > CONTENT_BYTES:
-                        raise _too_large()
+                    places = _PLACE.findall(before + chunk)
+                    before = chunk[-64:]  # a place may lie across two chunks
+                    columns.update(column for column, _ in places)
+                    last_row = max([last_row, *(int(row) for _, row in places)])
+                    if total > most:
+                        raise _too_large(most)
+                    if (width := _width(columns)) * last_row * CELL_BYTES > most:
+                        raise Malformed(f"reaches to row {last_row:,} of column {width:,}", "delete what lies beyond the table, or export it as CSV")
+
+
+def _width(columns: set[bytes]) -> int:
+    """The place of the last of these columns, A being 1 and AA 27."""
+    return max(functools.reduce(lambda place, letter: 26 * place + letter - 64, column.upper(), 0) for column in columns)
 
 
 def _without_midnight(cells: pl.Series) -> pl.Series:

@@ -9,6 +9,7 @@ import datetime as dt
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pathlib import Path
 import filelock
 import polars as pl
 
-MODE = 0o640
+MODE, FOLDER_MODE = 0o640, 0o750
 STATE_VERSION = 1
 FLOOR = "kept_from.json"
 ROW_GROUP = 1 << 17  # rows; a reader of some homes passes over the groups of others
@@ -62,7 +63,7 @@ class Store:
     def prepare(self) -> None:
         """Make the folder, and refuse one that is not ours to write or was written by a newer version."""
         try:
-            self.state.mkdir(parents=True, exist_ok=True)
+            self.state.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
             probe = self.state / ".probe"
             probe.touch()
             probe.unlink()
@@ -89,7 +90,7 @@ class Store:
             who = holder.read_text() if holder.exists() else "another process"
             raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None
         try:
-            write_text(holder, f"process {os.getpid()} since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
+            write_text(holder, f"process {os.getpid()}, {_command()}, since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -146,7 +147,7 @@ class Store:
     def append_line(self, name: str, value: Mapping) -> None:
         """Add one JSON line to a journal and see it onto the disk."""
         path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
         with open(path, "a", encoding="utf-8", opener=_private) as journal:
             if journal.tell() and not path.read_bytes().endswith(b"\n"):
                 journal.write("\n")  # a line cut short by a kill must not swallow this one
@@ -207,7 +208,7 @@ def unreadable(path: Path, error: Exception) -> StateError:
 @contextlib.contextmanager
 def replacing(path: Path, mode: int = MODE) -> Iterator[Path]:
     """A draft beside `path` that takes its place when the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     draft = path.with_name(f".{path.name}.draft")
     try:
         yield draft
@@ -225,6 +226,11 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole, or not at all."""
     with replacing(path) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def _command() -> str:
+    """What this process was started as: the program and its first word, for the words behind may be somebody's reasons."""
+    return " ".join([Path(sys.argv[0]).name, *sys.argv[1:2]])[:60]
 
 
 def _private(path: str, flags: int) -> int:

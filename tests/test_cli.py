@@ -1,15 +1,12 @@
 """The command: what it prints, where, and with which exit code."""
 
 import csv
-import datetime as dt
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import click
-import filelock
 import polars as pl
 import pytest
 from click.testing import CliRunner
@@ -204,117 +201,60 @@ def test_tables_is_the_dictionary_of_every_view_and_column(language):
             assert line.endswith(spec.metadata[language])
 
 
-# doctor
+# --json, and completion
 
 
-def findings(site: Site) -> tuple[int, dict[str, dict]]:
-    result = site.run("doctor", "--json")
-    *lines, summary = [json.loads(line) for line in result.stdout.splitlines()]
-    assert summary == {"message_type": "summary", "checks": len(lines), "to_look_at": sum(not line["fine"] for line in lines)}
-    return result.exit_code, {line["what"]: line for line in lines}
+def test_every_command_speaks_json(site, tmp_path):
+    """Lines that each have a message_type, the last one and only the last one a summary; nothing else on stdout."""
+    case = site.view("worklist")["case_id"][0]
+    own = {
+        "backfill": ["--from", str(LAST), "--to", str(LAST)], "explain": [case], "evaluate": ["--nights", "10", "--rounds", "1"],
+        "decide": [case, "no_access", "--reason", "x"], "outcomes import": [str(site.put("f.csv", "case,day,outcome,reason\n"))],
+        "assign": [case, "--to", "x"], "reveal": [case, "--reason", "x", "--by", "x"], "prune": ["--dry-run"],
+    }  # fmt: skip
+    elsewhere = {"init": [str(tmp_path / "a")], "simulate": [str(tmp_path / "b"), "--homes", "2", "--days", "30"], "tables": []}
+    for path, command in commands():
+        name = " ".join(path)
+        if isinstance(command, click.Group) or name == "completion":  # the latter is a script
+            continue
+        asked = anomaly(*path, "--json", *elsewhere[name]) if name in elsewhere else site.run(name, "--json", *own.get(name, []))
+        assert asked.exit_code == (2 if name == "reveal" else asked.exit_code) and asked.exit_code in (0, 2, 3), (name, asked.output)
+        types = [json.loads(line)["message_type"] for line in asked.stdout.splitlines()]
+        assert types and types[-1] == "summary" and types.count("summary") == 1, name
+    assert json.loads(asked.stdout.splitlines()[-1])
 
 
-def test_doctor_finds_nothing_at_a_sound_site(tmp_path):
+def test_an_error_is_the_summary(tmp_path):
     site = make_site(tmp_path)
-    code, found = findings(site)
-    wrong = {name for name, line in found.items() if not line["fine"]}
-    assert wrong <= {"calendar", "disk"}, found  # what depends on the day and on this machine
-    assert code == (3 if wrong else 0)
-    assert {"purpose", "source entries", "source water", "source power", "store", "reports", "file", "disk", "calendar", "clock", "fonts"} <= set(found)
-    assert not site.file.parent.exists()  # it leaves nothing behind
+    result = site.run("worklist", "--json")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 2 and (told["message_type"], told["exit_code"]) == ("summary", 2) and told["error"] in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "what", "words"),
-    [
-        ("2099-12-31", "2026-01-31", "purpose", "expired on 2026-01-31"),
-        ("2099-12-31", str(dt.date.today() + dt.timedelta(days=9)), "purpose", "have it renewed"),
-        ("water*.csv", "meters/*.csv", "source water", "matches no file"),
-        ('value = "used"', 'value = "use"', "source power", "did you mean 'used'?"),
-        ("out/anomaly.duckdb", "water.csv/anomaly.duckdb", "store", "cannot be written"),
-        ("[store]", '[reports]\npath = "water.csv/reports"\n\n[store]', "reports", "cannot be written"),
-        ("[store]", '[site.x]\n[store]', None, "unknown name `x` in [site]"),
-        ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Shanghai"\ncalendar = "XX"', "calendar", "unknown country 'XX'"),
-    ],
-    ids=["expired", "soon", "no file", "column", "store", "reports", "settings", "country"],
-)
-def test_doctor_finds(tmp_path, old, new, what, words):
-    site = make_site(tmp_path)
-    site.change(old, new)
-    if what is None:
-        result = site.run("doctor")
-        assert result.exit_code == 2 and words in result.stderr
-        return
-    code, found = findings(site)
-    assert code == 3 and not found[what]["fine"] and words in found[what]["detail"], found[what]
-    text = site.run("doctor").stdout
-    assert f"\nlook  {what}: " in f"\n{text}" and "\nok    fonts: " in text
+def completions(*words: str) -> list[str]:
+    from click.shell_completion import ShellComplete
+
+    *before, begun = words
+    return [item.value for item in ShellComplete(main, {}, "anomaly", "_ANOMALY_COMPLETE").get_completions(before, begun)]
 
 
-def test_doctor_finds_a_provisional_calendar(tmp_path):
-    from pipelines.doctor import examine
-    from pipelines.settings import load_settings
-
-    found = {f.what: f for f in examine(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))}
-    assert not found["calendar"].fine and "CN 2027 is provisional: put calendars/CN/2027.toml" in found["calendar"].detail
-
-
-def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
-    from pipelines.doctor import examine
-    from pipelines.settings import load_settings
-    from pipelines.store import Store
-
-    site = make_site(tmp_path)
-    settings = load_settings(site.settings)
-    store = Store(settings.store)
-    store.prepare()
-    with store.locked():
-        found = {f.what: f for f in examine(settings, dt.datetime(2026, 1, 1))}
-        assert (site.file.parent / "run.holder").exists()
-    assert not found["store"].fine and "another run holds the lock (process " in found["store"].detail
-    assert not found["clock"].fine and "set the clock" in found["clock"].detail
+def test_a_shell_completes_commands_options_and_codes_of_cases(site, case, tmp_path, monkeypatch):
+    assert completions("wor") == ["worklist"] and completions("prune", "--dry") == ["--dry-run"] and "benign" in completions("decide", "x", "")
+    for command in ("decide", "explain", "assign", "reveal"):
+        assert completions(command, "--settings", str(site.settings), "c26") == [case["case_id"]]
+    assert completions("decide", "--settings", str(site.settings), "' OR 1=1 --") == []
+    monkeypatch.chdir(site.root)
+    assert completions("decide", "") == [case["case_id"]]  # anomaly.toml of the folder one stands in
+    monkeypatch.chdir(tmp_path)
+    assert completions("decide", "") == []
 
 
-def test_doctor_takes_no_lock_of_a_run_that_was_killed_and_refuses_a_newer_store(tmp_path):
-    site = make_site(tmp_path)
-    site.put("out/run.holder", "process 1 since 2026-05-14\n")
-    site.put("out/run.lock", "")
-    before = sorted(site.root.rglob("*"))
-    assert findings(site)[1]["store"]["fine"] and sorted(site.root.rglob("*")) == before
-    with filelock.FileLock(site.root / "out" / "run.lock"):
-        assert "(process 1 since 2026-05-14)" in findings(site)[1]["store"]["detail"]
-    site.put("out/state/version.json", '{"state": 99}')
-    assert "written by a newer version" in findings(site)[1]["store"]["detail"]
-
-
-def test_doctor_reads_the_newest_file_as_loading_orders_them(tmp_path):
-    """water-2 was copied last and is still not the newest."""
-    site = make_site(tmp_path)
-    for number in (10, 2):
-        site.put(f"water-{number}.csv", (site.root / "water.csv").read_text())
-        os.utime(site.root / f"water-{number}.csv", (1_700_000_000 - number,) * 2)
-    assert findings(site)[1]["source water"]["detail"].endswith("(water-10.csv)")
-
-
-def test_doctor_opens_the_published_file(tmp_path):
-    site = make_site(tmp_path)
-    assert findings(site)[1]["file"]["detail"].endswith("is not published yet")
-    site.nightly()
-    assert findings(site)[1]["file"]["detail"].endswith("opens, 1 run")
-    site.file.chmod(0o640)
-    site.file.write_bytes(b"torn" * 4096)
-    code, found = findings(site)
-    assert code == 3 and not found["file"]["fine"] and "remove that file; the next nightly rebuilds it" in found["file"]["detail"]
-    site.file.unlink()
-    site.nightly()
-    assert findings(site)[1]["file"]["fine"]
-
-
-def test_doctor_says_how_to_get_a_chinese_font(tmp_path, monkeypatch):
-    from anomaly import charts
-
-    monkeypatch.setattr(charts, "chinese_font", lambda: None)
-    assert "pip install '.[zh]' from the checkout" in findings(make_site(tmp_path))[1]["fonts"]["detail"]
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_prints_a_script(shell):
+    script = anomaly("completion", shell).stdout
+    assert "_ANOMALY_COMPLETE" in script and "anomaly" in script
+    if shell == "bash":
+        assert subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True).returncode == 0
 
 
 # init, simulate, evaluate

@@ -24,7 +24,7 @@ ROOMS = (
 # The flow, the same way; a library room may be imported from any of these floors.
 FLOW = (
     "cli",
-    "desk",
+    "desk watch",
     "answers city doctor fairness measure nightly prune start",
     "decide replay shell",
     "reports revise",

@@ -28,7 +28,8 @@ TESTED = {
     "control doors": "test_loop.py:test_control_doors_are_drawn_logged_and_answered",
     "retention": "test_safeguards.py:test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone "
     "test_account.py:test_small_districts_are_not_told_about_and_control_doors_are_no_doors",
-    "no phone-home": "test_trust.py:test_no_socket_opens",
+    "no phone-home": "test_trust.py:test_no_socket_opens test_private.py:test_no_process_of_a_night_uses_a_socket "
+    "test_private.py:test_what_is_written_is_for_owner_and_group_whatever_the_umask test_watch.py:test_a_degraded_and_a_failed_night_give_notice_too",
 }
 HERE = Path(__file__).parent
 
