@@ -126,7 +126,7 @@ def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.
 
 def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
     """(H,) number of each home's building, −1 where unknown."""
-    place = dict(register.select("household", "building").iter_rows())
+    place = dict(register.filter(pl.col("household").is_in(list(households))).select("household", "building").iter_rows())
     number = {name: i for i, name in enumerate(sorted({b for b in place.values() if b is not None}))}
     return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
 

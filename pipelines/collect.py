@@ -26,7 +26,8 @@ def fold(settings: Settings, store: Store, until: dt.date | None = None, watched
         if until is None or night <= until
     }
     needed = evidence.case_rarity(settings.evidence, len(kept))
-    folded = cases.fold(nights, needed, journal.told(settings, store, until), settings.cases, settings.worklist, watched)
+    homes = pl.concat([pl.Series(dtype=pl.String), *(found["household"] for found, _ in nights.values())]).unique()
+    folded = cases.fold(nights, needed, journal.told(settings, store, homes, until), settings.cases, settings.worklist, watched)
     then = {night: _in_people(settings, found) for night, found in folded.then.items()}
     return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), then=then)
 

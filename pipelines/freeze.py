@@ -92,13 +92,14 @@ def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
 
 def _control(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]) -> pl.DataFrame:
     """tables.Control: judged homes without an open case, drawn at random."""
-    grid, places = verdicts.expected.grid, inputs.judgeable
-    if len(grid.households) == len(places):
+    grid, places = verdicts.expected.grid, inputs.dwellings
+    if len(grid.households) == places.height:
         seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
         could = [home for home, looked_at in zip(grid.households, seen, strict=True) if looked_at and home not in with_case]
     else:  # at a large site the arrays hold only homes that stand out: of the others those that were judged by every signal
-        not_all = {*with_case, *store.read(f"nights/{night}/not_judged.parquet")["household"]}
-        could = [home for home in places if home not in not_all]
+        not_all = pl.concat([store.read(f"nights/{night}/not_judged.parquet")["household"], pl.Series(list(with_case), dtype=pl.String)])
+        could = places.filter(~pl.col("household").is_in(not_all.implode()))["household"].to_list()
     drawn = draw(could, night, settings.control.doors_per_night)
-    rows = [(night, "k" + cases.case_code(home, CONTROL, night)[1:], home, places.get(home)) for home in drawn]
+    where = dict(places.filter(pl.col("household").is_in(drawn)).iter_rows())
+    rows = [(night, "k" + cases.case_code(home, CONTROL, night)[1:], home, where[home]) for home in drawn]
     return pl.DataFrame(rows, schema={"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String}, orient="row")

@@ -48,17 +48,18 @@ def register(settings: Settings, store: Store) -> pl.DataFrame:
     return store.read("register.parquet", REGISTER) if settings.households else pl.DataFrame(schema=REGISTER)
 
 
-def told(settings: Settings, store: Store, until: dt.date | None = None) -> cases.Told:
-    """What people have answered, as far as night `until` knows, for the fold."""
+def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | None = None) -> cases.Told:
+    """What people have answered, as far as night `until` knows, and the districts of those homes, for the fold."""
     lines = [
         cases.Answer(line["case_id"], line.get("household") or "", line.get("signature") or "", line["outcome"], line["day"], line["since"])
         for line in outcomes(store)
         if until is None or line["since"] <= until
     ]
+    districts = _districts(settings, store, homes)
     if not lines:
-        return cases.Told(districts=_districts(settings, store))
+        return cases.Told(districts=districts)
     known = answers(store)
-    return cases.Told(lines, _districts(settings, store), functools.cache(lambda night: account.standing(known, night, settings.account)))
+    return cases.Told(lines, districts, functools.cache(lambda night: account.standing(known, night, settings.account)))
 
 
 def standing(settings: Settings, store: Store, night: dt.date) -> account.Standing:
@@ -72,8 +73,9 @@ def stopped(settings: Settings, store: Store, night: dt.date) -> list[tuple[str,
     return [(name, wrong, n) for name, (wrong, n) in [*now.stopped.items(), *now.places.items()]]
 
 
-def _districts(settings: Settings, store: Store) -> dict[str, str | None]:
-    return dict(register(settings, store).select("household", "district").iter_rows())
+def _districts(settings: Settings, store: Store, homes: pl.Series) -> dict[str, str | None]:
+    places = register(settings, store).filter(pl.col("household").is_in(homes.implode()))
+    return dict(places.select("household", "district").iter_rows())
 
 
 def outcomes_frame(store: Store) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from pipelines.days import BLOCK, Days, believed, in_words
 from pipelines.store import Store
 from pipelines.workers import processors
 
-RECENT_DAYS = 100
+RECENT_DAYS = (35, 100)  # looked at first for the latest night
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
 
 
@@ -54,9 +54,9 @@ class Kept:
         return (min(part.first for part in parts), max(part.last for part in parts)) if parts else None
 
     def latest_night(self) -> dt.date | None:
-        """See anomaly.readings.latest_night; the last months are asked first."""
+        """See anomaly.readings.latest_night; the last weeks are asked first."""
         last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
-        for days in (RECENT_DAYS, None):
+        for days in (*RECENT_DAYS, None):
             first = last and days and last - dt.timedelta(days=days - 1)
             counts = [self._whole_days(name, first) for name in sorted(self.rules)]
             found = room.latest_of(pl.concat(counts))

@@ -44,20 +44,20 @@ class Site:
 def site_of(settings: Settings, inputs: Inputs) -> Site:
     """The site's homes, and the sample: the first of each district by a hash of their ids, in proportion to its homes."""
     names = inputs.kept.names.to_numpy()
-    districts = inputs.judgeable
-    known = sorted({d for d in districts.values() if d is not None})
-    codes = {name: code for code, name in enumerate(known, start=1)} | {None: 0}
-    judged = np.array([name in districts for name in names])
-    group = np.array([codes[districts.get(name)] for name in names], dtype=np.int32)
+    codes = inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
+    places = inputs.dwellings.join(codes, on="district", how="left").select("household", pl.col("group").fill_null(0), judged=True)
+    placed = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")
+    judged, group = placed["judged"].fill_null(False).to_numpy(), placed["group"].fill_null(0).cast(pl.Int32).to_numpy()
     order = drawn(names)
     share = min(1.0, settings.engine.sample_homes / max(1, judged.sum()))
-    least = PEERS if PEERS * len(codes) <= 2 * settings.engine.sample_homes else 0
+    groups = codes.height + 1
+    least = PEERS if PEERS * groups <= 2 * settings.engine.sample_homes else 0
     number = np.flatnonzero(judged)
     ranked = number[np.lexsort((number, order[number], group[number]))]
-    size = np.bincount(group[ranked], minlength=len(codes))
+    size = np.bincount(group[ranked], minlength=groups)
     place = np.arange(len(ranked)) - np.repeat(size.cumsum() - size, size)
     wanted = np.maximum(np.ceil(size * share), np.minimum(size, least))
-    return Site(names, judged, group, len(codes), np.sort(ranked[place < wanted[group[ranked]]]))
+    return Site(names, judged, group, groups, np.sort(ranked[place < wanted[group[ranked]]]))
 
 
 @dataclass(frozen=True)
@@ -250,7 +250,7 @@ def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFra
     """Homes of the register that never gave anything, for every signal."""
     if settings.households is None:
         return had.head(0).with_columns(reason=pl.lit("", pl.String))
-    silent = pl.DataFrame({"household": list(inputs.judgeable)}, schema={"household": pl.String}).join(had, on="household", how="anti")
+    silent = inputs.dwellings.select("household").join(had, on="household", how="anti")
     return silent.join(had.select("signal").unique(), how="cross").with_columns(reason=pl.lit("no whole day yet"))
 
 
@@ -280,4 +280,4 @@ def _buildings(register: pl.DataFrame, names: np.ndarray) -> np.ndarray:
 
 def is_large(settings: Settings, inputs: Inputs) -> bool:
     """Whether the site has more homes than are asked at a small one, and the model is one a sample can speak for."""
-    return len(inputs.judgeable) > settings.engine.sample_homes and settings.expected.model == "usual" and bool(kinds(settings))
+    return inputs.dwellings.height > settings.engine.sample_homes and settings.expected.model == "usual" and bool(kinds(settings))

@@ -67,10 +67,15 @@ class Inputs:
         return self.kept.readings(numbers, first, last)
 
     @cached_property
-    def judgeable(self) -> dict[str, str | None]:
-        """Household → district of every home that may be judged."""
+    def dwellings(self) -> pl.DataFrame:
+        """household, district of every home that may be judged."""
         kept = self.register.filter(~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling")))
-        return dict(kept.select("household", "district").iter_rows())
+        return kept.select("household", "district")
+
+    @cached_property
+    def judgeable(self) -> dict[str, str | None]:
+        """The same: household → district."""
+        return dict(self.dwellings.iter_rows())
 
 
 def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: None) -> Inputs:

@@ -1,14 +1,16 @@
 """The frames of a night as the pages that the library renders and `pages` writes."""
 
 import datetime as dt
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases, charts, report
-from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
+from anomaly.expected import Expected, decompose, expected_frame, level_shifts, only, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
 from pipelines.freeze import frozen
@@ -89,7 +91,22 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
     )
     store.write("quality.parquet", _quality(weeks))
     case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
-    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), workers.spread)
+    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), partial(_apart, verdicts, night))
+
+
+def _apart(verdicts: Verdicts, night: dt.date, function: Callable, case_pages: Iterable[report.CasePage]) -> Iterator:
+    """`function` of the pages in several processes; taking a home's days apart takes long, so that is done there too."""
+    seen, at = verdicts.expected, verdicts.expected.grid.index(night)
+    places = {household: place for place, household in enumerate(seen.grid.households)}
+    given = ((page, only(seen, np.array([places[page.case["household"]]]), at + 1)) for page in case_pages)
+    return workers.spread(partial(_taken_apart, function), given)
+
+
+def _taken_apart(function: Callable, given: tuple[report.CasePage, Expected]) -> object:
+    """`function` of a page with its home's days taken apart; the last of them is the night."""
+    page, home = given
+    parts = decompose(home, 0, home.grid.days - 1)
+    return function(replace(page, parts=parts, shifts=level_shifts(parts, page.case["onset"])))
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
@@ -105,12 +122,11 @@ def site_of(settings: Settings) -> report.Site:
 
 
 def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> report.CasePage:
-    """The page of one case as a night knew it. case: a row of the night's doors; series: its home's, of `series_of`."""
+    """The page of one case as a night knew it, before its days are taken apart. case: a row of the night's doors; series: its home's, of `series_of`."""
     grid, night = known.verdicts.expected.grid, known.night
     home, at = grid.households.index(case["household"]), grid.index(night)
     place = known.inputs.register.row(by_predicate=pl.col("household") == case["household"], named=True)
     days = (~np.isnan(grid.value[:, home, : at + 1])).sum(axis=1)
-    parts = decompose(known.verdicts.expected, home, at)
     return report.CasePage(
         site=site_of(known.settings),
         night=night,
@@ -123,8 +139,6 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         evidence=known.evidence.filter(pl.col("household") == case["household"]),
         notes=_notes(known, case["household"], place["building"]),
         history_days={signal: int(n) for signal, n in zip(grid.signals, days) if signal in series},
-        parts=parts,
-        shifts=level_shifts(parts, case["onset"]),
         record=known.records.get(case["signature"]),
         flow=known.flow.filter(pl.col("household") == case["household"]),
     )
@@ -159,7 +173,7 @@ def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFram
     read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
-    whole = len(grid.households) == len(inputs.judgeable)  # else the grid holds only homes that stand out, which are nobody's peers
+    whole = len(grid.households) == inputs.dwellings.height  # else the grid holds only homes that stand out, which are nobody's peers
     peers = peers_frame(grid, grid.index(night), at, SHOWN_DAYS, PEERS if whole else len(grid.households) + 1)
     both = read.join(told, on=["household", "signal", "day"], how="left").join(peers, on=["household", "signal", "day"], how="left")
     both = both.sort("household", "signal", "day")

@@ -46,7 +46,9 @@ def test_a_zero_that_the_doors_contradict_is_told_apart():
 
 
 def test_the_later_cell_of_a_day_counts_whole():
-    out = laid(cells((1, 0, 8, "read", 3, 0), (1, 0, 9, "doubtful", 0, 0), (1, 1, 0, "doubtful", 0, 0), (1, 1, 4, "read", 1, 0)), place({1: 0}))
+    out = room.empty(1, 2, 4)
+    for frame in (cells((1, 0, 8, "read", 3, 0), (1, 1, 0, "doubtful", 0, 0)), cells((1, 0, 9, "doubtful", 0, 0), (1, 1, 4, "read", 1, 0))):
+        assert room.lay(frame, place({1: 0}), out, 0)
     assert out.value[0, 0, :2].tolist() == [UNKNOWN, 4] and out.lag[0, 0, :2].tolist() == [0, 1] and not out.zero.any()
 
 

@@ -22,7 +22,7 @@ class Alone:
         for s, signal in enumerate(expected.grid.signals):
             hear = {n: heard(peers, expected.grid, f"{self.name} {signal} {n}") for n in (self.clip, *self.windows)}
             z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, hear[self.clip])
-            sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows}
+            sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows}
             scaled = {n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n]) for n, v in sums.items()}
             score, window = best_window(scaled)
             # a door has couriers, parties and workmen of its own: its tail is heavier than that of a meter

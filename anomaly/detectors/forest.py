@@ -80,7 +80,7 @@ class Forest:
         for s, surprise in enumerate(expected.surprise):
             hear = heard(peers, expected.grid, f"{self.name} {expected.grid.signals[s]}")
             z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
-            columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n) for n in self.windows]
+            columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
 
 

@@ -29,7 +29,7 @@ class Spike:
         """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
         grid = expected.grid
         calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
-        sums = [window_sums(z, grid.lag[s], expected.block[s], self.days) for s, z in enumerate(calm)]
+        sums = [window_sums(z, grid.lag[s], expected.block[s], self.days, expected.scored) for s, z in enumerate(calm)]
         named = dict(zip(grid.signals, sums, strict=True))
         if len(sums) > 1:
             named[ALL] = consensus(np.stack(sums))

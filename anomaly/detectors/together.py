@@ -27,6 +27,6 @@ class Together:
         scaled = {}
         for n in self.windows:
             hear = heard(peers, grid, f"{self.name} {n}")
-            sums = np.stack([window_sums(z, grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
+            sums = np.stack([window_sums(z, grid.lag[s], expected.block[s], n, expected.scored) for s, z in enumerate(calm)])
             scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min, hear), grid.ordinal, hear)
         return [Scores(self.name, ALL, *best_window(scaled))]

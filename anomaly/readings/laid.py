@@ -59,13 +59,16 @@ def empty(signals: int, homes: int, days: int, kind: type = np.int32) -> Laid:
 
 
 def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
-    """Write cells (home, day, value, quality, lag, mark) of a signal into the arrays, in place; the later cell of a home and day counts.
+    """Write cells (home, day, value, quality, lag, mark) of a signal into the arrays, in place; each home and day once.
+
+    They take the places of those that earlier frames have written.
 
     False where a value is too large for the arrays: lay them all again into larger ones.
     """
     cells = cells.select("home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark")
     out = (laid.value[signal], laid.lag[signal], laid.zero[signal], laid.had[signal])
-    return all(_lay(columns, place.row, place.since, (place.first - EPOCH).days, out) for columns in _pieces(cells))
+    over = bool(laid.had[signal].any())
+    return all(_lay(columns, (place.row, place.since), (place.first - EPOCH).days, over, out) for columns in _pieces(cells))
 
 
 def _pieces(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
@@ -77,8 +80,10 @@ def _pieces(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _lay(cells, row, since, first, out):
+def _lay(cells, place, first, over, out):
+    """`over`: whether a cell may stand in the place of another one, which it then replaces whole."""
     home, day, amount, quality, late, mark = cells
+    row, since = place
     value, lag, zero, had = out
     largest = np.iinfo(value.dtype).max
     for k in range(len(home)):
@@ -90,6 +95,8 @@ def _lay(cells, row, since, first, out):
         doubtful = quality[k] == DOUBTFUL or mark[k] & MARKED > 0
         had[h] = True
         value[h, t] = amount[k] if (quality[k] == READ or quality[k] == INTERPOLATED) and not doubtful else UNKNOWN
-        lag[h, t] = min(max(late[k], 0), LONGEST_LAG)
-        zero[h, t] = doubtful and amount[k] == 0
+        if over or late[k] > 0:
+            lag[h, t] = min(max(late[k], 0), LONGEST_LAG)
+        if over or (doubtful and amount[k] == 0):
+            zero[h, t] = doubtful and amount[k] == 0
     return True
