@@ -103,7 +103,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         laps.end("publish")
         for night in [*filter(has_page, nights[:-1]), nights[-1]]:
             tell(f"writing the report of {night}")
-            reports.write_night(settings, store, inputs, verdicts, night)
+            reports.write_night(settings, store, inputs, verdicts, night, tell)
         reports.write_overview(settings, frames)
         laps.end("report")
         _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)

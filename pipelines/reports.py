@@ -23,6 +23,7 @@ SHOWN_DAYS = 120
 SPARK_DAYS = 42
 PEERS = 15  # fewer are not told
 RECENT_DAYS = 28
+TOLD_PAGES = 20
 QUALITY = {"district": pl.String, "signal": pl.String, "homes": pl.Int64, "days": pl.Int64, "good": pl.Int64, "largest_share": pl.Float64}
 
 
@@ -70,7 +71,7 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records, frozen(store, night, "flow"))
 
 
-def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> None:
+def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
     known = known_on(settings, store, inputs, verdicts, night)
     doors = known.doors
@@ -90,8 +91,16 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         stopped=journal.stopped(settings, store, night),
     )
     store.write("quality.parquet", _quality(weeks))
-    case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
+    case_pages = (case_page(known, row, series[row["household"]]) for row in _counted(doors, night, tell))
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), partial(_apart, verdicts, night))
+
+
+def _counted(doors: pl.DataFrame, night: dt.date, tell: Callable[[str], None]) -> Iterator[dict]:
+    """The doors, telling now and then how many have been taken up."""
+    for number, row in enumerate(doors.iter_rows(named=True)):
+        if number % TOLD_PAGES == 0:
+            tell(f"writing the report of {night}: {number} of {doors.height} pages")
+        yield row
 
 
 def _apart(verdicts: Verdicts, night: dt.date, function: Callable, case_pages: Iterable[report.CasePage]) -> Iterator:

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -81,8 +83,37 @@ def talk(as_json: bool) -> Callable[[str], None]:
     if as_json:
         return lambda text: click.echo(_line(message_type="progress", text=text))
     if sys.stderr.isatty():
-        return lambda text: click.echo(f"\r\x1b[K{text} …", err=True, nl=False)
+        left = time_left()
+        return lambda text: click.echo(f"\r\x1b[K{text}{left(text)} …", err=True, nl=False)
     return lambda text: None
+
+
+def time_left(clock: Callable[[], float] = time.monotonic) -> Callable[[str], str]:
+    """A function of what a run says it is doing: where that is `so many of so many` of something, about how long the rest will take.
+
+    The first time a thing is said counts as its beginning: it took what had to be made ready.
+    """
+    begun: dict[str, tuple[float, int]] = {}
+
+    def left(text: str) -> str:
+        found = _SO_FAR.search(text)
+        if not found:
+            return ""
+        done, whole = (int(number.replace(",", "")) for number in found.groups())
+        now = clock()
+        since, first = begun.setdefault(text[: found.start()], (now, done))
+        if done <= first or done >= whole:
+            return ""
+        return f", about {_duration((now - since) / (done - first) * (whole - done))} left"
+
+    return left
+
+
+_SO_FAR = re.compile(r"([\d,]+) of ([\d,]+)")
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
 def warn(text: str) -> None:
