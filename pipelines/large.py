@@ -1,8 +1,8 @@
 """Nights of a site too large to be looked at whole: a sample says what all homes say together, then each is judged by it.
 
 The sample runs through the same functions as a small site, over all its days (pass 1). Of every other home only the last
-days are worked out, block by block (pass 2); those with something to say, and those with an open case, then run through
-the same functions as the sample, with the sample for their peers. Whatever a person reads was made by these.
+days are worked out, block by block (pass 2); those with something to say, and those with an open case, then go through
+the same with as many days as a page shows. Whatever a person reads was made by these.
 """
 
 import dataclasses
@@ -27,6 +27,7 @@ from pipelines.store import Store
 
 LAST_DAYS = 14  # the longest window a detector looks back on
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
+SHOWN_DAYS = 120  # of the homes looked at in full, where no more are published
 LOOK_BACK = 700  # days; what is older has no say in a night
 
 
@@ -207,18 +208,14 @@ def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.
         tuple(np.array(grid.households, dtype=object)[homes]), grid.signals, grid.units, grid.first,
         np.where(grid.value[:, homes] == UNKNOWN, np.nan, grid.value[:, homes]), grid.lag[:, homes], grid.weekday, grid.group[homes], grid.resolution,
     )  # fmt: skip
-    late = {}
-    for name in ("expected", "low", "high", "surprise"):
-        late[name] = np.full(few.value.shape, np.nan)
-        late[name][:, :, -seen.grid.days :] = getattr(seen, name)[:, homes]
-    whole = Expected(grid=few, **late, log_ratio=late["surprise"], count=seen.count[:, homes], vacant=vacant[homes], block=seen.block[:, homes])
+    whole = expected.widened(expected.only(seen, homes, seen.grid.days), few, vacant[homes])
     s, h = np.nonzero(had[:, homes])
     there = pl.DataFrame({"household": pl.Series(few.households, dtype=pl.String).gather(h), "signal": pl.Series(grid.signals).gather(s)})
     return expected.not_judged(whole, grid.days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
 
 
 def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> tuple[Expected, list]:
-    """Those homes over all days: of the sample as it saw them, of the others with the sample for peers."""
+    """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
     site, yardstick, days = what
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
@@ -228,10 +225,11 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     if not len(others):
         return first, scores
     laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1)[:, ~known] for name in ("value", "lag", "zero", "had")))
-    second = expected.expect(_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers)
-    more = [one for detector in detectors.chosen(settings.detectors) for one in detector(second, yardstick.peers)]
+    span = min(max(settings.publish.expected_days, SHOWN_DAYS), days.height)
+    late, vacant = expected.expect_lately(_bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
+    more = [one for detector in detectors.chosen(settings.detectors) for one in detector(late, yardstick.peers)]
     both = [_together(a, b) for a, b in zip(scores, more, strict=True)]
-    return expected.beside(first, second), both
+    return expected.beside(first, expected.widened(late, _grid(settings, site, (others, laid), days), vacant)), both
 
 
 def _only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
@@ -243,7 +241,10 @@ def _scores_of(one, homes: np.ndarray, days: int):
 
 
 def _together(a, b):
-    return type(a)(a.detector, a.signal, np.concatenate([a.score, b.score]), np.concatenate([a.window, b.window]), a.share)
+    """Scores of other homes below those of some, on their days; where they have fewer, of the last of them."""
+    score, window = (np.full((len(b.score), a.score.shape[1]), fill, kind) for fill, kind in ((np.nan, float), (0, np.int16)))
+    score[:, -b.score.shape[1] :], window[:, -b.score.shape[1] :] = b.score, b.window
+    return type(a)(a.detector, a.signal, np.concatenate([a.score, score]), np.concatenate([a.window, window]), a.share)
 
 
 def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:

@@ -9,10 +9,10 @@ from anomaly.expected.decompose import decompose, level_shifts
 from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid, resolution
 from anomaly.expected.judged import expected_frame, judged, not_judged
 from anomaly.expected.lately import expect_lately
-from anomaly.expected.model import Expected, ExpectedRules, beside, expect, only
+from anomaly.expected.model import Expected, ExpectedRules, beside, expect, only, widened
 from anomaly.expected.peers import peers_frame
 
 __all__ = [
     "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "beside", "decompose", "expect", "expect_lately", "expected_frame", "judged", "level_shifts",
-    "make_grid", "not_judged", "only", "peers_frame", "resolution",
+    "make_grid", "not_judged", "only", "peers_frame", "resolution", "widened",
 ]  # fmt: skip

@@ -98,7 +98,7 @@ def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
     """Those homes (places in the grid) and the first `days` days of what was seen."""
     box = (slice(None), homes, slice(days))
     grid, names = seen.grid, tuple(seen.grid.households[h] for h in homes)
-    arrays = {name: getattr(grid, name)[box] for name in ("value", "lag", "resolution")}
+    arrays = {name: getattr(grid, name)[box] for name in ("value", "lag", "resolution") if getattr(grid, name).size}
     few = dataclasses.replace(grid, households=names, weekday=grid.weekday[:days], group=grid.group[homes], **arrays)
     told = {name: getattr(seen, name)[box] for name in _TOLD}
     return Expected(grid=few, vacant=seen.vacant[homes, :days], **told)
@@ -111,6 +111,15 @@ def beside(one: Expected, other: Expected) -> Expected:
     grid = dataclasses.replace(one.grid, households=(*one.grid.households, *other.grid.households), group=group, **arrays)
     told = {name: np.concatenate([getattr(e, name) for e in (one, other)], axis=1) for name in _TOLD}
     return Expected(grid=grid, vacant=np.concatenate([one.vacant, other.vacant]), **told)
+
+
+def widened(late: Expected, grid: Grid, vacant: np.ndarray) -> Expected:
+    """What was seen of the last days of a grid on all its days: nothing was expected of those before."""
+    told = {}
+    for name in _TOLD:
+        told[name] = np.full(grid.value.shape, {"count": 0, "block": 1}.get(name, np.nan), getattr(late, name).dtype)
+        told[name][:, :, -late.grid.days :] = getattr(late, name)
+    return Expected(grid=grid, vacant=vacant, **told)
 
 
 _TOLD = ("expected", "low", "high", "surprise", "log_ratio", "count", "block")
