@@ -91,16 +91,15 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         stopped=journal.stopped(settings, store, night),
     )
     store.write("quality.parquet", _quality(weeks))
-    case_pages = (case_page(known, row, series[row["household"]]) for row in _counted(doors, night, tell))
-    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), partial(_apart, verdicts, night))
+    case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
 
+    def render(function: Callable, made: Iterable[report.CasePage]) -> Iterator:
+        for number, written in enumerate(_apart(verdicts, night, function, made), start=1):
+            yield written
+            if number % TOLD_PAGES == 0:
+                tell(f"writing the report of {night}: {number} of {doors.height} pages")
 
-def _counted(doors: pl.DataFrame, night: dt.date, tell: Callable[[str], None]) -> Iterator[dict]:
-    """The doors, telling now and then how many have been taken up."""
-    for number, row in enumerate(doors.iter_rows(named=True)):
-        if number % TOLD_PAGES == 0:
-            tell(f"writing the report of {night}: {number} of {doors.height} pages")
-        yield row
+    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), render)
 
 
 def _apart(verdicts: Verdicts, night: dt.date, function: Callable, case_pages: Iterable[report.CasePage]) -> Iterator:
