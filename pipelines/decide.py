@@ -49,11 +49,12 @@ def decide(settings: Settings, said: Said) -> list[str]:
     """Record one answer and publish it; returns what the person should hear. Raises NotRecorded, NotThere."""
     store = _ready(settings)
     with journal.writing(store):
-        known = _Known(settings, store)
-        line = known.line(said)
-        store.append_line(journal.OUTCOMES, line | {"how": "decide"})
-        Trail(store).leave("decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by)
-    return [*meter(store, dt.datetime.now(dt.UTC)), *_publish(settings, store)]
+        line = _Known(settings, store).line(said)
+        again = _mark(line) in map(_mark, store.read_lines(journal.OUTCOMES))
+        if not again:  # who tells the same again may have been broken off: once is enough
+            store.append_line(journal.OUTCOMES, line | {"how": "decide"})
+        Trail(store).leave("decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by, again=again)
+    return [*(["it was recorded already"] if again else meter(store, dt.datetime.now(dt.UTC))), *_publish(settings, store)]
 
 
 def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]]:
@@ -82,16 +83,18 @@ def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]
         for line in fresh:
             store.append_line(journal.OUTCOMES, line)
         Trail(store).leave("import", file=path.name, recorded=len(fresh), already=again, refused=len(refused))
-    return len(fresh), again, refused + (_publish(settings, store) if fresh else [])
+    return len(fresh), again, refused + (_publish(settings, store) if fresh or again else [])
 
 
 def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[str]:
-    """Record to whom a case is given, and publish it."""
+    """Record to whom a case is given, and publish it; told again, it is the same assignment."""
     store = _ready(settings)
     _plain("--to", to)
     with journal.writing(store):
         _Known(settings, store).case(case_id)
-        store.append_line(journal.ASSIGNMENTS, {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by})
+        line = {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by}
+        if line != next((known for known in reversed(store.read_lines(journal.ASSIGNMENTS)) if known["case_id"] == case_id), None):
+            store.append_line(journal.ASSIGNMENTS, line)
         Trail(store).leave("assign", case=case_id, to=to.strip(), by=by)
     return _publish(settings, store)
 

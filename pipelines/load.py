@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,7 +28,7 @@ from pipelines.pseudonyms import coder
 from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, opening, read_file, sha256
-from pipelines.store import Store
+from pipelines.store import Damaged, Store
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
 REGISTER = {
@@ -83,6 +84,7 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
 
     A source that cannot be read stops with one line in `failed`; what it gave earlier stays in use.
     """
+    _begin_anew_without_homes(settings, store)
     ledger, coded = _ledger(store), coder(settings, store)
     failed, counts = {}, {}
     changes = _resumed(settings, store, ledger, tell)
@@ -110,6 +112,17 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     return _inputs(settings, store, _files(ledger), failed, counts)
 
 
+def _begin_anew_without_homes(settings: Settings, store: Store) -> None:
+    """Without the list of homes no kept number says whose it is: all is loaded again, where every export is still there."""
+    kept = [store.path(folder) for folder in ("rows", "days", "carry")]
+    if store.path(HOMES).exists() or not any(folder.exists() for folder in kept):
+        return
+    if gone := sorted(f["file"] for f in store.read_json("files.json", []) if not (settings.root / f["file"]).exists()):
+        raise Damaged(f"{store.path(HOMES)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again")
+    for folder in kept:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
     """Make good what an earlier load, or other rules, or a lost file have left undone."""
     changes = Changes()
@@ -123,7 +136,7 @@ def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
     now = _made_of(settings, store)
     made = made if isinstance(made, dict) and {"rules", "parts"} <= set(made) else {"rules": {}, "parts": {}}
     for name, rule in settings.rules.items():
-        lost = set(made["parts"].get(name, [])) - set(now["parts"][name])
+        lost = {part[:6] for part in made["parts"].get(name, [])} - {part[:6] for part in now["parts"][name]}
         if Rows(store, name).parts() and (lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()):
             _begin(store)
             Signal(store, rule).make_again(len(Homes(store).names))
@@ -181,7 +194,7 @@ class Loading:
 def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
     """Take in the signal's new files; `counts` grows with each batch."""
     source, rule = now.settings.sources[name], now.settings.rules[name]
-    new = _changed_files(source, now.settings.root, now.ledger, _read_as(source, rule))
+    new = _changed_files(source, now.settings.root, now.ledger, _read_as(source, rule), now.today)
     batch = []
     for number, (stamp, path) in enumerate(new, start=1):
         rows, refused = room.parse_rows(now.coded(read_file(path, source)), rule, now.today + dt.timedelta(days=1))
@@ -189,6 +202,8 @@ def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
         stamp |= {"rows": rows.height, "rejects": refused.height}
+        if refused["reason"].is_in(["in the future"]).any():  # or the clock is behind: they count once their day has come
+            stamp["read_on"] = str(now.today)
         batch.append((stamp, now.homes.numbered(rows), refused))
         if number == len(new) or sum(stamp["rows"] for stamp, _, _ in batch) >= BATCH_ROWS:
             _take_in(now, name, batch, counts)
@@ -223,7 +238,7 @@ def _read_as(source: Source, rule: object = None) -> str:
     return hashlib.sha256(json.dumps(how | {"files": None}, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
 
 
-def _changed_files(source: Source, root: Path, ledger: dict, read_as: str) -> list[tuple[dict, Path]]:
+def _changed_files(source: Source, root: Path, ledger: dict, read_as: str, today: dt.date = dt.date.min) -> list[tuple[dict, Path]]:
     """Files that are new, or whose contents or reading differ from what was loaded."""
     new = []
     for path in found_files(root, source):
@@ -231,7 +246,7 @@ def _changed_files(source: Source, root: Path, ledger: dict, read_as: str) -> li
         with opening(path, source):
             stat = path.stat()
         known = ledger.get((source.name, name))
-        if known and known.get("read_as") != read_as:
+        if known and (known.get("read_as") != read_as or known.get("read_on", str(today)) < str(today)):
             known = None
         if known and (known["bytes"], known["modified_ns"]) == (stat.st_size, stat.st_mtime_ns):
             continue

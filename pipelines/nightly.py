@@ -20,7 +20,7 @@ from pipelines.judge import Verdicts, judge, overrides_of
 from pipelines.large import is_large, judge_large
 from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
-from pipelines.store import Store
+from pipelines.store import RUNNING, Store
 from pipelines.trail import Trail
 
 
@@ -44,7 +44,7 @@ class Result:
     degraded: Sequence[str] = ()
     run: dict = field(default_factory=dict)
     report: str = ""
-    more: Sequence[str] = ()  # what was revised, and what still could be
+    more: Sequence[str] = ()  # nights that were skipped, what was revised, and what still could be
     stopped: Sequence[str] = ()  # sources that could not be read
 
 
@@ -72,6 +72,8 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     reports.prepare(settings)
     with store.locked():
         laps = Laps()
+        store.sweep()
+        reports.tidy(settings)
         inputs = load(settings, store, started.date(), tell)
         laps.end("load")
         latest = inputs.kept.latest_night()
@@ -80,43 +82,83 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         nights = choose(latest)
         _refuse_unread(nights, inputs)
         key = _key(settings, store, inputs)
-        first, last = inputs.kept.span()
-        broken = [night for night in store.broken_nights() if first <= night <= last]
-        if not broken and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
+        plan = _plan(store, inputs, nights, has_page)
+        if plan.nothing_left and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
             more, degraded = late.told(_touched(settings)), inputs.degraded + export.follow(settings)
             return Result(nights[-1], False, degraded, report=str(reports.index(settings, nights[-1])), more=more, stopped=tuple(inputs.failed))
-        judged = sorted({*nights, *broken})
-        revise.set_aside(store, nights)
-        verdicts = _judge(settings, inputs, store, judged, tell)
+        store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
+        revise.set_aside(store, plan.run)
+        verdicts = _judge(settings, inputs, store, plan.judged, tell)
         laps.end("judge")
         tell("publishing")
-        folded = fold(settings, store, watched=judged)
-        freeze(settings, store, inputs, verdicts, folded, judged)
-        revised = revise.compare(store, nights)
-        runs = _runs(settings, store, inputs, nights, folded, started)
+        folded = fold(settings, store, watched=plan.judged)
+        freeze(settings, store, inputs, verdicts, folded, plan.judged)
+        revised = revise.compare(store, plan.run)
+        runs = _runs(settings, store, inputs, plan.run, folded, started)
         frames = collect(settings, store, inputs, folded, runs)
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
-        for line in runs:  # only what was published has run
-            store.append_line("runs.jsonl", line)
-            Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
-        revise.settle(store, judged)
+        _record(store, runs)
+        revise.settle(store, plan.judged)
         laps.end("publish")
-        for night in [*filter(has_page, nights[:-1]), nights[-1]]:
-            tell(f"writing the report of {night}")
-            reports.write_night(settings, store, inputs, verdicts, night, tell)
-        reports.write_overview(settings, frames)
+        with reports.to_be_written(settings):
+            for night in plan.reports:
+                tell(f"writing the report of {night}")
+                reports.write_night(settings, store, inputs, verdicts, night, tell)
+            reports.write_overview(settings, frames)
         laps.end("report")
         _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
         degraded = inputs.degraded + export.follow(settings)
-        for night in nights:
+        for night in plan.run:
             store.write_json(f"nights/{night}/key.json", key)
-        more = revised.told() + late.told(_touched(settings))
-        return Result(nights[-1], True, degraded, runs[-1], str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
+        store.path(RUNNING).unlink()
+        more, tonight = [*(line for night in nights for line in skipped(store, night)), *revised.told(), *late.told(_touched(settings))], runs[plan.run.index(nights[-1])]
+        return Result(nights[-1], True, degraded, tonight, str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
 
 
 def _touched(settings: Settings) -> dict[dt.date, int]:
     """Judged nights, with how many readings of the days that their expectations rest on came or changed since."""
     return late.touched(Store(settings.store), settings.expected.reach_days)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Nights: `run` are those asked for, `judged` those to be judged, in order, and `reports` those to get a report, tonight first."""
+
+    run: list[dt.date]
+    judged: list[dt.date]
+    reports: list[dt.date]
+    nothing_left: bool
+    """Whether no earlier run was broken off and no night has lost a file."""
+
+
+def _plan(store: Store, inputs: Inputs, nights: Sequence[dt.date], has_page: Callable[[dt.date], bool]) -> Plan:
+    """What is asked for, and with it what a run that was broken off had judged but not shown, and nights that lost a file."""
+    first, last = inputs.kept.span()
+    begun = store.read_json(RUNNING, {"nights": [], "reports": []})
+    there = {str(night) for night in store.nights() if first <= night <= last}
+    left, shown = ({dt.date.fromisoformat(night) for night in there.intersection(begun[name])} for name in ("nights", "reports"))
+    broken = {night for night in store.broken_nights() if first <= night <= last}
+    run, pages = sorted({*nights, *left}), {*filter(has_page, nights), *shown, nights[-1]}
+    return Plan(run, sorted({*run, *broken}), sorted(pages, key=lambda night: (night != nights[-1], night)), not (left or broken))
+
+
+def skipped(store: Store, night: dt.date) -> list[str]:
+    """A line where nights between the one judged before this night and this one were not judged."""
+    before = max((known for known in store.nights() if known < night), default=night)
+    first, last = before + dt.timedelta(days=1), night - dt.timedelta(days=1)
+    missed = (last - first).days + 1
+    if missed < 1:
+        return []
+    return [f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}; `anomaly backfill --from {first} --to {last}` judges them"]
+
+
+def _record(store: Store, runs: Sequence[dict]) -> None:
+    """Write the runs down: only what was published has run. What all homes were expected to use is kept of the latest night alone."""
+    for line in runs:
+        store.append_line("runs.jsonl", line)
+        Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
+    for night in store.nights()[:-1]:
+        store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
 
 
 def _drawn(store: Store, night: str) -> list[str]:
@@ -125,11 +167,11 @@ def _drawn(store: Store, night: str) -> list[str]:
 
 
 def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell) -> Verdicts:
-    """Judge the nights; at a large site with the homes that have an open case among those looked at in full."""
+    """Judge the nights; at a large site with the homes that have an open case, or are on a list of theirs, among those looked at in full."""
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, tell)
-    known = fold(settings, store).cases if store.nights() else None
-    still = [] if known is None else known.filter(pl.col("status") != "closed")["household"].to_list()
+    known = fold(settings, store) if store.nights() else None
+    still = [] if known is None else [*known.cases.filter(pl.col("status") != "closed")["household"], *known.worklist.filter(pl.col("night").is_in(nights))["household"]]
     return judge_large(settings, inputs, store, nights, still, tell)
 
 
@@ -148,9 +190,9 @@ def done(store: Store, night: dt.date) -> str | None:
 
 def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
     """What a night's result depends on: inputs, settings with the calendar's corrections, version and decisions."""
-    files = [(f["source"], f["file"], f["sha256"]) for f in inputs.files]
+    files = [(f["source"], f["file"], f["sha256"], f["rejects"]) for f in inputs.files]
     corrections = [path.read_text(encoding="utf-8") for path in overrides_of(settings)]
-    text = json.dumps([files, settings.sha256, corrections, __version__, sorted(inputs.failed), store.read_lines("outcomes.jsonl")], default=str)
+    text = json.dumps([files, settings.sha256, corrections, __version__, sorted(inputs.failed), *(store.read_lines(name) for name in (journal.OUTCOMES, journal.ASSIGNMENTS))], default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -173,7 +215,7 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
                 "cases_open": folded.open[night],
                 "cases_new": folded.opened[night],
                 "expected_wrong_doors": folded.wrong[night],
-                "notes": "; ".join(inputs.degraded),
+                "notes": "; ".join([*inputs.degraded, *skipped(store, night)]),
                 "revised": before[night],
                 "stopped": [f"{name} not listed: {wrong} of its {n} answered doors were wrong" for name, wrong, n in journal.stopped(settings, store, night)],
             }

@@ -91,11 +91,8 @@ def write_night(
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     night = folder / str(night_page.run["night"])
+    tidy(folder)
     draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
-    if old.exists() and not night.exists():  # a run was stopped between the two renames below
-        old.rename(night)
-    for leftover in (draft, old):
-        shutil.rmtree(leftover, ignore_errors=True)
     (draft / "cases").mkdir(parents=True, mode=FOLDER_MODE)
     draft.chmod(FOLDER_MODE)
     try:
@@ -115,6 +112,15 @@ def write_night(
         raise
     shutil.rmtree(old, ignore_errors=True)
     return night
+
+
+def tidy(folder: Path) -> None:
+    """Put back a night's report that a killed run had moved aside, and clear what else it left; for who holds the lock."""
+    for old in folder.glob(".????-??-??.old"):
+        if not (night := folder / old.name.strip(".").removesuffix(".old")).exists():
+            old.rename(night)
+    for left in (*folder.glob(".????-??-??.old"), *folder.glob(".????-??-??.draft")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def write_overview(folder: Path, page: report.OverviewPage) -> Path:

@@ -5,7 +5,6 @@ deleted, so that no export that comes again and no night that is missed brings b
 """
 
 import datetime as dt
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +19,10 @@ from pipelines.judge import calendar
 from pipelines.load import stored_inputs
 from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
-from pipelines.store import FLOOR, Part, Store
+from pipelines.store import FLOOR, Part, Store, clear, drafts
 from pipelines.trail import Trail
 
-DELETIONS = "deletions.jsonl"
+DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
 
 
 @dataclass(frozen=True)
@@ -45,20 +44,33 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
     store = Store(settings.store)
     store.prepare()
     with store.locked():
+        reports.tidy(settings)
         old = _old(settings, store, today(settings))
-        if dry_run or not any(one.places for one in old):
+        begun = store.read_json(BEGUN, [])
+        if dry_run or not (begun or any(one.places for one in old)):
             return old
+        record = _record(old, begun)
+        store.write_json(BEGUN, record)
         store.write_json(FLOOR, {one.name: one.before for one in old})
         _thin(settings, store, old[0])
         for one in old[1:]:
             for place in one.places:
                 _take_out(store, place, one.before)
         _publish(settings, store)
-        record = [{"class": one.name, "before": one.before, "rows": one.rows, "places": len(one.places)} for one in old if one.places]
         for line in record:
             store.append_line(DELETIONS, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")} | line)
         Trail(store).leave("prune", deleted=record)
+        store.path(BEGUN).unlink()
     return old
+
+
+def _record(old: list[Old], begun: list[dict]) -> list[dict]:
+    """A line for each class that loses something; of what a prune that was broken off had set out to take out, all of it."""
+    lines = {one.name: {"class": one.name, "before": str(one.before), "rows": one.rows, "places": len(one.places)} for one in old if one.places}
+    for line in begun:
+        if line["rows"] > lines.get(line["class"], {"rows": -1})["rows"]:
+            lines[line["class"]] = line
+    return list(lines.values())
 
 
 def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
@@ -70,7 +82,7 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
     shown = tuple(folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages))
     files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
     touched = tuple(path for path, rows in files if rows)
-    left = tuple(sorted({*_drafts(store.folder), *_drafts(settings.reports)}))
+    left = tuple(sorted({*drafts(store.folder), *drafts(settings.reports)}))
     return [
         _finer(settings, store, now - dt.timedelta(days=keep.raw_days)),
         Old("readings", readings, sum(rows for _, rows in files), touched),
@@ -91,7 +103,7 @@ def _thin(settings: Settings, store: Store, old: Old) -> None:
     for rule in settings.rules.values():
         for part, left in _thinned(store, rule, old.before):
             if part.path in old.places:
-                store.write(str(part.path.relative_to(store.state)), left)
+                store.rewrite_part(part, left)
 
 
 def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part, pl.DataFrame]]:
@@ -104,11 +116,6 @@ def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part
 
 def _tables(store: Store) -> Iterator[Path]:
     return (path for path in sorted(store.state.rglob("*.parquet")) if not path.name.startswith("."))
-
-
-def _drafts(folder: Path) -> list[Path]:
-    """What runs that were killed have left behind; nobody writes one while the lock is held."""
-    return [path for path in sorted(folder.rglob("*")) if path.name.endswith((".draft", ".wal", ".old")) or path.match("publish-*.parquet")]
 
 
 def _dated(path: Path, before: dt.date) -> pl.Expr | None:
@@ -124,15 +131,18 @@ def _rows_before(path: Path, before: dt.date) -> int:
 
 def _take_out(store: Store, place: Path, before: dt.date) -> None:
     """A folder or a draft goes whole; of a table the rows from before that day."""
-    if place.is_dir():
-        shutil.rmtree(place)
-        return
-    old = None if place.name.startswith((".", "publish-")) or place.suffix != ".parquet" else _dated(place, before)
+    if place.is_dir() and not place.name.startswith("."):  # at once: half a night would be judged again
+        place = place.rename(place.with_name(f".{place.name}.draft"))
+    name = place.relative_to(store.state) if place.is_relative_to(store.state) else place
+    part = next((part for part in store.parts(str(name.parent)) if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists())), None)
+    place = part.path if part else place  # a part that was thinned out has another name
+    old = None if place.name.startswith(".") or place.suffix != ".parquet" else _dated(place, before)
     if old is None:
-        place.unlink(missing_ok=True)
-        return
-    name = str(place.relative_to(store.state))
-    store.write(name, store.read(name).filter(~old))
+        clear(place)
+    elif part:
+        store.rewrite_part(part, store.read(str(place.relative_to(store.state))).filter(~old))
+    else:
+        store.write(str(name), store.read(str(name)).filter(~old))
 
 
 def _publish(settings: Settings, store: Store) -> None:

@@ -63,7 +63,6 @@ def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict
     yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
     """
     with replacing(target) as draft:
-        draft.unlink(missing_ok=True)
         with duckdb.connect(config=OFFLINE) as con:
             con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}')")
             con.execute("USE published; CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
@@ -90,7 +89,6 @@ def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
                 _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft.parent)
                 _write_view(con, name, tables.PUBLISHED[name])
             con.execute("CHECKPOINT")
-        draft.with_name(draft.name + ".wal").unlink(missing_ok=True)
         _read_back(draft, frames)
 
 
@@ -117,10 +115,12 @@ def _write_table(con, name: str, frame: pl.DataFrame, folder: Path) -> None:
     con.execute(f"CREATE TABLE {name} ({columns})")
     if frame.height:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
-        with replacing(folder / f"publish-{name}.parquet") as part:
+        part = folder / f".{name}.parquet.draft"
+        try:
             frame.write_parquet(part, compression="lz4")
             con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
-        (folder / f"publish-{name}.parquet").unlink(missing_ok=True)
+        finally:
+            part.unlink(missing_ok=True)
     schema, _, short = name.partition(".")
     table = tables.META[short] if schema == "meta" else tables.PUBLISHED.get(short)
     told = table.columns() if table else {}

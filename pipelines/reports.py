@@ -1,5 +1,6 @@
 """The frames of a night as the pages that the library renders and `pages` writes."""
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -41,6 +42,26 @@ def prepare(settings: Settings) -> None:
         probe.unlink()
     except OSError as error:
         raise StateError(f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write") from None
+
+
+class NotReported(Exception):
+    """The file is published and the pages are not; one line with what to do."""
+
+
+@contextlib.contextmanager
+def to_be_written(settings: Settings) -> Iterator[None]:
+    """Raises NotReported where the disk does not take the pages written in the block."""
+    try:
+        yield
+    except OSError as error:
+        if not Path(str(error.filename or settings.reports)).is_relative_to(settings.reports):
+            raise
+        raise NotReported(f"{settings.reports}: {error.strerror}; the file is published, its report is not: make room there and run again") from None
+
+
+def tidy(settings: Settings) -> None:
+    """Clear what killed runs have left among the reports; for who holds the lock."""
+    pages.tidy(settings.reports)
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Rows:
             if kept.height == rows.height:
                 continue
             if kept.height:
-                self.store.write(f"{self.folder}/{part.path.name}", kept)
+                self.store.rewrite_part(part, kept)
             else:
                 part.path.unlink()
 

@@ -1,5 +1,6 @@
 """What every command shares: exit codes, options, and how it talks."""
 
+import errno
 import json
 import os
 import re
@@ -13,6 +14,8 @@ import click
 from anomaly.words import printable
 
 DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
+
+FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 settings_option = click.option("--settings", "settings_path", type=click.Path(path_type=Path), required=True, metavar="S", help="The settings file.")
 night_option = click.option("--night", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The night, YYYY-MM-DD; the latest one if left out.")
@@ -49,7 +52,7 @@ class Commands(click.Group):
             code = code_of(error)
             if code == BUG:
                 raise
-            message = "interrupted; nothing is half-published, run it again to go on" if code == INTERRUPTED else str(error)
+            message = _message(error)
             if context.meta.get(_AS_JSON):
                 click.echo(_line(message_type="summary", error=message, exit_code=code))
             raise Refused(message, code) from None
@@ -59,12 +62,29 @@ class Commands(click.Group):
 
 def code_of(error: BaseException) -> int:
     """The exit code a run ends with that raises this."""
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else _CODES.get(type(error).__name__, BUG)
+    if isinstance(error, KeyboardInterrupt):
+        return INTERRUPTED
+    return _CODES.get(type(error).__name__, NOTHING if _full(error) else BUG)
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted; nothing is half-published, run it again to go on"
+    if type(error).__name__ in _CODES:
+        return str(error)
+    return f"{_full(error)}; yesterday's file stands, nothing is half-published: make room and run again"
+
+
+def _full(error: BaseException) -> str | None:
+    """What a disk said that takes nothing more; None for any other error. Polars and DuckDB only say it in words."""
+    return next((line for line in str(error).splitlines() for words in FULL if words in line), None)
 
 
 _CODES = {
     "SettingsError": REFUSED,
     "StateError": REFUSED,
+    "NotReported": REFUSED,
+    "Damaged": NOTHING,
     "CannotWrite": REFUSED,
     "NotThere": REFUSED,
     "NotRecorded": REFUSED,

@@ -197,7 +197,7 @@ def test_damaged_state_is_one_line_with_the_remedy(site):
         part = min((site.root / "out/state" / kind / "power").glob("*.parquet"))
         part.write_bytes(NOISE)
         site.put("power-2.csv", f"id,day,used\n0001,2026-05-13,{3.5 if kind == 'days' else 4.5}\n")
-        refused(site.nightly(code=2), f"{kind}/power/{part.name}: cannot be read", "remove that file and run again")
+        refused(site.nightly(code=4), f"{kind}/power/{part.name}: cannot be read", "remove that file and run again")
         part.unlink()
         site.nightly()  # made anew, from the rows or from the files
 

@@ -56,14 +56,14 @@ def test_a_damaged_published_file_is_published_again(site):
 def test_small_state_of_another_shape_is_one_line(site, content):
     site.nightly()
     site.put("out/state/version.json", content)
-    told = site.nightly(code=2)
+    told = site.nightly(code=4)
     assert "version.json: is damaged; remove that file and run again" in told.stderr
 
 
 def test_a_ledger_of_another_shape_is_one_line(site):
     site.nightly()
     site.put("out/state/files.json", '{"a": 1}')
-    assert "files.json: is damaged" in site.nightly(code=2).stderr
+    assert "files.json: is damaged" in site.nightly(code=4).stderr
 
 
 def test_a_folder_with_brackets_in_its_name_is_only_a_folder(tmp_path):

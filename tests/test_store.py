@@ -5,6 +5,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 
 import polars as pl
@@ -15,7 +16,7 @@ from anomaly.account import AccountRules
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import REASONS, EvidenceRules
 from pipelines.collect import fold
-from pipelines.store import Locked, StateError, Store, replacing
+from pipelines.store import Damaged, Locked, StateError, Store, collected, of_homes, replacing
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
 
@@ -67,6 +68,47 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
     with path.open() as reader:
         path_now = reader.read()
     assert path_now == "new"
+
+
+def test_a_file_is_on_the_disk_before_it_takes_its_place_and_then_its_name(store, monkeypatch):
+    path, steps = store.path("a.json"), []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append(Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda one, other: steps.append("replaced") or replace(one, other))
+    store.write_json("a.json", 1)
+    assert steps == [path.with_name(".a.json.draft"), "replaced", path.parent]
+
+
+def test_what_a_killed_writer_left_is_no_part_of_the_next_draft_and_is_swept(store):
+    for name in (".a.json.draft", ".a.json.draft.wal", "deep/.b.parquet.draft", "nights/.2026-03-01.draft/done.json", ".chain.json.draft"):
+        store.path(name).parent.mkdir(parents=True, exist_ok=True)
+        store.path(name).write_text("half")
+    with replacing(store.path("a.json")) as draft:
+        assert not draft.exists() and not draft.with_name(draft.name + ".wal").exists()
+        draft.write_text("1")
+    store.sweep()
+    assert left(store.state) == [".chain.json.draft", "a.json", "version.json"]  # the audit log's may be under way
+    assert store.nights() == []
+
+
+def test_a_bit_that_fell_over_in_a_part_is_noticed(store):
+    part = store.add_part("days/power", FRAME, dt.date(2026, 3, 1), dt.date(2026, 3, 2))
+    assert store.parts("days/power") == [part] and collected(of_homes(part, None), part).equals(FRAME)
+    whole = part.path.read_bytes()
+    for at in range(0, len(whole), 7):
+        part.path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        os.utime(part.path, ns=(at, at))
+        with pytest.raises(Damaged, match="its bytes are not those that were written.; remove that file and run again"):
+            of_homes(part, None)
+    part = store.rewrite_part(part, FRAME.head(1))
+    assert store.parts("days/power") == [part] and collected(of_homes(part, None), part).height == 1
+
+
+def test_a_part_written_before_its_name_told_its_sum_is_read(store):
+    part = store.add_part("days/power", FRAME, dt.date(2026, 3, 1), dt.date(2026, 3, 2))
+    part.path.rename(part.path.with_name("000001_2026-03-01_2026-03-02.parquet"))
+    (old,) = store.parts("days/power")
+    assert old.sum == "" and collected(of_homes(old, None), old).equals(FRAME)
 
 
 def test_files_are_for_owner_and_group_only(store):
