@@ -13,7 +13,7 @@ import filelock
 from anomaly import charts
 from anomaly.readings import parse_rows
 from anomaly.words import printable
-from pipelines import pseudonyms
+from pipelines import engine, pseudonyms
 from pipelines.judge import calendar
 from pipelines.publish import OFFLINE
 from pipelines.settings import Settings, SettingsError, check_purpose
@@ -31,10 +31,10 @@ class Finding:
 
 
 def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
-    """Purpose, sources, places, lock, published file, disk, calendar, clock and fonts, one finding each."""
+    """Purpose, sources, places, lock, engine, published file, disk, calendar, clock and fonts, one finding each."""
     now = now or dt.datetime.now()
     sources, latest = _sources(settings)
-    places = [*_pseudonyms(settings), *_places(settings), _file(settings), _disk(settings)]
+    places = [*_pseudonyms(settings), *_places(settings), *_engine(settings), _file(settings), _disk(settings)]
     return [_purpose(settings, now.date()), *sources, *places, _calendar(settings, now.date()), _clock(settings, now, latest), _font(settings)]
 
 
@@ -114,6 +114,18 @@ def _writable(folder: Path) -> bool:
     while not os.path.exists(folder):  # Path.exists raises below a folder that may not be entered
         folder = folder.parent
     return folder.is_dir() and os.access(folder, os.W_OK)
+
+
+def _engine(settings: Settings) -> list[Finding]:
+    """Whether the cluster that is asked for can be worked with."""
+    kind, address = settings.engine.kind, settings.engine.address
+    if kind == engine.LOCAL:
+        return []
+    try:
+        with engine.at(kind, address):
+            return [Finding("engine", True, f"{kind}: the cluster at {address} answers")]
+    except engine.NoEngine as error:
+        return [Finding("engine", False, str(error))]
 
 
 def _file(settings: Settings) -> Finding:

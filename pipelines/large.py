@@ -3,10 +3,13 @@
 The sample runs through the same functions as a small site, over all its days (pass 1). Of every other home only the last
 days are worked out, block by block (pass 2); those with something to say, and those with an open case, then go through
 the same with as many days as a page shows. Whatever a person reads was made by these.
+
+A block is judged by what it is handed and by the readings in the store alone: it may be judged on another machine.
 """
 
 import dataclasses
 import datetime as dt
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,12 +21,14 @@ from anomaly.expected import Expected, Grid
 from anomaly.peers import Peers
 from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
-from pipelines.days import drawn
+from pipelines.days import Days, drawn
 from pipelines.derive import blocks
+from pipelines.engine import Over
 from pipelines.judge import Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
+from pipelines.kept import Kept
 from pipelines.load import Inputs
 from pipelines.settings import Settings
-from pipelines.store import Store
+from pipelines.store import Part, StateError
 
 LAST_DAYS = 14  # the longest window a detector looks back on
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
@@ -40,6 +45,12 @@ class Site:
     group: np.ndarray
     groups: int
     sample: np.ndarray
+
+    def part(self, homes: range) -> "Site":
+        """Those homes by themselves, numbered from 0."""
+        here = slice(homes.start, homes.stop)
+        of_sample = self.sample[(self.sample >= homes.start) & (self.sample < homes.stop)] - homes.start
+        return Site(self.names[here], self.judged[here], self.group[here], self.groups, of_sample)
 
 
 def site_of(settings: Settings, inputs: Inputs) -> Site:
@@ -70,8 +81,11 @@ class Yardstick:
     peers: Peers
 
 
-def judge_large(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], open_homes: Sequence[str], tell) -> Verdicts:
-    """As `judge`, with the arrays of those homes only that a page may show: with evidence, or `open_homes`, those with an open case."""
+def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], open_homes: Sequence[str], over: Over, tell) -> Verdicts:
+    """As `judge`, with the arrays of those homes only that a page may show: with evidence, or `open_homes`, those with an open case.
+
+    `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
+    """
     site = site_of(settings, inputs)
     first, last = inputs.kept.span()
     days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))
@@ -81,7 +95,7 @@ def judge_large(settings: Settings, inputs: Inputs, store: Store, nights: Sequen
     still = np.isin(site.names.astype(str), list(open_homes))
     for night in sorted(nights):
         until = days.filter(pl.col("day") <= night)
-        verdicts = _judge_night(settings, inputs, store, (site, yardstick, until, still), tell)
+        verdicts = _judge_night(settings, inputs, (site, yardstick, until, still), over, tell)
     return Verdicts(verdicts, days)
 
 
@@ -124,15 +138,16 @@ class _Block:
     working: np.ndarray  # (doors, homes) enough days above zero
 
 
-def _judge_night(settings: Settings, inputs: Inputs, store: Store, what, tell) -> Expected:
+def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> Expected:
     site, yardstick, days, still = what
     night, at = days["day"].max(), days.height - 1
     pasts = evidence.tails(yardstick.scores, [at])
-    found, done = [], 0
-    for homes in blocks(len(site.names)):
-        found.append(_block(settings, inputs, (site, yardstick, days, pasts, still), homes))
-        done += len(homes)
-        tell(f"judging {night}: {done:,} of {len(site.names):,} homes")
+    found = []
+    ranges = list(blocks(len(site.names)))
+    shared = settings, inputs.kept, _parts(inputs.kept), (yardstick.peers, days, pasts)
+    for homes, block in zip(ranges, over(_block, shared, ((homes, site.part(homes), still[homes.start : homes.stop]) for homes in ranges)), strict=True):
+        found.append(block)
+        tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, found)
     seen, scores = _in_full(settings, (site, yardstick, days), [f.asked for f in found])
     rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
@@ -145,35 +160,42 @@ def _judge_night(settings: Settings, inputs: Inputs, store: Store, what, tell) -
     cannot = [failed, *(f.cannot for f in found), expected.not_judged(yardstick.seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")]
     cannot += [barred(inputs, had), _silent(settings, inputs, had)]
     judged = sum(f.judged for f in found) + int(expected.judged(yardstick.seen, at).any(axis=0).sum())
-    write_night(store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
+    write_night(inputs.kept.store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
     history = pl.concat([*(f.history for f in found), expected.expected_frame(yardstick.seen, at, np.arange(len(ours)), 1)])
-    store.write(f"nights/{night}/history.parquet", history.sort("household", "signal", "day"))
+    inputs.kept.store.write(f"nights/{night}/history.parquet", history.sort("household", "signal", "day"))
     return seen
 
 
-def _block(settings: Settings, inputs: Inputs, what, homes: range) -> _Block:
+def _parts(kept: Kept) -> list[list[Part]]:
+    return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
+
+
+def _block(shared, item) -> _Block:
     """A block of homes by the last days alone."""
-    site, yardstick, days, pasts, still = what
-    numbers = np.arange(homes.start, homes.stop)
-    laid = inputs.kept.arrays(numbers, days["day"].min(), days.height)
+    settings, kept, parts, (peers, days, pasts) = shared
+    homes, site, still = item
+    if _parts(kept) != parts:
+        raise StateError(f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share")
+    numbers = np.arange(len(homes))
+    laid = kept.arrays(homes.start + numbers, days["day"].min(), days.height)
     grid = _bare_grid(settings, site, (numbers, laid), days)
     span = min(LAST_DAYS, days.height)
-    seen, vacant = expected.expect_lately(grid, settings.expected, yardstick.peers, span)
-    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, yardstick.peers)]
+    seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)
+    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)]
     rated = evidence.rate(scores, [span - 1], needed(settings), settings.detectors.seconds, [{span - 1: past} for (past,) in map(dict.values, pasts)])
-    ours = site.judged[numbers] & ~np.isin(numbers, site.sample)
+    ours = site.judged & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[span - 1] for one in rated])
     with np.errstate(invalid="ignore"):
-        asked = np.flatnonzero(site.judged[numbers] & (still[numbers] | (largest >= needed(settings) * settings.evidence.kept_share)))
+        asked = np.flatnonzero(site.judged & (still | (largest >= needed(settings) * settings.evidence.kept_share)))
     mine = np.flatnonzero(ours)
     told = expected.judged(seen, span - 1)
-    names = pl.Series(site.names[numbers])
+    names = pl.Series(site.names)
     signals = sorted(settings.rules)
     s, h = np.nonzero(laid.had)
     had = pl.DataFrame({"household": names.gather(h), "signal": pl.Series(signals).gather(s)})
     odd, silent, working = _oddities(settings, laid)
     return _Block(
-        (numbers[asked], laid.only(asked)),
+        (homes.start + asked, laid.only(asked)),
         sheet(seen, rated, span - 1).filter(pl.col("household").is_in(names.gather(mine).implode())),
         _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & laid.had).any(axis=0)), laid.had),
         had,

@@ -13,7 +13,7 @@ from importlib import metadata
 import polars as pl
 
 from anomaly import __version__, cases
-from pipelines import export, journal, late, publish, reports, revise
+from pipelines import engine, export, journal, late, publish, reports, revise
 from pipelines.collect import collect, fold
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
@@ -70,7 +70,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     store = Store(settings.store)
     store.prepare()
     reports.prepare(settings)
-    with store.locked():
+    with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over:
         laps = Laps()
         store.sweep()
         reports.tidy(settings)
@@ -88,7 +88,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
             return Result(nights[-1], False, degraded, report=str(reports.index(settings, nights[-1])), more=more, stopped=tuple(inputs.failed))
         store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
         revise.set_aside(store, plan.run)
-        verdicts = _judge(settings, inputs, store, plan.judged, tell)
+        verdicts = _judge(settings, inputs, store, plan.judged, over, tell)
         laps.end("judge")
         tell("publishing")
         folded = fold(settings, store, watched=plan.judged)
@@ -166,13 +166,13 @@ def _drawn(store: Store, night: str) -> list[str]:
     return store.read(f"nights/{night}/control.parquet")["case_id"].to_list()
 
 
-def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell) -> Verdicts:
+def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell) -> Verdicts:
     """Judge the nights; at a large site with the homes that have an open case, or are on a list of theirs, among those looked at in full."""
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, tell)
     known = fold(settings, store) if store.nights() else None
     still = [] if known is None else [*known.cases.filter(pl.col("status") != "closed")["household"], *known.worklist.filter(pl.col("night").is_in(nights))["household"]]
-    return judge_large(settings, inputs, store, nights, still, tell)
+    return judge_large(settings, inputs, nights, still, over, tell)
 
 
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime as dt
+import re
 from collections.abc import Mapping
 
 from anomaly.account import AccountRules
@@ -9,6 +10,7 @@ from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import DetectorRules
 from anomaly.evidence import EvidenceRules
 from anomaly.expected import ExpectedRules
+from pipelines.engine import KINDS, LOCAL, RAY
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,11 +118,19 @@ class Retention:
 
 @dataclasses.dataclass(frozen=True)
 class Engine:
-    """How a site too large to be looked at whole is judged."""
+    """How a site too large to be looked at whole is judged, and where."""
 
     sample_homes: int = 5_000
+    kind: str = LOCAL
+    address: str = "auto"
 
     def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind = {self.kind!r}; choose {' or '.join(KINDS)}")
+        if self.kind == LOCAL and self.address != "auto":
+            raise ValueError(f"address = {self.address!r} is a cluster's, and kind = {LOCAL!r} uses none; write kind = {RAY!r}, or take the address out")
+        if self.address != "auto" and not re.fullmatch(r"[^\s/]+:\d{1,5}", self.address):
+            raise ValueError(f"address = {self.address!r}; write auto, or host:port of the cluster's head, such as 10.0.0.1:6379")
         if self.sample_homes < 100:
             raise ValueError(f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site")
 

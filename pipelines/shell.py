@@ -90,10 +90,12 @@ _CODES = {
     "NotRecorded": REFUSED,
     "Broken": DEGRADED,
     "NoSuchNight": REFUSED,
+    "NoEngine": REFUSED,
     "SourceError": NOTHING,
     "NothingReadable": NOTHING,
     "NothingToPlant": NOTHING,
     "PublicationRefused": NOTHING,
+    "EngineLost": NOTHING,
     "Locked": LOCKED,
 }
 
