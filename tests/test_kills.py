@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pipelines import days
+from pipelines import days, decide, prune
 from pipelines.load import load
 from pipelines.settings import load_settings
 from pipelines.store import Store
@@ -103,6 +103,14 @@ def trial(root: Path, source: Path, what: tuple) -> list[str]:
     return [f"killed at {at}: {line}" for line in told] + ([] if killed or isinstance(at, float) else [f"killed at {at}: it was not"])
 
 
+@pytest.fixture(autouse=True)
+def calendar(monkeypatch):
+    """The day is held in this process too, and let go again."""
+    for module in (decide, prune):
+        monkeypatch.setattr(module, "today", module.today)
+    kills.hold_the_calendar()
+
+
 @pytest.fixture(scope="module")
 def lanes():
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
@@ -111,7 +119,6 @@ def lanes():
 
 def survive(lanes, root: Path, name: str, some) -> int:
     """Kill the command of that name at `some` of (its writes, its seconds); every kill must be survived. How many there were."""
-    kills.hold_the_calendar()
     site, command = prepared(root / "before", name)
     before = kills.known(site)
     whole = shutil.copytree(site.root, root / "after")
