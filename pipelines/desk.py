@@ -27,7 +27,6 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
 
 case_argument = click.argument("case", shell_complete=case_codes)
 by_option = click.option("--by", metavar="NAME", help="Who records it.")
-language_option = click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
 
 
 @click.command()

@@ -242,7 +242,7 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
-    first = _only(yardstick.seen, of_sample, days.height)
+    first = expected.only(yardstick.seen, of_sample, days.height)
     scores = [_scores_of(one, of_sample, days.height) for one in yardstick.scores]
     if not len(others):
         return first, scores
@@ -252,10 +252,6 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     more = [one for detector in detectors.chosen(settings.detectors) for one in detector(late, yardstick.peers)]
     both = [_together(a, b) for a, b in zip(scores, more, strict=True)]
     return expected.beside(first, expected.widened(late, _grid(settings, site, (others, laid), days), vacant)), both
-
-
-def _only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
-    return expected.only(seen, homes, days)
 
 
 def _scores_of(one, homes: np.ndarray, days: int):
