@@ -106,7 +106,7 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     assert set(then) == set(NIGHTS) and site.view("revisions").is_empty()
     calm(site)
     result = site.nightly("--revise")
-    runs = site.view("runs").sort("started_utc", "night")
+    runs = site.view("runs").sort("revised", "night")
     assert runs["night"].to_list() == NIGHTS * 2 and runs["revised"].to_list() == [0] * 4 + [1] * 4
     assert site.view("cases").filter(pl.col("household") == SURGED).rows() == [] == site.view("worklist").filter(pl.col("household") == SURGED).rows()
     told = site.view("revisions").filter(pl.col("household") == SURGED).sort("night")
