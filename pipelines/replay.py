@@ -40,7 +40,7 @@ def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
 
 
 METHOD = (
-    "expected: median of the last 84 occupied days older than 14, with the weekday's own departure, times what the peers did that day;",
+    "expected: median of the last 84 occupied days older than a fortnight (11 to 17 days), with the weekday's own departure, times what the peers did that day;",
     "          never below a level lived at within the past year. low–high: 90 % of such days. surprise: distance in robust deviations of the log.",
     "score:    sum of surprise over the window / sqrt(days), scaled by the night's peers. rarity: one such new episode in so many past household-nights.",
 )

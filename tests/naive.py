@@ -180,11 +180,13 @@ def shared_shock(departure, group, peers_min):
     return out
 
 
-def usual_and_spread(y, usable, weekday, ladder, days):
+def usual_and_spread(y, usable, dates, ladder, days):
     """Twin of expected.kernels.usual_and_spread for one home: (usual, spread, count) of each day."""
+    weekday, ordinal = dates
     out = []
     for t in range(len(y)):
-        rungs = [latest(usable, t, guard, days) for guard, least in ladder if len(latest(usable, t, guard, days)) >= least]
+        renewed = [(latest(usable, t - (ordinal + t - guard) % step, guard, days), least) for guard, least, step in ladder]
+        rungs = [at for at, least in renewed if len(at) >= least]
         if not rungs:
             out.append((math.nan, math.nan, 0))
             continue

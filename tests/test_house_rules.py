@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zlib
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -176,6 +177,27 @@ def public(holder: ast.AST):
             yield node
             if isinstance(node, ast.ClassDef):
                 yield from public(node)
+
+
+def compiled(path: Path) -> dict[str, set[str]]:
+    """The functions of a module that numba compiles, with the names used in each."""
+    functions = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef))
+    ours = (one for one in functions if any("njit" in ast.unparse(mark) for mark in one.decorator_list))
+    return {one.name: {node.id for node in ast.walk(one) if isinstance(node, ast.Name)} for one in ours}
+
+
+def test_compiled_code_never_outlives_what_it_calls():
+    # numba keeps compiled code by the text of its own file: a function it calls in another one may change without its being told
+    calling = {}
+    for path in sorted((ROOT / "anomaly").rglob("*.py")):
+        text, used = path.read_text(encoding="utf-8"), set().union(*compiled(path).values())
+        for node in (node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anomaly.")):
+            other = ROOT / (node.module.replace(".", "/") + ".py")
+            if other.is_file() and compiled(other).keys() & used & {name.name for name in node.names}:
+                calling[path.relative_to(ROOT).as_posix()] = zlib.crc32(other.read_bytes()), text
+    assert list(calling) == ["anomaly/expected/lately.py"]
+    for name, (crc, text) in calling.items():
+        assert f"COMPILED_WITH = 0x{crc:08x} " in text, f"{name}: write COMPILED_WITH = 0x{crc:08x}"
 
 
 def test_no_bare_except():

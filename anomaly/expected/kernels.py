@@ -165,12 +165,13 @@ def _weekly_anchor(t, first_ordinal):
 
 
 @numba.njit(cache=True, parallel=True)
-def usual_and_spread(y, usable, weekday, ladder, days):
+def usual_and_spread(y, usable, dates, ladder, days):
     """(H, T) shock-free log values → usual level of each day, its spread, and how many days it rests on.
 
-    y: (H, T) float64; usable: (H, T) bool (known and occupied); weekday: (T,) int8;
-    ladder: (rungs, 2) int64 of (guard days, least days): the first rung with enough days is taken.
-    usual = median + weekday median shrunk by n / (n + 3); spread = 1.4826 · MAD of what is left.
+    y: (H, T) float64; usable: (H, T) bool (known and occupied); dates: weekday (T,) int8 and the first day's ordinal;
+    ladder: (rungs, 3) int64 of (guard days, least days, days between renewals, 1 or 7): the first rung with enough days is taken.
+    usual = median + weekday median shrunk by n / (n + 3); spread = 1.4826 · MAD of what is left. A rung that is renewed weekly
+    rests on the days up to the last anchor older than its guard: for a week its window, which costs the most, stays as it is.
     Returns usual (H, T), spread (H, T), count (H, T) int16; NaN and 0 where no rung holds.
     """
     homes, length = y.shape
@@ -178,56 +179,69 @@ def usual_and_spread(y, usable, weekday, ladder, days):
     spread = np.full((homes, length), np.nan)
     count = np.zeros((homes, length), dtype=np.int16)
     for h in numba.prange(homes):
-        for rung in range(ladder.shape[0]):
-            _rung(y[h], usable[h], weekday, (ladder[rung, 0], ladder[rung, 1], days), (usual[h], spread[h], count[h]))
+        for guard, least, step in ladder:
+            _rung(y[h], usable[h], dates, (guard, least, step, days), (usual[h], spread[h], count[h]))
     return usual, spread, count
 
 
 @numba.njit(cache=True)
-def _rung(y, usable, weekday, rule, out):
+def _rung(y, usable, dates, rule, out):
     """Fill in those of the last days (as many as `out` has) on which no earlier rung held and this one does.
 
-    The window moves on a day at a time: `kept` are its values in order of days, `ordered` the same sorted by weekday.
-    Yesterday's median and deviation say where today's must be looked for.
+    The window moves on: `kept` are its values in order of days, `ordered` the same sorted by weekday. Its median and
+    deviation say where those of the next one must be looked for.
     """
-    guard, least, days = rule
+    weekday, ordinal = dates
+    guard, least, step, days = rule
     usual, spread, count = out
     shift, last = len(y) - len(count), len(y)
     while last > shift and count[last - 1 - shift] > 0:
         last -= 1
-    if last == shift:
-        return
     start = max(guard, shift)
-    first, n = _first_kept(usable, start - 1 - guard, days)
-    kept, on = np.empty(days + len(count)), np.empty(days + len(count), dtype=np.int64)
-    ordered, size = np.empty((WEEK, days + 1)), np.zeros(WEEK, dtype=np.int64)
-    left, base = np.empty(days + 1), np.empty(WEEK)
+    if last <= start:
+        return
+    until = max(start - guard - (ordinal + start - guard) % step, -1)  # the last day of the window
+    first, n = _first_kept(usable, until, days)
+    kept, on = np.empty(days + len(count) + WEEK), np.empty(days + len(count) + WEEK, dtype=np.int64)
+    ordered, size = np.empty((WEEK, days + WEEK)), np.zeros(WEEK, dtype=np.int64)
+    left, base = np.empty(days), np.empty(WEEK)
     begin, end = 0, 0
-    for u in range(first, start - guard):
+    for u in range(first, until + 1):
         if usable[u]:
             end = _take(u, y, weekday, (kept, on, ordered, size), end)
     level = deviation = np.nan
     for t in range(start, last):
-        if usable[t - guard]:
-            end = _take(t - guard, y, weekday, (kept, on, ordered, size), end)
-        while begin < end and (end - begin > days or on[begin] <= t - guard - 3 * days):
-            d = weekday[on[begin]]
-            _leave(ordered[d], size[d], kept[begin])
-            size[d] -= 1
-            begin += 1
-        n = end - begin
-        if n < least or count[t - shift] > 0:
-            continue
-        window = kept[begin:end]
-        level = _median_near(window, level - 0.1 * deviation, level + 0.1 * deviation)
-        for d in range(WEEK):
-            base[d] = level
-            if size[d]:
-                base[d] += (_middle(ordered[d], size[d]) - level) * size[d] / (size[d] + 3.0)
-        for k in range(n):
-            left[k] = abs(window[k] - base[weekday[on[begin + k]]])
-        deviation = _median_near(left[:n], 0.9 * deviation, 1.1 * deviation)
-        usual[t - shift], spread[t - shift], count[t - shift] = base[weekday[t]], 1.4826 * deviation, n
+        if t == start or (ordinal + t - guard) % step == 0:
+            while until < t - guard - (ordinal + t - guard) % step:
+                until += 1
+                if usable[until]:
+                    end = _take(until, y, weekday, (kept, on, ordered, size), end)
+            while begin < end and (end - begin > days or on[begin] <= until - 3 * days):
+                d = weekday[on[begin]]
+                _leave(ordered[d], size[d], kept[begin])
+                size[d] -= 1
+                begin += 1
+            n = end - begin
+            if n >= least:
+                level, deviation = _renewed((kept[begin:end], on[begin:end], ordered, size), weekday, (level, deviation), (base, left))
+        if n >= least and count[t - shift] == 0:
+            usual[t - shift], spread[t - shift], count[t - shift] = base[weekday[t]], 1.4826 * deviation, n
+
+
+@numba.njit(cache=True)
+def _renewed(window, weekday, last, out):
+    """Median and deviation of a window, looked for about the last ones; `base` by weekday is filled in."""
+    kept, on, ordered, size = window
+    level, deviation = last
+    base, left = out
+    level = _median_near(kept, level - 0.1 * deviation, level + 0.1 * deviation)
+    for d in range(WEEK):
+        base[d] = level
+        if size[d]:
+            base[d] += (_middle(ordered[d], size[d]) - level) * size[d] / (size[d] + 3.0)
+    for k in range(len(kept)):
+        left[k] = abs(kept[k] - base[weekday[on[k]]])
+    return level, _median_near(left[: len(kept)], 0.9 * deviation, 1.1 * deviation)
 
 
 @numba.njit(cache=True)

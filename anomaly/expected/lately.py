@@ -17,6 +17,7 @@ from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, Exp
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
+COMPILED_WITH = 0x6e95f389  # CRC-32 of kernels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 BUNCH = 64  # homes that share a thread's arrays, one after the other
@@ -46,6 +47,7 @@ class Numbers(NamedTuple):
     coarse_share: float
     coarse_days: int
     floor_share: float
+    ladder: np.ndarray
     past_level: bool
     luck: float
     weekday: np.ndarray
@@ -258,8 +260,8 @@ def _usual(y, usable, how, peers, count):
     level, peers_spread, offset = peers
     days, length = how.days, len(y)
     usual, spread, n = np.full(days, np.nan), np.full(days, np.nan), np.zeros(days, dtype=np.int16)
-    _rung(y, usable, how.weekday, (how.guard_days, how.least_days, how.baseline_days), (usual, spread, n))
-    _rung(y, usable, how.weekday, (how.short_guard_days, how.short_least_days, how.baseline_days), (usual, spread, n))
+    for guard, least, step in how.ladder:
+        _rung(y, usable, (how.weekday, how.ordinal), (guard, least, step, how.baseline_days), (usual, spread, n))
     for k in range(days):
         count[k] = n[k]
         if n[k]:

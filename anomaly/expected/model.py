@@ -35,7 +35,7 @@ class ExpectedRules:
     vacant_share: float = 0.5  # a day is vacant where every present signal is at most this share of the home's 60 % quantile
     vacancy_days: int = 240  # days that quantile looks back
     baseline_days: int = 84  # days the usual level rests on
-    guard_days: int = 14  # days before the night the baseline leaves out
+    guard_days: int = 11  # days before the night the baseline leaves out; renewed weekly, up to six more: a fortnight on average
     least_days: int = 21  # days needed for the full rung of the ladder
     short_guard_days: int = 7  # the short rung: a smaller guard …
     short_least_days: int = 10  # … and fewer days; the spread then leans on the peers'
@@ -63,8 +63,8 @@ class ExpectedRules:
 
     @property
     def ladder(self) -> np.ndarray:
-        """(2, 2) int64: guard days and least days of the full and of the short rung."""
-        return np.array([[self.guard_days, self.least_days], [self.short_guard_days, self.short_least_days]], dtype=np.int64)
+        """(2, 3) int64: guard days, least days and days between renewals of the full and of the short rung."""
+        return np.array([[self.guard_days, self.least_days, 7], [self.short_guard_days, self.short_least_days, 1]], dtype=np.int64)
 
     @property
     def reach_days(self) -> int:
@@ -163,7 +163,7 @@ def _usual(x, grid, s, how, peers):
     usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
     shock = _shock(x, usable, grid, s, rules, peers)
     y = x - shock
-    usual, spread, n = kernels.usual_and_spread(y, usable, grid.weekday, rules.ladder, rules.baseline_days)
+    usual, spread, n = kernels.usual_and_spread(y, usable, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days)
     spread = _mixed_spread(spread, n, rules, hear)
     if rules.past_level:
         past = kernels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
