@@ -24,6 +24,7 @@ LEAST_EPISODES = 10  # a rarity is used in the fit where the past holds so many 
 PRIOR_NIGHTS = 3_000.0
 PRIOR_SLOPE = 0.3
 PRIOR_AT_200 = 1.1
+LEAST_EXCESS = 0.05  # surges to an ordinary case where the past shows none: a twentieth of what a city with one surge in 50,000 home-nights has
 EXCESS_POWER = 0.3  # surges reach far into the tail: measured on simulated cities, .2 to .4
 
 
@@ -94,12 +95,12 @@ class Tail:
 
         A local false discovery rate (Efron 2004). Of the past episodes that rare, the ordinary tail explains `ordinary`
         and the rest are an excess; one standard error of the count is taken off, so that an excess must be evident to be
-        claimed. Ordinary episodes are spread evenly over needed / rarity, those in excess as its power EXCESS_POWER − 1.
-        1 where the past shows no excess, or is too short to show any.
+        claimed; in a long past without any a few surges are taken for granted (LEAST_EXCESS), so that what lies far out is not
+        thought ordinary. Ordinary episodes are spread evenly over needed / rarity, those in excess as its power EXCESS_POWER − 1.
         """
         ordinary = max(self.nights / needed, 1e-9)
         seen = float(self.episodes(np.array([self.at(needed)]))[0])
-        excess = max(0.0, seen - np.sqrt(seen) - ordinary) / ordinary
+        excess = max(LEAST_EXCESS * self.nights / (self.nights + needed), (seen - np.sqrt(seen) - ordinary) / ordinary)
         place = np.minimum(needed / self.rarity(score), 1.0)
         chance = 1.0 / (1.0 + excess * EXCESS_POWER * place ** (EXCESS_POWER - 1.0))
         return np.where(np.isnan(score), np.nan, np.maximum(chance, 0.01))

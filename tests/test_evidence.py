@@ -136,6 +136,13 @@ def test_without_a_past_the_standard_line_holds():
         assert seen.chance(np.array([5.0]), 6000.0) == pytest.approx([1.0])
 
 
+def test_without_an_excess_only_what_lies_far_out_is_not_thought_ordinary():
+    calm = tail(ordinary(), PAST + GUARD)
+    asked = calm.at_200 + calm.slope * np.log(6_000.0 * np.array([1.0, 100.0, 10_000.0]) / 200.0)
+    # a twentieth as many surges as ordinary cases: 1 / (1 + .05 · .3 · place^−.7), the line itself given up to a tenth
+    np.testing.assert_allclose(calm.chance(asked, 6_000.0), [0.985, 0.73, 0.10], atol=0.03)
+
+
 def test_chance_falls_where_the_past_shows_an_excess():
     score = ordinary()
     rng = np.random.default_rng(1)
@@ -143,9 +150,9 @@ def test_chance_falls_where_the_past_shows_an_excess():
         at = rng.integers(0, PAST - 10)
         score[h, at : at + 10] = rng.uniform(2.5, 5)
     calm, excess = tail(ordinary(), PAST + GUARD), tail(score, PAST + GUARD)
-    asked = np.array([2.0, 3.0, 4.0, nan])
-    assert (excess.chance(asked, 6000.0)[:3] < calm.chance(asked, 6000.0)[:3]).all()
-    told = excess.chance(asked, 6000.0)
+    rare = (6_000.0, 12_000.0, 60_000.0, np.nan)
+    told, otherwise = (past.chance(np.array([past.at(r) for r in rare]), 6000.0) for past in (excess, calm))
+    assert (told[:3] < otherwise[:3] - 0.1).all()
     assert (np.diff(told[:3]) <= 0).all() and np.isnan(told[3])
     assert (told[:3] >= 0.01).all() and (told[:3] <= 1).all()
 
