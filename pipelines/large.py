@@ -246,7 +246,7 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     scores = [_scores_of(one, of_sample, days.height) for one in yardstick.scores]
     if not len(others):
         return first, scores
-    laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1)[:, ~known] for name in ("value", "lag", "zero", "had")))
+    laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
     span = min(max(settings.publish.expected_days, SHOWN_DAYS), days.height)
     late, vacant = expected.expect_lately(_bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
     more = [one for detector in detectors.chosen(settings.detectors) for one in detector(late, yardstick.peers)]

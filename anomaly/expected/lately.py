@@ -74,7 +74,7 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     end = slice(grid.days - days, None)
     first = grid.first + dt.timedelta(days=grid.days - days)
     known = np.where(value[:, :, end] == UNKNOWN, np.nan, value[:, :, end])
-    short = dataclasses.replace(grid, first=first, value=known, lag=grid.lag[:, :, end], weekday=grid.weekday[end])
+    short = dataclasses.replace(grid, first=first, value=known, lag=np.ascontiguousarray(grid.lag[:, :, end]), weekday=grid.weekday[end])
     named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
     seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block, scored=1)

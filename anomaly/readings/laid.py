@@ -40,7 +40,7 @@ class Laid:
 
     def only(self, homes: np.ndarray) -> "Laid":
         """Those rows."""
-        return Laid(self.value[:, homes], self.lag[:, homes], self.zero[:, homes], self.had[:, homes])
+        return Laid(*(np.take(one, homes, axis=1) for one in (self.value, self.lag, self.zero, self.had)))
 
 
 @dataclass(frozen=True)
