@@ -11,7 +11,8 @@ from anomaly.detectors.windows import calmed, window_sums
 from anomaly.peers import heard
 
 REFIT_DAYS = 56
-FIT_ROWS = 20_000
+COMMON_ROWS = 20_000  # earlier home-nights that an odd one is compared with
+FIT_ROWS = 5_000  # of these the trees draw theirs, 256 each
 LEAST_ROWS = 500
 SHORTLIST = 0.95  # only home-nights with a larger sum of features than this share of earlier ones are scored
 
@@ -66,9 +67,9 @@ class Forest:
             from pyod.models.iforest import IForest  # slow to import, so only where it is used
 
             earlier = features[known]
-            sample = earlier[:: max(1, earlier.shape[0] // FIT_ROWS)]
+            sample = earlier[:: max(1, earlier.shape[0] // COMMON_ROWS)]
             sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
-            model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample)
+            model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample[:: max(1, len(sample) // FIT_ROWS)])
             trees = _grown(model.detector_, sample)
         if peers is not None:
             peers.fitted[name] = trees
