@@ -29,6 +29,7 @@ from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, opening, read_file, sha256
 from pipelines.store import Damaged, Store
+from pipelines.workers import ahead
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
 REGISTER = {
@@ -196,8 +197,11 @@ def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
     source, rule = now.settings.sources[name], now.settings.rules[name]
     new = _changed_files(source, now.settings.root, now.ledger, _read_as(source, rule), now.today)
     batch = []
-    for number, (stamp, path) in enumerate(new, start=1):
-        rows, refused = room.parse_rows(now.coded(read_file(path, source)), rule, now.today + dt.timedelta(days=1))
+
+    def read(found: tuple[dict, Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
+        return room.parse_rows(now.coded(read_file(found[1], source)), rule, now.today + dt.timedelta(days=1))
+
+    for number, ((stamp, _), (rows, refused)) in enumerate(zip(new, ahead(read, new), strict=True), start=1):
         rows = rows.filter(pl.col("time") >= now.store.kept_from("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")

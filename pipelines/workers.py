@@ -1,6 +1,6 @@
-"""A function over many items in several processes.
+"""A function over many items in several processes, or one item ahead in a thread.
 
-Each is started afresh: polars and DuckDB hold threads, and a process that holds threads must not be forked. A worker ends
+Each process is started afresh: polars and DuckDB hold threads, and a process that holds threads must not be forked. A worker ends
 with its parent, whatever ends that, and leaves an interruption to it.
 """
 
@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
@@ -35,6 +35,18 @@ def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[
         yield from pool.map(function, itertools.chain(first, items), chunksize=4)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    """`function` of every item, in their order, each worked out in a thread while the one before it is used."""
+    with ThreadPoolExecutor(1) as thread:
+        waiting = None
+        for item in items:
+            made, waiting = waiting, thread.submit(function, item)
+            if made is not None:
+                yield made.result()
+        if waiting is not None:
+            yield waiting.result()
 
 
 def _begin() -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
         parent.wait()
     left = [int(path.name) for path in tmp_path.iterdir()]
     assert until(lambda: not any(map(alive, left)), 10)
+
+
+def test_the_next_item_is_worked_out_while_one_is_used():
+    begun = [threading.Event() for _ in range(3)]
+
+    def made(item):
+        begun[item].set()
+        return item * 10
+
+    told = []
+    for item in workers.ahead(made, range(3)):
+        told.append(item)
+        assert begun[min(len(told), 2)].wait(10)
+    assert told == [0, 10, 20]
+    assert list(workers.ahead(made, [])) == []
+    with pytest.raises(ZeroDivisionError):
+        list(workers.ahead(lambda item: 1 // item, [1, 0, 2]))

@@ -59,7 +59,7 @@ def fresh(times, values, starts):
     return states
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, parallel=True)
 def settle_on(times, values, starts, limits, states):
     """What `settle` gives, from the state each home was in before its first reading here; and what later readings need.
 
@@ -69,10 +69,9 @@ def settle_on(times, values, starts, limits, states):
     """
     out, needed = np.zeros((len(times), 4), np.int64), np.zeros((len(states), 2), np.int64)
     then = np.zeros_like(states)
-    clean, index = np.zeros((REMEMBERED_DAYS, STATES), np.int64), np.zeros(REMEMBERED_DAYS, np.int64)
-    for home in range(len(starts) - 1):
+    for home in numba.prange(len(starts) - 1):
         a, b = starts[home], starts[home + 1]
-        index[:] = -1
+        clean, index = np.zeros((REMEMBERED_DAYS, STATES), np.int64), np.full(REMEMBERED_DAYS, -1)
         _settle_home(times[a:b], values[a:b], limits, out[a:b], (states[home].copy(), clean, index))
         place, day = _cut(times[a:b], out[a:b], index)
         then[home], needed[home, 0], needed[home, 1] = clean[place], a + index[place], day

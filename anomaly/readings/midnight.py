@@ -10,7 +10,7 @@ STATE, USE, KNOWN, WORD = range(4)  # columns of what `days_between` gives
 _AT, _NEAR, _NO_READING, _UNDECIDED, _NOT_BELIEVED = range(5)  # what a midnight is
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, parallel=True)
 def days_between(times, settled, known, starts, spans, within):
     """int64 array (days of all homes, 4): what the day is, its use, the day it is known from, the heaviest note of its readings.
 
@@ -21,7 +21,7 @@ def days_between(times, settled, known, starts, spans, within):
     for home in range(len(spans)):
         rows += spans[home, 1] - spans[home, 0] + 1
     out = np.zeros((rows, 4), np.int64)
-    for home in range(len(spans)):
+    for home in numba.prange(len(spans)):
         a, b = starts[home], starts[home + 1]
         first, last, row = spans[home]
         edges = _midnights(times[a:b], settled[a:b], np.arange(first, last + 2) * DAY, within)
