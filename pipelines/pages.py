@@ -35,7 +35,7 @@ def png(figure: Figure) -> bytes:
     """The figure as a small palette PNG; the same figure gives the same bytes."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    image = Image.fromarray(np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3]))
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     for colours, scale in LOOKS:
         shown = image if scale == 1 else image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
         out = io.BytesIO()

@@ -16,7 +16,7 @@ from anomaly import words
 
 STYLE = str(files("anomaly") / "style.mplstyle")
 BLUE, PALE, INK, SAND, HAZE, GREY = "#2a5d9c", "#c6d7ec", "#161616", "#efd9a7", "#f8f1e0", "#6b6b6b"
-LINE, TEXT = "#e3e3e3", "#333333"
+LINE, TEXT, EDGE = "#e3e3e3", "#333333", "#555555"
 FONT_PACKAGE, FONT_FILE = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
 CHINESE_FAMILIES = (
     "Noto Sans SC", "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN", "Microsoft YaHei", "PingFang SC",
