@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -93,15 +93,14 @@ def decomposition_svg(parts: pl.DataFrame, marks: Marks, language: str) -> str:
     them; days without a row are gaps. Not a figure: nine panels of one take ten times as long.
     """
     first = marks.night - timedelta(days=TAKEN_APART_DAYS - 1)
-    parts = parts.with_columns(at=(pl.col("day") - first).dt.total_days()).filter(pl.col("at").is_between(0, TAKEN_APART_DAYS - 1)).sort("at")
-    names = parts["signal"].unique().sort().to_list()
+    shown = parts.filter(pl.col("day").is_between(first, marks.night)).sort("signal", "day").partition_by("signal", maintain_order=True)
     drawn = []
-    for row, name in enumerate(names):
-        own, top = parts.filter(pl.col("signal") == name), row * ROW + TITLE
-        for panel, told in (_level(own, marks.units.get(name, "count"), top, language), _remainder(own, top, language)):
+    for row, own in enumerate(_Parts(frame, first) for frame in shown):
+        top = row * ROW + TITLE
+        for panel, told in (_level(own, marks.units.get(own.signal, "count"), top, language), _remainder(own, top, language)):
             drawn.append(told + panel.stretch((marks.onset - first).days))
         drawn.append(_week(own, top, language))
-    foot = (len(names) - 1) * ROW + TITLE + TALL + 13
+    foot = (len(shown) - 1) * ROW + TITLE + TALL + 13
     for span, step in ((LEVEL, 42), (REMAINDER, 56)):
         panel = _Panel(span, 0, TAKEN_APART_DAYS - 1, 0, 1)
         backs = range(0, TAKEN_APART_DAYS - 14, step)
@@ -110,18 +109,27 @@ def decomposition_svg(parts: pl.DataFrame, marks: Marks, language: str) -> str:
     return f'<svg viewBox="0 0 {WIDE} {foot + 5}" aria-hidden="true" fill="none" font-size="11">{HATCH}{"".join(drawn)}</svg>'
 
 
-def _level(own: pl.DataFrame, base: str, top: float, language: str) -> tuple[_Panel, str]:
+class _Parts:
+    """The parts of one signal as lists, a day an entry; at: days since the first one shown."""
+
+    def __init__(self, frame: pl.DataFrame, first: date) -> None:
+        self.signal = frame["signal"][0]
+        self.days, self.value, self.level, self.week, self.remainder = (frame[name].to_list() for name in ("day", "value", "level", "week", "remainder"))
+        self.at = [(day - first).days for day in self.days]
+
+
+def _level(own: _Parts, base: str, top: float, language: str) -> tuple[_Panel, str]:
     """Observed days as points, the level beneath them as a line that breaks at gaps."""
-    largest = float(own.select(pl.max_horizontal("value", "level").max()).item() or 0.0)
+    largest = max(*own.value, *own.level, 0.0)
     unit, size, _ = words.scale(base, largest)
     tick = _round_below(largest / size)
     panel = _Panel(LEVEL, top, TAKEN_APART_DAYS - 1, 0.0, 1.12 * largest or 1.0)
-    points = "".join(f"M{panel.x(at)} {panel.y(y)}h0" for at, y in own.select("at", "value").iter_rows())
+    points = "".join(f"M{panel.x(at)} {panel.y(y)}h0" for at, y in zip(own.at, own.value))
     line, before = "", None
-    for at, y in own.select("at", "level").iter_rows():
+    for at, y in zip(own.at, own.level):
         line += f"{'L' if at - 1 == before else 'M'}{panel.x(at)} {panel.y(y)}"
         before = at
-    title = words.say(language, "level.level", signal=words.known(language, "signals", own["signal"][0]), unit=words.unit(language, unit))
+    title = words.say(language, "level.level", signal=words.known(language, "signals", own.signal), unit=words.unit(language, unit))
     ticks = {0.0: "0"} | ({tick * size: words.number(language, tick, 0 if tick >= 1 else 1)} if tick >= 0.1 else {})
     drawn = f'<path d="{points}" stroke="#9a9a9a" stroke-width="2.2" stroke-linecap="round"/><path d="{line}" stroke="{BLUE}" stroke-width="1.8"/>'
     return panel, panel.frame(words.sentence_case(title), ticks) + drawn
@@ -139,9 +147,9 @@ def _day_of_week(number: int) -> float:
     return WEEK[0] + (WEEK[1] - WEEK[0]) * (number + 0.5) / 7
 
 
-def _week(own: pl.DataFrame, top: float, language: str) -> str:
+def _week(own: _Parts, top: float, language: str) -> str:
     """The shape of the week as last known, Monday first, as bars from 1, the level."""
-    last = dict(own.group_by(pl.col("day").dt.weekday(), maintain_order=True).agg(pl.col("week").last()).iter_rows())
+    last = {day.isoweekday(): factor for day, factor in zip(own.days, own.week)}
     reach = max(0.25, 1.1 * max((abs(factor - 1) for factor in last.values()), default=0.0))
     panel = _Panel(WEEK, top, 7, 1 - reach, 1 + reach)
     tick = _round_below(reach)
@@ -153,9 +161,9 @@ def _week(own: pl.DataFrame, top: float, language: str) -> str:
     return panel.frame(words.say(language, "level.week"), ticks) + bars
 
 
-def _remainder(own: pl.DataFrame, top: float, language: str) -> tuple[_Panel, str]:
+def _remainder(own: _Parts, top: float, language: str) -> tuple[_Panel, str]:
     """What level and week leave over, a stroke a day, as factors in logarithms; 1 is nothing."""
-    left = own.select("at", pl.col("remainder").log(2)).rows()
+    left = list(zip(own.at, np.log2(own.remainder).tolist()))
     reach = max([np.log2(2.2), *(abs(y) for _, y in left)])
     end = max(e for e in (1, 2, 4, 6) if e <= 1.08 * reach)
     panel = _Panel(REMAINDER, top, TAKEN_APART_DAYS - 1, -1.08 * reach, 1.08 * reach)
