@@ -3,15 +3,14 @@
 import contextlib
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases, charts, report
-from anomaly.expected import Expected, decompose, expected_frame, level_shifts, only, peers_frame
+from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
 from pipelines.collect import evidence_of, fold, loop, worded
 from pipelines.freeze import frozen
@@ -66,8 +65,9 @@ def tidy(settings: Settings) -> None:
 
 @dataclass(frozen=True)
 class Known:
-    """What a night knew, for its pages. doors: its list with the case behind each; evidence and barred (signals that could
-    not be judged): of every home. records: kind of case → what came of its doors, a row of `tables.Account`. flow: `freeze.FLOW`.
+    """What a night knew, for its pages. doors: its list with the case behind each and where it is; evidence, barred
+    (signals that could not be judged) and flow (`freeze.FLOW`): of the homes behind them. not_judged: reason, signal, homes, of all.
+    records: kind of case → what came of its doors, a row of `tables.Account`.
     """
 
     settings: Settings
@@ -78,18 +78,21 @@ class Known:
     doors: pl.DataFrame
     evidence: pl.DataFrame
     barred: pl.DataFrame
-    records: dict[str, dict]
     flow: pl.DataFrame
+    not_judged: pl.DataFrame
+    records: dict[str, dict]
 
 
 def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
     """Gather what that night knew from the store."""
     folded = fold(settings, store, night)
-    evidence = evidence_of(settings, store, [night], settings.site.languages[0])
-    barred = store.read(f"nights/{night}/not_judged.parquet")
+    doors, barred = _doors(inputs, folded, night), store.read(f"nights/{night}/not_judged.parquet")
+    of_homes = (evidence_of(settings, store, [night], settings.site.languages[0]), barred, frozen(store, night, "flow"))
+    of_doors = (frame.join(doors, on="household", how="semi", maintain_order="left") for frame in of_homes)
+    not_judged = barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64))
     kinds = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
     records = {row["name"]: row | {"visited": row["answered"]} for row in kinds.iter_rows(named=True)}
-    return Known(settings, inputs, verdicts, night, folded, _doors(inputs, folded, night), evidence, barred, records, frozen(store, night, "flow"))
+    return Known(settings, inputs, verdicts, night, folded, doors, *of_doors, not_judged, records)
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -104,7 +107,7 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         run=_run(store, night, known.folded),
         worklist=doors,
         cases=worded(known.folded.cases.join(places, on="household", how="left")),
-        not_judged=known.barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64)),
+        not_judged=known.not_judged,
         quality=inputs.kept.qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
@@ -115,27 +118,12 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
     case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
 
     def render(function: Callable, made: Iterable[report.CasePage]) -> Iterator:
-        for number, written in enumerate(_apart(verdicts, night, function, made), start=1):
+        for number, written in enumerate(workers.spread(function, made), start=1):
             yield written
             if number % TOLD_PAGES == 0:
                 tell(f"writing the report of {night}: {number} of {doors.height} pages")
 
     pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), render)
-
-
-def _apart(verdicts: Verdicts, night: dt.date, function: Callable, case_pages: Iterable[report.CasePage]) -> Iterator:
-    """`function` of the pages in several processes; taking a home's days apart takes long, so that is done there too."""
-    seen, at = verdicts.expected, verdicts.expected.grid.index(night)
-    places = {household: place for place, household in enumerate(seen.grid.households)}
-    given = ((page, only(seen, np.array([places[page.case["household"]]]), at + 1)) for page in case_pages)
-    return workers.spread(partial(_taken_apart, function), given)
-
-
-def _taken_apart(function: Callable, given: tuple[report.CasePage, Expected]) -> object:
-    """`function` of a page with its home's days taken apart; the last of them is the night."""
-    page, home = given
-    parts = decompose(home, 0, home.grid.days - 1)
-    return function(replace(page, parts=parts, shifts=level_shifts(parts, page.case["onset"])))
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
@@ -151,23 +139,25 @@ def site_of(settings: Settings) -> report.Site:
 
 
 def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> report.CasePage:
-    """The page of one case as a night knew it, before its days are taken apart. case: a row of the night's doors; series: its home's, of `series_of`."""
+    """The page of one case as a night knew it. case: a row of the night's doors; series: its home's, of `series_of`."""
     grid, night = known.verdicts.expected.grid, known.night
     home, at = grid.households.index(case["household"]), grid.index(night)
-    place = known.inputs.register.row(by_predicate=pl.col("household") == case["household"], named=True)
+    parts = decompose(known.verdicts.expected, home, at)
     days = (~np.isnan(grid.value[:, home, : at + 1])).sum(axis=1)
     return report.CasePage(
         site=site_of(known.settings),
         night=night,
         case=case,
-        building=place["building"],
-        district=place["district"],
+        building=case["building"],
+        district=case["district"],
         series=series,
         units=dict(zip(grid.signals, grid.units)),
         calendar=known.verdicts.calendar.filter(pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night)),
         evidence=known.evidence.filter(pl.col("household") == case["household"]),
-        notes=_notes(known, case["household"], place["building"]),
+        notes=_notes(known, case["household"], case["building"]),
         history_days={signal: int(n) for signal, n in zip(grid.signals, days) if signal in series},
+        parts=parts,
+        shifts=level_shifts(parts, case["onset"]),
         record=known.records.get(case["signature"]),
         flow=known.flow.filter(pl.col("household") == case["household"]),
     )
@@ -179,8 +169,7 @@ def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | No
     block = seen.block[:, seen.grid.households.index(home), at]
     notes = known.barred.filter(pl.col("household") == home).select("signal", "reason").rows()
     notes += [(signal, "coarse") for signal, days in zip(seen.grid.signals, block) if days > 1]
-    beside = known.inputs.register.filter(pl.col("building").eq(pl.lit(building, pl.String)) & (pl.col("household") != home))  # none where unknown
-    if known.doors.join(beside, on="household", how="semi").height:
+    if building is not None and known.doors.filter((pl.col("building") == building) & (pl.col("household") != home)).height:
         notes.append((None, "neighbours"))
     return notes
 
@@ -189,7 +178,7 @@ def _doors(inputs: Inputs, folded: cases.Fold, night: dt.date) -> pl.DataFrame:
     """The doors of a night with the case behind each."""
     behind = worded(folded.cases.rename({"rarity": "rarity_case"})).drop("household", "signature", "chance_wrong")
     doors = folded.worklist.filter(pl.col("night") == night).join(behind, on="case_id", how="left").sort("rank")
-    doors = doors.join(inputs.register.select("household", "district"), on="household", how="left", maintain_order="left")
+    doors = doors.join(inputs.register.select("household", "building", "district"), on="household", how="left", maintain_order="left")
     return doors.with_columns(first_listed=pl.col("listed") == night, rarity_night=pl.col("rarity"))
 
 

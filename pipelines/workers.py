@@ -1,6 +1,6 @@
-"""A function over many items in several processes, or one item ahead in a thread.
+"""A function over many items in several processes, this one among them, or one item ahead in a thread.
 
-Each process is started afresh: polars and DuckDB hold threads, and a process that holds threads must not be forked. A worker ends
+The other processes are started afresh: polars and DuckDB hold threads, and a process that holds threads must not be forked. A worker ends
 with its parent, whatever ends that, and leaves an interruption to it.
 """
 
@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
@@ -24,15 +25,23 @@ def processors() -> int:
 
 
 def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
-    """`function` of every item, in their order; what a worker raises is raised here. Both must be picklable."""
+    """`function` of every item, in no order; what a worker raises is raised here. Both must be picklable.
+
+    The workers take items from the front. So does nobody wait while they start: this process takes what is left from the back.
+    """
     items = iter(items)
     first = list(itertools.islice(items, 2 * WORTH_A_WORKER))
     if len(first) < 2 * WORTH_A_WORKER or processors() == 1:
         yield from map(function, itertools.chain(first, items))
         return
-    pool = ProcessPoolExecutor(processors(), multiprocessing.get_context("spawn"), initializer=_begin)
+    pool = ProcessPoolExecutor(processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin)
     try:
-        yield from pool.map(function, itertools.chain(first, items), chunksize=4)
+        left = deque((item, pool.submit(function, item)) for item in itertools.chain(first, items))
+        while left:
+            if not left[0][1].done() and left[-1][1].cancel():  # nobody has begun it
+                yield function(left.pop()[0])
+            else:
+                yield left.popleft()[1].result()
     finally:
         pool.shutdown(cancel_futures=True)
 
