@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -78,16 +77,10 @@ def night_files(page: report.NightPage) -> dict[str, bytes]:
     return written
 
 
-def write_night(
-    folder: Path,
-    night_page: report.NightPage,
-    case_pages: Iterable[report.CasePage],
-    font: str | None = None,
-    render: Callable[..., Iterator[Mapping[str, bytes]]] = map,
-) -> Path:
+def write_night(folder: Path, night_page: report.NightPage, cases: Iterable[Mapping[str, bytes]]) -> Path:
     """Write `folder/<night>` and return it; an older report of the night stands until the new one is complete.
 
-    font: from `charts.chinese_font`. render: `map` or one like it, such as a process pool's, over the case pages.
+    cases: the files of each case, as `case_files` gives them.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     night = folder / str(night_page.run["night"])
@@ -96,7 +89,7 @@ def write_night(
     (draft / "cases").mkdir(parents=True, mode=FOLDER_MODE)
     draft.chmod(FOLDER_MODE)
     try:
-        for written in render(partial(case_files, font=font), case_pages):
+        for written in cases:
             for name, content in written.items():
                 _write(draft / "cases" / name, content)
         for name, content in night_files(night_page).items():

@@ -2,8 +2,9 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -98,11 +99,27 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
     known = known_on(settings, store, inputs, verdicts, night)
-    doors = known.doors
-    series = series_of(known, doors["household"].unique().to_list())
+    series = series_of(known, known.doors["household"].unique().to_list())
+    case_pages = (case_page(known, row, series[row["household"]]) for row in known.doors.iter_rows(named=True))
+    with workers.spread(partial(pages.case_files, font=charts.chinese_font()), case_pages) as rendered:
+        page = _night_page(known, store, series)  # while the others are at work
+
+        def told() -> Iterator[Mapping[str, bytes]]:
+            for number, files in enumerate(rendered, start=1):
+                yield files
+                if number % TOLD_PAGES == 0:
+                    tell(f"writing the report of {night}: {number} of {known.doors.height} pages")
+
+        pages.write_night(settings.reports, page, told())
+
+
+def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl.DataFrame]]) -> report.NightPage:
+    """The night's own page; how good the last weeks' readings were is kept for the page over all nights."""
+    settings, inputs, night, doors = known.settings, known.inputs, known.night, known.doors
     places = inputs.register.select("household", "district")
     weeks = _last_weeks(inputs, places, night)
-    page = report.NightPage(
+    store.write("quality.parquet", _quality(weeks))
+    return report.NightPage(
         site=site_of(settings),
         run=_run(store, night, known.folded),
         worklist=doors,
@@ -114,16 +131,6 @@ def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verd
         districts=_districts(weeks, places, doors),
         stopped=journal.stopped(settings, store, night),
     )
-    store.write("quality.parquet", _quality(weeks))
-    case_pages = (case_page(known, row, series[row["household"]]) for row in doors.iter_rows(named=True))
-
-    def render(function: Callable, made: Iterable[report.CasePage]) -> Iterator:
-        for number, written in enumerate(workers.spread(function, made), start=1):
-            yield written
-            if number % TOLD_PAGES == 0:
-                tell(f"writing the report of {night}: {number} of {doors.height} pages")
-
-    pages.write_night(settings.reports, page, case_pages, charts.chinese_font(), render)
 
 
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:

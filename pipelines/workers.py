@@ -4,6 +4,7 @@ The other processes are started afresh: polars and DuckDB hold threads, and a pr
 with its parent, whatever ends that, and leaves an interruption to it.
 """
 
+import contextlib
 import gc
 import itertools
 import multiprocessing
@@ -12,7 +13,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
@@ -24,26 +25,31 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+@contextlib.contextmanager
+def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Iterator[Made]]:
     """`function` of every item, in no order; what a worker raises is raised here. Both must be picklable.
 
-    The workers take items from the front. So does nobody wait while they start: this process takes what is left from the back.
+    The workers begin at once and take items from the front; whoever goes through what is made takes, from the back, those
+    that nobody has begun, so that no processor waits while they start.
     """
     items = iter(items)
     first = list(itertools.islice(items, 2 * WORTH_A_WORKER))
     if len(first) < 2 * WORTH_A_WORKER or processors() == 1:
-        yield from map(function, itertools.chain(first, items))
+        yield map(function, itertools.chain(first, items))
         return
     pool = ProcessPoolExecutor(processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin)
     try:
-        left = deque((item, pool.submit(function, item)) for item in itertools.chain(first, items))
-        while left:
-            if not left[0][1].done() and left[-1][1].cancel():  # nobody has begun it
-                yield function(left.pop()[0])
-            else:
-                yield left.popleft()[1].result()
+        yield _made(function, deque((item, pool.submit(function, item)) for item in itertools.chain(first, items)))
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _made(function: Callable[[Item], Made], left: deque[tuple[Item, Future]]) -> Iterator[Made]:
+    while left:
+        if not left[0][1].done() and left[-1][1].cancel():
+            yield function(left.pop()[0])
+        else:
+            yield left.popleft()[1].result()
 
 
 def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:

@@ -57,7 +57,7 @@ def site(tmp_path_factory) -> Path:
     empty = night_page([], run=night_page([]).run | {"night": NIGHT - timedelta(days=1)})
     pages.write_night(folder, empty, [])
     busy = [case_page(case_id=door["case_id"], signature=door["signature"]) for door in DOORS[:1]]
-    pages.write_night(folder, night_page(DOORS, districts=pl.DataFrame({"district": ["North"], "homes": [60], "doors": [6], "largest_share": [0.1]})), busy, font)
+    pages.write_night(folder, night_page(DOORS, districts=pl.DataFrame({"district": ["North"], "homes": [60], "doors": [6], "largest_share": [0.1]})), [pages.case_files(page, font) for page in busy])
     card = {"capacity": [None, 5.0], "wrong": 4.0, "wrong_low": 3.0, "wrong_high": 5.0, "size": 3.0, "planted": 10, "found": 8, "share": 0.8, "low": 0.6, "high": 0.9, "median_delay": 6.0}
     shapes = {"size": [3.0], "shape": ["step"], "planted": [10], "found": [8], "share": [0.8], "low": [0.6], "high": [0.9], "median_delay": [6.0]}
     groups = pl.DataFrame({"group": ["signals"], "name": ["3"], "homes": [20], "size": [2.0]})

@@ -13,7 +13,7 @@ from tests.test_report import Reader
 
 
 def test_a_night_on_disk(tmp_path):
-    folder = pages.write_night(tmp_path, night_page([case()]), [case_page()], charts.chinese_font())
+    folder = pages.write_night(tmp_path, night_page([case()]), [pages.case_files(case_page(), charts.chinese_font())])
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert written == sorted(
@@ -43,7 +43,7 @@ def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
     (folder / "mark").write_text("old")
 
     def broken():
-        yield case_page()
+        yield pages.case_files(case_page(), None)
         raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError):
@@ -58,7 +58,7 @@ def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_
     folder.rename(tmp_path / f".{folder.name}.old")  # stopped between the two renames
     (tmp_path / f".{folder.name}.draft").mkdir()
     with pytest.raises(ValueError, match="cannot name a file"):
-        pages.write_night(tmp_path, night_page([]), [case_page(case_id="../evil")])
+        pages.write_night(tmp_path, night_page([]), (pages.case_files(page, None) for page in [case_page(case_id="../evil")]))
     assert (folder / "index.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 

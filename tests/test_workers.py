@@ -27,6 +27,11 @@ def tell_slowly(item: int) -> tuple[int, int]:
     return tell(item)
 
 
+def leave_a_mark(place: Path) -> int:
+    place.touch()
+    return os.getpid()
+
+
 def write_and_wait(place: str) -> None:
     """Say who is at work, and never end."""
     Path(place, str(os.getpid())).touch()
@@ -39,19 +44,28 @@ def two(monkeypatch):
 
 
 def test_many_items_are_done_once_each_by_this_process_and_another(two):
-    done, by = zip(*workers.spread(tell_slowly, MANY))
+    with workers.spread(tell_slowly, MANY) as made:
+        done, by = zip(*made)
     assert sorted(done) == [2 * item for item in MANY]
     assert os.getpid() in by and len(set(by)) == 2
 
 
 def test_few_items_are_not_worth_a_process(two):
-    assert list(workers.spread(tell, iter(range(3)))) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
-    assert list(workers.spread(tell, [])) == []
+    with workers.spread(tell, iter(range(3))) as made:
+        assert list(made) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
+    with workers.spread(tell, []) as made:
+        assert list(made) == []
+
+
+def test_the_others_are_at_work_before_anybody_asks(two, tmp_path):
+    with workers.spread(leave_a_mark, [tmp_path / str(item) for item in MANY]) as made:
+        assert until(lambda: len(list(tmp_path.iterdir())) == len(MANY))
+        assert os.getpid() not in made
 
 
 def test_what_a_worker_raises_is_raised_here(two):
-    with pytest.raises(ValueError, match="item -1 is below nothing"):
-        list(workers.spread(tell, [*MANY, -1]))
+    with pytest.raises(ValueError, match="item -1 is below nothing"), workers.spread(tell, [-1, *MANY]) as made:
+        list(made)
 
 
 def alive(process: int) -> bool:
@@ -72,7 +86,7 @@ def until(condition, seconds: float = 60) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = "from pipelines import workers; from tests.test_workers import write_and_wait; workers.processors = lambda: 2\n"
-    code += f"if __name__ == '__main__': list(workers.spread(write_and_wait, [{str(tmp_path)!r}] * 40))"
+    code += f"if __name__ == '__main__':\n    with workers.spread(write_and_wait, [{str(tmp_path)!r}] * 40) as made: list(made)"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
     try:
         assert until(lambda: len(list(tmp_path.iterdir())) == 2)

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 
 import numpy as np
+from matplotlib import style
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from anomaly import words
-from anomaly.charts.look import BLUE, GREY, HAZE, INK, PALE, SAND, TEXT, Pen, has_han, runs
+from anomaly.charts.look import BLUE, GREY, HAZE, INK, PALE, SAND, STYLE, TEXT, Pen, has_han, runs
 from anomaly.charts.panel import Panel, midday, place, sheet
 
 SHOWN_DAYS = 120
@@ -41,15 +42,16 @@ class Ground:
 
 def ground_figure(ground: Ground) -> Figure:
     """The ground as a figure."""
-    figure = sheet(ground.rows)
-    panels = [Panel(figure, place(row, ground.rows), ground.span) for row in range(ground.rows)]
-    for panel in panels:
-        for kind, colour in (("window", HAZE), ("holiday", SAND)):
-            for first, last in ground.of_kind(kind):
-                panel.shade(kind, midday(first) - 0.5, midday(last) + 0.5, facecolor=colour, edgecolor="none", zorder=0)
-    _name_holidays(panels[0], ground)
-    _date_axis(panels[-1], ground)
-    _legend(figure, ground)
+    with style.context(STYLE):
+        figure = sheet(ground.rows)
+        panels = [Panel(figure, place(row, ground.rows), ground.span) for row in range(ground.rows)]
+        for panel in panels:
+            for kind, colour in (("window", HAZE), ("holiday", SAND)):
+                for first, last in ground.of_kind(kind):
+                    panel.shade(kind, midday(first) - 0.5, midday(last) + 0.5, facecolor=colour, edgecolor="none", zorder=0)
+        _name_holidays(panels[0], ground)
+        _date_axis(panels[-1], ground)
+        _legend(figure, ground)
     return figure
 
 
