@@ -28,11 +28,12 @@ class Peers:
         return self.said[name][..., first : first + days]
 
 
-def heard(peers: Peers | None, grid, about: str) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
-    """A way to ask the peers about the days of a grid; without peers everything is made afresh from the homes at hand."""
+def heard(peers: Peers | None, grid, about: str, last: int = 0) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
+    """A way to ask the peers about the days of a grid, or so many last ones of them; without peers everything is made afresh from the homes at hand."""
+    days = last or grid.days
 
     def hear(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        return make() if peers is None else peers.hear(f"{about} {name}", make, grid.ordinal, grid.days)
+        return make() if peers is None else peers.hear(f"{about} {name}", make, grid.ordinal + grid.days - days, days)
 
     return hear
 

@@ -30,6 +30,7 @@ from pipelines.load import Inputs
 from pipelines.settings import Settings
 from pipelines.store import Part, StateError
 
+TONIGHT = -1  # where the night stands among the nights that are scored
 LAST_DAYS = 14  # the longest window a detector looks back on
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
 SHOWN_DAYS = 120  # of the homes looked at in full, where no more are published
@@ -182,9 +183,9 @@ def _block(shared, item) -> _Block:
     span = min(LAST_DAYS, days.height)
     seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)]
-    rated = evidence.rate(scores, [span - 1], needed(settings), settings.detectors.seconds, [{span - 1: past} for (past,) in map(dict.values, pasts)])
+    rated = evidence.rate(scores, [TONIGHT], needed(settings), settings.detectors.seconds, [{TONIGHT: past} for (past,) in map(dict.values, pasts)])
     ours = site.judged & ~np.isin(numbers, site.sample)
-    largest = np.fmax.reduce([one.rarity[span - 1] for one in rated])
+    largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
     with np.errstate(invalid="ignore"):
         asked = np.flatnonzero(site.judged & (still | (largest >= needed(settings) * settings.evidence.kept_share)))
     mine = np.flatnonzero(ours)
@@ -196,7 +197,7 @@ def _block(shared, item) -> _Block:
     odd, silent, working = _oddities(settings, laid)
     return _Block(
         (homes.start + asked, laid.only(asked)),
-        sheet(seen, rated, span - 1).filter(pl.col("household").is_in(names.gather(mine).implode())),
+        sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
         _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & laid.had).any(axis=0)), laid.had),
         had,
         int(told[:, mine].any(axis=0).sum()),

@@ -20,8 +20,8 @@ class Alone:
         """anomaly.expected.Expected → one Scores a signal."""
         out = []
         for s, signal in enumerate(expected.grid.signals):
-            hear = {n: heard(peers, expected.grid, f"{self.name} {signal} {n}") for n in (self.clip, *self.windows)}
-            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, hear[self.clip])
+            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, heard(peers, expected.grid, f"{self.name} {signal}"))
+            hear = {n: heard(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored) for n in self.windows}
             sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows}
             scaled = {n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n]) for n, v in sums.items()}
             score, window = best_window(scaled)

@@ -39,11 +39,9 @@ class Forest:
         known = ~np.isnan(features).all(axis=2)
         features = np.clip(np.nan_to_num(features), 0.0, None)
         total = features.sum(axis=2)
-        ordinal = expected.grid.ordinal
+        ordinal = expected.grid.ordinal + expected.grid.days - nights
         for start in range(-(ordinal % REFIT_DAYS), nights, REFIT_DAYS):
-            days = slice(max(start, nights - (expected.scored or nights), 0), min(start + REFIT_DAYS, nights))
-            if days.stop <= days.start:
-                continue
+            days = slice(max(start, 0), min(start + REFIT_DAYS, nights))
             before = max(start, 0)
             trees = self._trees(features[:, :before], known[:, :before], (peers, ordinal + start))
             if trees is None:
@@ -76,7 +74,7 @@ class Forest:
         return trees
 
     def features(self, expected, peers=None) -> np.ndarray:
-        """(H, T, S · windows) window sums of surprise."""
+        """(H, T, S · windows) window sums of surprise, of the nights that are asked for."""
         columns = []
         for s, surprise in enumerate(expected.surprise):
             hear = heard(peers, expected.grid, f"{self.name} {expected.grid.signals[s]}")

@@ -33,7 +33,7 @@ class Spike:
         named = dict(zip(grid.signals, sums, strict=True))
         if len(sums) > 1:
             named[ALL] = consensus(np.stack(sums))
-        return [self._scores(signal, one, grid.ordinal, heard(peers, grid, f"{self.name} {signal} {self.days}")) for signal, one in named.items()]
+        return [self._scores(signal, one, grid.ordinal, heard(peers, grid, f"{self.name} {signal} {self.days}", expected.scored)) for signal, one in named.items()]
 
     def _scores(self, signal, sums, ordinal, hear) -> Scores:
         score = light_tailed(own_scale(peer_scaled(sums, self.peers_min, hear), ordinal, hear))  # sums hardly cut off have a heavy tail

@@ -26,7 +26,7 @@ class Together:
         calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
         scaled = {}
         for n in self.windows:
-            hear = heard(peers, grid, f"{self.name} {n}")
+            hear = heard(peers, grid, f"{self.name} {n}", expected.scored)
             sums = np.stack([window_sums(z, grid.lag[s], expected.block[s], n, expected.scored) for s, z in enumerate(calm)])
             scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min, hear), grid.ordinal, hear)
         return [Scores(self.name, ALL, *best_window(scaled))]

@@ -18,20 +18,21 @@ ABOVE = 20  # homes that must lie above a quantile for it to be steady
 def window_sums(z, lag, block, days, last=0):
     """(H, T) → (H, T): Σz/√(n · block) over the days of the window known by its last day; NaN under half of them.
 
-    z: surprise, NaN where not judged; lag: days until a value was known; block: days each value spans; last: only windows
-    that end on one of so many last days are asked, 0 for all.
+    z: surprise, NaN where not judged; lag: days until a value was known; block: days each value spans; last: the windows
+    that end on one of so many last days are given, (H, last); 0 for all.
     """
     homes, length = z.shape
-    out = np.full((homes, length), np.nan)
+    first = length - last if last else 0
+    out = np.full((homes, length - first), np.nan)
     for h in numba.prange(homes):
-        for t in range(max(0, length - last) if last else 0, length):
+        for t in range(first, length):
             total, n = 0.0, 0
             for u in range(max(0, t - days + 1), t + 1):
                 if not np.isnan(z[h, u]) and u + lag[h, u] <= t:
                     total += z[h, u]
                     n += 1
             if 2 * n >= days:
-                out[h, t] = total / np.sqrt(n * block[h, t])
+                out[h, t - first] = total / np.sqrt(n * block[h, t])
     return out
 
 

@@ -79,7 +79,7 @@ class Expected:
     expected, low, high: base units; surprise: (log value − log expected) / spread, NaN where not judged;
     log_ratio: log value − log expected; count: days the expectation rests on; vacant: (H, T) bool;
     block: int8, days that each value of the judged series spans (1, or more for coarse registers);
-    scored: how many of the last nights are asked for scores, 0 for all: detectors may leave out the others.
+    scored: of how many of the last nights detectors give scores, 0 for all.
     """
 
     grid: Grid
