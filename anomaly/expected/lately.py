@@ -315,7 +315,7 @@ def _second_block(y, usable, end, least):
         for u in range(first, last + 1):
             kept[n] = y[u]
             n += usable[u]
-        median = _median_near(kept[:n], np.nan, np.nan)
+        median = _median_near(kept[:n], second, second + 0.2)
         if median > highest:
             highest, second = median, max(second, highest)
         elif median > second:
