@@ -115,6 +115,8 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     ]
     assert f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr and "4 doors listed before, 0 now" in result.stderr
     assert "touch" not in site.run("status").stdout
+    page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
+    assert "This night was judged again once, on " in page and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}." in page
 
 
 @pytest.mark.long

@@ -109,9 +109,9 @@ def check(city: City, number: int) -> None:
     doors, cases = site.view("worklist"), site.view("cases")
     assert doors.join(cases, on="case_id", how="anti").is_empty() and cases["case_id"].n_unique() == cases.height
     assert doors.group_by("night").agg(pl.col("rank").sort()).filter(pl.col("rank") != pl.int_ranges(1, pl.col("rank").list.len() + 1)).is_empty()
-    readings = site.view("readings")
-    assert readings.height == readings.select("household", "signal", "day").unique().height == 3 * HOMES * (HISTORY + number + 1) - HOMES * city.lacking
-    restated = readings.filter((pl.col("household") == "0003") & (pl.col("signal") == "power")).sort("day")["value"].to_list()
+    ((held, single),) = site.ask("SELECT count(*), count(DISTINCT (household, signal, day)) FROM v1.readings")
+    assert held == single == 3 * HOMES * (HISTORY + number + 1) - HOMES * city.lacking
+    restated = [value for (value,) in site.ask("SELECT value FROM v1.readings WHERE household = '0003' AND signal = 'power' ORDER BY day")]
     assert restated == city.values["power"][3, : len(restated)].tolist()
 
 

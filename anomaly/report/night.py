@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from markupsafe import Markup
 from anomaly import words
 from anomaly.report.loop import stopped_sentences
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render, scripted, tellable
-from anomaly.tables import OUTCOMES
+from anomaly.report.revised import night_sentence
+from anomaly.tables import OUTCOMES, Revisions, empty
 
 DOORS_A_PAGE = 75  # keeps a page under 150 KB
 DOORS_A_ROUND = 150  # the same, for rows without a chart
@@ -30,7 +31,8 @@ class NightPage:
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
     doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
-    because its doors were wrong too often.
+    because its doors were wrong too often. revisions: `tables.Revisions` of
+    the run, where it judged the night again.
     """
 
     site: Site
@@ -44,6 +46,7 @@ class NightPage:
     notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
     stopped: Sequence[tuple[str, int, int]] = ()
+    revisions: pl.DataFrame = field(default_factory=partial(empty, Revisions))
 
 
 def night_parts(page: NightPage) -> int:
@@ -67,7 +70,7 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
                *other_languages(site, language, part_stem("index", part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
-        facts=_night_facts(run, language), stopped=stopped_sentences(page.stopped, language),
+        facts=_night_facts(run, language), revised=night_sentence(run, page.revisions, language), stopped=stopped_sentences(page.stopped, language),
         degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
         parts=_part_links(page, language, part), round_href=file_name("round", language, site.languages),
         doors=listed, choices=_choices(listed), people=any(door["people"] for door in listed),
