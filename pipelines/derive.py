@@ -124,8 +124,8 @@ class Signal:
 
     def _carried(self) -> int:
         """The last part of rows that the kept carry knows; -1 where there is none."""
-        found = [int(path.stem) for path in self.store.path(f"carry/{self.rule.name}").glob("??????.parquet")]
-        return max(found, default=-1)
+        kept = self.store.path(f"carry/{self.rule.name}").glob("??????.parquet")
+        return max((int(path.stem) for path in kept if path.with_suffix(".rows.parquet").exists()), default=-1)
 
     def _carry(self) -> room.Carry:
         empty, number = room.no_carry(pl.UInt32), self._carried()

@@ -74,6 +74,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         laps = Laps()
         store.sweep()
         reports.tidy(settings)
+        _refuse_damaged(settings, store)
         inputs = load(settings, store, started.date(), tell)
         laps.end("load")
         latest = inputs.kept.latest_night()
@@ -181,6 +182,12 @@ def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Fo
     still = known.cases.filter(pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days))["household"]
     listed = known.worklist.filter(pl.col("night").is_in(nights))["household"]
     return Followed(frozenset(still) | frozenset(listed), frozenset(with_case(known.cases, nights[-1])))
+
+
+def _refuse_damaged(settings: Settings, store: Store) -> None:
+    """Small state that is needed only when the file is out already must not end the night then."""
+    Trail(store).ready()
+    _touched(settings)
 
 
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:

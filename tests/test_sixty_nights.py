@@ -8,6 +8,7 @@ which prints what each night took.
 """
 
 import os
+import re
 import signal
 import time
 from dataclasses import dataclass, field
@@ -88,13 +89,11 @@ def night(site: Site, seconds: float | None = None) -> tuple[int, float, float]:
         begun = time.monotonic()
         if seconds is not None:
             time.sleep(seconds)
-            os.kill(process.pid, signal.SIGKILL)  # its own `kill` would forget what it took, had it ended
-        process.stdout.read()
-        why = process.stderr.read()
-        _, status, used = os.wait4(process.pid, 0)  # of this one alone
-        process.returncode = os.waitstatus_to_exitcode(status)
+            process.kill()
+        said, why = process.communicate()
     assert process.returncode in (0, 3, -signal.SIGKILL), why
-    return process.returncode, time.monotonic() - begun, used.ru_maxrss / 1e3
+    peak = re.search(r"(\d+) MB", said)
+    return process.returncode, time.monotonic() - begun, float(peak[1]) if peak else 0.0
 
 
 def check(city: City, number: int) -> None:
