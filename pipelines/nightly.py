@@ -100,6 +100,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
         _record(store, runs)
         revise.settle(store, plan.judged)
+        late.trim(store, settings.expected.reach_days)
         laps.end("publish")
         with reports.to_be_written(settings):
             for night in plan.reports:
