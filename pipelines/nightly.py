@@ -72,9 +72,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     reports.prepare(settings)
     with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over:
         laps = Laps()
-        store.sweep()
-        reports.tidy(settings)
-        _refuse_damaged(settings, store)
+        _make_ready(settings, store)
         inputs = load(settings, store, started.date(), tell)
         laps.end("load")
         latest = inputs.kept.latest_night()
@@ -115,6 +113,14 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         store.path(RUNNING).unlink()
         more, tonight = [*(line for night in nights for line in skipped(store, night)), *revised.told(), *late.told(_touched(settings))], runs[plan.run.index(nights[-1])]
         return Result(nights[-1], True, degraded, tonight, str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
+
+
+def _make_ready(settings: Settings, store: Store) -> None:
+    """Clear what killed runs have left, and ask now for small state that, damaged, would end the night when the file is out already."""
+    store.sweep()
+    reports.tidy(settings)
+    Trail(store).ready()
+    _touched(settings)
 
 
 def _touched(settings: Settings) -> dict[dt.date, int]:
@@ -183,12 +189,6 @@ def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Fo
     still = known.cases.filter(pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days))["household"]
     listed = known.worklist.filter(pl.col("night").is_in(nights))["household"]
     return Followed(frozenset(still) | frozenset(listed), frozenset(with_case(known.cases, nights[-1])))
-
-
-def _refuse_damaged(settings: Settings, store: Store) -> None:
-    """Small state that is needed only when the file is out already must not end the night then."""
-    Trail(store).ready()
-    _touched(settings)
 
 
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:

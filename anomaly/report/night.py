@@ -189,11 +189,6 @@ def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
     return [[district, words.number(language, homes), words.number(language, doors)] for district, homes, doors in rows]
 
 
-def _cell(value: object) -> object:
-    """A cell no spreadsheet takes for a formula."""
-    return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
 def cases_csv(page: NightPage) -> str:
     """The list of a night as CSV text, one row a door; ratios as `signal=ratio`, words in English and Chinese."""
     text = io.StringIO()
@@ -202,7 +197,7 @@ def cases_csv(page: NightPage) -> str:
     out.writerow([*plain, "ratios", "because_en", "because_zh"])
     for row in page.worklist.sort("rank").iter_rows(named=True):
         ratios = "; ".join(f"{signal}={ratio:.2f}" for signal, ratio in ratios_of(row["ratios"]).items())
-        out.writerow([_cell(value) for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])])
+        out.writerow([words.cell(value) if isinstance(value, str) else value for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])])
     return text.getvalue()
 
 

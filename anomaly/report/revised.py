@@ -1,7 +1,6 @@
 """What a page says of a night that was judged again: how often, when last, and what became of the doors listed before."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import polars as pl
