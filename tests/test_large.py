@@ -94,7 +94,8 @@ def test_the_sample_is_drawn_over_all_districts_and_the_same_every_time(plain):
 
 LAST = FIRST + dt.timedelta(days=89)
 NIGHTS = [LAST - dt.timedelta(days=ago) for ago in (26, 11, 0)]
-PLANS = [[NIGHTS[:2], NIGHTS[2:]], [NIGHTS]]
+TWO_RUNS, ONE_RUN = [NIGHTS[:2], NIGHTS[2:]], [NIGHTS]
+PLANS = [TWO_RUNS, pytest.param(ONE_RUN, marks=pytest.mark.long)]
 """The nights in two runs, the last by itself, or in one."""
 
 
@@ -109,7 +110,7 @@ def judged(root, plan: list[list[dt.date]], sample: int | None = None) -> Site:
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory) -> Site:
     """Of a small site."""
-    site = judged(tmp_path_factory.mktemp("quiet") / "town", PLANS[0])
+    site = judged(tmp_path_factory.mktemp("quiet") / "town", TWO_RUNS)
     cases = site.view("cases").filter(pl.col("household").is_in([f"{home:04}" for home in OVER])).sort("household")
     assert cases.select("household", "status").rows() == [("0006", "closed"), ("0012", "fading")]
     on_last = site.view("evidence").filter(pl.col("night") == LAST)["household"]
@@ -126,6 +127,7 @@ def series(site: Site, night: dt.date) -> pl.DataFrame:
     return frozen(Store(site.file), night, "series").sort("household", "signal", "day")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("plan", PLANS)
 def test_with_everybody_in_the_sample_cases_that_are_over_are_told_as_at_a_small_site(tmp_path, plan, quiet, monkeypatch):
     monkeypatch.setattr(flow, "is_large", lambda *args: True)
