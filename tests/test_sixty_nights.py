@@ -28,6 +28,9 @@ BYTES_A_READING = 30
 BYTES_A_NIGHT = 150_000
 """And so much for a night of any size: its small tables, journals and lines."""
 
+MEMORY_A_READING = 70
+"""And in memory, of a night in which all are held."""
+
 
 @dataclass
 class City:
@@ -140,4 +143,5 @@ def test_sixty_nights_with_a_fault_on_each(tmp_path):
     assert growth <= BYTES_A_READING * 3 * HOMES + BYTES_A_NIGHT
     assert sizes[-1] - sizes[NIGHTS // 2] <= 1.25 * (sizes[NIGHTS // 2] - sizes[0])
     early, late = max(peaks[6:18]), max(peaks[-12:])
-    assert late <= 1.2 * early
+    more = 3 * HOMES * (NIGHTS - 18)  # readings a night holds more of at the end: the past it learns from doubles here
+    assert late - early <= 0.1 * early + MEMORY_A_READING * more / 1e6
