@@ -27,9 +27,8 @@ BYTES_A_READING = 30
 """At most so much of the store for each reading that came: its row, its day, and what is kept with the night."""
 BYTES_A_NIGHT = 150_000
 """And so much for a night of any size: its small tables, journals and lines."""
-
-MEMORY_A_READING = 70
-"""And in memory, of a night in which all are held."""
+MEMORY_A_READING = 120
+"""And so much in memory, on a night that makes the readings of a signal anew for every home."""
 
 
 @dataclass
