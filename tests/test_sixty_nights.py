@@ -143,4 +143,4 @@ def test_sixty_nights_with_a_fault_on_each(tmp_path):
     assert sizes[-1] - sizes[NIGHTS // 2] <= 1.25 * (sizes[NIGHTS // 2] - sizes[0])
     early, late = max(peaks[6:18]), max(peaks[-12:])
     more = 3 * HOMES * (NIGHTS - 18)  # readings a night holds more of at the end: the past it learns from doubles here
-    assert late - early <= 0.1 * early + MEMORY_A_READING * more / 1e6
+    assert late - early <= 0.15 * early + MEMORY_A_READING * more / 1e6
