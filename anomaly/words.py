@@ -199,3 +199,11 @@ def more_people_short(language: str, case: Mapping[str, object]) -> str:
 def printable(text: str) -> str:
     """The text on one line, doing nothing to a terminal or a journal: signs that cannot be seen are escapes."""
     return "".join(sign if sign.isprintable() or sign == "　" else ascii(sign)[1:-1] for sign in text)
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would work out
+
+
+def cell(text: str) -> str:
+    """The text as a cell that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text

@@ -6,7 +6,7 @@ import json
 import duckdb
 import polars as pl
 
-from anomaly.words import printable
+from anomaly.words import cell, printable
 from pipelines import late
 from pipelines.publish import OFFLINE, dictionary, readable
 from pipelines.settings import Settings
@@ -138,7 +138,4 @@ def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
 
 def _safe(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
-    text = [name for name, kind in frame.schema.items() if kind == pl.String]
-    return frame.with_columns(
-        pl.when(pl.col(name).str.contains(r"^[=+\-@\t\r]")).then(pl.concat_str(pl.lit("'"), name)).otherwise(name).alias(name) for name in text
-    )
+    return frame.with_columns(pl.col(pl.String).map_elements(cell, return_dtype=pl.String))

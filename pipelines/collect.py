@@ -151,13 +151,18 @@ def recent_readings(settings: Settings, kept: Kept) -> Numbered:
 def _expected(store: Store, nights: Sequence[dt.date], found: pl.DataFrame) -> pl.DataFrame:
     """The latest night for every judged home, with the last 120 days of homes with a case not long closed."""
     latest = nights[-1]
-    homes = found.filter(pl.col("last_seen") > latest - dt.timedelta(days=120 + 14)).select("household")
+    homes = with_case(found, latest).to_frame()
     parts = [store.read(f"nights/{latest}/history.parquet").with_columns(night=pl.lit(latest))]
     for night in nights[:-1]:
         if (latest - night).days < 120:
             own = store.read(f"nights/{night}/expected.parquet").filter(pl.col("day") == night)
             parts.append(own.join(homes, on="household", how="semi").with_columns(night=pl.lit(night)))
     return pl.concat(parts)
+
+
+def with_case(found: pl.DataFrame, night: dt.date) -> pl.Series:
+    """household of every case open on the night, or closed within 120 days before; found: the cases."""
+    return found.filter(pl.col("last_seen") > night - dt.timedelta(days=120 + 14))["household"]
 
 
 def _because(language: str) -> pl.Expr:

@@ -63,13 +63,11 @@ class Signal:
         came_late = pl.col("home").is_in(behind.implode())
         on_time, counts = _merged(new.clear(), new.filter(~came_late))
         fresh, cells = [on_time], []
-        again = []
         for homes in _chunks(behind):
             kept = self.rows.read(homes)
             rows, more = _merged(kept, new.filter(pl.col("home").is_in(homes.implode())))
             counts = {name: n + more[name] for name, n in counts.items()}
             fresh.append(rows.join(kept, on=list(ROWS), how="anti", nulls_equal=True))
-            again.append(rows)
         fresh = pl.concat([frame.select(ROWS.keys()) for frame in fresh])
         part = self.rows.add(fresh).number if fresh.height else None
         days, carry = self._go_on(on_time, carry)
@@ -78,9 +76,9 @@ class Signal:
             cells.append(days)
             changes.taken_on(days)
         carry = _without(carry, behind)
-        for rows in again:
-            days, carry = self._go_on(rows, carry)
-            old = self.days.read(homes=rows["home"].unique())
+        for homes in _chunks(behind):  # read anew: where a day of every home is restated, their rows do not fit into memory together
+            days, carry = self._go_on(self.rows.read(homes), carry)
+            old = self.days.read(homes=homes)
             days = days.join(old, on=["home", *room.CELLS], how="anti", nulls_equal=True)
             cells.append(days)
             before = old.select("home", "day", quality_before="quality", lag_before="lag")
@@ -124,8 +122,8 @@ class Signal:
 
     def _carried(self) -> int:
         """The last part of rows that the kept carry knows; -1 where there is none."""
-        found = [int(path.stem) for path in self.store.path(f"carry/{self.rule.name}").glob("??????.parquet")]
-        return max(found, default=-1)
+        kept = self.store.path(f"carry/{self.rule.name}").glob("??????.parquet")
+        return max((int(path.stem) for path in kept if path.with_suffix(".rows.parquet").exists()), default=-1)
 
     def _carry(self) -> room.Carry:
         empty, number = room.no_carry(pl.UInt32), self._carried()

@@ -36,17 +36,23 @@ def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts,
         seen = store.read(f"nights/{night}/evidence.parquet")["household"].to_list()
         homes = sorted({*then["household"], *seen})
         store.write(f"nights/{night}/cases.parquet", then)
-        store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night))
+        written = store.read(f"nights/{night}/expected.parquet")  # at a large site the arrays lack who stood out on that night alone
+        store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night, written))
         store.write(f"nights/{night}/flow.parquet", _flow(settings, store, inputs, homes, night))
         store.write_json(f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256})
         store.write(f"nights/{night}/control.parquet", _control(settings, store, inputs, verdicts, night, {*then["household"]}))
 
 
-def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, days: int = SHOWN_DAYS) -> pl.DataFrame:
-    """household, signal, unit, day, value, expected, low, high, surprise, quality, note of the homes' last days, as the night knew them."""
+def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, written: pl.DataFrame | None = None, days: int = SHOWN_DAYS) -> pl.DataFrame:
+    """household, signal, unit, day, value, expected, low, high, surprise, quality, note of the homes' last days, as the night knew them.
+
+    written: the same of homes that may not be in the verdicts' arrays, from `expected` on, as the night wrote it down.
+    """
     grid = verdicts.expected.grid
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
     told = expected_frame(verdicts.expected, grid.index(night), at, days).drop("value")
+    if written is not None:
+        told = pl.concat([told, written.filter(~pl.col("household").is_in(grid.households)).drop("value")])
     first = night - dt.timedelta(days=days - 1)
     read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had

@@ -82,8 +82,19 @@ class Yardstick:
     peers: Peers
 
 
-def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], open_homes: Sequence[str], over: Over, tell) -> Verdicts:
-    """As `judge`, with the arrays of those homes only that a page may show: with evidence, or `open_homes`, those with an open case.
+@dataclass(frozen=True)
+class Followed:
+    """Homes that have a case, whatever a night says of them: `shown` may be on a page of one of the nights, and of `told` more
+    than the last day is published. before: how many days before the night the first of the nights lies.
+    """
+
+    shown: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    before: int = 0
+
+
+def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell) -> Verdicts:
+    """As `judge`, with the arrays of those homes only that a page may show: with evidence on the last night, or with a case.
 
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
     """
@@ -91,13 +102,16 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], o
     first, last = inputs.kept.span()
     days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))
     tell(f"asking {len(site.sample)} homes what was to be expected")
-    verdicts = None
     yardstick = _yardstick(settings, inputs, site, days)
-    still = np.isin(site.names.astype(str), list(open_homes))
-    for night in sorted(nights):
+    *earlier, last = sorted(nights)
+    for night in earlier:
         until = days.filter(pl.col("day") <= night)
-        verdicts = _judge_night(settings, inputs, (site, yardstick, until, still), over, tell)
-    return Verdicts(verdicts, days)
+        _, opened = _judge_night(settings, inputs, (site, yardstick, until, Followed(followed.shown)), over, tell)
+        # a case that opens stays on the lists of the nights after, quiet or not
+        followed = Followed(followed.shown | opened, followed.told | opened)
+    followed = dataclasses.replace(followed, before=(last - min(nights)).days)
+    seen, _ = _judge_night(settings, inputs, (site, yardstick, days, followed), over, tell)
+    return Verdicts(seen, days)
 
 
 def _yardstick(settings: Settings, inputs: Inputs, site: Site, days: pl.DataFrame) -> Yardstick:
@@ -139,18 +153,21 @@ class _Block:
     working: np.ndarray  # (doors, homes) enough days above zero
 
 
-def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> Expected:
-    site, yardstick, days, still = what
+def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
+    """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
+    site, yardstick, days, followed = what
     night, at = days["day"].max(), days.height - 1
     pasts = evidence.tails(yardstick.scores, [at])
     found = []
     ranges = list(blocks(len(site.names)))
     shared = settings, inputs.kept, _parts(inputs.kept), (yardstick.peers, days, pasts)
-    for homes, block in zip(ranges, over(_block, shared, ((homes, site.part(homes), still[homes.start : homes.stop]) for homes in ranges)), strict=True):
+    shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
+    items = ((homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop])) for homes in ranges)
+    for homes, block in zip(ranges, over(_block, shared, items), strict=True):
         found.append(block)
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, found)
-    seen, scores = _in_full(settings, (site, yardstick, days), [f.asked for f in found])
+    seen, scores = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
     rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
     evident = found_on(settings, seen, rated, at, failed)
     long = expected.expected_frame(seen, at, np.flatnonzero(np.isin(np.array(seen.grid.households, dtype=str), evident["household"].to_list())), settings.publish.expected_days)
@@ -162,9 +179,17 @@ def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> 
     cannot += [barred(inputs, had), _silent(settings, inputs, had)]
     judged = sum(f.judged for f in found) + int(expected.judged(yardstick.seen, at).any(axis=0).sum())
     write_night(inputs.kept.store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
-    history = pl.concat([*(f.history for f in found), expected.expected_frame(yardstick.seen, at, np.arange(len(ours)), 1)])
-    inputs.kept.store.write(f"nights/{night}/history.parquet", history.sort("household", "signal", "day"))
-    return seen
+    opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
+    history = [*(f.history for f in found), expected.expected_frame(yardstick.seen, at, np.arange(len(ours)), 1)]
+    back = expected.expected_frame(yardstick.seen, at, np.flatnonzero(told[site.sample]), settings.publish.expected_days)
+    history += [frame.filter(pl.col("day") < night) for frame in (back, long.filter(pl.col("household").is_in(opened - followed.told)))]
+    inputs.kept.store.write(f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day"))
+    return seen, opened
+
+
+def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
+    """(homes,) whether the home is one of those."""
+    return pl.Series(site.names, dtype=pl.String).is_in(pl.Series(sorted(homes), dtype=pl.String).implode()).to_numpy()
 
 
 def _parts(kept: Kept) -> list[list[Part]]:
@@ -174,7 +199,7 @@ def _parts(kept: Kept) -> list[list[Part]]:
 def _block(shared, item) -> _Block:
     """A block of homes by the last days alone."""
     settings, kept, parts, (peers, days, pasts) = shared
-    homes, site, still = item
+    homes, site, (shown, told) = item
     if _parts(kept) != parts:
         raise StateError(f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share")
     numbers = np.arange(len(homes))
@@ -187,9 +212,9 @@ def _block(shared, item) -> _Block:
     ours = site.judged & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
     with np.errstate(invalid="ignore"):
-        asked = np.flatnonzero(site.judged & (still | (largest >= needed(settings) * settings.evidence.kept_share)))
+        asked = np.flatnonzero(site.judged & (shown | (largest >= needed(settings) * settings.evidence.kept_share)))
     mine = np.flatnonzero(ours)
-    told = expected.judged(seen, span - 1)
+    judged = expected.judged(seen, span - 1)
     names = pl.Series(site.names)
     signals = sorted(settings.rules)
     s, h = np.nonzero(laid.had)
@@ -198,14 +223,22 @@ def _block(shared, item) -> _Block:
     return _Block(
         (homes.start + asked, laid.only(asked)),
         sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
-        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~told & laid.had).any(axis=0)), laid.had),
+        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~judged & laid.had).any(axis=0)), laid.had),
         had,
-        int(told[:, mine].any(axis=0).sum()),
-        expected.expected_frame(seen, span - 1, mine, 1),
+        int(judged[:, mine].any(axis=0).sum()),
+        pl.concat([expected.expected_frame(seen, span - 1, mine, 1), _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told))]),
         odd,
         silent,
         working,
     )
+
+
+def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFrame:
+    """What was expected of those homes on the days before the last, as many as are published."""
+    days, laid, peers = what
+    span = min(settings.publish.expected_days, days.height)
+    seen, _ = expected.expect_lately(_bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span)
+    return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(pl.col("day") < days["day"].max())
 
 
 def _oddities(settings: Settings, laid: Laid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -239,7 +272,7 @@ def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.
 
 def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> tuple[Expected, list]:
     """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
-    site, yardstick, days = what
+    site, yardstick, days, before = what
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
@@ -248,7 +281,7 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     if not len(others):
         return first, scores
     laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
-    span = min(max(settings.publish.expected_days, SHOWN_DAYS), days.height)
+    span = min(max(settings.publish.expected_days, SHOWN_DAYS) + before, days.height)
     late, vacant = expected.expect_lately(_bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
     more = [one for detector in detectors.chosen(settings.detectors) for one in detector(late, yardstick.peers)]
     both = [_together(a, b) for a, b in zip(scores, more, strict=True)]

@@ -14,10 +14,10 @@ import polars as pl
 
 from anomaly import __version__, cases
 from pipelines import engine, export, journal, late, publish, reports, revise
-from pipelines.collect import collect, fold
+from pipelines.collect import collect, fold, with_case
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
-from pipelines.large import is_large, judge_large
+from pipelines.large import Followed, is_large, judge_large
 from pipelines.load import Inputs, load
 from pipelines.settings import Settings, check_purpose
 from pipelines.store import RUNNING, Store
@@ -72,8 +72,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     reports.prepare(settings)
     with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over:
         laps = Laps()
-        store.sweep()
-        reports.tidy(settings)
+        _make_ready(settings, store)
         inputs = load(settings, store, started.date(), tell)
         laps.end("load")
         latest = inputs.kept.latest_night()
@@ -99,6 +98,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
         _record(store, runs)
         revise.settle(store, plan.judged)
+        late.trim(store, settings.expected.reach_days)
         laps.end("publish")
         with reports.to_be_written(settings):
             for night in plan.reports:
@@ -113,6 +113,14 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         store.path(RUNNING).unlink()
         more, tonight = [*(line for night in nights for line in skipped(store, night)), *revised.told(), *late.told(_touched(settings))], runs[plan.run.index(nights[-1])]
         return Result(nights[-1], True, degraded, tonight, str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
+
+
+def _make_ready(settings: Settings, store: Store) -> None:
+    """Clear what killed runs have left, and ask now for small state that, damaged, would end the night when the file is out already."""
+    store.sweep()
+    reports.tidy(settings)
+    Trail(store).ready()
+    _touched(settings)
 
 
 def _touched(settings: Settings) -> dict[dt.date, int]:
@@ -167,12 +175,20 @@ def _drawn(store: Store, night: str) -> list[str]:
 
 
 def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell) -> Verdicts:
-    """Judge the nights; at a large site with the homes that have an open case, or are on a list of theirs, among those looked at in full."""
+    """Judge the nights; at a large site the homes with a case are followed by name."""
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, tell)
-    known = fold(settings, store) if store.nights() else None
-    still = [] if known is None else [*known.cases.filter(pl.col("status") != "closed")["household"], *known.worklist.filter(pl.col("night").is_in(nights))["household"]]
-    return judge_large(settings, inputs, nights, still, over, tell)
+    return judge_large(settings, inputs, nights, _followed(settings, store, nights), over, tell)
+
+
+def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Followed:
+    """Homes with a case open on one of the nights, or on a list of theirs, and homes whose case is not long over on the last."""
+    if not store.nights():
+        return Followed()
+    known = fold(settings, store)
+    still = known.cases.filter(pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days))["household"]
+    listed = known.worklist.filter(pl.col("night").is_in(nights))["household"]
+    return Followed(frozenset(still) | frozenset(listed), frozenset(with_case(known.cases, nights[-1])))
 
 
 def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly import charts, report
+from pipelines.store import onto_disk
 
 LARGEST = 40_000  # bytes of a picture
 # Colours and scale: 48 are enough for the charts' few colours with smooth edges, at a third of the size; less for what is still too large.
@@ -94,10 +95,13 @@ def write_night(folder: Path, night_page: report.NightPage, cases: Iterable[Mapp
                 _write(draft / "cases" / name, content)
         for name, content in night_files(night_page).items():
             _write(draft / name, content)
+        onto_disk(draft / "cases")
+        onto_disk(draft)
         # A folder cannot be replaced in one step: the old one steps aside first and comes back if the new one cannot.
         if night.exists():
             night.rename(old)
         draft.rename(night)
+        onto_disk(folder)
     except BaseException:
         if old.exists() and not night.exists():
             old.rename(night)
@@ -123,9 +127,7 @@ def write_overview(folder: Path, page: report.OverviewPage) -> Path:
     paths = []
     for language in page.site.languages:
         paths.append(folder / report.file_name("index", language, page.site.languages))
-        draft = folder / f".{paths[-1].name}.draft"
-        _write(draft, report.overview_html(page, language).encode())
-        draft.replace(paths[-1])
+        _put(paths[-1], report.overview_html(page, language).encode())
     return paths[0]
 
 
@@ -139,9 +141,7 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
         name = report.file_name("index", language, page.site.languages)
         written[name] = report.evaluation_html(page, language, evaluation_images(language, page.site.languages)).encode()
     for name, content in written.items():
-        draft = folder / f".{name}.draft"
-        _write(draft, content)
-        draft.replace(folder / name)
+        _put(folder / name, content)
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
 
 
@@ -158,10 +158,7 @@ def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str],
     """Write `folder/index.html` in every language, from what `render` gives for it; return the first."""
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     for language in languages:
-        name = report.file_name("index", language, languages)
-        draft = folder / f".{name}.draft"
-        _write(draft, render(language).encode())
-        draft.replace(folder / name)
+        _put(folder / report.file_name("index", language, languages), render(language).encode())
     return folder / report.file_name("index", languages[0], languages)
 
 
@@ -178,8 +175,19 @@ def _nights(folder: Path) -> Iterator[date]:
             continue
 
 
+def _put(path: Path, content: bytes) -> None:
+    """Write a page whole, or not at all."""
+    draft = path.with_name(f".{path.name}.draft")
+    _write(draft, content)
+    draft.replace(path)
+    onto_disk(path.parent)
+
+
 def _write(path: Path, content: bytes) -> None:
+    """Write a file and see it onto the disk; the pages to come are rendered by others meanwhile."""
     # Made with its final mode: at no moment may others read it.
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

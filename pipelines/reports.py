@@ -13,9 +13,9 @@ import polars as pl
 from anomaly import __version__, cases, charts, report
 from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
 from pipelines import journal, pages, workers
-from pipelines.collect import evidence_of, fold, loop, worded
+from pipelines.collect import evidence_of, fold, loop, revisions_of, worded
 from pipelines.freeze import frozen
-from pipelines.judge import Verdicts
+from pipelines.judge import Verdicts, kinds
 from pipelines.load import Inputs
 from pipelines.settings import Settings
 from pipelines.store import StateError, Store
@@ -69,6 +69,7 @@ class Known:
     """What a night knew, for its pages. doors: its list with the case behind each and where it is; evidence, barred
     (signals that could not be judged) and flow (`freeze.FLOW`): of the homes behind them. not_judged: reason, signal, homes, of all.
     records: kind of case → what came of its doors, a row of `tables.Account`.
+    run: the night's last; revisions: what it changed where it judged the night again.
     """
 
     settings: Settings
@@ -82,6 +83,8 @@ class Known:
     flow: pl.DataFrame
     not_judged: pl.DataFrame
     records: dict[str, dict]
+    run: dict
+    revisions: pl.DataFrame
 
 
 def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
@@ -91,9 +94,11 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     of_homes = (evidence_of(settings, store, [night], settings.site.languages[0]), barred, frozen(store, night, "flow"))
     of_doors = (frame.join(doors, on="household", how="semi", maintain_order="left") for frame in of_homes)
     not_judged = barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64))
-    kinds = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
-    records = {row["name"]: row | {"visited": row["answered"]} for row in kinds.iter_rows(named=True)}
-    return Known(settings, inputs, verdicts, night, folded, doors, *of_doors, not_judged, records)
+    by_kind = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
+    records = {row["name"]: row | {"visited": row["answered"]} for row in by_kind.iter_rows(named=True)}
+    run = _run(store, night, folded)
+    revisions = revisions_of(store, night).filter(pl.col("revised") == run["revised"], pl.col("signature").is_in(kinds(settings)))
+    return Known(settings, inputs, verdicts, night, folded, doors, *of_doors, not_judged, records, run, revisions)
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -121,7 +126,7 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
     store.write("quality.parquet", _quality(weeks))
     return report.NightPage(
         site=site_of(settings),
-        run=_run(store, night, known.folded),
+        run=known.run,
         worklist=doors,
         cases=worded(known.folded.cases.join(places, on="household", how="left")),
         not_judged=known.not_judged,
@@ -130,6 +135,7 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
         districts=_districts(weeks, places, doors),
         stopped=journal.stopped(settings, store, night),
+        revisions=known.revisions,
     )
 
 
@@ -167,7 +173,14 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         shifts=level_shifts(parts, case["onset"]),
         record=known.records.get(case["signature"]),
         flow=known.flow.filter(pl.col("household") == case["household"]),
+        revised=_revised(known, case["case_id"]),
     )
+
+
+def _revised(known: Known, case_id: str) -> dict | None:
+    """What judging the night again changed of the case, with when that was."""
+    change = known.revisions.filter(pl.col("case_id_after") == case_id)
+    return change.row(0, named=True) | {"finished_utc": known.run["finished_utc"]} if change.height else None
 
 
 def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | None, str]]:
@@ -222,7 +235,7 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
     """The night's last run, with the counts as of that night."""
     line = [run for run in store.read_lines("runs.jsonl") if run["night"] == str(night)][-1]
     times = {name: dt.datetime.fromisoformat(line[name]) for name in ("started_utc", "finished_utc")}
-    return line | times | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
+    return {"revised": 0} | line | times | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
 
 
 def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:

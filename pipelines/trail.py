@@ -51,6 +51,10 @@ class Trail:
                 os.fsync(log.fileno())
             self.store.write_json(_HEAD, {"lines": len(lines) + 1, "last": _hash(text)})
 
+    def ready(self) -> None:
+        """Raises Damaged where no line could be added, for who must know before there is something to tell."""
+        self._head()
+
     def verify(self) -> tuple[int, str]:
         """Number of lines and hash of the last. Raises Broken for a line that was changed, removed, added or moved."""
         if not self.path.exists() and not self._head()["lines"]:

@@ -1,6 +1,6 @@
 """Commands that are killed, and what must hold after: run as a script, a command on a site that ends itself by SIGKILL.
 
-    python -m tests.kills ROOT AT COMMAND …    dies just before its write number AT below ROOT; with AT 0 it lives, and says how many it made
+    python -m tests.kills ROOT AT COMMAND …    dies just before its write number AT below ROOT; with AT 0 it lives, and says how many it made and what memory it took
 """
 
 import datetime as dt
@@ -57,6 +57,11 @@ def die_at(root: Path, at: int) -> list[str]:
     sys.addaudithook(watch)
     os.fsync = synced
     return made
+
+
+def peak() -> float:
+    """MB this process has taken at most. (What `wait4` tells of a process counts what its parent had when it began.)"""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
 
 
 def start(site: Site, at: int, *command: str) -> subprocess.Popen:
@@ -167,4 +172,4 @@ if __name__ == "__main__":
     try:
         main(command, prog_name="anomaly")
     finally:
-        print(f"{len(made)} writes", flush=True)
+        print(f"{len(made)} writes, {peak():.0f} MB", flush=True)

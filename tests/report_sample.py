@@ -68,25 +68,36 @@ def case(rank: int = 1, **changed: object) -> dict:
 
 
 def case_page(**changed: object) -> report.CasePage:
-    """The page of one case; `changed` replaces columns of the case, or `evidence` and `notes` of the page."""
+    """The page of one case; `changed` replaces columns of the case, or `evidence`, `notes` and `revised` of the page."""
     evidence = pl.DataFrame(
         [(NIGHT, "NM-03-0401", "together", "all", 10, 2.1, 6.2, 231_234.0, ""), (NIGHT, "NM-03-0401", "alone", "entries", 7, 3.1, 5.0, 81_000.0, "")],
         schema=tables.empty(tables.Evidence).schema, orient="row",
     )  # fmt: skip
     evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ((None, "coarse"), ("power", "meter repeats the same value")))
-    history = {"entries": 412, "water": 405, "power": 61}
+    history, revised = {"entries": 412, "water": 405, "power": 61}, changed.pop("revised", None)
     row = case() | {"rarity_night": 890_123.0} | changed
-    return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS)
+    return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS, revised=revised)
+
+
+TWICE = {"revised": 2, "finished_utc": datetime(2026, 3, 18, 4, 5)}
+"""A run that judged the night again for the second time."""
+CHANGES = pl.DataFrame(
+    [("NM-03-0401", "people", "changed", "c260310-1", case()["case_id"], 412_000.0, 890_123.0, 3, 1), ("NM-03-0402", "water", "new", None, "c260314-2", None, 52_000.0, None, 2),
+     ("NM-03-0408", "power", "gone", "c260309-8", None, 31_000.0, None, 2, None), ("NM-03-0409", "power", "gone", "c260312-9", None, 99_000.0, None, 1, None),
+     ("NM-03-0410", "water", "gone", "c260312-0", None, 20_000.0, None, None, None)],
+    schema=[name for name in tables.Revisions.column_names() if name not in ("night", "revised")], orient="row",
+).select(night=pl.lit(NIGHT), revised=pl.lit(2, pl.Int64), *tables.Revisions.column_names()[2:]).cast(dict(tables.empty(tables.Revisions).schema))  # fmt: skip
+"""What it changed: a case with another code and place, a new one, two doors that went and a case that was never listed."""
 
 
 def night_page(doors: list[dict], **changed: object) -> report.NightPage:
-    """The page of a night with these doors; `changed` replaces fields of the page."""
+    """The page of a night with these doors; `changed` replaces fields of the page, and its `again` fields of the run."""
     more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh", "extra_people", "extra_people_low", "extra_people_high")}
     run = {
         "run": "2026-03-14-20260315T010200Z", "night": NIGHT, "started_utc": datetime(2026, 3, 15, 1, 2), "finished_utc": datetime(2026, 3, 15, 1, 3),
         "version": "0.1.0", "settings_sha256": SITE.settings_sha256, "judged": 1462, "not_judged": 131, "cases_open": len(doors),
         "cases_new": 1, "expected_wrong_doors": 0.3, "notes": "", "revised": 0,
-    }  # fmt: skip
+    } | changed.pop("again", {})  # fmt: skip
     fields = {
         "run": run,
         "worklist": _frame(doors, dict(tables.empty(tables.Worklist).schema) | more),

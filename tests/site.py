@@ -136,6 +136,11 @@ class Site:
         """view → its rows, for a comparison row for row."""
         return {name: self._ask(name)[1] for name in views}
 
+    def ask(self, query: str) -> list[tuple]:
+        """What the published file answers."""
+        with duckdb.connect(str(self.file), read_only=True) as con:
+            return con.execute(query).fetchall()
+
     def _ask(self, view: str) -> tuple[list[str], list[tuple]]:
         with duckdb.connect(str(self.file), read_only=True) as con:
             asked = con.execute(f"SELECT * FROM v1.{view} ORDER BY ALL")

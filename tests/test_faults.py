@@ -204,6 +204,20 @@ def test_a_damaged_part_is_named_and_made_anew_once_it_is_gone(tmp_path, yesterd
     same(yesterday, anew)
 
 
+@pytest.mark.parametrize("name", ["carry/power/*.rows.parquet", "carry/water/??????.parquet", "nights/*/evidence.parquet", "nights/*/control.parquet", "nights/*/late.json", "chain.json"])
+def test_a_torn_file_ends_the_night_before_anything_is_published(yesterday, undisturbed, name):
+    bring(yesterday)
+    yesterday.put("out/state/late.jsonl", '{"days": {"2026-03-09": 1}, "signal": "power"}\n')
+    (torn,) = (yesterday.root / "out/state").glob(name)
+    torn.write_bytes(torn.read_bytes()[:-5])
+    before = yesterday.file.read_bytes()
+    one_line(yesterday.nightly(code=4).stderr, str(torn), "remove that file and run again")
+    assert yesterday.file.read_bytes() == before
+    torn.unlink()
+    yesterday.nightly()
+    same(yesterday, undisturbed)
+
+
 def test_a_lost_list_of_homes_never_mixes_homes(yesterday, undisturbed):
     """What lies under a number is somebody else's under another list: all is loaded again, or nothing is."""
     bring(yesterday)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime as dt
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import numpy as np
 import polars as pl
@@ -9,6 +11,7 @@ import pytest
 
 from pipelines import large
 from pipelines import nightly as flow
+from pipelines.freeze import frozen
 from pipelines.load import stored_inputs
 from pipelines.settings import load_settings
 from pipelines.store import Store
@@ -18,7 +21,11 @@ HOMES = 260
 NIGHT = ("evidence", "cases", "worklist", "not_judged", "households", "readings")
 
 
-def town(root, sample: int | None = None, days: int = 90) -> Site:
+OVER = {6: 26, 12: 11}
+"""Homes whose every signal was three times the usual for a fortnight: how many days ago that ended. Neither is in a sample of 130."""
+
+
+def town(root, sample: int | None = None, days: int = 90, over: Mapping[int, int] = MappingProxyType({})) -> Site:
     """A register of districts, buildings, shops and a silent home; young homes, a failed sensor, a building without gateway."""
     root.mkdir()
     site = Site(root)
@@ -27,6 +34,8 @@ def town(root, sample: int | None = None, days: int = 90) -> Site:
         site.change("[households]", f"[engine]\nsample_homes = {sample}\n\n[households]")
     site.put("homes.csv", "id,d,b,use\n" + "".join(f"{h:04},{'ABC'[h % 3]},{h // 10},{'shop' if h == 9 else 'dwelling'}\n" for h in range(HOMES + 1)))
     for name, values in daily(HOMES, days).items():
+        for home, ago in over.items():
+            values[home, days - ago - 14 : days - ago] *= 3
         home, nothing = pl.col("id").cast(pl.Int64), pl.lit(False)
         frame, value = rows(name, values), VALUE[name]
         stuck = (home == 30) & _last(6, days) if name == "entries" else nothing
@@ -79,3 +88,66 @@ def test_the_sample_is_drawn_over_all_districts_and_the_same_every_time(plain):
     site = large.site_of(settings, inputs)
     assert (np.bincount(site.group[site.sample])[1:] >= 33).all() and len(site.sample) <= 110
     assert (large.site_of(settings, inputs).sample == site.sample).all() and "0009" not in site.names[site.sample]
+
+
+# cases that are over, or quiet, on the last night
+
+LAST = FIRST + dt.timedelta(days=89)
+NIGHTS = [LAST - dt.timedelta(days=ago) for ago in (26, 11, 0)]
+TWO_RUNS, ONE_RUN = [NIGHTS[:2], NIGHTS[2:]], [NIGHTS]
+PLANS = [TWO_RUNS, pytest.param(ONE_RUN, marks=pytest.mark.long)]
+"""The nights in two runs, the last by itself, or in one."""
+
+
+def judged(root, plan: list[list[dt.date]], sample: int | None = None) -> Site:
+    """A town with homes of OVER, its nights judged in those runs, each with its report."""
+    site = town(root, sample, over=OVER)
+    for nights in plan:
+        flow.run(load_settings(site.settings), lambda latest, nights=nights: nights, lambda night: True, lambda text: None)
+    return site
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory) -> Site:
+    """Of a small site."""
+    site = judged(tmp_path_factory.mktemp("quiet") / "town", TWO_RUNS)
+    cases = site.view("cases").filter(pl.col("household").is_in([f"{home:04}" for home in OVER])).sort("household")
+    assert cases.select("household", "status").rows() == [("0006", "closed"), ("0012", "fading")]
+    on_last = site.view("evidence").filter(pl.col("night") == LAST)["household"]
+    assert "0006" not in on_last and "0012" not in on_last
+    return site
+
+
+def of_cases(site: Site) -> pl.DataFrame:
+    """What was expected of the homes with a case."""
+    return site.view("expected").join(site.view("cases").select("household").unique(), on="household", how="semi").sort("night", "household", "signal", "day")
+
+
+def series(site: Site, night: dt.date) -> pl.DataFrame:
+    return frozen(Store(site.file), night, "series").sort("household", "signal", "day")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plan", PLANS)
+def test_with_everybody_in_the_sample_cases_that_are_over_are_told_as_at_a_small_site(tmp_path, plan, quiet, monkeypatch):
+    monkeypatch.setattr(flow, "is_large", lambda *args: True)
+    site = judged(tmp_path / "town", plan)
+    assert of_cases(site).rows() == of_cases(quiet).rows()
+    for night in NIGHTS:
+        assert series(site, night).rows() == series(quiet, night).rows()
+
+
+@pytest.mark.parametrize("plan", PLANS)
+def test_homes_beyond_the_sample_are_told_on_every_night_of_a_case_and_after(tmp_path, plan, quiet):
+    """The days before and after are there as at a small site, on pages and in the file, though the last night saw nothing."""
+    site = judged(tmp_path / "town", plan, sample=130)
+    keys = ["night", "household", "signal", "day"]
+    assert {"0006", "0012"} <= set(of_cases(site)["household"])
+    assert of_cases(site).select(keys).rows() == of_cases(quiet).select(keys).rows()
+    both = of_cases(quiet).join(of_cases(site), on=keys, suffix="_sampled")
+    assert (both["expected"] / both["expected_sampled"]).log().abs().quantile(0.95) < 0.15
+    for night in NIGHTS:
+        small, large_ = (series(one, night).join(quiet.view("cases"), on="household", how="semi").select("household", "signal", "day", pl.col("expected").is_null()) for one in (quiet, site))
+        assert large_.rows() == small.rows()
+    pages = [{path.name for path in (one.root / "out" / "reports" / str(NIGHTS[0]) / "cases").iterdir()} for one in (quiet, site)]
+    assert pages[0] == pages[1] and len(pages[0]) >= 2

@@ -1,5 +1,6 @@
 """The reports on disk: whole or not at all, the same bytes for the same page."""
 
+import os
 import stat
 from datetime import date, timedelta
 
@@ -51,6 +52,33 @@ def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
     assert (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
     pages.write_night(tmp_path, night_page([]), [])
     assert not (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatch):
+    """After a power cut there is the old report or the new one: what is renamed is on the disk, and so is its new name at the end."""
+    safe, late = set(), []
+
+    def fsync(descriptor, kept=os.fsync):
+        safe.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        kept(descriptor)
+
+    def checked(name):
+        kept = getattr(os, name)
+
+        def move(old, new):
+            moved = [str(old), *(str(path) for path in (old.rglob("*") if old.is_dir() else ()))]
+            late.extend(path for path in moved if path not in safe)
+            safe.difference_update({str(new.parent)})
+            kept(old, new)
+
+        monkeypatch.setattr(os, name, move)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    checked("rename")
+    checked("replace")
+    folder = pages.write_night(tmp_path, night_page([case()]), [case_page()])
+    pages.write_overview(tmp_path, overview_page(1))
+    assert late == [] and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
 
 
 def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_back(tmp_path):

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from anomaly import charts, report, tables
-from tests.report_sample import NIGHT, ONSET, SITE, UNITS, case, case_page, night_page, overview_page
+from tests.report_sample import CHANGES, NIGHT, ONSET, SITE, TWICE, UNITS, case, case_page, night_page, overview_page
 
 GOLDEN = Path(__file__).parent / "golden"
 FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
@@ -62,8 +62,8 @@ class Reader(HTMLParser):
 # --- golden pages: how a page reads as a whole; UPDATE_GOLDEN=1 writes them anew, the diff is for a person to read ---------
 
 RENDERED = {
-    "case": lambda language: report.case_html(case_page(), language, "case.png", drawing(language)),
-    "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")]), language),
+    "case": lambda language: report.case_html(case_page(revised=CHANGES.row(0, named=True) | TWICE), language, "case.png", drawing(language)),
+    "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")], again=TWICE, revisions=CHANGES), language),
     "round": lambda language: report.round_html(night_page([case(1), case(2, signature="water", district=None, extra_people=None)]), language),
     "overview": lambda language: report.overview_html(overview_page(2), language),
     "letter": lambda language: report.resident_letter(case_page(), language),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import shutil
 
 import polars as pl
 import pytest
@@ -60,6 +61,48 @@ def test_a_reading_touches_the_judged_nights_that_would_have_known_it(tmp_path, 
     assert late.touched(store, 4) == dict.fromkeys([night for night in nights if night != D[3]], 1)
 
 
+def noted(store: Store) -> list[tuple[int, str]]:
+    """Number and signal of the notes that are kept."""
+    return [(line["number"], line["signal"]) for line in store.read_lines(late.NOTES)]
+
+
+def test_notes_go_when_their_nights_were_judged_again_or_pruned_and_later_ones_touch_as_before(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    for night in D[2:6]:
+        store.write_json(f"nights/{night}/done.json", {})
+        late.judged(store, night)
+    for signal, came in (("a", D[0]), ("b", D[5]), ("c", D[3])):  # a touches D[2] and D[3], b D[5], c D[3] to D[5]
+        late.note(store, signal, pl.DataFrame([(came, 0, 0, None, None)], schema=CELLS, orient="row"))
+    late.trim(store, 4)
+    assert noted(store) == [(0, "a"), (1, "b"), (2, "c")]
+    late.judged(store, D[5])
+    late.judged(store, D[2])
+    late.trim(store, 4)
+    assert noted(store) == [(0, "a"), (2, "c")] and late.touched(store, 4) == {D[3]: 2, D[4]: 1}
+    shutil.rmtree(store.path(f"nights/{D[3]}"))  # pruned
+    late.judged(store, D[4])
+    late.trim(store, 4)
+    assert noted(store) == [(2, "c")] and late.touched(store, 4) == {}
+    late.note(store, "d", pl.DataFrame([(D[4], 0, 0, None, None)], schema=CELLS, orient="row"))
+    late.trim(store, 4)
+    assert noted(store) == [(3, "d")] and late.touched(store, 4) == {D[4]: 1, D[5]: 1}
+
+
+def test_notes_from_before_they_were_numbered_count_by_their_place(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    for night, knew in ((D[2], 0), (D[3], 1)):
+        store.write_json(f"nights/{night}/done.json", {})
+        store.write_json(f"nights/{night}/late.json", knew)
+    for signal in "ab":
+        store.append_line(late.NOTES, {"signal": signal, "days": {str(D[2]): 1}})
+    assert late.touched(store, 4) == {D[2]: 2, D[3]: 1}
+    late.judged(store, D[2])
+    late.trim(store, 4)
+    assert noted(store) == [(1, "b")] and late.touched(store, 4) == {D[3]: 1}
+
+
 def test_before_the_first_night_nothing_is_late(tmp_path):
     store = Store(tmp_path / "anomaly.duckdb")
     store.prepare()
@@ -114,7 +157,9 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
         (night, 1, "gone", then[night][1], None, then[night][3], None) for night in NIGHTS
     ]
     assert f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr and "4 doors listed before, 0 now" in result.stderr
-    assert "touch" not in site.run("status").stdout
+    assert "touch" not in site.run("status").stdout and len(Store(site.file).read_lines(late.NOTES)) == 1
+    page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
+    assert "This night was judged again once, on " in page and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}." in page
 
 
 @pytest.mark.long

@@ -1,7 +1,6 @@
 """The real samples are there, whole, on stated terms, and hold the defects they were chosen for."""
 
 import csv
-import gzip
 import tomllib
 from pathlib import Path
 

@@ -1,6 +1,5 @@
 import dataclasses
 import re
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -14,7 +13,7 @@ from anomaly.expected.stl import LEAST_DAYS, STL_DAYS, decomposed, forecast
 from pipelines import pages
 from pipelines.settings import SettingsError, load_settings
 from tests.grid_sample import city, day, grid_of
-from tests.report_sample import LEVELS, NIGHT, ONSET, SHIFTS, SITE, UNITS, case_page
+from tests.report_sample import LEVELS, SHIFTS, SITE, case_page
 
 STL = ExpectedRules(model="stl")
 WEEK_SHAPE = np.array([0.0, 0.1, -0.1, 0.0, 0.1, 0.3, -0.4])  # sums to 0

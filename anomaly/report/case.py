@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from anomaly import words
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render
+from anomaly.report.revised import case_sentence
 from anomaly.tables import OUTCOMES
 
 NUMBER_DAYS = 14
@@ -30,6 +31,8 @@ class CasePage:
     a key of the catalogue's [note], a reason not to judge, or a sentence. parts and shifts: what `anomaly.expected.decompose` and
     `level_shifts` say of this home, or None. record: how doors of this kind turned out here: visited, wrong, low and high (the
     interval of the share that was wrong), or None. flow: signal, day, flow (the least use of any hour of the night, base units), or None.
+    revised: where the night was judged again and had said something else of this case, a row of `tables.Revisions` with the run's
+    finished_utc, or None.
     """
 
     site: Site
@@ -47,6 +50,7 @@ class CasePage:
     shifts: pl.DataFrame | None = None
     record: Mapping[str, float] | None = None
     flow: pl.DataFrame | None = None
+    revised: Mapping[str, Any] | None = None
 
 
 def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> str:
@@ -66,7 +70,7 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
         "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
         title=say("case.title", case=case["case_id"]), case_id=case["case_id"],
         kind=words.sentence_case(words.signature(language, case["signature"])),
-        facts=_case_facts(page, language), because=_sentence(page, language), night=night, image=image,
+        facts=_case_facts(page, language), because=_sentence(page, language), revised=case_sentence(page.revised, language), night=night, image=image,
         alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
                 last=night, onset=words.day(language, case["onset"]), night=night),
         drawing=Markup(drawing), drawing_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),

@@ -4,7 +4,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,8 @@ from markupsafe import Markup
 from anomaly import words
 from anomaly.report.loop import stopped_sentences
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render, scripted, tellable
-from anomaly.tables import OUTCOMES
+from anomaly.report.revised import night_sentence
+from anomaly.tables import OUTCOMES, Revisions, empty
 
 DOORS_A_PAGE = 75  # keeps a page under 150 KB
 DOORS_A_ROUND = 150  # the same, for rows without a chart
@@ -30,7 +31,8 @@ class NightPage:
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
     doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
-    because its doors were wrong too often.
+    because its doors were wrong too often. revisions: `tables.Revisions` of
+    the run, where it judged the night again.
     """
 
     site: Site
@@ -44,6 +46,7 @@ class NightPage:
     notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
     stopped: Sequence[tuple[str, int, int]] = ()
+    revisions: pl.DataFrame = field(default_factory=partial(empty, Revisions))
 
 
 def night_parts(page: NightPage) -> int:
@@ -67,7 +70,7 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
                *other_languages(site, language, part_stem("index", part))],
         sentence=_proposed(doors, language), wrong=words.paragraph(language, _promise(page, language), _unlisted(page, language)),
-        facts=_night_facts(run, language), stopped=stopped_sentences(page.stopped, language),
+        facts=_night_facts(run, language), revised=night_sentence(run, page.revisions, language), stopped=stopped_sentences(page.stopped, language),
         degraded=[words.note(language, note) for note in (run["notes"], *page.notes) if note],
         parts=_part_links(page, language, part), round_href=file_name("round", language, site.languages),
         doors=listed, choices=_choices(listed), people=any(door["people"] for door in listed),
@@ -186,11 +189,6 @@ def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
     return [[district, words.number(language, homes), words.number(language, doors)] for district, homes, doors in rows]
 
 
-def _cell(value: object) -> object:
-    """A cell no spreadsheet takes for a formula."""
-    return "'" + value if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-
-
 def cases_csv(page: NightPage) -> str:
     """The list of a night as CSV text, one row a door; ratios as `signal=ratio`, words in English and Chinese."""
     text = io.StringIO()
@@ -199,7 +197,7 @@ def cases_csv(page: NightPage) -> str:
     out.writerow([*plain, "ratios", "because_en", "because_zh"])
     for row in page.worklist.sort("rank").iter_rows(named=True):
         ratios = "; ".join(f"{signal}={ratio:.2f}" for signal, ratio in ratios_of(row["ratios"]).items())
-        out.writerow([_cell(value) for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])])
+        out.writerow([words.cell(value) if isinstance(value, str) else value for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])])
     return text.getvalue()
 
 
