@@ -76,7 +76,7 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", fsync)
     checked("rename")
     checked("replace")
-    folder = pages.write_night(tmp_path, night_page([case()]), [case_page()])
+    folder = pages.write_night(tmp_path, night_page([case()]), [pages.case_files(case_page(), None)])
     pages.write_overview(tmp_path, overview_page(1))
     assert late == [] and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
 
