@@ -114,11 +114,8 @@ class Kept:
         """household, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
         told = [pl.DataFrame(schema={"household": pl.String, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
         for name in sorted(self.rules):
-            cells = believed(self._of_homes(Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark"))))
-            home, homes = cells["home"].to_numpy(), len(self.names)
-            value = np.zeros(homes, np.int64)
-            np.add.at(value, home, cells["value"].fill_null(0).to_numpy())
-            days, good = np.bincount(home, minlength=homes), np.bincount(home[cells["quality"].is_in(JUDGED).to_numpy()], minlength=homes)
+            cells = self._of_homes(Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark")))
+            value, days, good = room.add_up(cells, len(self.names)).T
             there = np.flatnonzero(days)
             numbers = {"value": value[there], "days": days[there], "good": good[there]}
             told.append(pl.DataFrame({"household": self.names.gather(there), "signal": name} | numbers))

@@ -1,3 +1,5 @@
+import math
+import statistics
 from dataclasses import replace
 from datetime import date
 
@@ -263,6 +265,13 @@ def test_shared_shock(homes, peers_min):
     departure, group = [d for d, _ in homes], [g for _, g in homes]
     column = np.array(departure, dtype=float).reshape(-1, 1)
     agree(kernels.shared_shock(column, np.array(group, dtype=np.int32), peers_min)[:, 0], naive.shared_shock(departure, group, peers_min))
+
+
+@given(st.lists(series, min_size=1, max_size=6), st.integers(0, 4))
+def test_median_by_day(homes, least):
+    value = np.array([one[:5] + [nan] * (5 - len(one)) for one in homes])
+    known = [[v for v in day if not math.isnan(v)] for day in value.T]
+    agree(kernels.median_by_day(value, least), [statistics.median(day) if day and len(day) >= least else nan for day in known])
 
 
 @settings(max_examples=60, deadline=None)

@@ -71,3 +71,9 @@ def test_columns_cut_at_different_places_are_laid_all_the_same():
     uneven = pl.concat([frame[:1], frame[1:]], rechunk=False).with_columns(value=frame["value"].rechunk())
     assert uneven["home"].n_chunks() == 2 and uneven["value"].n_chunks() == 1
     assert laid(uneven, place({1: 0})).value[0, 0, :3].tolist() == [3, 4, 5]
+
+
+def test_cells_add_up_to_a_sum_the_days_and_those_fit_to_be_judged():
+    frame = cells((2, 0, 30, "read", 0, 0), (2, 1, 31, "interpolated", 2, 0), (2, 2, 9, "partial", 0, 0), (0, 3, None, "missing", 0, 0), (0, 1, 0, "read", 0, doors.MARKED))
+    assert room.add_up(frame, 4).tolist() == [[0, 2, 0], [0, 0, 0], [70, 3, 2], [0, 0, 0]]
+    assert room.add_up(pl.concat([frame, frame], rechunk=False), 3)[2].tolist() == [140, 6, 4]

@@ -144,6 +144,17 @@ def group_shock(departure, group, groups, peers_min):
     return out
 
 
+@numba.njit(cache=True, parallel=True)
+def median_by_day(value, least):
+    """(H, T) → (T,): the median of each day's known values; NaN where fewer than `least` are known."""
+    out = np.full(value.shape[1], np.nan)
+    for t in numba.prange(value.shape[1]):
+        known = value[:, t][~np.isnan(value[:, t])]
+        if known.size >= max(least, 1):
+            out[t] = np.median(known)
+    return out
+
+
 @numba.njit(cache=True)
 def _median_without(sorted_values, own):
     """Median of sorted values with one occurrence of `own` left out (NaN: nothing is left out)."""

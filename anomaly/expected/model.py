@@ -225,23 +225,14 @@ def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.nd
 
 def _floored(usual, offset, rules, hear):
     """Usual, with a floor for near-empty homes: a share of their peers' median level."""
-    level = hear("level", lambda: _median_of_enough(np.exp(usual), rules.peers_min))
+    level = hear("level", lambda: kernels.median_by_day(np.exp(usual), rules.peers_min))
     with np.errstate(invalid="ignore"):
         return np.where(np.isnan(usual), usual, np.fmax(usual, np.log(rules.floor_share * level + offset)))
 
 
 def _mixed_spread(spread, count, rules, hear):
     """Own variance mixed with the peers' median variance; a short history leans on the peers'."""
-    peers = hear("spread", lambda: _median_of_enough(spread, rules.peers_min))
+    peers = hear("spread", lambda: kernels.median_by_day(spread, rules.peers_min))
     share = rules.own_spread_share * np.minimum(1.0, count / (2 * rules.least_days))
     mixed = np.sqrt(share * spread**2 + (1 - share) * peers[None, :] ** 2)
     return np.maximum(np.where(np.isnan(peers)[None, :], spread, mixed), rules.least_spread)
-
-
-def _median_of_enough(values, peers_min):
-    """(H, T) → (T,): the median of each day's known values, NaN where fewer than `peers_min` are known."""
-    enough = (~np.isnan(values)).sum(axis=0) >= peers_min
-    median = np.full(values.shape[1], np.nan)
-    if enough.any():
-        median[enough] = np.nanmedian(values[:, enough], axis=0)
-    return median

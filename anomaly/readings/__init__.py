@@ -3,7 +3,7 @@
 from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
 from anomaly.readings.doors import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
-from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, empty, lay
+from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
 from anomaly.readings.merge import file_order, merge_rows
 from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows

@@ -100,3 +100,20 @@ def _lay(cells, place, first, over, out):
         if over or (doubtful and amount[k] == 0):
             zero[h, t] = doubtful and amount[k] == 0
     return True
+
+
+def add_up(cells: pl.DataFrame, homes: int) -> np.ndarray:
+    """Cells (home, value, quality, mark) → (homes, 3): the sum of each home's values, its days, and those of them fit to be judged."""
+    out = np.zeros((homes, 3), np.int64)
+    for columns in _pieces(cells.select("home", pl.col("value").fill_null(0), "quality", "mark")):
+        _add_up(columns, out)
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_up(cells, out):
+    home, value, quality, mark = cells
+    for k in range(len(home)):
+        out[home[k], 0] += value[k]
+        out[home[k], 1] += 1
+        out[home[k], 2] += (quality[k] == READ or quality[k] == INTERPOLATED) and mark[k] & MARKED == 0
