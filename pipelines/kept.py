@@ -3,7 +3,6 @@
 import datetime as dt
 import functools
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +12,6 @@ from anomaly import readings as room
 from anomaly.tables import QUALITIES
 from pipelines.days import BLOCK, Days, believed, in_words
 from pipelines.store import Store
-from pipelines.workers import processors
 
 RECENT_DAYS = (35, 100)  # looked at first for the latest night
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
@@ -75,10 +73,9 @@ class Kept:
         place = room.Place(row, self.since, first)
         for kind in (np.int32, np.int64):  # the second where a value does not fit into the first
             laid = room.empty(len(self.rules), len(homes), days, kind)
-            with ThreadPoolExecutor(processors()) as threads:
-                fits = threads.map(lambda s, name: self._laid(name, homes, place, (laid, s)), range(len(self.rules)), sorted(self.rules))
-                if all(list(fits)):
-                    return laid
+            # one signal after the other: side by side they are hardly sooner there and take half as much memory again
+            if all(self._laid(name, homes, place, (laid, s)) for s, name in enumerate(sorted(self.rules))):
+                return laid
         raise AssertionError("a reading is a whole number of 64 bits")
 
     def _laid(self, name: str, homes: np.ndarray, place: room.Place, where: tuple[room.Laid, int]) -> bool:
