@@ -19,9 +19,9 @@ PAIR = re.compile(r"^\*\*(\d+\. [^*]+)\*\*\n\n```sql answer\n(.*?)^```\n\n```tex
 BROKEN = "household_id,day,entries,exits\nGA-01-0101,2026-08-30,-3,4\nGA-01-0102,31st of August,3,4\nXX-99-9999,2026-08-31,6,6\n"
 FIELD = """case,day,outcome,reason,by,minutes
 c260701-59ceb00886,2026-07-10,benign,new sensor,team 1,10
-c260707-12373698fa,2026-07-14,confirmed,eight people in two rooms,team 2,35
-c260715-f654b8c79b,2026-07-22,confirmed,rented by the bed,team 2,40
-c260806-06b8029397,2026-08-12,benign,a shop's parcels,team 1,15
+c260708-cd495cae0a,2026-07-14,confirmed,eight people in two rooms,team 2,35
+c260714-bb9103404e,2026-07-22,confirmed,rented by the bed,team 2,40
+c260805-ea4f9eaaa7,2026-08-12,benign,a shop's parcels,team 1,15
 """
 
 
