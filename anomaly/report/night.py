@@ -31,8 +31,7 @@ class NightPage:
     door's first listing is not its first night, first_listed (Boolean). cases: `tables.Cases`. not_judged: reason, signal,
     homes. quality: signal, quality, days. rejects: source, reason, rows. sparks: case_id → SVG. districts: district, homes,
     doors, largest_share (one home's part of the use), or None. stopped: (kind or place, wrong, answered) of what is not listed
-    because its doors were wrong too often. revisions: `tables.Revisions` of
-    the run, where it judged the night again.
+    because its doors were wrong too often. revisions: `tables.Revisions` of the run, where it judged the night again.
     """
 
     site: Site
