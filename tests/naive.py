@@ -181,7 +181,7 @@ def shared_shock(departure, group, peers_min):
 
 
 def usual_and_spread(y, usable, dates, ladder, days):
-    """Twin of expected.kernels.usual_and_spread for one home: (usual, spread, count) of each day."""
+    """Twin of expected.levels.usual_and_spread for one home: (usual, spread, count) of each day."""
     weekday, ordinal = dates
     out = []
     for t in range(len(y)):
@@ -202,7 +202,7 @@ def usual_and_spread(y, usable, dates, ladder, days):
 
 
 def past_level(y, usable, guard, first_ordinal):
-    """Twin of expected.kernels.past_level for one home: lays out the year's blocks for every day anew."""
+    """Twin of expected.levels.past_level for one home: lays out the year's blocks for every day anew."""
     out = []
     for t in range(len(y)):
         end = t - guard - (first_ordinal + t - guard) % 7

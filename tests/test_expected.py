@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anomaly import words
-from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, make_grid, not_judged
+from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, levels, make_grid, not_judged
 from tests import naive
 from tests.grid_sample import calendar, city, day, grid_of, readings
 
@@ -280,25 +280,25 @@ def test_usual_and_spread(y, first, ordinal, days):
     usable = ~np.isnan(y)
     weekday = ((np.arange(len(y)) + first) % 7).astype(np.int8)
     ladder = np.array([[5, 6, 7], [2, 3, 1]])
-    usual, spread, count = kernels.usual_and_spread(np.array([y]), usable[None], (weekday, ordinal), ladder, days)
+    usual, spread, count = levels.usual_and_spread(np.array([y]), usable[None], (weekday, ordinal), ladder, days)
     agree(np.stack([usual[0], spread[0], count[0]], axis=1), naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days))
 
 
 @given(values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)), guess=st.floats(-5, 12), width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]))
 def test_a_median_is_found_by_counting_wherever_it_is_looked_for(values, guess, width):
-    np.testing.assert_allclose(kernels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(levels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12)
 
 
 def test_equal_values_are_sorted_after_all():
-    assert kernels._median_near(np.array([5.0] * 60 + [1.0] * 10 + [9.0] * 10), 4.9, 5.1) == 5.0
+    assert levels._median_near(np.array([5.0] * 60 + [1.0] * 10 + [9.0] * 10), 4.9, 5.1) == 5.0
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.one_of(st.just(nan), st.integers(0, 9).map(float)), min_size=1, max_size=10), st.integers(0, 6), guards, st.data())
-def test_past_level(levels, ordinal, guard, data):
-    y = np.repeat(levels, data.draw(st.lists(st.integers(1, 50), min_size=len(levels), max_size=len(levels))))
+def test_past_level(lived, ordinal, guard, data):
+    y = np.repeat(lived, data.draw(st.lists(st.integers(1, 50), min_size=len(lived), max_size=len(lived))))
     usable = ~np.isnan(y)
-    agree(kernels.past_level(y[None], usable[None], guard, ordinal)[0], naive.past_level(y, usable, guard, ordinal))
+    agree(levels.past_level(y[None], usable[None], guard, ordinal)[0], naive.past_level(y, usable, guard, ordinal))
 
 
 # what holds for every site

@@ -12,12 +12,13 @@ import numba
 import numpy as np
 
 from anomaly.expected.grid import AGED_DAYS, Grid
-from anomaly.expected.kernels import BLOCK_DAYS, BLOCKS_A_YEAR, _median_near, _quantile, _rung, _weekly_anchor
+from anomaly.expected.kernels import _quantile
+from anomaly.expected.levels import BLOCK_DAYS, BLOCKS_A_YEAR, WEEK, _median_near, _rung, _weekly_anchor, rung_room
 from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0x4979ae7c  # CRC-32 of kernels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0x792a957d  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 BUNCH = 64  # homes that share a thread's arrays, one after the other
@@ -91,60 +92,70 @@ def last_days(value, lag, group, units, said, how):
     signals, homes, length = value.shape
     told = np.full((6, signals, homes, how.days), np.nan)
     vacant = np.zeros((homes, length), dtype=np.bool_)
+    since = max(0, length - how.days - max(how.guard_days, how.short_guard_days) - WEEK - max(3 * how.baseline_days, BLOCK_DAYS * BLOCKS_A_YEAR))
     for bunch in numba.prange((homes + BUNCH - 1) // BUNCH):
         series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.empty((signals, length), dtype=np.int8)
-        weeks = np.empty((2, signals, length // 7 + 2))
-        room = (weeks[0], weeks[1], np.empty(length, dtype=np.int16), np.empty(BUCKETS, dtype=np.int32))
-        y, offset, usable = np.empty(length), np.empty(length), np.empty(length, dtype=np.bool_)
+        bounds, flags = np.empty((2, signals, length)), np.empty((3, length), dtype=np.bool_)
+        room = (bounds[0], bounds[1], np.empty(length, dtype=np.uint16), np.empty(BUCKETS + 1, dtype=np.int32), flags)
+        y, offset, windows = np.empty(length), np.empty(length), rung_room(how.baseline_days, how.days)
+        odd = np.empty(signals, dtype=np.int64)
         for h in range(bunch * BUNCH, min(homes, (bunch + 1) * BUNCH)):
             for s in range(signals):
-                _series(value[s, h], lag[s, h], units[s, 1] > 0, how, (series[s], step[s], span[s]))
+                odd[s] = _series(value[s, h], lag[s, h], units[s, 1] > 0, how, (series[s], step[s], span[s]))
             _vacant(series, lag, h, how, room, vacant[h])
             for s in range(signals):
                 shock = said.shock[s, group[h]]
                 for t in range(length):
-                    offset[t] = max(units[s, 0], 0.7 * step[s, t] / span[s, t])
-                    y[t] = np.log(series[s, t] + offset[t]) - shock[t]
-                    usable[t] = not np.isnan(y[t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
-                usual, spread = _usual(y, usable, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h])
+                    offset[t] = units[s, 0] if t >= odd[s] else max(units[s, 0], 0.7 * step[s, t] / span[s, t])
+                for t in range(np.uintp(since), np.uintp(length)):
+                    usable = not np.isnan(series[s, t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
+                    y[t] = np.log(series[s, t] + offset[t]) - shock[t] if usable else np.nan
+                usual, spread = _usual(y, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h], windows)
                 for k in range(how.days):
                     t = length - how.days + k
                     told[SPAN, s, h, k] = span[s, t]
                     if not np.isnan(usual[k]):
-                        _in_units(usual[k] + shock[t], spread[k], (y[t] + shock[t], offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
+                        _in_units(usual[k] + shock[t], spread[k], (np.log(series[s, t] + offset[t]), offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
     return told, vacant
 
 
 @numba.njit(cache=True)
 def _series(value, lag, may_be_coarse, how, out):
-    """The series to judge, the step it moved in and the days each value spans: see grid.resolution and model.judged_series."""
+    """The series to judge, the step it moved in and the days each value spans: see grid.resolution and model.judged_series.
+
+    Returns the day from which on the step is 1 and every value spans one day.
+    """
     series, step, span = out
     guard, n = how.short_guard_days, how.coarse_days
-    gcd = 0
     for t in range(len(value)):
         series[t] = value[t] if value[t] != UNKNOWN else np.nan
-        step[t], span[t] = 1.0, 1
-        u = t - AGED_DAYS
-        if gcd != 1 and u >= 0:
-            if value[u] != UNKNOWN and lag[u] < AGED_DAYS and (gcd == 0 or value[u] % gcd):
-                gcd = _common(gcd, value[u])
-            step[t] = max(gcd, 1)
+    step[:], span[:] = 1.0, 1
+    gcd = odd = 0
+    for u in range(len(value) - AGED_DAYS):
+        if value[u] != UNKNOWN and lag[u] < AGED_DAYS and (gcd == 0 or value[u] % gcd):
+            gcd = _common(gcd, value[u])
+            if gcd == 1:
+                break
+        if gcd > 1:
+            step[u + AGED_DAYS], odd = gcd, u + AGED_DAYS + 1
     if not may_be_coarse:
-        return
-    total, days = 0, 0
-    for t in range(guard, len(value)):
-        u = t - guard
-        if value[u] != UNKNOWN and lag[u] < guard:
-            total += value[u]
-            days += 1
+        return odd
+    total = days = 0
+    later = step[guard:]
+    for u in range(len(later)):
+        known = (value[u] != UNKNOWN) & (lag[u] < guard)
+        total += value[u] if known else 0
+        days += known
         # the first comparison only spares most days the division
-        if days > 0 and 1.01 * step[t] * days > how.coarse_share * total and step[t] > how.coarse_share * max(total / days, 1.0):
-            span[t], series[t] = n, np.nan
+        if (1.01 * later[u] * days > how.coarse_share * total) & (days > 0) and later[u] > how.coarse_share * max(total / days, 1.0):
+            t = u + guard
+            span[t], series[t], odd = n, np.nan, t + 1
             if t >= n - 1:
                 series[t] = 0.0
-                for u in range(t - n + 1, t + 1):
-                    series[t] += value[u] if value[u] != UNKNOWN and lag[u] == 0 else np.nan
+                for k in range(t - n + 1, t + 1):
+                    series[t] += value[k] if value[k] != UNKNOWN and lag[k] == 0 else np.nan
                 series[t] /= n
+    return odd
 
 
 @numba.njit(cache=True)
@@ -156,9 +167,11 @@ def _common(a, b):
 
 
 @numba.njit(cache=True)
-def _bucket(value):
-    """A number from 0 on to one of BUCKETS, in order."""
-    return min((np.float32(value + 1.0).view(np.int32) >> 20) - 127 * OCTAVE, BUCKETS - 1)
+def _bucketed(series, lag, out):
+    """Numbers from 0 on to one of BUCKETS, in order; what is not known, or was not on its day, to one more, whose count nobody asks for."""
+    for t in range(len(series)):
+        bucket = min((np.float32(series[t] + 1.0).view(np.int32) >> 20) - 127 * OCTAVE, BUCKETS - 1)
+        out[t] = bucket if (lag[t] == 0) & (series[t] == series[t]) else BUCKETS
 
 
 @numba.njit(cache=True)
@@ -169,32 +182,30 @@ def _edge(bucket):
 
 @numba.njit(cache=True)
 def _bounds(series, lag, how, out):
-    """Between which numbers the trailing quantile of each week lies, from counting the window's values by bucket (NaN: too few of them)."""
+    """Between which numbers the trailing quantile of each day lies, from counting the window's values by bucket (NaN: too few of them)."""
     least, most, bucket, count = out
     length, days, n = len(series), how.vacancy_days, 0
     count[:] = 0
     place, passed = 0, 0  # the bucket that was asked for last, and how many values lie in those before it
-    for t in range(length):
-        bucket[t] = _bucket(series[t]) if lag[t] == 0 and not np.isnan(series[t]) else -1
+    _bucketed(series, lag, bucket)
     t = 0
     while t < length:
-        week, stop = (how.ordinal + t) // 7 - how.ordinal // 7, min(length, t + 7 - (how.ordinal + t) % 7)
-        least[week] = most[week] = np.nan
+        stop = min(length, t + WEEK - (how.ordinal + t) % WEEK)  # until when the quantile is held
+        low = high = np.nan
         if n >= how.short_least_days:
             rank = int(0.6 * (n - 1))
             place, passed = _holding(count, rank, place, passed)
             above, _ = _holding(count, min(rank + 1, n - 1), place, passed)
-            least[week], most[week] = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
-        for u in range(t, stop):
-            if bucket[u] >= 0:
-                count[bucket[u]] += 1
-                passed += bucket[u] < place
-                n += 1
-        for u in range(max(0, t - days), stop - days):
-            if bucket[u] >= 0:
-                count[bucket[u]] -= 1
-                passed -= bucket[u] < place
-                n -= 1
+            low, high = _edge(place), (np.inf if above == BUCKETS - 1 else _edge(above + 1))
+        for u in range(np.uintp(t), np.uintp(stop)):
+            least[u], most[u] = low, high
+            count[bucket[u]] += 1
+            passed += bucket[u] < place
+            n += bucket[u] < BUCKETS
+        for u in range(np.uintp(max(0, t - days)), np.uintp(max(0, stop - days))):
+            count[bucket[u]] -= 1
+            passed -= bucket[u] < place
+            n -= bucket[u] < BUCKETS
         t = stop
 
 
@@ -204,26 +215,31 @@ def _vacant(series, lag, h, how, room, vacant):
 
     As a rule the bounds of the quantiles tell; only for a day that they leave open is a window's quantile worked out.
     """
-    least, most, bucket, count = room
-    signals, length = series.shape
-    for s in range(signals):
+    least, most, bucket, count, flags = room
+    for s in range(len(series)):
         _bounds(series[s], lag[s, h], how, (least[s], most[s], bucket, count))
-    for t in range(length):
-        week, seen, low, sure = (how.ordinal + t) // 7 - how.ordinal // 7, False, True, True
-        for s in range(signals):
-            v = series[s, t]
-            if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(least[s, week]):
-                seen = True
-                low &= v <= how.vacant_share * most[s, week]
-                sure &= v <= how.vacant_share * least[s, week]
-        vacant[t] = low and seen and (sure or _is_vacant(series, lag, h, how, (t, least[:, week])))
+    flags[:] = False
+    for s in range(len(series)):
+        _told(series[s], lag[s, h], (how.vacant_share, least[s], most[s]), flags[0], flags[1], flags[2])
+    for t in range(len(vacant)):
+        vacant[t] = flags[0, t] and not flags[1, t] and (not flags[2, t] or _is_vacant(series, lag, h, how, t, least[:, t]))
 
 
 @numba.njit(cache=True)
-def _is_vacant(series, lag, h, how, day):
+def _told(series, lag, bounds, seen, lived, open_):
+    """What one signal says of each day: that anything is known of it, that somebody lived there, that somebody may have."""
+    share, least, most = bounds
+    for t in range(len(series)):
+        known = (lag[t] == 0) & (series[t] == series[t]) & (least[t] == least[t])
+        seen[t] |= known
+        lived[t] |= known & (series[t] > share * most[t])
+        open_[t] |= known & (series[t] > share * least[t])
+
+
+@numba.njit(cache=True)
+def _is_vacant(series, lag, h, how, t, known):
     """Whether a day is, by the quantiles themselves; NaN among `known` are signals that say nothing of it."""
-    t, known = day
-    anchor = max(0, t - (how.ordinal + t) % 7)
+    anchor = max(0, t - (how.ordinal + t) % WEEK)
     for s in range(len(series)):
         v = series[s, t]
         if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(known[s]):
@@ -255,13 +271,13 @@ def _sorted_quantile(series, lag, first, stop):
 
 
 @numba.njit(cache=True)
-def _usual(y, usable, how, peers, count):
+def _usual(y, how, peers, count, windows):
     """(K,) usual level and spread of the last days, in logarithms without the shock: see model._usual."""
     level, peers_spread, offset = peers
     days, length = how.days, len(y)
     usual, spread, n = np.full(days, np.nan), np.full(days, np.nan), np.zeros(days, dtype=np.int16)
     for guard, least, step in how.ladder:
-        _rung(y, usable, (how.weekday, how.ordinal), (guard, least, step, how.baseline_days), (usual, spread, n))
+        _rung(y, (how.weekday, how.ordinal), (guard, least, step, how.baseline_days), (usual, spread, n), windows)
     for k in range(days):
         count[k] = n[k]
         if n[k]:
@@ -270,7 +286,7 @@ def _usual(y, usable, how, peers, count):
             mixed = spread[k] if np.isnan(other) else np.sqrt(share * spread[k] ** 2 + (1 - share) * other**2)
             spread[k] = max(mixed, how.least_spread)
     if how.past_level:
-        _raise_to_past(y, usable, how, usual, spread)
+        _raise_to_past(y, how, usual, spread)
     for k in range(days):
         t = length - days + k
         if n[k] and not np.isnan(level[t]):
@@ -279,18 +295,18 @@ def _usual(y, usable, how, peers, count):
 
 
 @numba.njit(cache=True)
-def _raise_to_past(y, usable, how, usual, spread):
-    """Usual is at least the level lived at before (kernels.past_level), less how.luck spreads."""
+def _raise_to_past(y, how, usual, spread):
+    """Usual is at least the level lived at before (levels.past_level), less how.luck spreads."""
     days, length = how.days, len(y)
     k = 0
     while k < days:
-        end = _weekly_anchor(length - days + k - how.guard_days, how.ordinal)
-        stop, least = k, np.inf
-        while stop < days and _weekly_anchor(length - days + stop - how.guard_days, how.ordinal) == end:
-            if not np.isnan(usual[stop]):
-                least = min(least, usual[stop] + how.luck * spread[stop])
-            stop += 1
-        past = _second_block(y, usable, end, least) if least < np.inf else -np.inf
+        guarded, least = length - days + k - how.guard_days, np.inf
+        end = _weekly_anchor(guarded, how.ordinal)
+        stop = min(days, k + WEEK - (guarded - end))  # the days of one anchor
+        for j in range(k, stop):
+            if not np.isnan(usual[j]):
+                least = min(least, usual[j] + how.luck * spread[j])
+        past = _second_block(y, end, least) if least < np.inf else -np.inf
         for j in range(k, stop):
             if not np.isnan(usual[j]):
                 usual[j] = max(usual[j], past - how.luck * spread[j])
@@ -298,23 +314,23 @@ def _raise_to_past(y, usable, how, usual, spread):
 
 
 @numba.njit(cache=True)
-def _second_block(y, usable, end, least):
+def _second_block(y, end, least):
     """The second-highest block median of the past year where it exceeds `least`; else anything up to that."""
     highest, second, kept = -np.inf, least, np.empty(BLOCK_DAYS)
     for k in range(BLOCKS_A_YEAR):
         last = end - BLOCK_DAYS * k
         if last < 0:
             break
-        first, n, above = max(0, last - BLOCK_DAYS + 1), 0, 0
-        for u in range(first, last + 1):
-            n += usable[u]
-            above += usable[u] & (y[u] > second)
-        if n < BLOCK_DAYS // 2 or 2 * above < n:  # its median does not exceed the second so far
+        first, stop, above, n = np.uintp(max(0, last - BLOCK_DAYS + 1)), np.uintp(last + 1), 0, 0
+        for u in range(first, stop):
+            above += y[u] > second
+        if above < BLOCK_DAYS // 4:  # half of the fewest days that count; its median does not exceed the second so far
             continue
-        n = 0
-        for u in range(first, last + 1):
+        for u in range(first, stop):
             kept[n] = y[u]
-            n += usable[u]
+            n += not np.isnan(y[u])
+        if n < BLOCK_DAYS // 2 or 2 * above < n:
+            continue
         median = _median_near(kept[:n], second, second + 0.2)
         if median > highest:
             highest, second = median, max(second, highest)

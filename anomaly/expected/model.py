@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomaly.expected import kernels, stl
+from anomaly.expected import kernels, levels, stl
 from anomaly.expected.grid import Grid
 from anomaly.peers import Peers, heard
 
@@ -163,10 +163,10 @@ def _usual(x, grid, s, how, peers):
     usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
     shock = _shock(x, usable, grid, s, rules, peers)
     y = x - shock
-    usual, spread, n = kernels.usual_and_spread(y, usable, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days)
+    usual, spread, n = levels.usual_and_spread(y, usable, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days)
     spread = _mixed_spread(spread, n, rules, hear)
     if rules.past_level:
-        past = kernels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
+        past = levels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
         usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, past))
     return _floored(usual, offset, rules, hear) + shock, spread, n
 
