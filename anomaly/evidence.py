@@ -136,16 +136,16 @@ class Tail:
         return tuple(bends) if any(score < self.at(np.exp(log)) - 1e-9 for log, score in bends) else ()
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def fortnight_before(score, nights):
     """(H, T) → (H, T): largest known score of the `nights` nights before each night; −inf where none is known."""
     homes, length = score.shape
     out = np.full((homes, length), -np.inf)
     for h in numba.prange(homes):
-        for t in range(length):
-            for u in range(max(0, t - nights), t):
-                if score[h, u] > out[h, t]:
-                    out[h, t] = score[h, u]
+        for back in range(1, nights + 1):
+            for t in range(np.uintp(back), np.uintp(length)):
+                before = score[h, t - np.uintp(back)]
+                out[h, t] = before if before > out[h, t] else out[h, t]
     return out
 
 

@@ -64,6 +64,11 @@ def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[M
             yield waiting.result()
 
 
+def meanwhile(function: Callable[[], object]) -> None:
+    """Let a thread begin with what will be needed later; it ends with this process, and nobody asks what came of it."""
+    threading.Thread(target=function, daemon=True).start()
+
+
 def _begin() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # what is there stays: looking through it again and again takes a tenth of the time

@@ -277,11 +277,12 @@ def test_the_best_window_is_the_largest_score_and_the_shorter_at_a_tie():
     quantile=st.sampled_from([0.0, 0.5, 0.97, 1.0]),
 )
 def test_a_quantile_is_looked_for_among_the_few_scores_about_it(score, quantile):
-    bucket, count = windows._bucketed(score)
-    known = score[~np.isnan(score)]
-    assert count[-1].sum() == known.size
-    if known.size:
-        np.testing.assert_allclose(windows._quantile_of(score, bucket, count[-1], quantile), np.quantile(known, quantile), rtol=1e-9, atol=1e-9)
+    middle = score.shape[1] // 2
+    own, known = windows._past_quantiles(np.ascontiguousarray(score.T), np.array([0, middle]), np.array([score.shape[1], score.shape[1]]), quantile)
+    for one, n, past in zip(own, known, (score, score[:, middle:]), strict=True):
+        there = past[~np.isnan(past)]
+        assert n == there.size
+        np.testing.assert_allclose(one, np.quantile(there, quantile) if there.size else nan, rtol=1e-9, atol=1e-9)
 
 
 def test_a_forest_in_plain_arrays_gives_the_scores_of_the_library():

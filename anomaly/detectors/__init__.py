@@ -39,4 +39,10 @@ def chosen(rules: DetectorRules = DetectorRules()) -> list:
     return [detector() for name, detector in REGISTER.items() if name in rules.use]
 
 
-__all__ = ["ALL", "REGISTER", "DetectorRules", "Scores", "chosen"]
+def prepare(rules: DetectorRules = DetectorRules()) -> None:
+    """What the detectors that are asked need time for before they see anything (`prepare`, where one has it); may run in a thread."""
+    for detector in chosen(rules):
+        getattr(detector, "prepare", lambda: None)()
+
+
+__all__ = ["ALL", "REGISTER", "DetectorRules", "Scores", "chosen", "prepare"]

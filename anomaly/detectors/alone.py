@@ -20,7 +20,7 @@ class Alone:
         """anomaly.expected.Expected → one Scores a signal."""
         out = []
         for s, signal in enumerate(expected.grid.signals):
-            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, heard(peers, expected.grid, f"{self.name} {signal}"))
+            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, heard(peers, expected.grid, signal))
             hear = {n: heard(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored) for n in self.windows}
             sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows}
             scaled = {n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n]) for n, v in sums.items()}

@@ -14,6 +14,7 @@ REFIT_DAYS = 56
 COMMON_ROWS = 20_000  # earlier home-nights that an odd one is compared with
 FIT_ROWS = 5_000  # of these the trees draw theirs, 256 each
 LEAST_ROWS = 500
+BUNCH = 256  # rows that go through a tree one after the other
 SHORTLIST = 0.95  # only home-nights with a larger sum of features than this share of earlier ones are scored
 
 
@@ -30,6 +31,10 @@ class Forest:
     peers_min: int = 15
     trees: int = 100
     seed: int = 0
+
+    def prepare(self) -> None:
+        """Import the library: takes a second, which others may use."""
+        _library()
 
     def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores for all signals."""
@@ -62,12 +67,10 @@ class Forest:
             return peers.fitted[name]
         trees = None
         if known.sum() >= LEAST_ROWS:
-            from pyod.models.iforest import IForest  # slow to import, so only where it is used
-
             earlier = features[known]
             sample = earlier[:: max(1, earlier.shape[0] // COMMON_ROWS)]
             sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
-            model = IForest(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample[:: max(1, len(sample) // FIT_ROWS)])
+            model = _library()(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample[:: max(1, len(sample) // FIT_ROWS)])
             trees = _grown(model.detector_, sample)
         if peers is not None:
             peers.fitted[name] = trees
@@ -77,20 +80,27 @@ class Forest:
         """(H, T, S · windows) window sums of surprise, of the nights that are asked for."""
         columns = []
         for s, surprise in enumerate(expected.surprise):
-            hear = heard(peers, expected.grid, f"{self.name} {expected.grid.signals[s]}")
+            hear = heard(peers, expected.grid, expected.grid.signals[s])
             z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
             columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
+
+
+def _library():
+    from pyod.models.iforest import IForest  # slow to import, so only where it is used
+
+    return IForest
 
 
 @dataclass(frozen=True)
 class _Trees:
     """A fitted forest, the path lengths of what it was fitted on, and the sum of features above which a home-night is asked.
 
-    feature, threshold, child (left and right), length: of every node of all trees; roots: where each tree begins.
+    feature, threshold, child (left and right; a leaf's are itself), length: of every node of all trees; roots: where each tree begins; depth: of the deepest.
     """
 
     roots: np.ndarray
+    depth: int
     feature: np.ndarray
     threshold: np.ndarray
     child: np.ndarray
@@ -105,7 +115,7 @@ class _Trees:
 
     def paths(self, rows):
         """(N, F) → (N,): mean path length; the shorter, the odder. The forest's score is 2 to the power of −paths / a constant."""
-        return _paths(np.ascontiguousarray(rows, dtype=np.float32), self.roots, self.feature, self.threshold, self.child, self.length)
+        return _paths(np.ascontiguousarray(rows, dtype=np.float32), (self.roots, self.depth), self.feature, self.threshold, self.child, self.length)
 
 
 def _grown(forest, sample) -> _Trees:
@@ -113,10 +123,10 @@ def _grown(forest, sample) -> _Trees:
     trees = [tree.tree_ for tree in forest.estimators_]
     roots = np.cumsum([0] + [tree.node_count for tree in trees])
     child = [np.stack([tree.children_left, tree.children_right], axis=1) for tree in trees]
-    child = np.concatenate([np.where(one < 0, -1, one + root) for one, root in zip(child, roots, strict=False)])
+    child = np.concatenate([np.where(one < 0, np.arange(len(one))[:, None], one) + root for one, root in zip(child, roots, strict=False)])
     deep = [tree.compute_node_depths() - 1 + _beyond(tree.n_node_samples) for tree in trees]
-    nodes = (np.concatenate([tree.feature for tree in trees]), np.concatenate([tree.threshold for tree in trees]), child, np.concatenate(deep))
-    grown = _Trees(roots[:-1], *nodes, common=np.empty(0), high=float(np.quantile(sample.sum(axis=1), SHORTLIST)))
+    nodes = (np.maximum(np.concatenate([tree.feature for tree in trees]), 0), np.concatenate([tree.threshold for tree in trees]), child, np.concatenate(deep))
+    grown = _Trees(roots[:-1], max(tree.max_depth for tree in trees), *nodes, common=np.empty(0), high=float(np.quantile(sample.sum(axis=1), SHORTLIST)))
     return dataclasses.replace(grown, common=np.sort(grown.paths(sample)))
 
 
@@ -126,14 +136,15 @@ def _beyond(rows):
     return np.where(rows > 2, 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many, np.maximum(rows - 1.0, 0.0))
 
 
-@numba.njit(cache=True, parallel=True)
-def _paths(rows, roots, feature, threshold, child, length):
+@numba.njit(cache=True, parallel=True, nogil=True)
+def _paths(rows, place, feature, threshold, child, length):
+    roots, depth = place
     out = np.zeros(len(rows))
-    for n in numba.prange(len(rows)):
-        for root in roots:
-            node = root
-            while child[node, 0] >= 0:
-                node = child[node, 0 if rows[n, feature[node]] <= threshold[node] else 1]
-            out[n] += length[node]
-        out[n] /= len(roots)
-    return out
+    for bunch in numba.prange((len(rows) + BUNCH - 1) // BUNCH):
+        for root in roots:  # a tree stays at hand for as many rows as possible
+            for n in range(bunch * BUNCH, min(len(rows), (bunch + 1) * BUNCH)):
+                node = root
+                for _ in range(depth):  # all the way down, from a leaf to itself: no branch to guess
+                    node = child[node, np.uintp(rows[n, feature[node]] > threshold[node])]
+                out[n] += length[node]
+    return out / len(roots)

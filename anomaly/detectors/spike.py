@@ -28,7 +28,7 @@ class Spike:
     def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
         grid = expected.grid
-        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
+        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name)) for s, name in enumerate(grid.signals)]
         sums = [window_sums(z, grid.lag[s], expected.block[s], self.days, expected.scored) for s, z in enumerate(calm)]
         named = dict(zip(grid.signals, sums, strict=True))
         if len(sums) > 1:

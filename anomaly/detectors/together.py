@@ -23,7 +23,7 @@ class Together:
         if len(expected.grid.signals) < 2:
             return []
         grid = expected.grid
-        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, f"{self.name} {name}")) for s, name in enumerate(grid.signals)]
+        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name)) for s, name in enumerate(grid.signals)]
         scaled = {}
         for n in self.windows:
             hear = heard(peers, grid, f"{self.name} {n}", expected.scored)

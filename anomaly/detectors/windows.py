@@ -14,7 +14,7 @@ BUCKETS = 2_000  # in which scores are counted, to know about where a quantile l
 ABOVE = 20  # homes that must lie above a quantile for it to be steady
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def window_sums(z, lag, block, days, last=0):
     """(H, T) → (H, T): Σz/√(n · block) over the days of the window known by its last day; NaN under half of them.
 
@@ -25,14 +25,17 @@ def window_sums(z, lag, block, days, last=0):
     first = length - last if last else 0
     out = np.full((homes, length - first), np.nan)
     for h in numba.prange(homes):
-        for t in range(first, length):
-            total, n = 0.0, 0
-            for u in range(max(0, t - days + 1), t + 1):
-                if not np.isnan(z[h, u]) and u + lag[h, u] <= t:
-                    total += z[h, u]
-                    n += 1
-            if 2 * n >= days:
-                out[h, t - first] = total / np.sqrt(n * block[h, t])
+        total, n = np.zeros(length - first), np.zeros(length - first)
+        for back in range(days - 1, -1, -1):  # a day of all windows at once
+            begin = np.uintp(max(first, back))
+            for t in range(begin, np.uintp(length)):
+                u = t - np.uintp(back)
+                known = (z[h, u] == z[h, u]) & (lag[h, u] <= back)
+                total[t - np.uintp(first)] += z[h, u] if known else 0.0
+                n[t - np.uintp(first)] += 1.0 if known else 0.0
+        for k in range(length - first):
+            if 2 * n[k] >= days:
+                out[h, k] = total[k] / np.sqrt(n[k] * block[h, first + k])
     return out
 
 
@@ -88,44 +91,55 @@ def own_scale(score, ordinal, hear=unheard):
 
 def _scale(score, ordinal, quantile=0.97, start=3.0):
     """(T,) the divisor of each night; `start` is the divisor while there is no past, and counts like 3,000 home-nights of it."""
-    out = np.empty(score.shape[1])
-    scale = start
-    bucket, count = _bucketed(score)
-    for t in range(score.shape[1]):
-        if t == 0 or (ordinal + t) % WEEK == 0:
-            first, stop = max(0, t - PAST_NIGHTS - GUARD_NIGHTS), max(0, t - GUARD_NIGHTS)
-            counted = count[stop] - count[first]
-            known = counted.sum()
-            share = known / (known + 3000.0)
-            own = _quantile_of(score[:, first:stop], bucket[:, first:stop], counted, quantile) if known else start
-            scale = share * max(own, start / 4) + (1 - share) * start
-        out[t] = scale
-    return out
+    nights = np.arange(score.shape[1])
+    held = np.flatnonzero((nights == 0) | ((ordinal + nights) % WEEK == 0))
+    first, stop = np.maximum(held - PAST_NIGHTS - GUARD_NIGHTS, 0), np.maximum(held - GUARD_NIGHTS, 0)
+    own, known = _past_quantiles(np.ascontiguousarray(score.T), first, stop, quantile)
+    share = known / (known + 3000.0)
+    scale = share * np.maximum(np.where(known > 0, own, start), start / 4) + (1 - share) * start
+    return np.repeat(scale, np.diff(np.append(held, len(nights))))
 
 
-def _bucketed(score):
-    """(H, T) → (H, T) which of BUCKETS equal steps from the smallest to the largest score each lies in, BUCKETS for NaN; and how
-    many of each there are before each night, (T + 1, BUCKETS).
+@numba.njit(cache=True, parallel=True, nogil=True)
+def _past_quantiles(nights, first, stop, quantile):
+    """(T, H) scores → the linear quantile of the known scores of each span of nights, and how many they are; NaN for none.
+
+    Scores are counted in equal steps from the smallest to the largest: only those of the steps about the quantile are put in order.
     """
-    known = ~np.isnan(score)
-    low, high = (score[known].min(), score[known].max()) if known.any() else (0.0, 1.0)
-    with np.errstate(invalid="ignore"):
-        place = np.clip((score - low) * (BUCKETS / max(high - low, 1e-9)), 0, BUCKETS - 1)
-    bucket = np.where(known, place, BUCKETS).astype(np.int16)
-    count = np.zeros((score.shape[1] + 1, BUCKETS), np.int32)
-    for t in range(score.shape[1]):
-        count[t + 1] = count[t] + np.bincount(bucket[:, t], minlength=BUCKETS + 1)[:BUCKETS]
-    return bucket, count
-
-
-def _quantile_of(score, bucket, counted, quantile):
-    """Linear quantile of the known scores: only those in the buckets about it are put in order."""
-    place = quantile * (counted.sum() - 1)
-    upto = counted.cumsum()
-    first, last = np.searchsorted(upto, [int(place), min(int(place) + 1, upto[-1] - 1)], side="right")
-    about = np.sort(score[(bucket >= first) & (bucket <= last)])
-    before = upto[first] - counted[first]
-    return float(np.interp(place - before, np.arange(about.size), about))
+    low, high = np.inf, -np.inf
+    for night in nights:
+        for score in night:
+            low, high = min(low, score if score == score else np.inf), max(high, score if score == score else -np.inf)
+    steps = BUCKETS / max(high - low, 1e-9)
+    bucket = np.empty(nights.shape, dtype=np.uint16)
+    count = np.zeros((len(nights) + 1, BUCKETS + 1), dtype=np.int32)
+    for t in numba.prange(len(nights)):
+        for h in range(nights.shape[1]):
+            score = nights[t, h]
+            bucket[t, h] = min(max((score - low) * steps, 0.0), BUCKETS - 1.0) if score == score else BUCKETS
+            count[t + 1, bucket[t, h]] += 1
+    for t in range(len(nights)):
+        count[t + 1] += count[t]
+    own, known = np.full(len(first), np.nan), np.zeros(len(first))
+    for k in numba.prange(len(first)):
+        upto = np.cumsum(count[stop[k], :BUCKETS] - count[first[k], :BUCKETS])
+        known[k] = upto[-1]
+        if upto[-1] > 0:
+            place = quantile * (upto[-1] - 1)
+            least, most = np.searchsorted(upto, int(place), side="right"), np.searchsorted(upto, min(int(place) + 1, upto[-1] - 1), side="right")
+            before = upto[least - 1] if least > 0 else 0
+            about, n = np.empty(upto[most] - before), 0
+            for t in range(first[k], stop[k]):
+                for h in range(np.uintp(nights.shape[1])):
+                    if (bucket[t, h] >= least) & (bucket[t, h] <= most):
+                        about[n] = nights[t, h]
+                        n += 1
+            about = np.sort(about)
+            at = place - before
+            below = int(at)
+            above = min(below + 1, n - 1)
+            own[k] = about[below] + (about[above] - about[below]) * (at - below)
+    return own, known
 
 
 def light_tailed(score):
@@ -137,15 +151,22 @@ def light_tailed(score):
     return np.where(score > BODY, tail, score)
 
 
-def consensus(sums: np.ndarray) -> np.ndarray:
+@numba.njit(cache=True, parallel=True, nogil=True)
+def consensus(sums):
     """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
-    present = ~np.isnan(sums)
-    n = present.sum(axis=0)
-    high = np.where(present, sums, -np.inf).max(axis=0, initial=-np.inf)
-    low = np.where(present, sums, np.inf).min(axis=0, initial=np.inf)
-    total = np.where(present, sums, 0.0).sum(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(n >= 2, (total - (high - low) / 2) / np.sqrt(np.maximum(n, 1)), np.nan)
+    signals, homes, nights = sums.shape
+    out = np.full((homes, nights), np.nan)
+    for h in numba.prange(homes):
+        for t in range(nights):
+            total, low, high, n = 0.0, np.inf, -np.inf, 0
+            for s in range(signals):
+                if not np.isnan(sums[s, h, t]):
+                    total += sums[s, h, t]
+                    low, high = min(low, sums[s, h, t]), max(high, sums[s, h, t])
+                    n += 1
+            if n >= 2:
+                out[h, t] = (total - (high - low) / 2) / np.sqrt(n)
+    return out
 
 
 def best_window(scored: dict[int, np.ndarray]):

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import polars as pl
 
@@ -99,7 +100,21 @@ def resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:
 
     Only what is a week old, and became known within that week, has a say: a day never changes its own step.
     """
-    whole = np.where(np.isnan(value) | (lag >= AGED_DAYS), 0, value).astype(np.int64)
     step = np.ones(value.shape)
-    step[:, :, AGED_DAYS:] = np.maximum(np.gcd.accumulate(whole, axis=2)[:, :, :-AGED_DAYS], 1)
+    for one in zip(value, lag, step, strict=True):
+        _steps(*one)
     return step
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)
+def _steps(value, lag, step):
+    for h in numba.prange(len(value)):
+        common = 0
+        for u in range(value.shape[1] - AGED_DAYS):
+            if not np.isnan(value[h, u]) and lag[h, u] < AGED_DAYS:
+                other = np.int64(value[h, u])
+                while other:
+                    common, other = other, common % other
+            if common == 1:
+                break
+            step[h, u + AGED_DAYS] = max(common, 1)

@@ -42,7 +42,7 @@ def _middle(ordered, n):
     return (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def trailing_quantile(value, days, q, least, first_ordinal):
     """(H, T) → (H, T): quantile q of the last `days` days before each weekly anchor, held for the week.
 
@@ -65,7 +65,7 @@ def trailing_quantile(value, days, q, least, first_ordinal):
     return out
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def trailing_level(x, usable, guard, days, least):
     """(H, T) → (H, T): median of the last `days` usable values older than `guard` days; NaN under `least`.
 
@@ -88,7 +88,22 @@ def trailing_level(x, usable, guard, days, least):
     return out
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
+def coarse_days(value, lag, resolution, guard, share):
+    """(H, T) → (H, T) bool: the step exceeds this share of the mean of the days older than `guard` that were known within it; a mean counts as at least 1."""
+    out = np.zeros(value.shape, dtype=np.bool_)
+    for h in numba.prange(len(value)):
+        total, days = 0.0, 0
+        for t in range(guard, value.shape[1]):
+            u = t - guard
+            if not np.isnan(value[h, u]) and lag[h, u] < guard:
+                total += value[h, u]
+                days += 1
+            out[h, t] = days > 0 and resolution[h, t] > share * max(total / max(days, 1), 1.0)
+    return out
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)
 def shared_shock(departure, group, peers_min):
     """(H, T) departures from the homes' own levels → (H, T): the day's median over each home's peers, itself left out.
 
@@ -99,7 +114,8 @@ def shared_shock(departure, group, peers_min):
     out = np.zeros((homes, length))
     for t in numba.prange(length):
         column = departure[:, t]
-        site = np.sort(column[~np.isnan(column)])
+        site = np.empty(0)  # all known values in order, once they are asked for
+        asked = False
         start = 0
         while start < homes:
             stop = start
@@ -112,13 +128,16 @@ def shared_shock(departure, group, peers_min):
                 left = 0 if np.isnan(own) else 1
                 if group[h] > 0 and members.size - left >= peers_min:
                     out[h, t] = _median_without(members, own)
-                elif site.size - left >= peers_min:
+                    continue
+                if not asked:
+                    site, asked = np.sort(column[~np.isnan(column)]), True
+                if site.size - left >= peers_min:
                     out[h, t] = _median_without(site, own)
             start = stop
     return out
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def group_shock(departure, group, groups, peers_min):
     """(H, T) → (groups, T): what `shared_shock` gives for a home that has no part in it, by its group."""
     length = departure.shape[1]
@@ -141,7 +160,7 @@ def group_shock(departure, group, groups, peers_min):
     return out
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def median_by_day(value, least):
     """(H, T) → (T,): the median of each day's known values; NaN where fewer than `least` are known."""
     out = np.full(value.shape[1], np.nan)

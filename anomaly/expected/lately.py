@@ -18,7 +18,7 @@ from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, Exp
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0x792a957d  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0xbc14bd96  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 BUNCH = 64  # homes that share a thread's arrays, one after the other
@@ -82,7 +82,7 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     return seen, vacant
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def last_days(value, lag, group, units, said, how):
     """(6, S, H, K): EXPECTED, LOW, HIGH, SURPRISE, COUNT and SPAN (days a value spans) of the last K days; and (H, T) vacant.
 

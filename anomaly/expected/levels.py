@@ -19,7 +19,7 @@ def _weekly_anchor(t, first_ordinal):
     return t - (first_ordinal + t) % WEEK
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def usual_and_spread(y, usable, dates, ladder, days):
     """(H, T) shock-free log values → usual level of each day, its spread, and how many days it rests on.
 
@@ -223,7 +223,7 @@ def _median(values, n):
     return (below + values[middle]) / 2
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def past_level(y, usable, guard, first_ordinal):
     """(H, T) → (H, T): the second-highest 28-day median of the past year, older than `guard` days.
 
@@ -244,7 +244,7 @@ def past_level(y, usable, guard, first_ordinal):
                     kept[n] = y[h, u]
                     n += 1
             if n >= BLOCK_DAYS // 2:
-                block[end] = np.median(kept[:n])
+                block[end] = _median_near(kept[:n], np.nan, np.nan)
         for t in range(length):
             end = _weekly_anchor(t - guard, first_ordinal)
             highest, second = -np.inf, -np.inf

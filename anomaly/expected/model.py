@@ -190,21 +190,18 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     `coarse_days` days, all of which must have been known on their day. Which register is coarse is said by days
     older than the short guard.
     """
-    guard = rules.short_guard_days
-    known = ~np.isnan(grid.value) & (grid.lag < guard)
-    total, days = np.cumsum(np.where(known, grid.value, 0.0), axis=2), np.cumsum(known, axis=2)
-    mean = np.full(grid.value.shape, np.inf)  # nothing is coarse before a first value
-    mean[:, :, guard:] = np.where(days > 0, total / np.maximum(days, 1), np.inf)[:, :, : max(0, grid.days - guard)]
-    coarse = grid.resolution > rules.coarse_share * np.maximum(mean, 1.0)
-    coarse &= np.isin(grid.units, ("count",), invert=True)[:, None, None]
-    if not coarse.any():
-        return grid.value, np.ones(grid.value.shape, dtype=np.int8)
-    n = rules.coarse_days
-    smooth = np.full(grid.value.shape, np.nan)
+    n, block = rules.coarse_days, np.ones(grid.value.shape, dtype=np.int8)
+    concerned = [kernels.coarse_days(*row, rules.short_guard_days, rules.coarse_share) for row in zip(grid.value, grid.lag, grid.resolution, strict=True)]
+    coarse = np.stack([days & (unit != "count") for days, unit in zip(concerned, grid.units, strict=True)]) if concerned else block > 1
+    rows = coarse.any(axis=2)
+    if not rows.any():
+        return grid.value, block
+    series, value = grid.value.copy(), np.where(grid.lag[rows] == 0, grid.value[rows], np.nan)
+    smooth = np.full(value.shape, np.nan)
     if grid.days >= n:
-        timely = np.where(grid.lag == 0, grid.value, np.nan)
-        smooth[:, :, n - 1 :] = np.lib.stride_tricks.sliding_window_view(timely, n, axis=2).mean(axis=3)
-    return np.where(coarse, smooth, grid.value), np.where(coarse, n, 1).astype(np.int8)
+        smooth[:, n - 1 :] = np.lib.stride_tricks.sliding_window_view(value, n, axis=1).mean(axis=2)
+    series[rows], block[coarse] = np.where(coarse[rows], smooth, series[rows]), n
+    return series, block
 
 
 def vacant_days(series: np.ndarray, ordinal: int, rules: ExpectedRules) -> np.ndarray:

@@ -55,7 +55,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     )
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def contradictions(meter, doors, before, first):
     """(H, T) uint8: what is said of each day of a meter from day `first` on, as bits; days before keep those of `before`.
 

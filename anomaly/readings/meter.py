@@ -59,7 +59,7 @@ def fresh(times, values, starts):
     return states
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def settle_on(times, values, starts, limits, states):
     """What `settle` gives, from the state each home was in before its first reading here; and what later readings need.
 

@@ -10,7 +10,7 @@ STATE, USE, KNOWN, WORD = range(4)  # columns of what `days_between` gives
 _AT, _NEAR, _NO_READING, _UNDECIDED, _NOT_BELIEVED = range(5)  # what a midnight is
 
 
-@numba.njit(cache=True, parallel=True)
+@numba.njit(cache=True, parallel=True, nogil=True)
 def days_between(times, settled, known, starts, spans, within):
     """int64 array (days of all homes, 4): what the day is, its use, the day it is known from, the heaviest note of its readings.
 
