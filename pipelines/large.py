@@ -148,12 +148,21 @@ class _Block:
     asked: tuple[np.ndarray, Laid]  # homes to be looked at in full: their numbers and readings
     sheet: pl.DataFrame
     cannot: pl.DataFrame
-    had: pl.DataFrame
+    had: np.ndarray  # (S, homes) any reading of the signal
     judged: int
     history: pl.DataFrame
-    looked_at: np.ndarray
+    odd: "_Odd"
+
+
+@dataclass
+class _Odd:
+    """What a block's sensors gave lately."""
+
+    looked_at: np.ndarray  # (homes,) something may have failed, whatever the building does
     silent: np.ndarray  # (doors, homes) gave nothing tonight
     working: np.ndarray  # (doors, homes) enough days above zero
+    homes: np.ndarray  # that may be asked for their last days: the odd, the silent and the first that is not
+    recent: np.ndarray  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
 
 
 def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
@@ -169,7 +178,7 @@ def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> 
     for homes, block in zip(ranges, over(_block, shared, items), strict=True):
         found.append(block)
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
-    failed = _failed_sensors(settings, inputs, site, night, found)
+    failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
     seen, scores = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
     rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
     evident = found_on(settings, seen, rated, at, failed)
@@ -177,7 +186,8 @@ def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> 
     ours = yardstick.seen.grid.households
     sample_rated = evidence.rate(yardstick.scores, [at], needed(settings), settings.detectors.seconds, pasts)
     sample_sheet = sheet(yardstick.seen, sample_rated, at)
-    had = pl.concat([f.had for f in found])
+    s, h = np.nonzero(np.concatenate([f.had for f in found], axis=1))
+    had = pl.DataFrame({"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)})
     cannot = [failed, *(f.cannot for f in found), expected.not_judged(yardstick.seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")]
     cannot += [barred(inputs, had), _silent(settings, inputs, had)]
     judged = sum(f.judged for f in found) + int(expected.judged(yardstick.seen, at).any(axis=0).sum())
@@ -219,20 +229,14 @@ def _block(shared, item) -> _Block:
     mine = np.flatnonzero(ours)
     judged = expected.judged(seen, span - 1)
     names = pl.Series(site.names)
-    signals = sorted(settings.rules)
-    s, h = np.nonzero(laid.had)
-    had = pl.DataFrame({"household": names.gather(h), "signal": pl.Series(signals).gather(s)})
-    odd, silent, working = _oddities(settings, laid)
     return _Block(
         (homes.start + asked, laid.only(asked)),
         sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
         _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~judged & laid.had).any(axis=0)), laid.had),
-        had,
+        laid.had,
         int(judged[:, mine].any(axis=0).sum()),
         pl.concat([expected.expected_frame(seen, span - 1, mine, 1), _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told))]),
-        odd,
-        silent,
-        working,
+        _odd(settings, laid, homes.start),
     )
 
 
@@ -244,20 +248,25 @@ def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFra
     return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(pl.col("day") < days["day"].max())
 
 
-def _oddities(settings: Settings, laid: Laid) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """_Block.looked_at, .silent and .working."""
+def _odd(settings: Settings, laid: Laid, first: int) -> _Odd:
+    """first: number of the block's first home."""
     doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)])
     recent = _timely(laid, devices.REPEAT_DAYS)
+    silent = ~(recent[doors, :, -1] > 0)
+    looked_at = devices.looked_at(recent)
+    kept = looked_at | silent.any(axis=0) | (np.cumsum(~silent, axis=1) == 1).any(axis=0)
     back = slice(-devices.LOOK_BACK, None)
     value, lag = laid.value[doors, :, back], laid.lag[doors, :, back]
     working = ((value > 0) & (lag <= np.arange(value.shape[2])[::-1])).sum(axis=2) >= devices.ENOUGH
-    return devices.looked_at(recent), ~(recent[doors, :, -1] > 0), working
+    homes = np.flatnonzero(kept)
+    return _Odd(looked_at, silent, working, first + homes, _timely(laid.only(homes), devices.LOOK_BACK))
 
 
 def _timely(laid: Laid, days: int) -> np.ndarray:
-    """(S, H, days) the last values as the last day knew them, NaN where it did not; zeros that the doors contradict among them."""
+    """(S, H, days) the last values as the last day knew them, UNKNOWN where it did not; zeros that the doors contradict among them."""
     value, lag = np.where(laid.zero[:, :, -days:], 0, laid.value[:, :, -days:]), laid.lag[:, :, -days:]
-    return np.where((value == UNKNOWN) | (lag > np.arange(value.shape[2])[::-1]), np.nan, value)
+    known = np.where(lag > np.arange(value.shape[2])[::-1], UNKNOWN, value).astype(value.dtype, copy=False)
+    return np.pad(known, ((0, 0), (0, 0), (days - known.shape[2], 0)), constant_values=UNKNOWN)
 
 
 def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.DataFrame:
@@ -310,28 +319,41 @@ def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFra
     return silent.join(had.select("signal").unique(), how="cross").with_columns(reason=pl.lit("no whole day yet"))
 
 
-def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Block]) -> pl.DataFrame:
+def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Odd]) -> pl.DataFrame:
     """household, signal, reason of what looks like a failed sensor: only homes where something is odd are looked at."""
-    building = _buildings(inputs.register, site.names)
     look = np.concatenate([f.looked_at for f in found])
     silent, working = (np.concatenate([getattr(f, name) for f in found], axis=1) for name in ("silent", "working"))
+    building = _buildings(inputs.register, site.names)
     for s in range(len(silent)):
         look |= devices.silent_buildings(silent[s], working[s], building)
         look[np.flatnonzero(~silent[s])[:1]] = True  # that anything came at all tonight
     asked = np.flatnonzero(look & site.judged)
-    signals = sorted(settings.rules)
     first = night - dt.timedelta(days=devices.LOOK_BACK - 1)
-    laid = inputs.kept.arrays(asked, first, devices.LOOK_BACK)
-    value = np.where(laid.zero, 0.0, laid.floats)
-    days = devices.DeviceDays(list(site.names[asked]), signals, first, value, laid.lag)
+    recent = _recent(inputs.kept, asked, first, found)
+    days = devices.DeviceDays(list(site.names[asked]), sorted(settings.rules), first, np.where(recent == UNKNOWN, np.nan, recent), np.zeros(recent.shape, np.int8))
     kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
     return devices.notes_of(days, inputs.register, kind, [night]).drop("night")
 
 
+def _recent(kept: Kept, asked: np.ndarray, first: dt.date, found: Sequence[_Odd]) -> np.ndarray:
+    """(S, asked, devices.LOOK_BACK) as in _Odd: what the blocks have kept, and of who is silent for the building's sake alone what is in the store."""
+    homes = np.concatenate([f.homes for f in found])
+    recent = np.concatenate([f.recent for f in found], axis=1)
+    there = np.isin(asked, homes)
+    recent = recent[:, np.searchsorted(homes, asked[there])]
+    if there.all():
+        return recent
+    out = np.empty((len(recent), len(asked), devices.LOOK_BACK), np.int64)
+    out[:, there], out[:, ~there] = recent, _timely(kept.arrays(asked[~there], first, devices.LOOK_BACK), devices.LOOK_BACK)
+    return out
+
+
 def _buildings(register: pl.DataFrame, names: np.ndarray) -> np.ndarray:
     """(homes,) number of each home's building, −1 unknown."""
-    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(register.select("household", "building"), on="household", how="left", maintain_order="left")
-    return homes["building"].rank("dense").cast(pl.Int64).fill_null(0).to_numpy() - 1
+    numbers = register["building"].unique().drop_nulls().to_frame().with_row_index("number").cast({"number": pl.Int64})
+    places = register.select("household", "building").join(numbers, on="building", how="left")
+    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(places, on="household", how="left", maintain_order="left")
+    return homes["number"].fill_null(-1).to_numpy()
 
 
 def is_large(settings: Settings, inputs: Inputs) -> bool:

@@ -24,7 +24,7 @@ from pipelines.store import RUNNING, Store
 from pipelines.trail import Trail
 
 
-MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn", "statsmodels")  # what a number may hang on
+MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn")  # what a number may hang on
 
 
 class NothingReadable(Exception):
