@@ -9,9 +9,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from anomaly import devices
 from pipelines import large
 from pipelines import nightly as flow
 from pipelines.freeze import frozen
+from pipelines.kept import Kept
 from pipelines.load import stored_inputs
 from pipelines.settings import load_settings
 from pipelines.store import Store
@@ -25,8 +27,8 @@ OVER = {6: 26, 12: 11}
 """Homes whose every signal was three times the usual for a fortnight: how many days ago that ended. Neither is in a sample of 130."""
 
 
-def town(root, sample: int | None = None, days: int = 90, over: Mapping[int, int] = MappingProxyType({})) -> Site:
-    """A register of districts, buildings, shops and a silent home; young homes, a failed sensor, a building without gateway."""
+def town(root, sample: int | None = None, days: int = 90, over: Mapping[int, int] = MappingProxyType({}), giving: tuple[int, ...] = ()) -> Site:
+    """A register of districts, buildings, shops and a silent home; young homes, a failed sensor, a building without gateway but for the doors of `giving`."""
     root.mkdir()
     site = Site(root)
     site.configure({name: SIGNALS[name] for name in SIGNALS}, more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "d", building = "b", class = "use" }\n')
@@ -40,7 +42,7 @@ def town(root, sample: int | None = None, days: int = 90, over: Mapping[int, int
         frame, value = rows(name, values), VALUE[name]
         stuck = (home == 30) & _last(6, days) if name == "entries" else nothing
         lost = (home == 15) | ((home % 20 == 3) & ~_last(12, days))
-        lost |= (home == 14) & _last(10, days) if name == "power" else (home // 10 == 4) & _last(4, days) if name == "entries" else nothing
+        lost |= (home == 14) & _last(10, days) if name == "power" else (home // 10 == 4) & ~home.is_in(giving) & _last(4, days) if name == "entries" else nothing
         site.put(f"{name}.csv", frame.with_columns(pl.when(stuck).then(pl.lit("0")).otherwise(value).alias(value)).filter(~lost))
     return site
 
@@ -79,6 +81,23 @@ def test_a_part_of_the_homes_says_nearly_the_same(tmp_path, plain, monkeypatch):
     both = plain.view("expected").join(site.view("expected"), on=["household", "signal", "day"], suffix="_sampled")
     assert both.filter(pl.col("day") == both["day"].max()).height > 700
     assert (both["expected"] / both["expected_sampled"]).log().abs().quantile(0.95) < 0.15
+
+
+@pytest.mark.parametrize("giving", [(), (44,)])
+def test_a_failed_sensor_shows_in_what_the_blocks_had_in_hand(tmp_path, giving, monkeypatch):
+    read, arrays = [], Kept.arrays
+
+    def noted(kept, homes, first, days):
+        read.append((days, kept.names.gather(homes).to_list()))
+        return arrays(kept, homes, first, days)
+
+    monkeypatch.setattr(Kept, "arrays", noted)
+    site = town(tmp_path / "town", sample=130, giving=giving)
+    site.nightly()
+    failed = site.view("not_judged").filter(pl.col("reason") == devices.GATEWAY_SILENT)
+    assert failed.select("household", "signal").rows() == [(f"{home:04}", "entries") for home in range(40, 50) if home not in (43, *giving)]  # 43 is too young
+    # a door that goes on in a silent building is nothing odd by itself: that home alone is read once more
+    assert [homes for days, homes in read if days == devices.LOOK_BACK] == [[f"{home:04}"] for home in giving]
 
 
 def test_the_sample_is_drawn_over_all_districts_and_the_same_every_time(plain):
