@@ -117,7 +117,7 @@ def _write_table(con, name: str, frame: pl.DataFrame, folder: Path) -> None:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
         part = folder / f".{name}.parquet.draft"
         try:
-            frame.write_parquet(part, compression="lz4")
+            frame.write_parquet(part, compression="lz4", statistics=False)  # read once, and whole
             con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
         finally:
             part.unlink(missing_ok=True)
