@@ -8,6 +8,7 @@ the ordinary tail is a straight line of score over log rarity, fitted where surg
 """
 
 import dataclasses
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -197,7 +198,10 @@ class Rated:
     opens: bool = True  # may open a case
 
 
-def onset(surprise: np.ndarray, longest: int = 60) -> int:
+ONSET_DAYS = 60  # a rise is followed back so far
+
+
+def onset(surprise: np.ndarray, longest: int = ONSET_DAYS) -> int:
     """Days back to the first day of the rise that ends the series: the start of the best run of Σ(z − half the rise).
 
     surprise: (T,) with NaN where not judged, the night last. 0 = it began on the night itself. Half the size of the shift is
@@ -224,24 +228,36 @@ def reasons(expected, rated: list[Rated], night: int, least_rarity: float) -> pl
     expected: anomaly.expected.Expected; night: its day index. The episode's onset and the ratio of each signal over it
     are taken here, from what that night knew.
     """
-    rows = []
+    rows, episode = [], functools.cache(functools.partial(_episode, expected, night))
     for one in rated:
         with np.errstate(invalid="ignore"):
             homes = np.flatnonzero(one.rarity[night] >= least_rarity)
-        rows += [_reason(expected, one, int(h), night) for h in homes]
+        rows += [_reason(expected, one, int(h), night, episode) for h in homes]
     return pl.DataFrame(rows, schema=REASONS, orient="row").sort("household", "detector", "signal")
 
 
-def _reason(expected, one: Rated, home: int, night: int) -> dict:
-    grid, signal = expected.grid, one.scores.signal
-    concerned = range(len(grid.signals)) if signal == "all" else [grid.signals.index(signal)]
-    surprise = _joint_surprise(expected, concerned, home, night)
+def _episode(expected, night: int, home: int, signal: str) -> tuple[int, bool, dict[str, float], dict[str, float]]:
+    """Days back to the onset of the rise that a home's signal (or "all") shows, whether the night itself was read, and the ratio
+    and the usual of every signal since.
+    """
+    surprise = _joint_surprise(expected, _concerned(expected, signal), home, night)
     back = onset(surprise)
+    days = slice(night - back, night + 1)
+    by_signal = _ratios(expected, range(len(expected.grid.signals)), home, days)
+    return back, not np.isnan(surprise[-1]), by_signal, _usual(expected, by_signal, home, days)
+
+
+def _concerned(expected, signal: str) -> list[int]:
+    signals = expected.grid.signals
+    return list(range(len(signals))) if signal == "all" else [signals.index(signal)]
+
+
+def _reason(expected, one: Rated, home: int, night: int, episode) -> dict:
+    grid, signal = expected.grid, one.scores.signal
     window_days = int(one.scores.window[home, night])
-    episode = np.arange(night - back, night + 1)
-    by_signal = _ratios(expected, range(len(grid.signals)), home, episode)
+    back, read, by_signal, usual = episode(home, signal)
     pattern = _pattern(by_signal)  # where all rise together it is people, whichever signal speaks first
-    in_window = _ratios(expected, concerned, home, np.arange(max(0, night - window_days + 1), night + 1))
+    in_window = _ratios(expected, _concerned(expected, signal), home, slice(max(0, night - window_days + 1), night + 1))
     return {
         "household": grid.households[home],
         "detector": one.scores.detector,
@@ -252,11 +268,11 @@ def _reason(expected, one: Rated, home: int, night: int) -> dict:
         "score": float(one.scores.score[home, night]),
         "rarity": float(one.rarity[night][home]),
         # a sum may also grow because an old day drops out of its window: a case opens on a day that was read
-        "opens": bool(one.opens and not np.isnan(surprise[-1])),
+        "opens": bool(one.opens and read),
         "chance_wrong": float(one.chance[night][home]),
         "onset": grid.day(night - back),
         "ratios": [{"key": name, "value": round(r, 4)} for name, r in by_signal.items()],
-        "usual": [{"key": name, "value": round(u, 2)} for name, u in _usual(expected, by_signal, home, episode).items()],
+        "usual": [{"key": name, "value": round(u, 2)} for name, u in usual.items()],
     }
 
 
@@ -278,28 +294,28 @@ REASONS = {
 
 
 def _joint_surprise(expected, concerned, home: int, night: int) -> np.ndarray:
-    """(T,) mean surprise of the concerned signals on days known by the night; NaN where none is."""
-    days = np.arange(night + 1)
-    known = [expected.grid.lag[s, home, : night + 1] + days <= night for s in concerned]
-    z = np.array([np.where(k, expected.surprise[s, home, : night + 1], np.nan) for s, k in zip(concerned, known, strict=True)])
+    """(ONSET_DAYS,) mean surprise of the concerned signals on the last days known by the night; NaN where none is."""
+    days = slice(max(0, night + 1 - ONSET_DAYS), night + 1)
+    late = expected.grid.lag[concerned, home, days] > np.arange(days.stop - days.start)[::-1]
+    z = np.where(late, np.nan, np.clip(expected.surprise[concerned, home, days], -3.0, 3.0))
     present = (~np.isnan(z)).sum(axis=0)
-    return np.where(present > 0, np.nansum(np.clip(z, -3.0, 3.0), axis=0) / np.maximum(present, 1), np.nan)
+    return np.where(present > 0, np.nansum(z, axis=0) / np.maximum(present, 1), np.nan)
 
 
-def _ratios(expected, concerned, home: int, days: np.ndarray) -> dict[str, float]:
+def _ratios(expected, concerned, home: int, days: slice) -> dict[str, float]:
     """Signal → observed over expected on those days, as the last of them knew it, for the signals with any known day."""
     grid = expected.grid
-    known = {}
+    known, ago = {}, np.arange(days.stop - days.start)[::-1]
     for s in concerned:
-        value = np.where(grid.lag[s, home, days] + days <= days[-1], grid.value[s, home, days], np.nan)
+        value = np.where(grid.lag[s, home, days] <= ago, grid.value[s, home, days], np.nan)
         known[grid.signals[s]] = ratio(value, expected.expected[s, home, days])
     return {name: r for name, r in known.items() if not np.isnan(r)}
 
 
-def _usual(expected, signals: Iterable[str], home: int, days: np.ndarray) -> dict[str, float]:
+def _usual(expected, signals: Iterable[str], home: int, days: slice) -> dict[str, float]:
     """Signal → mean of what those days expected, base units a day."""
-    at = expected.grid.signals.index
-    return {name: float(np.nanmean(expected.expected[at(name), home, days])) for name in signals}
+    told = {name: expected.expected[expected.grid.signals.index(name), home, days] for name in signals}
+    return {name: float(np.where(np.isnan(usual), 0.0, usual).sum() / np.count_nonzero(~np.isnan(usual))) for name, usual in told.items()}
 
 
 def _pattern(ratios: Mapping[str, float]) -> str:
