@@ -53,7 +53,7 @@ def fold(
         while waiting and waiting[0].since <= night:  # after the evidence: who answers has seen what that night saw
             held.answer(waiting.pop(0))
         held.close(night, rules.quiet_days)
-        tonight = dict(rarities.select("household", "rarity").iter_rows())
+        tonight = dict(rarities.filter(pl.col("household").is_in(list(held.open))).select("household", "rarity").iter_rows())
         rows = doors_of_night(held.current(), tonight, night, told, worklist)
         doors += rows
         opened[night], still_open[night] = fresh, len(held.current())
