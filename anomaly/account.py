@@ -226,7 +226,7 @@ def _few(homes: list[str], night: dt.date, number: int) -> list[str]:
     """As many of the homes, by a hash that takes no time for a million of them and puts them in another order every night."""
     if len(homes) <= number:
         return homes
-    sums = np.array([zlib.crc32(home.encode()) for home in homes], dtype=np.uint64)
+    sums = np.fromiter(map(zlib.crc32, map(str.encode, homes)), np.uint64, len(homes))
     mixed = sums * np.uint64(2 * zlib.crc32(str(night).encode()) + 1) % np.uint64(1 << 32)
     return [homes[place] for place in np.lexsort((sums, mixed))[:number]]
 

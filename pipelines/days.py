@@ -49,7 +49,7 @@ class Homes:
 
 def drawn(names: Iterable[str]) -> np.ndarray:
     """Numbers that say in which order ids are drawn: as good as by lot, and the same for ever."""
-    return np.array([zlib.crc32(name.encode()) for name in names], dtype=np.uint32)
+    return np.fromiter(map(zlib.crc32, map(str.encode, names)), np.uint32)
 
 
 @dataclass(frozen=True)
