@@ -116,9 +116,11 @@ def worded(found: pl.DataFrame) -> pl.DataFrame:
     return found.with_columns(because_en=_case_because("en"), because_zh=_case_because("zh"))
 
 
-def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], language: str) -> pl.DataFrame:
-    """The evidence of those nights that the purpose allows now, each with its reason in words."""
+def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], language: str, homes: Collection[str] | None = None) -> pl.DataFrame:
+    """The evidence of those nights (and of those homes) that the purpose allows now, each with its reason in words."""
     found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(kinds(settings)))
+    if homes is not None:
+        found = found.filter(pl.col("household").is_in(list(homes)))
     return found.with_columns(because=_because(language))
 
 

@@ -108,14 +108,14 @@ class Kept:
         return pl.concat(told)
 
     def sums(self, first: dt.date, last: dt.date) -> pl.DataFrame:
-        """household, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
-        told = [pl.DataFrame(schema={"household": pl.String, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
+        """home, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
+        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
         for name in sorted(self.rules):
             cells = self._of_homes(Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark")))
             value, days, good = room.add_up(cells, len(self.names)).T
-            there = np.flatnonzero(days)
+            there = np.flatnonzero(days).astype(np.uint32)
             numbers = {"value": value[there], "days": days[there], "good": good[there]}
-            told.append(pl.DataFrame({"household": self.names.gather(there), "signal": name} | numbers))
+            told.append(pl.DataFrame({"home": there, "signal": name} | numbers))
         return pl.concat(told)
 
     def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:

@@ -25,7 +25,7 @@ def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
         lines += [f"case {case['case_id']}: {words.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"]
         lines += [words.paragraph(language, case[f"because_{language}"], words.more_people(language, case))]
     lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
-    seen = evidence_of(settings, store, [night], language).filter(pl.col("household") == home)
+    seen = evidence_of(settings, store, [night], language, [home])
     for row in seen.iter_rows(named=True):
         lines.append(
             f"  {row['detector']:<9} {row['signal']:<9} {row['window_days']:>2} days  ×{row['ratio']:.2f}  {row['score']:6.2f}  1 in {row['rarity']:,.0f} household-nights"

@@ -91,14 +91,14 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     """Gather what that night knew from the store."""
     folded = fold(settings, store, night)
     doors, barred = _doors(inputs, folded, night), store.read(f"nights/{night}/not_judged.parquet")
-    of_homes = (evidence_of(settings, store, [night], settings.site.languages[0]), barred, frozen(store, night, "flow"))
-    of_doors = (frame.join(doors, on="household", how="semi", maintain_order="left") for frame in of_homes)
+    of_doors = (of_homes.join(doors, on="household", how="semi", maintain_order="left") for of_homes in (barred, frozen(store, night, "flow")))
+    seen = evidence_of(settings, store, [night], settings.site.languages[0], doors["household"])
     not_judged = barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64))
     by_kind = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
     records = {row["name"]: row | {"visited": row["answered"]} for row in by_kind.iter_rows(named=True)}
     run = _run(store, night, folded)
     revisions = revisions_of(store, night).filter(pl.col("revised") == run["revised"], pl.col("signature").is_in(kinds(settings)))
-    return Known(settings, inputs, verdicts, night, folded, doors, *of_doors, not_judged, records, run, revisions)
+    return Known(settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions)
 
 
 def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
@@ -123,7 +123,8 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
     settings, inputs, night, doors = known.settings, known.inputs, known.night, known.doors
     places = inputs.register.select("household", "district")
     weeks = _last_weeks(inputs, places, night)
-    store.write("quality.parquet", _quality(weeks))
+    shares = _largest_shares(weeks)
+    store.write("quality.parquet", _quality(weeks, shares))
     return report.NightPage(
         site=site_of(settings),
         run=known.run,
@@ -133,7 +134,7 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
         quality=inputs.kept.qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
-        districts=_districts(weeks, places, doors),
+        districts=_districts(shares, places, doors),
         stopped=journal.stopped(settings, store, night),
         revisions=known.revisions,
     )
@@ -239,30 +240,33 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
 
 
 def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:
-    """household, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
-    return inputs.kept.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night).join(places, on="household", how="left")
+    """home, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
+    weeks = inputs.kept.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night)
+    district = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")["district"]
+    names = pl.Enum(district.unique().drop_nulls().sort())  # millions of rows are put together by number, not by name
+    return weeks.with_columns(district=district.cast(names).gather(weeks["home"]))
 
 
-def _districts(weeks: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame) -> pl.DataFrame | None:
+def _districts(shares: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame) -> pl.DataFrame | None:
     """district, homes, doors, largest_share: the largest part one home has in any signal of its district."""
     homes = places.filter(pl.col("district").is_not_null())
     if homes.is_empty():
         return None
     counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64))
     counted = counted.join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")
-    counted = counted.join(_largest_shares(weeks.drop_nulls("district")), on="district", how="left")
+    counted = counted.join(shares, on="district", how="left")
     return counted.with_columns(pl.col("doors").fill_null(0), pl.col("largest_share").fill_null(1.0))
 
 
 def _largest_shares(weeks: pl.DataFrame) -> pl.DataFrame:
     """district, largest_share."""
-    share = weeks.group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
-    return share.group_by("district").agg(largest_share=pl.col("share").max())
+    share = weeks.drop_nulls("district").group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
+    return share.group_by("district").agg(largest_share=pl.col("share").max()).cast({"district": pl.String})
 
 
-def _quality(weeks: pl.DataFrame) -> pl.DataFrame:
+def _quality(weeks: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
     """district (null: all), signal, homes, largest_share, days and good, the days fit to be judged, of the last four weeks."""
     counts = {"homes": pl.len(), "days": pl.col("days").sum(), "good": pl.col("good").sum()}
     whole = weeks.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
-    areas = weeks.drop_nulls("district").group_by("district", "signal").agg(**counts).join(_largest_shares(weeks), on="district")
+    areas = weeks.drop_nulls("district").group_by("district", "signal").agg(**counts).cast({"district": pl.String}).join(shares, on="district")
     return pl.concat([frame.select(QUALITY.keys()).cast(QUALITY) for frame in (whole, areas)])
