@@ -4,7 +4,6 @@ import datetime as dt
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import polars as pl
 
 from anomaly import detectors, devices, evidence, expected
 from anomaly.calendar import calendar_days
-from pipelines import workers
 from pipelines.load import Inputs
 from pipelines.settings import Settings, SettingsError
 from pipelines.store import Store
@@ -81,7 +79,6 @@ def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
 def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None) -> Verdicts:
     """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
     tell("working out what was to be expected")
-    workers.meanwhile(partial(detectors.prepare, settings.detectors))
     verdicts = expect_all(settings, inputs, max(nights))
     seen, grid = verdicts.expected, verdicts.expected.grid
     at = {night: grid.index(night) for night in nights}

@@ -12,7 +12,6 @@ import datetime as dt
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import polars as pl
@@ -22,7 +21,6 @@ from anomaly.expected import Expected, Grid
 from anomaly.peers import Peers
 from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
-from pipelines import workers
 from pipelines.days import Days, drawn
 from pipelines.derive import blocks
 from pipelines.engine import Over
@@ -100,7 +98,6 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], f
 
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
     """
-    workers.meanwhile(partial(detectors.prepare, settings.detectors))
     site = site_of(settings, inputs)
     first, last = inputs.kept.span()
     days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))

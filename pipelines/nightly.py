@@ -8,12 +8,13 @@ import platform
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 
 import polars as pl
 
-from anomaly import __version__, cases
-from pipelines import engine, export, journal, late, publish, reports, revise
+from anomaly import __version__, cases, detectors, expected
+from pipelines import engine, export, journal, late, publish, reports, revise, workers
 from pipelines.collect import collect, fold, with_case
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
@@ -24,7 +25,7 @@ from pipelines.store import RUNNING, Store
 from pipelines.trail import Trail
 
 
-MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn")  # what a number may hang on
+MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn", "statsmodels")  # what a number may hang on
 
 
 class NothingReadable(Exception):
@@ -176,9 +177,16 @@ def _drawn(store: Store, night: str) -> list[str]:
 
 def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell) -> Verdicts:
     """Judge the nights; at a large site the homes with a case are followed by name."""
+    workers.meanwhile(partial(_prepare, settings))
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, tell)
     return judge_large(settings, inputs, nights, _followed(settings, store, nights), over, tell)
+
+
+def _prepare(settings: Settings) -> None:
+    """Import what takes seconds to import and is needed later: detectors, then what takes a page's series apart."""
+    detectors.prepare(settings.detectors)
+    expected.prepare()
 
 
 def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Followed:

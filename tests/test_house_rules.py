@@ -44,7 +44,7 @@ FLOW = (
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.
 THINKS_WITH = set(
     "base64 calendar collections csv dataclasses datetime difflib functools hashlib importlib io itertools math re tomllib typing unicodedata zlib zoneinfo "
-    "dataframely holidays jinja2 markupsafe matplotlib numba numpy polars pyod".split()
+    "dataframely holidays jinja2 markupsafe matplotlib numba numpy polars pyod statsmodels".split()
 )
 # file: what it imports besides, and why
 MAY_IMPORT = {"anomaly/charts/look.py": {"pathlib"}}  # where an installed font lies; matplotlib opens it

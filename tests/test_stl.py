@@ -72,17 +72,6 @@ def test_under_three_weeks_of_known_days_nothing_is_taken_apart():
     assert decomposed(x) is not None
 
 
-@pytest.mark.parametrize(("season", "sloped"), [(7, True), (35, False)])
-@pytest.mark.parametrize("days", [40, 112, 180])
-def test_the_parts_are_those_of_statsmodels(season, sloped, days):
-    from statsmodels.tsa.seasonal import STL as Fit
-
-    x = 5 + np.resize(WEEK_SHAPE, days) + np.random.default_rng(days).normal(0, 0.2, days)
-    x[[11, 12, -1]] += 3
-    parts, fit = decomposed(x, season, sloped=sloped), Fit(x, period=7, seasonal=season, trend=15, trend_deg=int(sloped), robust=True).fit()
-    np.testing.assert_allclose([parts.level, parts.week, parts.remainder], [fit.trend, fit.seasonal, fit.resid], rtol=0, atol=1e-9)
-
-
 # --- as an expectation ----------------------------------------------------------------------------------------------------
 
 

@@ -11,8 +11,9 @@ from anomaly.expected.judged import expected_frame, judged, not_judged
 from anomaly.expected.lately import expect_lately
 from anomaly.expected.model import Expected, ExpectedRules, beside, expect, only, widened
 from anomaly.expected.peers import peers_frame
+from anomaly.expected.stl import prepare
 
 __all__ = [
     "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "beside", "decompose", "expect", "expect_lately", "expected_frame", "judged", "level_shifts",
-    "make_grid", "not_judged", "only", "peers_frame", "resolution", "widened",
+    "make_grid", "not_judged", "only", "peers_frame", "prepare", "resolution", "widened",
 ]  # fmt: skip
