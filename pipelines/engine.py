@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from pipelines import workers
+
 LOCAL, RAY = KINDS = ("local", "ray")
 CORES = 1  # of a task: more tasks at a time keep a machine busier than more threads in each
 TRIES_AGAIN = 5  # of a task whose machine, or worker, is lost under it
@@ -21,8 +23,11 @@ AHEAD = 2  # tasks handed over for every core, so that none waits for the next o
 ANSWERS_WITHIN, PATIENCE = 5, 10  # seconds: until a cluster answers; between two looks whether there is still one
 PACKAGES = [str(Path(__file__).parents[1] / name) for name in ("anomaly", "pipelines")]  # which the machines run, not what is installed there
 
-Over = Callable[[Callable, object, Iterable], Iterator]
-"""over(function, shared, items): function(shared, item) of every item, in their order."""
+Over = Callable[[Callable, Callable, object, Iterable], Iterator]
+"""over(fetch, function, shared, items): function(shared, item, fetch(shared, item)) of every item, in their order.
+
+On this machine what the next item needs is fetched, in a thread, while the function is at work on the one before.
+"""
 
 
 class NoEngine(Exception):
@@ -50,8 +55,9 @@ def at(kind: str, address: str) -> Iterator[Over]:
         ray.shutdown()
 
 
-def _here(function: Callable, shared: object, items: Iterable) -> Iterator:
-    return map(functools.partial(function, shared), items)
+def _here(fetch: Callable, function: Callable, shared: object, items: Iterable) -> Iterator:
+    for item, fetched in workers.ahead(lambda item: (item, fetch(shared, item)), items):
+        yield function(shared, item, fetched)
 
 
 def _connected(address: str):
@@ -103,20 +109,20 @@ def _cores(ray) -> int:
     return int(ray.cluster_resources().get("CPU", 0))
 
 
-def _on_cluster(ray, function: Callable, shared: object, items: Iterable) -> Iterator:
+def _on_cluster(ray, fetch: Callable, function: Callable, shared: object, items: Iterable) -> Iterator:
     task = ray.remote(num_cpus=CORES, max_retries=TRIES_AGAIN)(_pickled)
     held, waiting = ray.put(shared), deque()
     for item in items:
-        waiting.append(task.remote(function, held, item))
+        waiting.append(task.remote(fetch, function, held, item))
         if len(waiting) > AHEAD * _cores(ray) // CORES:
             yield _result(ray, waiting.popleft())
     while waiting:
         yield _result(ray, waiting.popleft())
 
 
-def _pickled(function: Callable, shared: object, item: object) -> bytes:
+def _pickled(fetch: Callable, function: Callable, shared: object, item: object) -> bytes:
     """As bytes a result does not stay in the cluster's memory once it has been received."""
-    return pickle.dumps(function(shared, item), protocol=pickle.HIGHEST_PROTOCOL)
+    return pickle.dumps(function(shared, item, fetch(shared, item)), protocol=pickle.HIGHEST_PROTOCOL)
 
 
 def _result(ray, asked) -> object:

@@ -172,7 +172,7 @@ def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> 
     shared = settings, inputs.kept, _parts(inputs.kept), (yardstick.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
     items = ((homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop])) for homes in ranges)
-    for homes, block in zip(ranges, over(_block, shared, items), strict=True):
+    for homes, block in zip(ranges, over(_read, _block, shared, items), strict=True):
         found.append(block)
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
@@ -206,14 +206,20 @@ def _parts(kept: Kept) -> list[list[Part]]:
     return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
 
 
-def _block(shared, item) -> _Block:
-    """A block of homes by the last days alone."""
-    settings, kept, parts, (peers, days, pasts) = shared
-    homes, site, (shown, told) = item
+def _read(shared, item) -> Laid:
+    """The readings of a block of homes."""
+    _, kept, parts, (_, days, _) = shared
+    homes, _, _ = item
     if _parts(kept) != parts:
         raise StateError(f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share")
+    return kept.arrays(np.arange(homes.start, homes.stop), days["day"].min(), days.height)
+
+
+def _block(shared, item, laid: Laid) -> _Block:
+    """A block of homes by the last days alone."""
+    settings, _, _, (peers, days, pasts) = shared
+    homes, site, (shown, told) = item
     numbers = np.arange(len(homes))
-    laid = kept.arrays(homes.start + numbers, days["day"].min(), days.height)
     grid = _bare_grid(settings, site, (numbers, laid), days)
     span = min(LAST_DAYS, days.height)
     seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)

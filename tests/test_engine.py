@@ -10,18 +10,22 @@ from tests.site import make_site
 from tests.test_large import town
 
 
-def added(shared: int, item: int) -> int:
+def fetched(shared: int, item: int) -> int:
     if item < 0:
         raise ValueError(f"item {item} is below nothing")
-    return shared + item
+    return 10 * item
 
 
-def test_items_come_back_in_order_one_at_a_time():
+def added(shared: int, item: int, ten_times: int) -> int:
+    return shared + item + ten_times
+
+
+def test_items_come_back_in_order_and_one_is_fetched_ahead():
     taken = []
     with engine.at("local", "auto") as over:
-        came = over(added, 100, (taken.append(item) or item for item in (3, 1, 2, -1)))
-        assert (next(came), taken) == (103, [3])
-        assert [next(came), next(came)] == [101, 102]
+        came = over(fetched, added, 100, (taken.append(item) or item for item in (3, 1, 2, 4, -1)))
+        assert (next(came), taken) == (133, [3, 1])
+        assert [next(came), next(came), next(came)] == [111, 122, 144]
         with pytest.raises(ValueError, match="item -1 is below nothing"):
             next(came)
 

@@ -39,7 +39,8 @@ FLOW = (
     "settings",
     "sections sources",
     "delimited publish trail",
-    "engine store workers",
+    "engine store",
+    "workers",
 )
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.
 THINKS_WITH = set(

@@ -55,16 +55,21 @@ def cluster():
         yield found
 
 
-def marked(folder: str, item: int) -> tuple[int, str]:
-    """The item doubled, and where; leaves a mark that says both."""
-    import ray
-
+def looked_at(folder: str, item: int) -> int:
+    """What is fetched for an item."""
     if item < 0:
         raise ValueError(f"item {item} is below nothing")
+    return 2 * item
+
+
+def marked(folder: str, item: int, fetched: int) -> tuple[int, str]:
+    """Twice the item and the machine it was worked on; leaves a file for every time it is begun."""
+    import ray
+
     machine = ray.get_runtime_context().get_node_id()
     with tempfile.NamedTemporaryFile(prefix=f"{item}-{machine}-", dir=folder, delete=False):
         time.sleep(1)
-    return 2 * item, machine
+    return fetched, machine
 
 
 def started(folder: Path) -> Counter:
@@ -75,18 +80,18 @@ def started(folder: Path) -> Counter:
 def test_items_come_back_in_order_from_both_machines_and_so_does_what_one_raises(tmp_path, cluster, capfd):
     address, _, _ = cluster
     with engine.at("ray", address) as over:
-        done, machines = zip(*over(marked, str(tmp_path), range(8)), strict=True)
+        done, machines = zip(*over(looked_at, marked, str(tmp_path), range(8)), strict=True)
         assert done == tuple(range(0, 16, 2)) and len(set(machines)) == 2
         assert started(tmp_path) == Counter(range(8))
         with pytest.raises(ValueError, match="^item -1 is below nothing$"):
-            list(over(marked, str(tmp_path), [1, -1]))
+            list(over(looked_at, marked, str(tmp_path), [1, -1]))
     assert capfd.readouterr().out == ""
 
 
 def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, capfd):
     address, lose, _ = cluster
     with engine.at("ray", address) as over:
-        came = over(marked, str(tmp_path), range(10))
+        came = over(looked_at, marked, str(tmp_path), range(10))
         first = next(came)
         while len({path.name.split("-")[1] for path in tmp_path.iterdir()} | {first[1]}) < 2 or sum(started(tmp_path).values()) < 4:
             time.sleep(0.05)  # both are at work
@@ -101,7 +106,7 @@ def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, clu
     address, _, lose_head = cluster
     with pytest.raises(engine.EngineLost, match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$"):
         with engine.at("ray", address) as over:
-            for _ in over(marked, str(tmp_path), range(10)):
+            for _ in over(looked_at, marked, str(tmp_path), range(10)):
                 lose_head()
 
 
