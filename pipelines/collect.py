@@ -45,8 +45,8 @@ def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
     return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
 
 
-def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame | Numbered]:
-    """A frame for every published table, rows in the order of its key; `runs` are those not in the journal yet."""
+def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
+    """A frame for every published table but the readings (`recent_readings`), rows in the order of its key; `runs` are those not in the journal yet."""
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
     districts = places.select("household", "district")
@@ -54,7 +54,6 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *runs]),
         "households": places,
-        "readings": recent_readings(settings, inputs.kept),
         "expected": _expected(store, nights, folded.cases).with_columns(unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         **loop(settings, store, folded),
@@ -62,7 +61,7 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
         "rejects": inputs.rejects,
         "revisions": pl.concat([revisions_of(store, night) for night in nights]).filter(pl.col("signature").is_in(kinds(settings))),
     }
-    return {name: frame if isinstance(frame, Numbered) else _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
+    return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """The order of the night, written once: load, judge, fold into cases, publish, report."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -14,8 +15,8 @@ from importlib import metadata
 import polars as pl
 
 from anomaly import __version__, cases, detectors, expected
-from pipelines import engine, export, journal, late, publish, reports, revise, workers
-from pipelines.collect import collect, fold, with_case
+from pipelines import engine, export, journal, late, pages, publish, reports, revise, workers
+from pipelines.collect import collect, fold, recent_readings, with_case
 from pipelines.freeze import freeze
 from pipelines.judge import Verdicts, judge, overrides_of
 from pipelines.large import Followed, is_large, judge_large
@@ -71,7 +72,7 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
     store = Store(settings.store)
     store.prepare()
     reports.prepare(settings)
-    with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over:
+    with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over, contextlib.ExitStack() as meanwhile:
         laps = Laps()
         _make_ready(settings, store)
         inputs = load(settings, store, started.date(), tell)
@@ -88,23 +89,23 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
             return Result(nights[-1], False, degraded, report=str(reports.index(settings, nights[-1])), more=more, stopped=tuple(inputs.failed))
         store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
         revise.set_aside(store, plan.run)
+        publication = meanwhile.enter_context(publish.begun(settings.store, partial(recent_readings, settings, inputs.kept)))
         verdicts = _judge(settings, inputs, store, plan.judged, over, tell)
         laps.end("judge")
         tell("publishing")
         folded = fold(settings, store, watched=plan.judged)
+        pool = meanwhile.enter_context(workers.Pool(folded.worklist.filter(pl.col("night").is_in(plan.reports)).height, pages.prepare))
         freeze(settings, store, inputs, verdicts, folded, plan.judged)
         revised = revise.compare(store, plan.run)
         runs = _runs(settings, store, inputs, plan.run, folded, started)
         frames = collect(settings, store, inputs, folded, runs)
-        publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
-        _record(store, runs)
-        revise.settle(store, plan.judged)
-        late.trim(store, settings.expected.reach_days)
+        publication.finish(frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
+        _record(settings, store, runs, plan.judged)
         laps.end("publish")
         with reports.to_be_written(settings):
             for night in plan.reports:
                 tell(f"writing the report of {night}")
-                reports.write_night(settings, store, inputs, verdicts, night, tell)
+                reports.write_night(settings, inputs, verdicts, night, pool, tell)
             reports.write_overview(settings, frames)
         laps.end("report")
         _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
@@ -161,13 +162,15 @@ def skipped(store: Store, night: dt.date) -> list[str]:
     return [f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}; `anomaly backfill --from {first} --to {last}` judges them"]
 
 
-def _record(store: Store, runs: Sequence[dict]) -> None:
+def _record(settings: Settings, store: Store, runs: Sequence[dict], judged: Sequence[dt.date]) -> None:
     """Write the runs down: only what was published has run. What all homes were expected to use is kept of the latest night alone."""
     for line in runs:
         store.append_line("runs.jsonl", line)
         Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
     for night in store.nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
+    revise.settle(store, judged)
+    late.trim(store, settings.expected.reach_days)
 
 
 def _drawn(store: Store, night: str) -> list[str]:

@@ -46,6 +46,11 @@ def png(figure: Figure) -> bytes:
     return out.getvalue()
 
 
+def prepare() -> None:
+    """For a process that will render pages: what it needs is imported, and the fonts are found."""
+    charts.chinese_font()
+
+
 def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     """Name → content of every file of a case: a page and a chart in each language.
 

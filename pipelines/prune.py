@@ -13,7 +13,7 @@ import polars as pl
 
 from anomaly.readings import SignalRule, thin
 from pipelines import export, publish, reports
-from pipelines.collect import collect, fold
+from pipelines.collect import collect, fold, recent_readings
 from pipelines.decide import today
 from pipelines.judge import calendar
 from pipelines.load import stored_inputs
@@ -154,6 +154,6 @@ def _publish(settings: Settings, store: Store) -> None:
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
     first, last = inputs.kept.span() or (today(settings), today(settings))
-    publish.publish(settings.store, frames, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
+    publish.publish(settings.store, frames | {"readings": recent_readings(settings, inputs.kept)}, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
     export.follow(settings, keep=0)
     reports.write_overview(settings, frames)

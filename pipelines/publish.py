@@ -1,11 +1,13 @@
 """The published file: made as a draft from the state's Parquet, checked, and swapped in whole."""
 
+import contextlib
 import dataclasses
 import datetime as dt
 import json
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import duckdb
 import polars as pl
 
 from anomaly import __version__, tables
-from pipelines.store import replacing
+from pipelines.store import drafted, replacing, settle
 
 SQL = Path(__file__).parent / "sql"
 SCHEMA_VERSION = "1.1.0"  # of v1 and meta; tests/test_interface.py says what asks for the next one
@@ -56,27 +58,63 @@ def numbered(readings: pl.DataFrame) -> Numbered:
     return Numbered(cells.select("home", pl.col("number").alias("signal"), "day", "value", places), homes, signals)
 
 
-def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict[str, object]) -> None:
-    """Write `frames` (one for every name of tables.PUBLISHED; readings may be Numbered) and swap the file in.
+@contextlib.contextmanager
+def begun(target: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> Iterator["Publication"]:
+    """A draft of the published file, gone at the end unless it was finished; its readings, most of it, are written in a thread meanwhile."""
+    with drafted(target) as draft, ThreadPoolExecutor(1) as thread:
+        yield Publication(target, draft, thread.submit(_begin, draft, readings))
 
-    meta: what is in force (settings as text, calendar frame, schema and tool version). Raises PublicationRefused, with
-    yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
-    """
-    with replacing(target) as draft:
-        with duckdb.connect(config=OFFLINE) as con:
-            con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}')")
-            con.execute("USE published; CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
+
+@dataclass(frozen=True)
+class Publication:
+    """A published file in the making. readings: how many there are, once they are written."""
+
+    target: Path
+    draft: Path
+    readings: Future[int]
+
+    def finish(self, frames: dict[str, pl.DataFrame], meta: dict[str, object]) -> None:
+        """Write `frames`, one for every other name of tables.PUBLISHED, beside the readings, and swap the file in.
+
+        meta: what is in force (settings as text, calendar frame, schema and tool version). Raises PublicationRefused, with
+        yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
+        """
+        heights = {"readings": self.readings.result()}
+        with _attached(self.draft) as con:
             for name, table in tables.PUBLISHED.items():
-                frame = frames[name] if isinstance(frames[name], Numbered) else _checked(name, table, frames[name])
-                if name == "readings":
-                    _write_readings(con, frame if isinstance(frame, Numbered) else numbered(frame), draft.parent)
-                else:
-                    _write_table(con, f"_internal.{name}", frame, draft.parent)
+                if name not in heights:
+                    _write_table(con, f"_internal.{name}", _checked(name, table, frames[name]), self.draft.parent)
+                    heights[name] = frames[name].height
                 _write_view(con, name, table)
             for name, frame in _meta(meta).items():
-                _write_table(con, f"meta.{name}", frame, draft.parent)
-            con.execute("CHECKPOINT published; USE memory; DETACH published")
-        _read_back(draft, frames)
+                _write_table(con, f"meta.{name}", frame, self.draft.parent)
+        _read_back(self.draft, heights)
+        settle(self.draft, self.target)
+
+
+def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict[str, object]) -> None:
+    """A publication of `frames`, the readings among them (they may be Numbered), made at once; see `Publication.finish`."""
+    with begun(target, lambda: frames["readings"]) as publication:
+        publication.finish(frames, meta)
+
+
+def _begin(draft: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> int:
+    """A file with the readings alone; how many they are."""
+    frame = readings()
+    if not isinstance(frame, Numbered):
+        frame = numbered(_checked("readings", tables.PUBLISHED["readings"], frame))
+    with _attached(draft) as con:
+        con.execute("CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
+        _write_readings(con, frame, draft.parent)
+    return frame.height
+
+
+@contextlib.contextmanager
+def _attached(draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(config=OFFLINE) as con:
+        con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}'); USE published")
+        yield con
+        con.execute("CHECKPOINT published; USE memory; DETACH published")
 
 
 def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
@@ -89,7 +127,7 @@ def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
                 _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft.parent)
                 _write_view(con, name, tables.PUBLISHED[name])
             con.execute("CHECKPOINT")
-        _read_back(draft, frames)
+        _read_back(draft, {name: frame.height for name, frame in frames.items()})
 
 
 def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -164,12 +202,12 @@ def _told(schema: str, name: str, column: str, table) -> dict[str, str | None]:
     return {"view": name, "column": column, "type": kind, "meaning_en": words["en"], "meaning_zh": words["zh"], "schema": schema} | units
 
 
-def _read_back(draft: Path, frames: dict[str, pl.DataFrame]) -> None:
+def _read_back(draft: Path, heights: Mapping[str, int]) -> None:
     with duckdb.connect(str(draft), read_only=True, config=OFFLINE) as con:
-        for name in frames:
+        for name, height in heights.items():
             rows = con.sql(f"SELECT count(*) FROM v1.{name}").fetchall()[0][0]
-            if rows != frames[name].height:
-                raise PublicationRefused(f"{name}: the draft holds {rows} rows of {frames[name].height}; yesterday's file stands, run again")
+            if rows != height:
+                raise PublicationRefused(f"{name}: the draft holds {rows} rows of {height}; yesterday's file stands, run again")
 
 
 def _sql_type(kind: pl.DataType) -> str:

@@ -101,21 +101,22 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     return Known(settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions)
 
 
-def write_night(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, tell: Callable[[str], None] = lambda text: None) -> None:
+def write_night(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: dt.date, pool: workers.Pool, tell: Callable[[str], None]) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
+    store = Store(settings.store)
     known = known_on(settings, store, inputs, verdicts, night)
     series = series_of(known, known.doors["household"].unique().to_list())
     case_pages = (case_page(known, row, series[row["household"]]) for row in known.doors.iter_rows(named=True))
-    with workers.spread(partial(pages.case_files, font=charts.chinese_font()), case_pages) as rendered:
-        page = _night_page(known, store, series)  # while the others are at work
+    rendered = pool.spread(partial(pages.case_files, font=charts.chinese_font()), case_pages)
+    page = _night_page(known, store, series)  # while the others are at work
 
-        def told() -> Iterator[Mapping[str, bytes]]:
-            for number, files in enumerate(rendered, start=1):
-                yield files
-                if number % TOLD_PAGES == 0:
-                    tell(f"writing the report of {night}: {number} of {known.doors.height} pages")
+    def told() -> Iterator[Mapping[str, bytes]]:
+        for number, files in enumerate(rendered, start=1):
+            yield files
+            if number % TOLD_PAGES == 0:
+                tell(f"writing the report of {night}: {number} of {known.doors.height} pages")
 
-        pages.write_night(settings.reports, page, told())
+    pages.write_night(settings.reports, page, told())
 
 
 def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl.DataFrame]]) -> report.NightPage:

@@ -6,7 +6,6 @@ with its parent, whatever ends that, and leaves an interruption to it.
 
 import contextlib
 import gc
-import itertools
 import multiprocessing
 import os
 import signal
@@ -25,23 +24,31 @@ def processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-@contextlib.contextmanager
-def spread(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Iterator[Made]]:
-    """`function` of every item, in no order; what a worker raises is raised here. Both must be picklable.
+class Pool(contextlib.AbstractContextManager):
+    """Further processes, as many as there are processors left, for so many items to come; none where these are not worth their start.
 
-    The workers begin at once and take items from the front; whoever goes through what is made takes, from the back, those
-    that nobody has begun, so that no processor waits while they start.
+    They begin at once, with `first`, while this process still does something else.
     """
-    items = iter(items)
-    first = list(itertools.islice(items, 2 * WORTH_A_WORKER))
-    if len(first) < 2 * WORTH_A_WORKER or processors() == 1:
-        yield map(function, itertools.chain(first, items))
-        return
-    pool = ProcessPoolExecutor(processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin)
-    try:
-        yield _made(function, deque((item, pool.submit(function, item)) for item in itertools.chain(first, items)))
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+    def __init__(self, items: int, first: Callable[[], object]):
+        self._others = None
+        if items >= 2 * WORTH_A_WORKER and processors() > 1:
+            self._others = ProcessPoolExecutor(processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin)
+            for _ in range(processors() - 1):
+                self._others.submit(first)
+
+    def __exit__(self, *raised) -> None:
+        if self._others is not None:
+            self._others.shutdown(cancel_futures=True)
+
+    def spread(self, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+        """`function` of every item, in no order; what a worker raises is raised here. Both must be picklable.
+
+        The others take items from the front; whoever goes through what is made takes, from the back, those that nobody has begun.
+        """
+        if self._others is None:
+            return map(function, items)
+        return _made(function, deque((item, self._others.submit(function, item)) for item in items))
 
 
 def _made(function: Callable[[Item], Made], left: deque[tuple[Item, Future]]) -> Iterator[Made]:

@@ -184,7 +184,7 @@ def test_a_backfill_over_judged_nights_marks_them_too_and_numbers_go_on(site):
 def test_a_revision_that_was_broken_off_still_tells_what_changed(site, monkeypatch):
     calm(site)
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.publish.publish", lambda *args: 1 / 0)
+        patch.setattr("pipelines.publish.Publication.finish", lambda *args: 1 / 0)
         assert site.run("nightly", "--revise").exit_code == 1
     site.nightly("--revise")
     gone = site.view("revisions").filter((pl.col("household") == SURGED) & (pl.col("change") == "gone"))

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -44,28 +45,35 @@ def two(monkeypatch):
 
 
 def test_many_items_are_done_once_each_by_this_process_and_another(two):
-    with workers.spread(tell_slowly, MANY) as made:
-        done, by = zip(*made)
+    with workers.Pool(len(MANY), os.getpid) as pool:
+        done, by = zip(*pool.spread(tell_slowly, MANY))
     assert sorted(done) == [2 * item for item in MANY]
     assert os.getpid() in by and len(set(by)) == 2
 
 
 def test_few_items_are_not_worth_a_process(two):
-    with workers.spread(tell, iter(range(3))) as made:
-        assert list(made) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
-    with workers.spread(tell, []) as made:
-        assert list(made) == []
+    with workers.Pool(3, os.getpid) as pool:
+        assert list(pool.spread(tell, iter(range(3)))) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
+        assert list(pool.spread(tell, [])) == []
 
 
 def test_the_others_are_at_work_before_anybody_asks(two, tmp_path):
-    with workers.spread(leave_a_mark, [tmp_path / str(item) for item in MANY]) as made:
-        assert until(lambda: len(list(tmp_path.iterdir())) == len(MANY))
+    with workers.Pool(len(MANY), partial(leave_a_mark, tmp_path / "ready")) as pool:
+        assert until((tmp_path / "ready").exists)  # and before there is anything to do
+        made = pool.spread(leave_a_mark, [tmp_path / str(item) for item in MANY])
+        assert until(lambda: len(list(tmp_path.iterdir())) == len(MANY) + 1)
         assert os.getpid() not in made
 
 
+def test_a_pool_serves_several_rounds(two):
+    with workers.Pool(len(MANY), os.getpid) as pool:
+        for few in (range(3), range(5)):
+            assert sorted(number for number, _ in pool.spread(tell, few)) == [2 * item for item in few]
+
+
 def test_what_a_worker_raises_is_raised_here(two):
-    with pytest.raises(ValueError, match="item -1 is below nothing"), workers.spread(tell, [-1, *MANY]) as made:
-        list(made)
+    with pytest.raises(ValueError, match="item -1 is below nothing"), workers.Pool(len(MANY), os.getpid) as pool:
+        list(pool.spread(tell, [-1, *MANY]))
 
 
 def alive(process: int) -> bool:
@@ -86,7 +94,7 @@ def until(condition, seconds: float = 60) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = "from pipelines import workers; from tests.test_workers import write_and_wait; workers.processors = lambda: 2\n"
-    code += f"if __name__ == '__main__':\n    with workers.spread(write_and_wait, [{str(tmp_path)!r}] * 40) as made: list(made)"
+    code += f"if __name__ == '__main__':\n    with workers.Pool(40, int) as pool: list(pool.spread(write_and_wait, [{str(tmp_path)!r}] * 40))"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
     try:
         assert until(lambda: len(list(tmp_path.iterdir())) == 2)
