@@ -6,6 +6,7 @@ function itself raises is raised here. Nothing of Ray is imported unless a clust
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import pickle
@@ -19,6 +20,7 @@ from pipelines import workers
 LOCAL, RAY = KINDS = ("local", "ray")
 CORES = 1  # of a task: more tasks at a time keep a machine busier than more threads in each
 TRIES_AGAIN = 5  # of a task whose machine, or worker, is lost under it
+FEW = 8  # items, for which what a second one needs is not worth its memory
 AHEAD = 2  # tasks handed over for every core, so that none waits for the next one
 ANSWERS_WITHIN, PATIENCE = 5, 10  # seconds: until a cluster answers; between two looks whether there is still one
 PACKAGES = [str(Path(__file__).parents[1] / name) for name in ("anomaly", "pipelines")]  # which the machines run, not what is installed there
@@ -26,7 +28,7 @@ PACKAGES = [str(Path(__file__).parents[1] / name) for name in ("anomaly", "pipel
 Over = Callable[[Callable, Callable, object, Iterable], Iterator]
 """over(fetch, function, shared, items): function(shared, item, fetch(shared, item)) of every item, in their order.
 
-On this machine what the next item needs is fetched, in a thread, while the function is at work on the one before.
+On this machine, where there are many, what the next item needs is fetched in a thread while the function is at work on the one before.
 """
 
 
@@ -56,7 +58,10 @@ def at(kind: str, address: str) -> Iterator[Over]:
 
 
 def _here(fetch: Callable, function: Callable, shared: object, items: Iterable) -> Iterator:
-    for item, fetched in workers.ahead(lambda item: (item, fetch(shared, item)), items):
+    items = iter(items)
+    first = list(itertools.islice(items, FEW + 1))
+    over = map if len(first) <= FEW else workers.ahead
+    for item, fetched in over(lambda item: (item, fetch(shared, item)), itertools.chain(first, items)):
         yield function(shared, item, fetched)
 
 

@@ -8,6 +8,7 @@ from pipelines import engine, large
 from pipelines.store import StateError
 from tests.site import make_site
 from tests.test_large import town
+from tests.test_workers import until
 
 
 def fetched(shared: int, item: int) -> int:
@@ -20,14 +21,25 @@ def added(shared: int, item: int, ten_times: int) -> int:
     return shared + item + ten_times
 
 
-def test_items_come_back_in_order_and_one_is_fetched_ahead():
-    taken = []
+@pytest.mark.parametrize(("many", "ahead"), [(engine.FEW, 0), (engine.FEW + 1, 1)])
+def test_items_come_back_in_order_and_of_many_one_is_fetched_ahead(many, ahead):
+    asked = []
+
+    def fetch(shared, item):
+        asked.append(item)
+        return fetched(shared, item)
+
+    def work(shared, item, ten_times):
+        assert until(lambda: len(asked) == min(item + 1 + ahead, many))
+        return added(shared, item, ten_times)
+
     with engine.at("local", "auto") as over:
-        came = over(fetched, added, 100, (taken.append(item) or item for item in (3, 1, 2, 4, -1)))
-        assert (next(came), taken) == (133, [3, 1])
-        assert [next(came), next(came), next(came)] == [111, 122, 144]
-        with pytest.raises(ValueError, match="item -1 is below nothing"):
-            next(came)
+        assert list(over(fetch, work, 100, range(many))) == [100 + 11 * item for item in range(many)]
+        for items in ([1, -1], [*range(many), -1]):
+            came = over(fetched, added, 100, items)
+            assert [next(came) for _ in items[:-1]] == [100 + 11 * item for item in items[:-1]]
+            with pytest.raises(ValueError, match="item -1 is below nothing"):
+                next(came)
 
 
 def asks(tmp_path, **wanted: str):
