@@ -13,6 +13,7 @@ import shutil
 import sys
 import zlib
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -225,10 +226,8 @@ class Store:
 def of_homes(part: Part | list[Part], homes: range | pl.Series | None) -> pl.LazyFrame:
     """The rows of those homes in a part, or in several; None for all; groups of rows that hold none of a range are not read. Damaged where one is."""
     parts = part if isinstance(part, list) else [part]
-    for one in parts:
-        stat = one.path.stat()
-        if one.sum and one.sum != _sum(one.path, stat.st_size, stat.st_mtime_ns):
-            raise unreadable(one.path, "its bytes are not those that were written")
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(_see_whole, parts))
     frame = pl.scan_parquet([one.path for one in parts], glob=False)
     if isinstance(homes, range):
         return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
@@ -245,13 +244,19 @@ def collected(frame: pl.LazyFrame, part: Part | list[Part]) -> pl.DataFrame:
         raise unreadable(part[0].path if isinstance(part, list) else part.path, error) from None
 
 
+def _see_whole(part: Part) -> None:
+    stat = part.path.stat()
+    if part.sum and part.sum != _sum(part.path, stat.st_size, stat.st_mtime_ns):
+        raise unreadable(part.path, "its bytes are not those that were written")
+
+
 @functools.lru_cache(maxsize=None)
 def _sum(path: Path, *stat: int) -> str:
     """Of all bytes of a file; asked once of each as it is (`stat`: its size and time) in a run."""
-    kept = 0
-    with open(path, "rb") as file:
-        while some := file.read(1 << 22):
-            kept = zlib.crc32(some, kept)
+    kept, some = 0, memoryview(bytearray(1 << 18))
+    with open(path, "rb", buffering=0) as file:
+        while read := file.readinto(some):
+            kept = zlib.crc32(some[:read], kept)
     return f"{kept:08x}"
 
 

@@ -89,18 +89,25 @@ def trailing_level(x, usable, guard, days, least):
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def coarse_days(value, lag, resolution, guard, share):
-    """(H, T) → (H, T) bool: the step exceeds this share of the mean of the days older than `guard` that were known within it; a mean counts as at least 1."""
-    out = np.zeros(value.shape, dtype=np.bool_)
+def take_means(value, lag, resolution, rule, out):
+    """Write into series and block (H, T), on coarse days, the mean of the last `n` values and n; NaN where one was not known on its day.
+
+    rule: guard, share and n. A day is coarse where the step exceeds this share of the mean of the days older than `guard` that
+    were known within it; a mean counts as at least 1.
+    """
+    guard, share, n = rule
+    series, block = out
     for h in numba.prange(len(value)):
         total, days = 0.0, 0
         for t in range(guard, value.shape[1]):
-            u = t - guard
-            if not np.isnan(value[h, u]) and lag[h, u] < guard:
-                total += value[h, u]
+            if not np.isnan(value[h, t - guard]) and lag[h, t - guard] < guard:
+                total += value[h, t - guard]
                 days += 1
-            out[h, t] = days > 0 and resolution[h, t] > share * max(total / max(days, 1), 1.0)
-    return out
+            if days > 0 and resolution[h, t] > share * max(total / days, 1.0):
+                block[h, t], series[h, t] = n, np.nan if t < n - 1 else 0.0
+                for u in range(max(0, t - n + 1), t + 1):
+                    series[h, t] += value[h, u] if lag[h, u] == 0 else np.nan
+                series[h, t] /= n
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)

@@ -18,7 +18,7 @@ from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, Exp
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0xbc14bd96  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0x30b95ab2  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 BUNCH = 64  # homes that share a thread's arrays, one after the other

@@ -190,17 +190,9 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     `coarse_days` days, all of which must have been known on their day. Which register is coarse is said by days
     older than the short guard.
     """
-    n, block = rules.coarse_days, np.ones(grid.value.shape, dtype=np.int8)
-    concerned = [kernels.coarse_days(*row, rules.short_guard_days, rules.coarse_share) for row in zip(grid.value, grid.lag, grid.resolution, strict=True)]
-    coarse = np.stack([days & (unit != "count") for days, unit in zip(concerned, grid.units, strict=True)]) if concerned else block > 1
-    rows = coarse.any(axis=2)
-    if not rows.any():
-        return grid.value, block
-    series, value = grid.value.copy(), np.where(grid.lag[rows] == 0, grid.value[rows], np.nan)
-    smooth = np.full(value.shape, np.nan)
-    if grid.days >= n:
-        smooth[:, n - 1 :] = np.lib.stride_tricks.sliding_window_view(value, n, axis=1).mean(axis=2)
-    series[rows], block[coarse] = np.where(coarse[rows], smooth, series[rows]), n
+    series, block = grid.value.copy(), np.ones(grid.value.shape, dtype=np.int8)
+    for s in np.flatnonzero(np.array(grid.units) != "count"):
+        kernels.take_means(grid.value[s], grid.lag[s], grid.resolution[s], (rules.short_guard_days, rules.coarse_share, rules.coarse_days), (series[s], block[s]))
     return series, block
 
 
