@@ -61,8 +61,8 @@ def _here(fetch: Callable, function: Callable, shared: object, items: Iterable) 
     items = iter(items)
     first = list(itertools.islice(items, FEW + 1))
     over = map if len(first) <= FEW else workers.ahead
-    for item, fetched in over(lambda item: (item, fetch(shared, item)), itertools.chain(first, items)):
-        yield function(shared, item, fetched)
+    for fetched in over(lambda item: [item, fetch(shared, item)], itertools.chain(first, items)):
+        yield function(shared, fetched[0], fetched.pop())  # nothing here holds on to it while the next one is fetched
 
 
 def _connected(address: str):
