@@ -31,7 +31,10 @@ from pipelines.sources import Source
 
 
 class SettingsError(Exception):
-    """The settings cannot be used; the message is one line: what, where, what to do."""
+    """The settings cannot be used; the message is one line, whatever a name in it holds: what, where, what to do."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -63,6 +63,14 @@ def test_settings_are_written_as_they_were_meant(tmp_path):
     assert load_settings(tmp_path / "anomaly.toml").worklist.doors_per_night == 20
 
 
+@pytest.mark.parametrize("name", ["\n", "two\nlines", "a\u2028b"])
+def test_a_name_with_a_line_break_is_refused_in_one_line(tmp_path, name):
+    (tmp_path / "anomaly.toml").write_text(toml(WHOLE | {name: {"x": 1}}), encoding="utf-8")
+    with pytest.raises(SettingsError, match="unknown section") as refused:
+        load_settings(tmp_path / "anomaly.toml")
+    assert len(str(refused.value).splitlines()) == 1
+
+
 @ANY
 @given(st.lists(st.tuples(st.sampled_from(places(WHOLE)), st.none() | text, VALUES), min_size=1, max_size=2))
 def test_any_settings_are_understood_or_refused_in_a_line(tmp_path, changes):
