@@ -83,11 +83,11 @@ class Publication:
         with _attached(self.draft) as con:
             for name, table in tables.PUBLISHED.items():
                 if name not in heights:
-                    _write_table(con, f"_internal.{name}", _checked(name, table, frames[name]), self.draft.parent)
+                    _write_table(con, f"_internal.{name}", _checked(name, table, frames[name]), self.draft)
                     heights[name] = frames[name].height
                 _write_view(con, name, table)
             for name, frame in _meta(meta).items():
-                _write_table(con, f"meta.{name}", frame, self.draft.parent)
+                _write_table(con, f"meta.{name}", frame, self.draft)
         _read_back(self.draft, heights)
         settle(self.draft, self.target)
 
@@ -105,7 +105,7 @@ def _begin(draft: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> int:
         frame = numbered(_checked("readings", tables.PUBLISHED["readings"], frame))
     with _attached(draft) as con:
         con.execute("CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
-        _write_readings(con, frame, draft.parent)
+        _write_readings(con, frame, draft)
     return frame.height
 
 
@@ -124,7 +124,7 @@ def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():
                 con.execute(f"DROP VIEW IF EXISTS v1.{name}; DROP TABLE IF EXISTS _internal.{name}")
-                _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft.parent)
+                _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft)
                 _write_view(con, name, tables.PUBLISHED[name])
             con.execute("CHECKPOINT")
         _read_back(draft, {name: frame.height for name, frame in frames.items()})
@@ -142,18 +142,18 @@ def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-def _write_readings(con, readings: Numbered, folder: Path) -> None:
+def _write_readings(con, readings: Numbered, draft: Path) -> None:
     for name, frame in (("readings", readings.cells), ("homes", readings.homes), ("signals", readings.signals)):
-        _write_table(con, f"_internal.{name}", frame, folder)
+        _write_table(con, f"_internal.{name}", frame, draft)
 
 
-def _write_table(con, name: str, frame: pl.DataFrame, folder: Path) -> None:
-    """A table of that name, schema and all, with its comments."""
+def _write_table(con, name: str, frame: pl.DataFrame, draft: Path) -> None:
+    """A table of that name, schema and all, with its comments. draft: what is written on the way lies beside it, and is swept with it."""
     columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
     con.execute(f"CREATE TABLE {name} ({columns})")
     if frame.height:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
-        part = folder / f".{name}.parquet.draft"
+        part = draft.with_name(f"{draft.name}.{name}.parquet")
         try:
             frame.write_parquet(part, compression="lz4", statistics=False)  # read once, and whole
             con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})

@@ -180,6 +180,23 @@ def shared_shock(departure, group, peers_min):
     return out
 
 
+def resolution(value, lag):
+    """Twin of expected.resolution for one series: asks for all the days before anew."""
+    return [max(1, math.gcd(*(int(v) for v, late in zip(value[: max(0, t - 6)], lag) if late < 7 and not math.isnan(v)))) for t in range(len(value))]
+
+
+def take_means(value, lag, resolution, rule):
+    """Twin of expected.kernels.take_means for one home: (series, block)."""
+    guard, share, n = rule
+    series, block = list(value), [1] * len(value)
+    for t in range(guard, len(value)):
+        known = [v for v, late in zip(value[: t - guard + 1], lag) if late < guard and not math.isnan(v)]
+        if known and resolution[t] > share * max(sum(known) / len(known), 1):
+            timely = [v if late == 0 else math.nan for v, late in zip(value, lag)][max(0, t - n + 1) : t + 1]
+            series[t], block[t] = sum(timely) / n if len(timely) == n else math.nan, n
+    return series, block
+
+
 def usual_and_spread(y, usable, dates, ladder, days):
     """Twin of expected.levels.usual_and_spread for one home: (usual, spread, count) of each day."""
     weekday, ordinal = dates

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anomaly import words
-from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, levels, make_grid, not_judged
+from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, levels, make_grid, not_judged, resolution
 from tests import naive
 from tests.grid_sample import calendar, city, day, grid_of, readings
 
@@ -250,6 +250,19 @@ def agree(kernel, twin):
 @given(series, st.integers(1, 30), st.sampled_from([0.0, 0.3, 0.6, 1.0]), st.integers(1, 6), st.integers(0, 6))
 def test_trailing_quantile(value, days, q, least, ordinal):
     agree(kernels.trailing_quantile(np.array([value]), days, q, least, ordinal)[0], naive.trailing_quantile(value, days, q, least, ordinal))
+
+
+@settings(max_examples=60, deadline=None)
+@given(series, st.sampled_from([1, 6, 1000]), st.integers(1, 9), st.sampled_from([0.02, 0.25, 1.0]), st.integers(1, 8), st.data())
+def test_steps_and_means_of_coarse_registers(value, unit, guard, share, n, data):
+    value = np.array(value) * unit
+    lag = np.array(data.draw(st.lists(st.sampled_from([0, 0, 0, 3, 8]), min_size=len(value), max_size=len(value))), dtype=np.int16)
+    step = resolution(value[None, None], lag[None, None])[0]
+    agree(step[0], naive.resolution(value, lag))
+    made, block = value[None].copy(), np.ones((1, len(value)), dtype=np.int8)
+    kernels.take_means(value[None], lag[None], step, (guard, share, n), (made, block))
+    for kernel, twin in zip((made[0], block[0]), naive.take_means(value, lag, step[0], (guard, share, n)), strict=True):
+        agree(kernel, twin)
 
 
 @settings(max_examples=60, deadline=None)

@@ -3,6 +3,7 @@ import json
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import polars as pl
@@ -13,6 +14,7 @@ from anomaly.calendar import calendar_days
 from pipelines import publish as publishing
 from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise, settings_json
 from pipelines.settings import load_settings
+from pipelines.store import Store
 
 NIGHT, CODE = dt.date(2026, 3, 14), "c260314-0123456789"
 CLOCK = dt.datetime(2026, 3, 15, 2)
@@ -64,6 +66,19 @@ def standing(tmp_path_factory):
 def published(tmp_path):
     publish(tmp_path / "anomaly.duckdb", frames(), META)
     return tmp_path / "anomaly.duckdb"
+
+
+def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
+    target = tmp_path / "anomaly.duckdb"
+    lying = []
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.publish._literal", lambda part: lying.append(part) or 1 / 0)
+        patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)  # as where nothing was left to do it
+        with pytest.raises(ZeroDivisionError):
+            publish(target, frames(), META)
+    assert lying and lying[0].exists()
+    Store(target).sweep()
+    assert files(tmp_path) == []
 
 
 def test_every_view_answers_with_what_was_given(standing):
