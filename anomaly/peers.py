@@ -11,21 +11,22 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Peers:
-    """What was said, by name; arrays whose last axis is the days from `ordinal` (since 1970) on."""
+    """What was said, by name: from which day on (since 1970), and arrays whose last axis is the days."""
 
-    ordinal: int
     groups: int = 1
     """How many peer groups (districts) there are, the unknown one counted."""
-    said: dict[str, np.ndarray] = field(default_factory=dict)
+    said: dict[str, tuple[int, np.ndarray]] = field(default_factory=dict)
     fitted: dict[str, object] = field(default_factory=dict)
     """What was fitted on the peers' earlier nights."""
 
     def hear(self, name: str, make: Callable[[], np.ndarray], ordinal: int, days: int) -> np.ndarray:
         """What was said of the days `ordinal` … `ordinal + days − 1`; said now, for the first time, where it was not yet."""
         if name not in self.said:
-            self.said[name] = make()
-        first = ordinal - self.ordinal
-        return self.said[name][..., first : first + days]
+            self.said[name] = ordinal, make()
+        begin, said = self.said[name]
+        if ordinal < begin:
+            raise LookupError(f"the peers said nothing of {name} before day {begin}, and are asked for day {ordinal}")
+        return said[..., ordinal - begin : ordinal - begin + days]
 
 
 def heard(peers: Peers | None, grid, about: str, last: int = 0) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:

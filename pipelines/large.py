@@ -1,6 +1,6 @@
 """Nights of a site too large to be looked at whole: a sample says what all homes say together, then each is judged by it.
 
-The sample runs through the same functions as a small site, over all its days (pass 1). Of every other home only the last
+The sample runs through the same functions as a small site, over its last months (pass 1). Of every other home only the last
 days are worked out, block by block (pass 2); those with something to say, and those with an open case, then go through
 the same with as many days as a page shows. Whatever a person reads was made by these.
 
@@ -9,6 +9,7 @@ A block is judged by what it is handed and by the readings in the store alone: i
 
 import dataclasses
 import datetime as dt
+import itertools
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,70 +17,25 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anomaly import detectors, devices, evidence, expected
+from anomaly import devices, evidence, expected
+from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
-from anomaly.peers import Peers
 from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
-from pipelines.days import Days, drawn
+from pipelines.days import Days
 from pipelines.derive import blocks
 from pipelines.engine import Over
 from pipelines.judge import Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
 from pipelines.kept import Kept
 from pipelines.load import Inputs
+from pipelines.sample import AtHand, Site, bare_grid, grid_of, heard_from, scores_of, site_of, yardstick_of
 from pipelines.settings import Settings
 from pipelines.store import Part, StateError
 
 TONIGHT = -1  # where the night stands among the nights that are scored
 LAST_DAYS = 14  # the longest window a detector looks back on
-PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
 SHOWN_DAYS = 120  # of the homes looked at in full, where no more are published
 LOOK_BACK = 700  # days; what is older has no say in a night
-
-
-@dataclass(frozen=True)
-class Site:
-    """Homes by number: their names, which may be judged, their district's group (0 unknown) and which are in the sample."""
-
-    names: np.ndarray
-    judged: np.ndarray
-    group: np.ndarray
-    groups: int
-    sample: np.ndarray
-
-    def part(self, homes: range) -> "Site":
-        """Those homes by themselves, numbered from 0."""
-        here = slice(homes.start, homes.stop)
-        of_sample = self.sample[(self.sample >= homes.start) & (self.sample < homes.stop)] - homes.start
-        return Site(self.names[here], self.judged[here], self.group[here], self.groups, of_sample)
-
-
-def site_of(settings: Settings, inputs: Inputs) -> Site:
-    """The site's homes, and the sample: the first of each district by a hash of their ids, in proportion to its homes."""
-    names = inputs.kept.names.to_numpy()
-    codes = inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
-    places = inputs.dwellings.join(codes, on="district", how="left").select("household", pl.col("group").fill_null(0), judged=True)
-    placed = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")
-    judged, group = placed["judged"].fill_null(False).to_numpy(), placed["group"].fill_null(0).cast(pl.Int32).to_numpy()
-    order = drawn(names)
-    share = min(1.0, settings.engine.sample_homes / max(1, judged.sum()))
-    groups = codes.height + 1
-    least = PEERS if PEERS * groups <= 2 * settings.engine.sample_homes else 0
-    number = np.flatnonzero(judged)
-    ranked = number[np.lexsort((number, order[number], group[number]))]
-    size = np.bincount(group[ranked], minlength=groups)
-    place = np.arange(len(ranked)) - np.repeat(size.cumsum() - size, size)
-    wanted = np.maximum(np.ceil(size * share), np.minimum(size, least))
-    return Site(names, judged, group, groups, np.sort(ranked[place < wanted[group[ranked]]]))
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """What the sample says: its own expectations and scores, and through `peers` what holds for all."""
-
-    seen: Expected
-    scores: list
-    peers: Peers
 
 
 @dataclass(frozen=True)
@@ -101,41 +57,25 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], f
     site = site_of(settings, inputs)
     first, last = inputs.kept.span()
     days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))
-    tell(f"asking {len(site.sample)} homes what was to be expected")
-    yardstick = _yardstick(settings, inputs, site, days)
-    *earlier, last = sorted(nights)
-    for night in earlier:
-        until = days.filter(pl.col("day") <= night)
-        _, opened = _judge_night(settings, inputs, (site, yardstick, until, Followed(followed.shown)), over, tell)
-        # a case that opens stays on the lists of the nights after, quiet or not
-        followed = Followed(followed.shown | opened, followed.told | opened)
-    followed = dataclasses.replace(followed, before=(last - min(nights)).days)
-    seen, _ = _judge_night(settings, inputs, (site, yardstick, days, followed), over, tell)
+    hand = AtHand()
+    for heard, period in itertools.groupby(sorted(nights), heard_from):
+        period = list(period)
+        tell(f"asking {len(site.sample)} homes what was to be expected")
+        ended = period[-1] == max(nights)
+        told = min(heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1))
+        yardstick = yardstick_of(settings, (inputs.kept, hand), site, days.filter(pl.col("day") <= period[-1]), (heard, told))
+        for night in period[:-1] if ended else period:
+            until = days.filter(pl.col("day") <= night)
+            _, opened = _judge_night(settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell)
+            # a case that opens stays on the lists of the nights after, quiet or not
+            followed = Followed(followed.shown | opened, followed.told | opened)
+    followed = dataclasses.replace(followed, before=(max(nights) - min(nights)).days)
+    seen, _ = _judge_night(settings, (inputs, hand), (site, yardstick, days, followed), over, tell)
     return Verdicts(seen, days)
 
 
-def _yardstick(settings: Settings, inputs: Inputs, site: Site, days: pl.DataFrame) -> Yardstick:
-    arrays = inputs.kept.arrays(site.sample, days["day"].min(), days.height)
-    grid = _grid(settings, site, (site.sample, arrays), days)
-    peers = Peers(grid.ordinal, site.groups)
-    seen = expected.expect(grid, settings.expected, peers)
-    return Yardstick(seen, [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)], peers)
-
-
-def _grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
-    """A grid of those homes: their numbers and readings."""
-    numbers, laid = homes
-    value = laid.floats
-    return dataclasses.replace(_bare_grid(settings, site, homes, days), value=value, resolution=expected.resolution(value, laid.lag))
-
-
-def _bare_grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
-    """The same for `expect_lately`: with whole numbers, and without the resolution of their series."""
-    numbers, laid = homes
-    signals = tuple(sorted(settings.rules))
-    units = tuple(settings.rules[name].base for name in signals)
-    weekday = days["weekday"].to_numpy().astype(np.int8)
-    return Grid(tuple(site.names[numbers]), signals, units, days["day"].min(), laid.value, laid.lag, weekday, site.group[numbers], np.empty((0, 0, 0)))
+def _shown_days(settings: Settings) -> int:
+    return max(settings.publish.expected_days, SHOWN_DAYS)
 
 
 @dataclass
@@ -162,14 +102,16 @@ class _Odd:
     recent: np.ndarray  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
 
 
-def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
+def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
+    inputs, hand = given
     site, yardstick, days, followed = what
     night, at = days["day"].max(), days.height - 1
-    pasts = evidence.tails(yardstick.scores, [at])
+    of_sample = yardstick.seen.grid.index(night)
+    pasts = [past[of_sample] for past in evidence.tails(yardstick.scores, [of_sample])]
     found = []
     ranges = list(blocks(len(site.names)))
-    shared = settings, inputs.kept, _parts(inputs.kept), (yardstick.peers, days, pasts)
+    shared = settings, (inputs.kept, hand), _parts(inputs.kept), (yardstick.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
     items = ((homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop])) for homes in ranges)
     for homes, block in zip(ranges, over(_read, _block, shared, items), strict=True):
@@ -177,24 +119,28 @@ def _judge_night(settings: Settings, inputs: Inputs, what, over: Over, tell) -> 
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
     seen, scores = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
-    rated = evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
-    evident = found_on(settings, seen, rated, at, failed)
+    evident = found_on(settings, seen, _rated(settings, scores, at, pasts), at, failed)
     long = expected.expected_frame(seen, at, np.flatnonzero(np.isin(np.array(seen.grid.households, dtype=str), evident["household"].to_list())), settings.publish.expected_days)
-    ours = yardstick.seen.grid.households
-    sample_rated = evidence.rate(yardstick.scores, [at], needed(settings), settings.detectors.seconds, pasts)
-    sample_sheet = sheet(yardstick.seen, sample_rated, at)
-    s, h = np.nonzero(np.concatenate([f.had for f in found], axis=1))
+    sample_sheet = sheet(yardstick.seen, _rated(settings, yardstick.scores, of_sample, pasts), of_sample)
+    sample_judged = expected.judged(yardstick.seen, of_sample)
+    whose = np.concatenate([f.had for f in found], axis=1)
+    s, h = np.nonzero(whose)
     had = pl.DataFrame({"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)})
-    cannot = [failed, *(f.cannot for f in found), expected.not_judged(yardstick.seen, at, settings.expected).join(had, on=["household", "signal"], how="semi")]
-    cannot += [barred(inputs, had), _silent(settings, inputs, had)]
-    judged = sum(f.judged for f in found) + int(expected.judged(yardstick.seen, at).any(axis=0).sum())
+    cannot = [failed, *(f.cannot for f in found), barred(inputs, had), _silent(settings, inputs, had)]
+    cannot.append(_cannot(settings, yardstick.looked, days.height, whose[:, site.sample] & ~sample_judged))
+    judged = sum(f.judged for f in found) + int(sample_judged.any(axis=0).sum())
     write_night(inputs.kept.store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
     opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
-    history = [*(f.history for f in found), expected.expected_frame(yardstick.seen, at, np.arange(len(ours)), 1)]
-    back = expected.expected_frame(yardstick.seen, at, np.flatnonzero(told[site.sample]), settings.publish.expected_days)
+    history = [*(f.history for f in found), expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1)]
+    back = expected.expected_frame(yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days)
     history += [frame.filter(pl.col("day") < night) for frame in (back, long.filter(pl.col("household").is_in(opened - followed.told)))]
     inputs.kept.store.write(f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day"))
     return seen, opened
+
+
+def _rated(settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]) -> list[evidence.Rated]:
+    """Scores of the night at that place, by the past of each."""
+    return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, [{at: past} for past in pasts])
 
 
 def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
@@ -208,11 +154,11 @@ def _parts(kept: Kept) -> list[list[Part]]:
 
 def _read(shared, item) -> Laid:
     """The readings of a block of homes."""
-    _, kept, parts, (_, days, _) = shared
+    _, (kept, hand), parts, (_, days, _) = shared
     homes, _, _ = item
     if _parts(kept) != parts:
         raise StateError(f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share")
-    return kept.arrays(np.arange(homes.start, homes.stop), days["day"].min(), days.height)
+    return hand.take(kept, homes, days)
 
 
 def _block(shared, item, laid: Laid) -> _Block:
@@ -220,11 +166,10 @@ def _block(shared, item, laid: Laid) -> _Block:
     settings, _, _, (peers, days, pasts) = shared
     homes, site, (shown, told) = item
     numbers = np.arange(len(homes))
-    grid = _bare_grid(settings, site, (numbers, laid), days)
+    grid = bare_grid(settings, site, (numbers, laid), days)
     span = min(LAST_DAYS, days.height)
     seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)
-    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)]
-    rated = evidence.rate(scores, [TONIGHT], needed(settings), settings.detectors.seconds, [{TONIGHT: past} for (past,) in map(dict.values, pasts)])
+    rated = _rated(settings, scores_of(settings, seen, peers), TONIGHT, pasts)
     ours = site.judged & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
     with np.errstate(invalid="ignore"):
@@ -235,7 +180,7 @@ def _block(shared, item, laid: Laid) -> _Block:
     return _Block(
         (homes.start + asked, laid.only(asked)),
         sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
-        _cannot(settings, (grid, seen, vacant), np.flatnonzero(ours & (~judged & laid.had).any(axis=0)), laid.had),
+        _cannot(settings, (grid, seen, vacant), days.height, laid.had & ~judged & ours),
         laid.had,
         int(judged[:, mine].any(axis=0).sum()),
         pl.concat([expected.expected_frame(seen, span - 1, mine, 1), _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told))]),
@@ -247,7 +192,7 @@ def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFra
     """What was expected of those homes on the days before the last, as many as are published."""
     days, laid, peers = what
     span = min(settings.publish.expected_days, days.height)
-    seen, _ = expected.expect_lately(_bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span)
+    seen, _ = expected.expect_lately(bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span)
     return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(pl.col("day") < days["day"].max())
 
 
@@ -272,17 +217,21 @@ def _timely(laid: Laid, days: int) -> np.ndarray:
     return np.pad(known, ((0, 0), (0, 0), (days - known.shape[2], 0)), constant_values=UNKNOWN)
 
 
-def _cannot(settings: Settings, what, homes: np.ndarray, had: np.ndarray) -> pl.DataFrame:
-    """Which signals of those homes the night cannot judge, and why: from all their days, the last of them worked out."""
-    grid, seen, vacant = what
-    few = Grid(
-        tuple(np.array(grid.households, dtype=object)[homes]), grid.signals, grid.units, grid.first,
-        np.where(grid.value[:, homes] == UNKNOWN, np.nan, grid.value[:, homes]), grid.lag[:, homes], grid.weekday, grid.group[homes], grid.resolution,
-    )  # fmt: skip
-    whole = expected.widened(expected.only(seen, homes, seen.grid.days), few, vacant[homes])
-    s, h = np.nonzero(had[:, homes])
-    there = pl.DataFrame({"household": pl.Series(few.households, dtype=pl.String).gather(h), "signal": pl.Series(grid.signals).gather(s)})
-    return expected.not_judged(whole, grid.days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
+def _whole(looked: tuple[Grid, Expected, np.ndarray], homes: np.ndarray, days: int) -> Expected:
+    """Those homes on the first so many days; looked: all days, what was seen of the last of them, and which of all were vacant."""
+    grid, seen, vacant = looked
+    few = grid.only(homes, days)
+    few = dataclasses.replace(few, value=np.where(few.value == UNKNOWN, np.nan, few.value))
+    return expected.widened(expected.only(seen, homes, days - (grid.days - seen.grid.days)), few, vacant[homes, :days])
+
+
+def _cannot(settings: Settings, looked: tuple[Grid, Expected, np.ndarray], days: int, asked: np.ndarray) -> pl.DataFrame:
+    """Why the last of so many days cannot judge the signals that are asked for, (S, homes) bool: from all their days."""
+    homes = np.flatnonzero(asked.any(axis=0))
+    whole = _whole(looked, homes, days)
+    s, h = np.nonzero(asked[:, homes])
+    there = pl.DataFrame({"household": pl.Series(whole.grid.households, dtype=pl.String).gather(h), "signal": pl.Series(whole.grid.signals).gather(s)})
+    return expected.not_judged(whole, days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
 
 
 def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> tuple[Expected, list]:
@@ -291,27 +240,17 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
-    first = expected.only(yardstick.seen, of_sample, days.height)
-    scores = [_scores_of(one, of_sample, days.height) for one in yardstick.scores]
+    first = _whole(yardstick.looked, of_sample, days.height)
+    tonight = yardstick.seen.grid.index(days["day"].max())
+    scores = [one.of(of_sample, tonight) for one in yardstick.scores]
     if not len(others):
-        return first, scores
+        return first, [one.at_end_of(days.height) for one in scores]
     laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
-    span = min(max(settings.publish.expected_days, SHOWN_DAYS) + before, days.height)
-    late, vacant = expected.expect_lately(_bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
-    more = [one for detector in detectors.chosen(settings.detectors) for one in detector(late, yardstick.peers)]
-    both = [_together(a, b) for a, b in zip(scores, more, strict=True)]
-    return expected.beside(first, expected.widened(late, _grid(settings, site, (others, laid), days), vacant)), both
-
-
-def _scores_of(one, homes: np.ndarray, days: int):
-    return type(one)(one.detector, one.signal, one.score[homes, :days], one.window[homes, :days], one.share)
-
-
-def _together(a, b):
-    """Scores of other homes below those of some, on their days; where they have fewer, of the last of them."""
-    score, window = (np.full((len(b.score), a.score.shape[1]), fill, kind) for fill, kind in ((np.nan, float), (0, np.int16)))
-    score[:, -b.score.shape[1] :], window[:, -b.score.shape[1] :] = b.score, b.window
-    return type(a)(a.detector, a.signal, np.concatenate([a.score, score]), np.concatenate([a.window, window]), a.share)
+    span = min(_shown_days(settings) + before, days.height)
+    late, vacant = expected.expect_lately(bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
+    more = scores_of(settings, expected.lately(late, LAST_DAYS), yardstick.peers)
+    both = [one.beside(other).at_end_of(days.height) for one, other in zip(scores, more, strict=True)]
+    return expected.beside(first, expected.widened(late, grid_of(settings, site, (others, laid), days), vacant)), both
 
 
 def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:

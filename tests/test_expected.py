@@ -288,13 +288,14 @@ def test_median_by_day(homes, least):
 
 
 @settings(max_examples=60, deadline=None)
-@given(series, st.integers(0, 6), st.integers(0, 6), st.integers(1, 12))
-def test_usual_and_spread(y, first, ordinal, days):
+@given(series, st.integers(0, 6), st.integers(0, 6), st.integers(1, 12), st.integers(0, 99))
+def test_usual_and_spread(y, first, ordinal, days, before):
     usable = ~np.isnan(y)
     weekday = ((np.arange(len(y)) + first) % 7).astype(np.int8)
     ladder = np.array([[5, 6, 7], [2, 3, 1]])
-    usual, spread, count = levels.usual_and_spread(np.array([y]), usable[None], (weekday, ordinal), ladder, days)
-    agree(np.stack([usual[0], spread[0], count[0]], axis=1), naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days))
+    last = len(y) - min(before, len(y) - 1)
+    usual, spread, count = levels.usual_and_spread(np.array([y]), (weekday, ordinal), ladder, days, last)
+    agree(np.stack([usual[0], spread[0], count[0]], axis=1), naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days)[-last:])
 
 
 @given(values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)), guess=st.floats(-5, 12), width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]))
@@ -311,7 +312,8 @@ def test_equal_values_are_sorted_after_all():
 def test_past_level(lived, ordinal, guard, data):
     y = np.repeat(lived, data.draw(st.lists(st.integers(1, 50), min_size=len(lived), max_size=len(lived))))
     usable = ~np.isnan(y)
-    agree(levels.past_level(y[None], usable[None], guard, ordinal)[0], naive.past_level(y, usable, guard, ordinal))
+    last = data.draw(st.integers(1, len(y)))
+    agree(levels.past_level(y[None], guard, ordinal, last)[0], naive.past_level(y, usable, guard, ordinal)[-last:])
 
 
 # what holds for every site

@@ -32,7 +32,7 @@ FLOW = (
     "freeze",
     "collect pages",
     "journal large",
-    "judge",
+    "judge sample",
     "load",
     "derive kept",
     "days export late pseudonyms rows",

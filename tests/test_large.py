@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from anomaly import devices
-from pipelines import large
+from pipelines import large, sample
 from pipelines import nightly as flow
 from pipelines.freeze import frozen
 from pipelines.kept import Kept
@@ -104,9 +104,9 @@ def test_the_sample_is_drawn_over_all_districts_and_the_same_every_time(plain):
     settings = load_settings(plain.settings)
     inputs = stored_inputs(settings, Store(settings.store))
     settings = dataclasses.replace(settings, engine=dataclasses.replace(settings.engine, sample_homes=100))
-    site = large.site_of(settings, inputs)
+    site = sample.site_of(settings, inputs)
     assert (np.bincount(site.group[site.sample])[1:] >= 33).all() and len(site.sample) <= 110
-    assert (large.site_of(settings, inputs).sample == site.sample).all() and "0009" not in site.names[site.sample]
+    assert (sample.site_of(settings, inputs).sample == site.sample).all() and "0009" not in site.names[site.sample]
 
 
 # cases that are over, or quiet, on the last night

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from anomaly import detectors
-from anomaly.expected import ExpectedRules, expect, expect_lately
+from anomaly.expected import ExpectedRules, expect, expect_last, expect_lately
 from anomaly.expected.grid import Grid, resolution
 from anomaly.peers import Peers
 
@@ -43,7 +43,7 @@ def grid(seed: int, homes: int = HOMES) -> Grid:
 
 @pytest.fixture(scope="module")
 def peers() -> Peers:
-    said = Peers(grid(1).ordinal, groups=3)
+    said = Peers(groups=3)
     seen = expect(grid(1), peers=said)
     for detector in detectors.chosen():
         detector(seen, said)
@@ -52,7 +52,7 @@ def peers() -> Peers:
 
 @pytest.mark.parametrize("rules", [ExpectedRules(), ExpectedRules(past_level=False, coarse_share=0.02), ExpectedRules(baseline_days=40, vacancy_days=90, short_guard_days=5)])
 def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
-    said = Peers(grid(1).ordinal, groups=3)
+    said = Peers(groups=3)
     expect(grid(1), rules, said)
     others = grid(2)
     whole = expect(others, rules, said)
@@ -82,3 +82,30 @@ def test_peers_asked_again_say_what_they_said(peers):
     assert np.array_equal(expect(strange, peers=peers).expected[:, :5], seen.expected[:, :5], equal_nan=True)
     # without peers these homes are one another's
     assert not np.array_equal(expect(strange).expected[:, :5], expect(others).expected[:, :5], equal_nan=True)
+
+
+@pytest.mark.parametrize("model", ["usual", "stl"])
+def test_the_last_months_are_what_they_are_among_all_days(model):
+    """Asked for alone they rest on the same past; what lies before them is looked back on and not told."""
+    rules = ExpectedRules(model=model)
+    homes = 12 if model == "stl" else HOMES
+    whole, (last, vacant) = expect(grid(1, homes), rules), expect_last(grid(1, homes), rules, None, 100)
+    assert last.grid.days == 100 and last.grid.last == whole.grid.last and np.array_equal(vacant, whole.vacant)
+    for name in ("expected", "low", "high", "surprise", "log_ratio", "count", "block"):
+        np.testing.assert_array_equal(getattr(last, name), getattr(whole, name)[:, :, -100:], err_msg=name)
+    np.testing.assert_array_equal(last.grid.value, whole.grid.value[:, :, -100:])
+
+
+def test_peers_are_not_asked_about_days_they_said_nothing_of():
+    said = Peers(groups=3)
+    expect_last(grid(1), ExpectedRules(), said, 100)
+    late, _ = expect_lately(grid(2), ExpectedRules(), said, 100)
+    np.testing.assert_allclose(late.expected, expect_lately(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected)
+    with pytest.raises(LookupError, match="the peers said nothing of expected entries level before day"):
+        expect_lately(grid(2), ExpectedRules(), said, 101)
+
+
+def heard_on_all_days() -> Peers:
+    said = Peers(groups=3)
+    expect(grid(1), peers=said)
+    return said

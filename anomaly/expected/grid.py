@@ -1,5 +1,6 @@
 """Daily readings laid out as (signal, household, day) arrays."""
 
+import dataclasses
 import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -47,6 +48,18 @@ class Grid:
     def last(self) -> dt.date:
         """The last day."""
         return self.first + dt.timedelta(days=self.days - 1)
+
+    def lately(self, days: int) -> "Grid":
+        """The last `days` days alone."""
+        end, first = slice(self.days - days, None), self.day(self.days - days)
+        arrays = {name: np.ascontiguousarray(getattr(self, name)[:, :, end]) for name in ("value", "lag", "resolution") if getattr(self, name).size}
+        return dataclasses.replace(self, first=first, weekday=self.weekday[end], **arrays)
+
+    def only(self, homes: np.ndarray, days: int) -> "Grid":
+        """Those homes (places in the grid) and the first `days` days."""
+        box = (slice(None), homes, slice(days))
+        arrays = {name: getattr(self, name)[box] for name in ("value", "lag", "resolution") if getattr(self, name).size}
+        return dataclasses.replace(self, households=tuple(self.households[h] for h in homes), weekday=self.weekday[:days], group=self.group[homes], **arrays)
 
     def index(self, day: dt.date) -> int:
         """Position of a day on the day axis (may lie outside it)."""

@@ -5,7 +5,6 @@ arrays of `model` do one after the other; `model` with the same peers is its slo
 """
 
 import dataclasses
-import datetime as dt
 from typing import NamedTuple
 
 import numba
@@ -18,7 +17,7 @@ from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, Exp
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0x30b95ab2  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0xa20819f1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 BUNCH = 64  # homes that share a thread's arrays, one after the other
@@ -26,7 +25,7 @@ EXPECTED, LOW, HIGH, SURPRISE, COUNT, SPAN = range(6)
 
 
 class Said(NamedTuple):
-    """What the peers say: shock (S, G, T); their median level, base units, and median spread (S, T), NaN with too few of them."""
+    """What the peers say: shock (S, G, T); their median level, base units, and median spread (S, K) of the last days, NaN with too few of them."""
 
     shock: np.ndarray
     level: np.ndarray
@@ -63,22 +62,20 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     The model is the usual one, whatever the rules say.
     """
 
-    def said(signal: str, name: str) -> np.ndarray:
-        return peers.said[f"expected {signal} {name}"][..., grid.ordinal - peers.ordinal :][..., : grid.days]
+    def said(name: str, span: int) -> np.ndarray:
+        return np.stack([peers.hear(f"expected {signal} {name}", None, grid.ordinal + grid.days - span, span) for signal in grid.signals])
 
-    heard = Said(*(np.stack([said(signal, name) for signal in grid.signals]) for name in ("shock", "level", "spread")))
+    heard = Said(said("shock", grid.days), said("level", days), said("spread", days))
     units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
     fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
     how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
     value = grid.value if grid.value.dtype.kind == "i" else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
     told, vacant = last_days(value, grid.lag, grid.group, units, heard, how)
-    end = slice(grid.days - days, None)
-    first = grid.first + dt.timedelta(days=grid.days - days)
-    known = np.where(value[:, :, end] == UNKNOWN, np.nan, value[:, :, end])
-    short = dataclasses.replace(grid, first=first, value=known, lag=np.ascontiguousarray(grid.lag[:, :, end]), weekday=grid.weekday[end])
+    short = dataclasses.replace(grid, value=value).lately(days)
+    short = dataclasses.replace(short, value=np.where(short.value == UNKNOWN, np.nan, short.value))
     named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
-    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, end], block=block, scored=1)
+    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, -days:], block=block, scored=1)
     return seen, vacant
 
 
@@ -281,7 +278,7 @@ def _usual(y, how, peers, count, windows):
     for k in range(days):
         count[k] = n[k]
         if n[k]:
-            other = peers_spread[length - days + k]
+            other = peers_spread[k]
             share = how.own_spread_share * min(1.0, n[k] / (2 * how.least_days))
             mixed = spread[k] if np.isnan(other) else np.sqrt(share * spread[k] ** 2 + (1 - share) * other**2)
             spread[k] = max(mixed, how.least_spread)
@@ -289,8 +286,8 @@ def _usual(y, how, peers, count, windows):
         _raise_to_past(y, how, usual, spread)
     for k in range(days):
         t = length - days + k
-        if n[k] and not np.isnan(level[t]):
-            usual[k] = max(usual[k], np.log(how.floor_share * level[t] + offset[t]))
+        if n[k] and not np.isnan(level[k]):
+            usual[k] = max(usual[k], np.log(how.floor_share * level[k] + offset[t]))
     return usual, spread
 
 

@@ -20,23 +20,23 @@ def _weekly_anchor(t, first_ordinal):
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def usual_and_spread(y, usable, dates, ladder, days):
-    """(H, T) shock-free log values → usual level of each day, its spread, and how many days it rests on.
+def usual_and_spread(y, dates, ladder, days, last):
+    """(H, T) shock-free log values → usual level of each of the `last` days, its spread, and how many days it rests on.
 
-    y: (H, T) float64; usable: (H, T) bool (known and occupied); dates: weekday (T,) int8 and the first day's ordinal;
+    y: (H, T) float64, NaN where not known and occupied; dates: weekday (T,) int8 and the first day's ordinal;
     ladder: (rungs, 3) int64 of (guard days, least days, days between renewals, 1 or 7): the first rung with enough days is taken.
     usual = median + weekday median shrunk by n / (n + 3); spread = 1.4826 · MAD of what is left. A rung that is renewed weekly
     rests on the days up to the last anchor older than its guard: for a week its window, which costs the most, stays as it is.
-    Returns usual (H, T), spread (H, T), count (H, T) int16; NaN and 0 where no rung holds.
+    Returns usual (H, last), spread (H, last), count (H, last) int16; NaN and 0 where no rung holds.
     """
-    homes, length = y.shape
-    usual = np.full((homes, length), np.nan)
-    spread = np.full((homes, length), np.nan)
-    count = np.zeros((homes, length), dtype=np.int16)
+    homes = len(y)
+    usual = np.full((homes, last), np.nan)
+    spread = np.full((homes, last), np.nan)
+    count = np.zeros((homes, last), dtype=np.int16)
     for h in numba.prange(homes):
-        known, room = np.where(usable[h], y[h], np.nan), rung_room(days, length)
+        room = rung_room(days, last)
         for guard, least, step in ladder:
-            _rung(known, dates, (guard, least, step, days), (usual[h], spread[h], count[h]), room)
+            _rung(y[h], dates, (guard, least, step, days), (usual[h], spread[h], count[h]), room)
     return usual, spread, count
 
 
@@ -224,28 +224,29 @@ def _median(values, n):
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def past_level(y, usable, guard, first_ordinal):
-    """(H, T) → (H, T): the second-highest 28-day median of the past year, older than `guard` days.
+def past_level(y, guard, first_ordinal, last):
+    """(H, T), NaN where not usable → (H, last): the second-highest 28-day median of the past year, older than `guard` days.
 
     A level a home has lived at within the past year is not a surge. Blocks end at weekly anchors; a block counts with
     at least half its days; fewer than two blocks give NaN.
     """
     homes, length = y.shape
-    out = np.full((homes, length), np.nan)
+    shift = length - last
+    out = np.full((homes, last), np.nan)
     for h in numba.prange(homes):
         block = np.full(length, np.nan)
         kept = np.empty(BLOCK_DAYS)
-        for end in range(length):
+        for end in range(max(0, shift - guard - WEEK - BLOCK_DAYS * BLOCKS_A_YEAR), length):
             if (first_ordinal + end) % WEEK != 0:
                 continue
             n = 0
             for u in range(max(0, end - BLOCK_DAYS + 1), end + 1):
-                if usable[h, u]:
+                if not np.isnan(y[h, u]):
                     kept[n] = y[h, u]
                     n += 1
             if n >= BLOCK_DAYS // 2:
                 block[end] = _median_near(kept[:n], np.nan, np.nan)
-        for t in range(length):
+        for t in range(shift, length):
             end = _weekly_anchor(t - guard, first_ordinal)
             highest, second = -np.inf, -np.inf
             for k in range(BLOCKS_A_YEAR):
@@ -256,5 +257,5 @@ def past_level(y, usable, guard, first_ordinal):
                     elif block[at] > second:
                         second = block[at]
             if second > -np.inf:
-                out[h, t] = second
+                out[h, t - shift] = second
     return out

@@ -96,12 +96,16 @@ class Expected:
 
 def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
     """Those homes (places in the grid) and the first `days` days of what was seen."""
-    box = (slice(None), homes, slice(days))
-    grid, names = seen.grid, tuple(seen.grid.households[h] for h in homes)
-    arrays = {name: getattr(grid, name)[box] for name in ("value", "lag", "resolution") if getattr(grid, name).size}
-    few = dataclasses.replace(grid, households=names, weekday=grid.weekday[:days], group=grid.group[homes], **arrays)
-    told = {name: getattr(seen, name)[box] for name in _TOLD}
-    return Expected(grid=few, vacant=seen.vacant[homes, :days], **told)
+    told = {name: getattr(seen, name)[:, homes, :days] for name in _TOLD}
+    return Expected(grid=seen.grid.only(homes, days), vacant=seen.vacant[homes, :days], **told)
+
+
+def lately(seen: Expected, days: int) -> Expected:
+    """The last `days` days of what was seen, or all where there are no more."""
+    if days >= seen.grid.days:
+        return seen
+    told = {name: np.ascontiguousarray(getattr(seen, name)[:, :, -days:]) for name in _TOLD}
+    return Expected(grid=seen.grid.lately(days), vacant=seen.vacant[:, -days:], scored=seen.scored, **told)
 
 
 def beside(one: Expected, other: Expected) -> Expected:
@@ -130,45 +134,53 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules(), peers: Peers | No
 
     peers: hears what these homes say together, or, where it has been said already by others, says it to them.
     """
-    ordinal = grid.ordinal
+    return expect_last(grid, rules, peers, grid.days)[0]
+
+
+def expect_last(grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int) -> tuple[Expected, np.ndarray]:
+    """The last `days` days of `expect`, from all days of the grid, and which days of all were vacant (H, T)."""
     series, block = judged_series(grid, rules)
-    vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), ordinal, rules)
-    shape = series.shape
-    out = {name: np.full(shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
-    count = np.zeros(shape, dtype=np.int16)
+    vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), grid.ordinal, rules)
+    short, end = (grid if days == grid.days else grid.lately(days)), slice(grid.days - days, None)
+    out = {name: np.full(short.value.shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
+    count = np.zeros(short.value.shape, dtype=np.int16)
     for s, unit in enumerate(grid.units):
-        offset = np.maximum(OFFSETS.get(unit, 1.0), 0.7 * grid.resolution[s] / block[s])
+        step = grid.resolution[s] / block[s]
+        offset = np.maximum(OFFSETS.get(unit, 1.0), 0.7 * step)
         x = np.log(series[s] + offset)
+        step, offset = step[:, end], offset[:, end]
         if rules.model == "stl":
-            centre, spread, n = stl.forecast(x, grid.lag[s], ordinal)
+            centre, spread, n = (told[:, end] for told in stl.forecast(x, grid.lag[s], grid.ordinal))
             spread = np.maximum(spread, rules.least_spread)
         else:
             centre, spread, n = _usual(x, grid, s, (vacant, offset, rules), peers)
+        departure = x[:, end] - centre
         amount = np.maximum(np.exp(centre) - offset, 0.0)
-        spread = np.sqrt(spread**2 + (grid.resolution[s] / block[s] / (amount + offset)) ** 2 / 12)
+        spread = np.sqrt(spread**2 + (step / (amount + offset)) ** 2 / 12)
         out["expected"][s] = amount
         out["low"][s] = np.maximum(np.exp(centre - Z_90 * spread) - offset, 0.0)
         out["high"][s] = np.exp(centre + Z_90 * spread) - offset
-        out["log_ratio"][s] = x - centre
-        out["surprise"][s] = (x - centre) / spread
+        out["log_ratio"][s] = departure
+        out["surprise"][s] = departure / spread
         count[s] = n
-    return Expected(grid=grid, count=count, vacant=vacant, block=block, **out)
+    return Expected(grid=short, count=count, vacant=vacant[:, end], block=np.ascontiguousarray(block[:, :, end]), **out), vacant
 
 
 def _usual(x, grid, s, how, peers):
-    """Signal s by the recipe: (H, T) log values → centre and spread in logarithms, and the days they rest on."""
+    """Signal s by the recipe: (H, T) log values → centre and spread in logarithms, and the days they rest on, of as many last days as `offset` has."""
     vacant, offset, rules = how
-    hear = heard(peers, grid, f"expected {grid.signals[s]}")
+    days = offset.shape[1]
+    hear = heard(peers, grid, f"expected {grid.signals[s]}", days)
     # a value that became known late is kept out of the shared shock of its day, so that a shock never changes
     usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
     shock = _shock(x, usable, grid, s, rules, peers)
-    y = x - shock
-    usual, spread, n = levels.usual_and_spread(y, usable, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days)
+    y = np.where(usable, x - shock, np.nan)
+    usual, spread, n = levels.usual_and_spread(y, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days, days)
     spread = _mixed_spread(spread, n, rules, hear)
     if rules.past_level:
-        past = levels.past_level(y, usable, rules.guard_days, grid.ordinal) - PAST_LEVEL_LUCK * spread
+        past = levels.past_level(y, rules.guard_days, grid.ordinal, days) - PAST_LEVEL_LUCK * spread
         usual = np.fmax(usual, np.where(np.isnan(usual), np.nan, past))
-    return _floored(usual, offset, rules, hear) + shock, spread, n
+    return _floored(usual, offset, rules, hear) + shock[:, -days:], spread, n
 
 
 def _shock(x, usable, grid, s, rules, peers):
