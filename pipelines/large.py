@@ -248,7 +248,7 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
     span = min(_shown_days(settings) + before, days.height)
     late, vacant = expected.expect_lately(bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
-    more = scores_of(settings, expected.lately(late, LAST_DAYS), yardstick.peers)
+    more = scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)
     both = [one.beside(other).at_end_of(days.height) for one, other in zip(scores, more, strict=True)]
     return expected.beside(first, expected.widened(late, grid_of(settings, site, (others, laid), days), vacant)), both
 

@@ -9,11 +9,11 @@ from anomaly.expected.decompose import decompose, level_shifts
 from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid, resolution
 from anomaly.expected.judged import expected_frame, judged, not_judged
 from anomaly.expected.lately import expect_lately
-from anomaly.expected.model import Expected, ExpectedRules, beside, expect, expect_last, lately, only, widened
+from anomaly.expected.model import Expected, ExpectedRules, beside, expect, expect_last, only, recent, widened
 from anomaly.expected.peers import peers_frame
 from anomaly.expected.stl import prepare
 
 __all__ = [
     "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "beside", "decompose", "expect", "expect_last", "expect_lately", "expected_frame", "judged",
-    "lately", "level_shifts", "make_grid", "not_judged", "only", "peers_frame", "prepare", "resolution", "widened",
+    "level_shifts", "make_grid", "not_judged", "only", "peers_frame", "prepare", "recent", "resolution", "widened",
 ]  # fmt: skip

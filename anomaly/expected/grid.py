@@ -49,7 +49,7 @@ class Grid:
         """The last day."""
         return self.first + dt.timedelta(days=self.days - 1)
 
-    def lately(self, days: int) -> "Grid":
+    def recent(self, days: int) -> "Grid":
         """The last `days` days alone."""
         end, first = slice(self.days - days, None), self.day(self.days - days)
         arrays = {name: np.ascontiguousarray(getattr(self, name)[:, :, end]) for name in ("value", "lag", "resolution") if getattr(self, name).size}

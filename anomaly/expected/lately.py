@@ -20,6 +20,7 @@ from anomaly.tables import UNKNOWN
 COMPILED_WITH = 0xa20819f1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
+TABLED = 1 << 15  # whole numbers up to which logarithms are looked up: most readings of a day
 BUNCH = 64  # homes that share a thread's arrays, one after the other
 EXPECTED, LOW, HIGH, SURPRISE, COUNT, SPAN = range(6)
 
@@ -71,7 +72,7 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
     value = grid.value if grid.value.dtype.kind == "i" else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
     told, vacant = last_days(value, grid.lag, grid.group, units, heard, how)
-    short = dataclasses.replace(grid, value=value).lately(days)
+    short = dataclasses.replace(grid, value=value).recent(days)
     short = dataclasses.replace(short, value=np.where(short.value == UNKNOWN, np.nan, short.value))
     named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
@@ -89,6 +90,10 @@ def last_days(value, lag, group, units, said, how):
     signals, homes, length = value.shape
     told = np.full((6, signals, homes, how.days), np.nan)
     vacant = np.zeros((homes, length), dtype=np.bool_)
+    logs = np.empty((signals, TABLED))
+    for s in range(signals):
+        for v in range(TABLED):
+            logs[s, v] = np.log(v + units[s, 0])
     since = max(0, length - how.days - max(how.guard_days, how.short_guard_days) - WEEK - max(3 * how.baseline_days, BLOCK_DAYS * BLOCKS_A_YEAR))
     for bunch in numba.prange((homes + BUNCH - 1) // BUNCH):
         series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.empty((signals, length), dtype=np.int8)
@@ -104,9 +109,13 @@ def last_days(value, lag, group, units, said, how):
                 shock = said.shock[s, group[h]]
                 for t in range(length):
                     offset[t] = units[s, 0] if t >= odd[s] else max(units[s, 0], 0.7 * step[s, t] / span[s, t])
-                for t in range(np.uintp(since), np.uintp(length)):
+                for t in range(np.uintp(since), np.uintp(max(since, odd[s]))):
                     usable = not np.isnan(series[s, t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
                     y[t] = np.log(series[s, t] + offset[t]) - shock[t] if usable else np.nan
+                for t in range(np.uintp(max(since, odd[s])), np.uintp(length)):
+                    v = value[s, h, t]
+                    usable = (v != UNKNOWN) & (not vacant[h, t]) & (lag[s, h, t] < how.short_guard_days)
+                    y[t] = (logs[s, np.uintp(v)] if 0 <= v < TABLED else np.log(v + units[s, 0])) - shock[t] if usable else np.nan
                 usual, spread = _usual(y, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h], windows)
                 for k in range(how.days):
                     t = length - how.days + k

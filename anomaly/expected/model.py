@@ -100,12 +100,12 @@ def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
     return Expected(grid=seen.grid.only(homes, days), vacant=seen.vacant[homes, :days], **told)
 
 
-def lately(seen: Expected, days: int) -> Expected:
+def recent(seen: Expected, days: int) -> Expected:
     """The last `days` days of what was seen, or all where there are no more."""
     if days >= seen.grid.days:
         return seen
     told = {name: np.ascontiguousarray(getattr(seen, name)[:, :, -days:]) for name in _TOLD}
-    return Expected(grid=seen.grid.lately(days), vacant=seen.vacant[:, -days:], scored=seen.scored, **told)
+    return Expected(grid=seen.grid.recent(days), vacant=seen.vacant[:, -days:], scored=seen.scored, **told)
 
 
 def beside(one: Expected, other: Expected) -> Expected:
@@ -141,7 +141,7 @@ def expect_last(grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int
     """The last `days` days of `expect`, from all days of the grid, and which days of all were vacant (H, T)."""
     series, block = judged_series(grid, rules)
     vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), grid.ordinal, rules)
-    short, end = (grid if days == grid.days else grid.lately(days)), slice(grid.days - days, None)
+    short, end = (grid if days == grid.days else grid.recent(days)), slice(grid.days - days, None)
     out = {name: np.full(short.value.shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
     count = np.zeros(short.value.shape, dtype=np.int16)
     for s, unit in enumerate(grid.units):
