@@ -223,8 +223,9 @@ def _take_in(now: Loading, name: str, batch: list[tuple[dict, pl.DataFrame, pl.D
     void = [s["file"] for s, _, _ in batch if now.ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
     if void:
         signal.rows.forget(void)
-    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"])) for stamp, frame, _ in batch])
-    part, merged = signal.take_in(rows.select(ROWS.keys()).cast(ROWS), now.changes)
+    files = pl.Enum([stamp["file"] for stamp, _, _ in batch])
+    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch], rechunk=True)  # in one piece it sorts five times as fast
+    part, merged = signal.take_in(rows.select(ROWS.keys()), now.changes)
     if void:
         signal.make_again(len(now.homes.names))
         now.changes.everything = True
