@@ -74,10 +74,10 @@ class Days:
     def add(self, cells: pl.DataFrame) -> None:
         """Cells that are new or replace older ones."""
         if cells.height:
-            # one stable sort after another by a single number: a quarter of the time of one by all three
-            place = (pl.col("home") // BLOCK).cast(pl.Int64) * (1 << 32) + pl.col("day").to_physical()
-            cells = cells.select(CELLS.keys()).cast(CELLS).sort("home", maintain_order=True).sort(place, maintain_order=True)
-            self._write(cells)
+            cells = cells.select(CELLS.keys()).cast(CELLS)
+            if not cells["home"].is_sorted():
+                cells = cells.sort("home", maintain_order=True)
+            self._write(cells[_by_block_and_day(cells)])
 
     def read(
         self, first: dt.date | None = None, last: dt.date | None = None, homes: range | pl.Series | None = None, columns: Sequence[str] = tuple(CELLS)
@@ -152,6 +152,14 @@ class Days:
         cells = pl.DataFrame(columns)
         day = (pl.lit(start) + pl.duration(days="day")).cast(pl.Date)
         return cells.select(pl.col(name) for name in CELLS).with_columns(day=day, value=pl.when(pl.col("value") != NULL).then("value"))
+
+
+def _by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
+    """Where the cells stand, which are in the order of homes, once they are in that of blocks and days."""
+    day = cells["day"].to_physical() - cells["day"].to_physical().min()
+    place = (cells["home"] // BLOCK).cast(pl.Int64).to_numpy() * (int(day.max()) + 1) + day.to_numpy()
+    # numbers of 16 bits are sorted by counting
+    return np.argsort(place.astype(np.uint16) if int(place.max()) < 1 << 16 else place, kind="stable")
 
 
 NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places

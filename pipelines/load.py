@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from pipelines.rows import ROWS, Rows
 from pipelines.settings import Settings
 from pipelines.sources import Source, SourceError, found_files, opening, read_file, sha256
 from pipelines.store import Damaged, Store
-from pipelines.workers import ahead
+from pipelines.workers import ahead, prefetched
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
 REGISTER = {
@@ -90,13 +90,17 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     failed, counts = {}, {}
     changes = _resumed(settings, store, ledger, tell)
     now = Loading(settings, store, ledger, changes, Homes(store), today, tell, coded)
-    for name in settings.sources:
-        tell(f"loading {name}")
-        counts[name] = {"loaded": 0, "duplicate": 0, "restated": 0}
-        try:
-            _load_signal(now, name, counts[name])
-        except SourceError as error:
-            failed[name] = str(error)
+    names = iter(settings.sources)
+    tell(f"loading {next(names)}")
+    for batch in prefetched(_batches(now)):
+        told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
+        if batch.files:
+            _take_in(now, batch, told)
+            tell(f"loading {batch.source}: {batch.read} of {batch.of} files")
+        if batch.error:
+            failed[batch.source] = batch.error
+        if batch.last and (name := next(names, None)):
+            tell(f"loading {name}")
     if settings.households:
         try:
             _load_register(settings.households, settings.root, store, ledger, coded)
@@ -192,11 +196,35 @@ class Loading:
     coded: Callable[[pl.DataFrame], pl.DataFrame]
 
 
-def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
-    """Take in the signal's new files; `counts` grows with each batch."""
+@dataclass(frozen=True)
+class Batch:
+    """Files of a source read but not kept yet: stamp, rows (ROWS but `file`) and rejects of each. The last one of a source may be empty."""
+
+    source: str
+    files: list[tuple[dict, pl.DataFrame, pl.DataFrame]]
+    read: int = 0
+    of: int = 0
+    error: str = ""  # why the source stopped
+
+    @property
+    def last(self) -> bool:
+        return self.read == self.of
+
+
+def _batches(now: Loading) -> Iterator[Batch]:
+    """What is new of every source, one after another."""
+    for name in now.settings.sources:
+        try:
+            yield from _read_signal(now, name)
+        except SourceError as error:
+            yield Batch(name, [], error=str(error))
+
+
+def _read_signal(now: Loading, name: str) -> Iterator[Batch]:
+    """The signal's new files, read."""
     source, rule = now.settings.sources[name], now.settings.rules[name]
     new = _changed_files(source, now.settings.root, now.ledger, _read_as(source, rule), now.today)
-    batch = []
+    files, number = [], 0
 
     def read(found: tuple[dict, Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
         return room.parse_rows(now.coded(read_file(found[1], source)), rule, now.today + dt.timedelta(days=1))
@@ -208,31 +236,33 @@ def _load_signal(now: Loading, name: str, counts: dict[str, int]) -> None:
         stamp |= {"rows": rows.height, "rejects": refused.height}
         if refused["reason"].is_in(["in the future"]).any():  # or the clock is behind: they count once their day has come
             stamp["read_on"] = str(now.today)
-        batch.append((stamp, now.homes.numbered(rows), refused))
-        if number == len(new) or sum(stamp["rows"] for stamp, _, _ in batch) >= BATCH_ROWS:
-            _take_in(now, name, batch, counts)
-            now.tell(f"loading {name}: {number} of {len(new)} files")
-            batch = []
+        files.append((stamp, now.homes.numbered(rows), refused))
+        if number < len(new) and sum(stamp["rows"] for stamp, _, _ in files) >= BATCH_ROWS:
+            yield Batch(name, files, number, len(new))
+            files = []
+    yield Batch(name, files, number, len(new))
 
 
-def _take_in(now: Loading, name: str, batch: list[tuple[dict, pl.DataFrame, pl.DataFrame]], counts: dict[str, int]) -> None:
+def _take_in(now: Loading, batch: Batch, counts: dict[str, int]) -> None:
     """Keep a batch of files: their rows, the readings these make, their rejects, and last that they are loaded."""
+    name, stamps = batch.source, [stamp for stamp, _, _ in batch.files]
     signal = Signal(now.store, now.settings.rules[name])
     _begin(now.store)
     # what the same file gave under other settings is void: its days or units may have been others
-    void = [s["file"] for s, _, _ in batch if now.ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
+    void = [s["file"] for s in stamps if now.ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
     if void:
         signal.rows.forget(void)
-    files = pl.Enum([stamp["file"] for stamp, _, _ in batch])
-    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch], rechunk=True)  # in one piece it sorts five times as fast
+    files = pl.Enum([stamp["file"] for stamp in stamps])
+    # in one piece they are sorted five times as fast
+    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch.files], rechunk=True)
     part, merged = signal.take_in(rows.select(ROWS.keys()), now.changes)
     if void:
         signal.make_again(len(now.homes.names))
         now.changes.everything = True
     for told, n in (merged | {"loaded": rows.height}).items():
         counts[told] += n
-    _keep_rejects(now.store, name, [(stamp, refused) for stamp, _, refused in batch])
-    for stamp, _, _ in batch:
+    _keep_rejects(now.store, name, [(stamp, refused) for stamp, _, refused in batch.files])
+    for stamp in stamps:
         now.ledger[name, stamp["file"]] = stamp | {"part": part or 0}
     _keep_ledger(now.store, now.ledger)
 

@@ -6,6 +6,7 @@ with its parent, whatever ends that, and leaves an interruption to it.
 
 import contextlib
 import gc
+import itertools
 import multiprocessing
 import os
 import signal
@@ -69,6 +70,12 @@ def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[M
                 yield made.result()
         if waiting is not None:
             yield waiting.result()
+
+
+def prefetched(items: Iterator[Item]) -> Iterator[Item]:
+    """The items themselves, each worked out in a thread while the one before it is used."""
+    end = object()
+    return itertools.takewhile(lambda item: item is not end, ahead(lambda _: next(items, end), itertools.count()))
 
 
 def meanwhile(function: Callable[[], object]) -> None:
