@@ -45,6 +45,7 @@ _HEADERS_ZH = {
     "an e-mail address": "邮箱|郵箱|电子邮件",
     "an attribute of a person": "性别|性別|民族|出生|生日|年龄|籍贯|户籍|国籍|宗教|婚姻|政治面貌",
 }
+IDENTITY_DIGITS = 18
 _REGION = "(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])"
 _IDENTITY = rf"(?:^|[^0-9A-Za-z.])({_REGION}\d{{4}} ?(?:19\d\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01]) ?\d{{3}}[\dXx])(?:$|[^0-9A-Za-z])"
 _WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)  # GB 11643-1999, ISO 7064 mod 11-2
@@ -100,7 +101,7 @@ def _by_header(header: str) -> str | None:
 
 def _by_content(cells: pl.Series, *, weak: bool) -> str | None:
     cells = cells.drop_nulls()
-    if cells.is_empty():
+    if cells.is_empty() or not weak and _are_short_numbers(cells):
         return None
     if len(cells) > SAMPLE:
         cells = cells.unique(maintain_order=True)
@@ -119,6 +120,11 @@ def _by_content(cells: pl.Series, *, weak: bool) -> str | None:
         return None
     step = -(-len(text) // SAMPLE)
     return _by_share(text.gather_every(step).unique()) or _by_phones_of_one_prefix(text.unique())
+
+
+def _are_short_numbers(cells: pl.Series) -> bool:
+    """Plain numbers with fewer digits than an identity number: as readings they are nothing else."""
+    return cells.str.len_bytes().max() < IDENTITY_DIGITS and cells.cast(pl.Float64, strict=False).null_count() == 0
 
 
 def _has_identity_number(cells: pl.Series) -> bool:

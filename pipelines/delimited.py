@@ -44,6 +44,8 @@ def parse(text: bytes, separator: str) -> Table:
 
     Raises Malformed for text without a header, with a header that names a column twice, or with lines too long.
     """
+    if table := _plain(text, separator):
+        return table
     lines = pl.read_lines(text)["line"]
     if (lines.str.len_bytes().max() or 0) > LINE_BYTES:
         raise Malformed(f"has a line of more than {LINE_BYTES >> 20} MB", "check that it is a table with one row a line")
@@ -56,6 +58,29 @@ def parse(text: bytes, separator: str) -> Table:
     header = unique_header(records["line"][0].split(MARK))
     first = records["row"][0]
     return _split(records.slice(1).with_columns(pl.col("row").cast(pl.Int64) - first), header)
+
+
+def _plain(text: bytes, separator: str) -> Table | None:
+    """What `parse` gives of a text without quotes whose rows all have as many cells as its header, five times as fast; None for any other.
+
+    Too long a row Polars tells, and with as many separators as all rows ask for there is then none too short.
+    """
+    first = text[: text.find(b"\n") + 1].decode().rstrip("\r\n").split(separator)
+    text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not told
+    rows = text.count(b"\n") - 1
+    odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n") or not all(name.strip() for name in first)
+    if odd or len(first) < 2 or text.count(separator.encode()) != (rows + 1) * (len(first) - 1):
+        return None
+    header = unique_header(first)
+    try:
+        cells = pl.read_csv(text, separator=separator, infer_schema=False, quote_char=None, empty_string_is_null=False)
+    except pl.exceptions.ComputeError:
+        return None
+    blank = pl.all_horizontal(pl.all().str.strip_chars(" \t" + separator) == "")
+    if cells.height != rows or sum(cells.select(pl.all().str.len_bytes().max().fill_null(0)).row(0)) + len(first) > LINE_BYTES or cells.select(blank.any()).item():
+        return None
+    cells.columns = header
+    return Table(cells, pl.int_range(1, rows + 1, eager=True), pl.repeat(None, rows, dtype=pl.String, eager=True))
 
 
 def unique_header(names: list[str | None]) -> list[str]:

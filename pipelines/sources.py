@@ -343,7 +343,8 @@ def _by_role(table: Table, source: Source) -> pl.DataFrame:
     roles = [(blank if role in absent else pl.col(column)).alias(role) for role, column in source.columns.items()]
     any_cell = pl.any_horizontal(pl.all().is_not_null()).alias("any cell")
     frame = full.select(*roles, any_cell).with_columns(table.row.alias("row"), table.broken.alias("broken"))
-    return frame.filter(pl.col("any cell") | pl.col("broken").is_not_null()).drop("any cell")
+    kept = frame.select(pl.col("any cell") | pl.col("broken").is_not_null()).to_series()
+    return (frame if kept.all() else frame.filter(kept)).drop("any cell")
 
 
 def _missing(missing: list[str], header: list[str], source: Source) -> Malformed:

@@ -33,42 +33,51 @@ def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = No
     """
     absent = [name for name in ("exits", "periods", "broken") if name not in raw.columns]
     cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-    text = [name for name in ("household", "time", "value", "exits", "periods") if cells.schema[name] == pl.String]
+    numbers = {name: _number(cells[name], rule.decimal) for name in ("value", "exits", "periods")}
+    # a cell that is a number is not blank
+    text = [name for name in ("household", "time", "value", "exits", "periods") if cells.schema[name] == pl.String and not _all_read(numbers.get(name), cells[name])]
     cells = cells.with_columns(pl.col(text).str.strip_chars()).with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in text)
-    number = {name: _number(name, rule.decimal) if name in text else pl.col(name).cast(pl.Float64) for name in ("value", "exits", "periods")}
     typed = cells.select(
         "household",
         "row",
         "broken",
         time_cell="time",
         value_cell="value",
-        number=number["value"],
+        number=numbers["value"],
         exits_cell="exits",
-        exits=number["exits"],
+        exits=numbers["exits"],
         periods_cell="periods",
-        periods=number["periods"],
+        periods=numbers["periods"],
     ).hstack(read_times(cells["time"], rule))
-    typed = typed.with_columns(base=pl.col("number") * rule.factor, reason=_first_reason(rule))
-    typed = _refuse_future(typed, rule, latest_day)
+    typed = typed.with_columns(base=pl.col("number") * rule.factor)
+    typed = _refuse_future(typed.with_columns(reason=_first_reason(typed, rule)), rule, latest_day)
     rejects = typed.filter(pl.col("reason").is_not_null()).select(pl.col("row").cast(pl.Int64), "reason")
-    good = typed.filter(pl.col("reason").is_null()).with_columns(value=pl.col("base").round(0))
+    good = (typed.filter(pl.col("reason").is_null()) if rejects.height else typed).with_columns(value=pl.col("base").round(0))
     return good.select(pl.col(name).cast(kind) for name, kind in ROWS.items()), rejects
 
 
-def _number(name: str, decimal: str) -> pl.Expr:
+def _number(cells: pl.Series, decimal: str) -> pl.Series:
     """Float64; null where the cell is no plain number. Thousands are accepted only in groups of three."""
+    if cells.dtype != pl.String:
+        return cells.cast(pl.Float64)
+    plain = cells.cast(pl.Float64, strict=False)
+    if decimal == "." and _all_read(plain, cells):  # most files never leave this fast side
+        return plain
     group = "," if decimal == "." else "."
-    cell = pl.col(name)
-    odd = cell.str.contains(r"[^0-9.eE+-]") | (decimal == ",")  # most files never leave the fast side
-    text = cell.str.replace_all(_SPACES, "")
+    text = pl.col("cell").str.replace_all(_SPACES, "")
     grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?$")
     text = pl.when(grouped).then(text.str.replace_all(group, "", literal=True)).otherwise(text)
     text = pl.when(~text.str.contains(group, literal=True)).then(text.str.replace(decimal, ".", literal=True))
-    return pl.when(odd).then(text).otherwise(cell).str.strip_prefix("+").cast(pl.Float64, strict=False)
+    return cells.to_frame("cell").select(text.str.strip_prefix("+").cast(pl.Float64, strict=False)).to_series()
 
 
-def _first_reason(rule: SignalRule) -> pl.Expr:
-    number, base = pl.col("number"), pl.col("number") * rule.factor
+def _all_read(numbers: pl.Series | None, cells: pl.Series) -> bool:
+    """Whether every cell that is there has become a number."""
+    return numbers is not None and numbers.null_count() == cells.null_count()
+
+
+def _first_reason(typed: pl.DataFrame, rule: SignalRule) -> pl.Expr:
+    number, base = pl.col("number"), pl.col("base")
     whole = rule.kind == "count" or rule.base == "count"
     reasons: list[tuple[pl.Expr, str]] = [
         (pl.col("household").is_null(), "no household"),
@@ -79,9 +88,10 @@ def _first_reason(rule: SignalRule) -> pl.Expr:
         (number < 0, "value negative"),
         (base > LARGEST, "value out of range"),
         (pl.lit(whole) & (number != number.round(0)), "value not whole"),
-        (_not_a_count("exits"), "exits not a whole number"),
-        (_not_a_count("periods"), "periods not a whole number"),
+        *((_not_a_count(name), f"{name} not a whole number") for name in ("exits", "periods") if typed[f"{name}_cell"].null_count() < len(typed)),
     ]
+    if not typed.select(pl.any_horizontal(pl.col("broken").is_not_null(), *(wrong for wrong, _ in reasons)).any()).item():
+        return pl.lit(None, pl.String)
     return pl.coalesce(pl.col("broken"), *(pl.when(wrong).then(pl.lit(reason)) for wrong, reason in reasons))
 
 

@@ -25,7 +25,9 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
     if cells.dtype == pl.Date:
         sane = cells.dt.year().is_between(*SANE)
         return pl.DataFrame({"time": cells.cast(_NAIVE)}).select(pl.when(sane).then("time"), dated=pl.lit(sane).fill_null(False))
-    distinct = cells.unique().drop_nulls().sort()
+    run = cells.rle_id()  # a day's rows mostly follow one another
+    firsts = cells.filter(run.diff().fill_null(1) != 0)
+    distinct = firsts.unique().drop_nulls().sort()
     read = pl.DataFrame({"cell": distinct, "time": None, "dated": None}, schema={"cell": pl.String, "time": _NAIVE, "dated": pl.Boolean})
     ways = [_plain, _iso]
     if rule.time_format is not None:
@@ -38,7 +40,8 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
         read = read.update(way(left, rule), on="cell")
     sane = pl.col("time").dt.year().is_between(*SANE)
     read = read.with_columns(time=pl.when(sane).then("time"))
-    return cells.to_frame().join(read, on="cell", how="left", maintain_order="left").select("time", pl.col("dated").fill_null(False))
+    told = firsts.to_frame().join(read, on="cell", how="left", maintain_order="left").select("time", pl.col("dated").fill_null(False))
+    return told.select(pl.all().gather(run))
 
 
 def _plain(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
