@@ -4,7 +4,7 @@ from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings
 from anomaly.readings.doors import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
-from anomaly.readings.merge import file_order, merge_rows
+from anomaly.readings.merge import file_order, merge_rows, standing
 from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.register import parse_register
@@ -43,5 +43,6 @@ __all__ = [
     "no_carry",
     "parse_register",
     "parse_rows",
+    "standing",
     "thin",
 ]

@@ -8,7 +8,7 @@ import polars as pl
 
 from anomaly.readings import meter, midnight
 from anomaly.readings.merge import in_order
-from anomaly.readings.periods import sum_days
+from anomaly.readings.periods import NOTES, sum_days
 from anomaly.readings.rule import SignalRule
 from anomaly.tables import QUALITIES
 
@@ -24,7 +24,6 @@ READINGS = {
 }
 CELLS = {"day": pl.Date, "value": pl.Int64, "quality": pl.UInt8, "note": pl.UInt8, "lag": pl.Int32}
 """A day's reading in numbers: quality and note are places in QUALITIES and NOTES, lag is known_on - day in days."""
-NOTES = (None, "gap", "partial", "unconfirmed", "glitch", "reset", "rollback", "rollover", "exits", "zero", "catch_up")
 GLITCH, DOUBTFUL = NOTES.index("glitch"), QUALITIES.index("doubtful")
 
 JITTER = {"litre": 20, "Wh": 20}  # base units a register may seem to run backwards; other units 5
@@ -100,6 +99,7 @@ def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFr
     carry, the days (the later one counts) are what `daily_readings` gives for all rows at once. Households keep their type.
     """
     days, after = _register_days(rows, rule, carry) if rule.kind == "register" else _summed_days(rows, rule, carry)
+    days = days.with_columns(pl.col("household").set_sorted())
     if rule.day_cap is not None:
         over = (pl.col("value") > rule.day_cap).fill_null(False)
         days = days.with_columns(
@@ -122,18 +122,11 @@ def _at(rule: SignalRule) -> pl.Expr:
 
 def _summed_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
     days = sum_days(rows, rule, carry.homes.select("household", "day"))
-    days = days.select("household", "day", "value", *_codes("quality", "note"), lag=pl.lit(0, pl.Int32))
+    days = days.select("household", "day", "value", "quality", "note", lag=pl.lit(0, pl.Int32))
     homes = rows.group_by("household").agg(at=_at(rule).max(), whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any())
     after = homes.join(days.group_by("household").agg(day=pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1), on="household")
     empty = no_carry(rows.schema["household"])
     return days, Carry(after.with_columns(state=pl.lit(None, empty.homes.schema["state"])).select(empty.homes.columns), empty.rows)
-
-
-def _codes(quality: str, note: str) -> list[pl.Expr]:
-    return [
-        pl.col(quality).replace_strict(QUALITIES, range(len(QUALITIES)), return_dtype=pl.UInt8),
-        pl.col(note).replace_strict(NOTES, range(len(NOTES)), return_dtype=pl.UInt8),
-    ]
 
 
 def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:

@@ -10,7 +10,10 @@ import polars as pl
 from anomaly.readings.merge import in_order
 from anomaly.readings.meter import DAY
 from anomaly.readings.rule import SignalRule
+from anomaly.tables import QUALITIES
 
+NOTES = (None, "gap", "partial", "unconfirmed", "glitch", "reset", "rollback", "rollover", "exits", "zero", "catch_up")
+"""What a day's reading may be said to be, by the number that stands for it."""
 REGULAR = 0.8  # share of a home's steps that must equal the commonest for its cadence to be regular
 KINDS_OF_STEP = 16  # different steps remembered per home
 REMEMBERED = 512  # steps; older ones count half, so that a home may change its cadence
@@ -20,7 +23,7 @@ OFF = 4.0  # entries over exits (or the reverse) that a day of a working pair of
 
 
 def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.DataFrame:
-    """household, day, value, quality, note of a count or use; every day between a home's first and last.
+    """household, day, value, quality, note (places in QUALITIES and NOTES) of a count or use; every day between a home's first and last.
 
     since: household, day (since 1970) where a home's first row here is not its first: the day its next one was to be.
     """
@@ -33,10 +36,14 @@ def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.Da
         days = days.sort("household", "day")
     days = _all_days(days, since)
     missing = pl.col("value").is_null()
-    quality = pl.when(missing).then(pl.lit("missing")).when("whole").then(pl.lit("read")).otherwise(pl.lit("partial"))
-    note = pl.when(missing).then(pl.lit("gap")).when(~pl.col("whole")).then(pl.lit("partial"))
+    quality = pl.when(missing).then(_place_of("missing")).when("whole").then(_place_of("read")).otherwise(_place_of("partial"))
+    note = pl.when(missing).then(_place_of("gap", NOTES)).when(~pl.col("whole")).then(_place_of("partial", NOTES)).otherwise(_place_of(None, NOTES))
     days = days.with_columns(quality=quality, note=note)
     return days if rule.kind != "count" or days["exits"].null_count() == len(days) else _one_sensor(days)
+
+
+def _place_of(word: str | None, words: tuple = QUALITIES) -> pl.Expr:
+    return pl.lit(words.index(word), pl.UInt8)
 
 
 def _all_days(days: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
@@ -49,13 +56,13 @@ def _all_days(days: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
         return days
     # every day has its place, so that the days that came need only be put there
     start = length.cum_sum() - length
-    offset = spans.select(pl.lit(start) - pl.col("first").to_physical()).to_series().repeat_by(spans["len"]).explode()
-    home = pl.Series(np.repeat(np.arange(len(spans)), length.to_numpy()))
-    every = pl.DataFrame({"household": spans["household"].gather(home)}).with_row_index("place")
-    day = (pl.col("place") - start.gather(home) + spans["first"].to_physical().gather(home)).cast(pl.Int32).cast(pl.Date)
-    came = pl.Series(np.full(len(every), -1)).scatter(offset + days["day"].to_physical(), pl.int_range(len(days), eager=True))
-    there = days.drop("household", "day").select(pl.all().gather(came.replace(-1, None)))
-    return every.select("household", day=day).hstack(there)
+    offset = np.repeat(spans.select(pl.lit(start) - pl.col("first").to_physical()).to_series().to_numpy(), spans["len"].to_numpy())
+    home = np.repeat(np.arange(len(spans)), length.to_numpy())
+    day = np.arange(len(home)) - np.repeat((start - spans["first"].to_physical()).to_numpy(), length.to_numpy())
+    came = np.full(len(home), -1)
+    came[offset + days["day"].to_physical().to_numpy()] = np.arange(len(days))
+    there = days.drop("household", "day").select(pl.all().gather(pl.Series(came).set(pl.Series(came < 0), None)))
+    return pl.DataFrame({"household": spans["household"].gather(home), "day": pl.Series(day.astype(np.int32)).cast(pl.Date)}).hstack(there)
 
 
 def _dated_days(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
@@ -146,5 +153,5 @@ def _one_sensor(days: pl.DataFrame) -> pl.DataFrame:
     apart = pl.max_horizontal(entries, exits) > OFF * pl.min_horizontal(entries, exits)
     failed = usual.is_between(2 / 3, 3 / 2) & (entries + exits >= BUSY) & apart
     return days.with_columns(ratio=ratio).with_columns(
-        quality=pl.when(failed).then(pl.lit("doubtful")).otherwise("quality"), note=pl.when(failed).then(pl.lit("exits")).otherwise("note")
+        quality=pl.when(failed).then(_place_of("doubtful")).otherwise("quality"), note=pl.when(failed).then(_place_of("exits", NOTES)).otherwise("note")
     )
