@@ -105,14 +105,15 @@ def _by_content(cells: pl.Series, *, weak: bool) -> str | None:
         return None
     if len(cells) > SAMPLE:
         cells = cells.unique(maintain_order=True)
-    if cells.str.contains("[０-９]").any():
+    ascii_only = (cells.str.len_bytes() == cells.str.len_chars()).all()
+    if not ascii_only and cells.str.contains("[０-９]").any():
         cells = cells.str.normalize("NFKC")
     if _has_identity_number(cells):
         return "holds what looks like an identity number (校验码 fits)"
     text = cells.str.strip_chars()
     if text.str.contains("@", literal=True).any() and text.str.contains(_EMAIL).any():
         return "holds what looks like an e-mail address"
-    if text.str.contains(_PLATE).any():
+    if not ascii_only and text.str.contains(_PLATE).any():
         return "holds what looks like a number plate"
     if text.str.contains(_IMAGE).any():
         return "holds what looks like a picture"
@@ -129,7 +130,8 @@ def _are_short_numbers(cells: pl.Series) -> bool:
 
 def _has_identity_number(cells: pl.Series) -> bool:
     """Any 18-character resident identity number: a known province, a real birth date, the right check character."""
-    candidates = cells.filter(cells.str.contains(_IDENTITY)).rename("cell").to_frame()
+    long = cells.filter(cells.str.len_bytes() >= IDENTITY_DIGITS)
+    candidates = long.filter(long.str.contains(_IDENTITY)).rename("cell").to_frame()
     if candidates.is_empty():
         return False
     number = pl.col("cell").str.extract(_IDENTITY, 1).str.replace_all(" ", "").str.to_uppercase()

@@ -219,7 +219,8 @@ def _compare(store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Se
 
 def _placed(cells: pl.DataFrame, numbers: np.ndarray, first: dt.date) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
     """Place of each cell (home, day), its value, and whether it is known."""
-    home = np.searchsorted(numbers, cells["home"].to_numpy())
+    home = cells["home"].to_numpy()
+    home = home - numbers[0] if numbers[-1] - numbers[0] == len(numbers) - 1 else np.searchsorted(numbers, home)
     day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
     known = cells.select((pl.col("quality") <= 1) & pl.col("value").is_not_null()).to_series().to_numpy()
     return (home, day), cells["value"].fill_null(UNKNOWN).to_numpy(), known

@@ -239,11 +239,17 @@ def _check_parquet(path: Path, most: int) -> None:
     A few kilobytes can stand for billions of equal cells, so these are counted first.
     """
     exactly = [re.sub(r"[*?\[]", r"[\g<0>]", str(path))]  # not as a glob
-    with duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False}) as connection:
+    with _database().cursor() as connection:
         cells = connection.execute("select sum(num_values) from parquet_metadata(?)", exactly).fetchone()[0]
         if (cells or 0) * CELL_BYTES > most:
             raise _too_large(most)
         connection.execute("select bit_xor(hash(columns(*))) from read_parquet(?)", exactly).fetchall()
+
+
+@functools.cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """One for all files, which keeps nothing of them: to open one takes as long as to look through a small file."""
+    return duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "enable_external_file_cache": False})
 
 
 def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
