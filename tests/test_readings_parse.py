@@ -1,11 +1,12 @@
 from datetime import date, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.readings import REJECTS, ROWS, SignalRule, base_unit, file_order, merge_rows, parse_rows
+from anomaly.readings import REJECTS, ROWS, SignalRule, base_unit, file_order, merge_rows, parse_rows, standing
 
 
 def raw(*cells, **columns):
@@ -172,6 +173,11 @@ def test_the_order_of_rows_changes_nothing(rows, random):
     random.shuffle(again)
     assert merge_rows(rows_of(), rows_of(*rows))[0].equals(merge_rows(rows_of(), rows_of(*again))[0])
     assert merged([], rows)[1:] == merged([], again)[1:]
+
+
+@given(st.lists(st.sampled_from([0, 1, 65_535, 65_536, 65_537, 1 << 31, (1 << 32) - 1]), max_size=12), st.sampled_from([np.uint32, np.int64]))
+def test_numbers_are_put_in_order_and_equal_ones_keep_theirs(numbers, kind):
+    assert standing(np.array(numbers, kind)).tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
 
 
 def test_file_order():

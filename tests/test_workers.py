@@ -120,3 +120,24 @@ def test_the_next_item_is_worked_out_while_one_is_used():
     assert list(workers.ahead(made, [])) == []
     with pytest.raises(ZeroDivisionError):
         list(workers.ahead(lambda item: 1 // item, [1, 0, 2]))
+
+
+def test_the_next_of_an_iterator_is_made_while_one_is_used():
+    begun = [threading.Event() for _ in range(3)]
+
+    def made():
+        for item in range(3):
+            begun[item].set()
+            yield item
+        raise ZeroDivisionError
+
+    told, items = [], workers.prefetched(made())
+    for item in items:
+        told.append(item)
+        assert begun[min(len(told), 2)].wait(10)
+        if item == 2:
+            break
+    assert told == [0, 1, 2]
+    with pytest.raises(ZeroDivisionError):
+        next(items)
+    assert list(workers.prefetched(iter([None, 1]))) == [None, 1] and list(workers.prefetched(iter([]))) == []
