@@ -28,29 +28,23 @@ class Homes:
     def __init__(self, store: Store):
         self.store = store
         self.names = store.read(HOMES, {"household": pl.String})["household"]
-        self._ids = pl.Categorical(pl.Categories.random())
 
     def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows with `home` in place of `household`; ids not seen before get the next numbers, in an order that means nothing.
 
         So the homes that are drawn for a sample, the first in that order, lie together.
         """
-        ids = rows["household"].cast(self._ids)
-        home = self._home_of(ids)
-        if home.null_count():
-            new = ids.filter(home.is_null()).unique().cast(pl.String).sort()
+        found = self._with_numbers(rows)
+        if found["home"].null_count():
+            new = found.filter(pl.col("home").is_null())["household"].unique().sort()
             new = new.gather(np.argsort(drawn(new), kind="stable"))
             self.names = pl.concat([self.names, new])
             self.store.write(HOMES, self.names.to_frame())
-            home = self._home_of(ids)
-        return rows.drop("household").with_columns(home=home)
+            found = self._with_numbers(rows)
+        return found.drop("household")
 
-    def _home_of(self, ids: pl.Series) -> pl.Series:
-        """The number of each of these homes, null where it has none yet. An id's own place among all ids finds it faster than a join."""
-        known = self.names.cast(self._ids).to_physical()
-        home = np.full(max(known.max() or 0, ids.to_physical().max() or 0) + 1, len(known), np.uint32)
-        home[known.to_numpy()] = np.arange(len(known), dtype=np.uint32)
-        return pl.Series("home", home).replace(len(known), None).gather(ids.to_physical())
+    def _with_numbers(self, rows: pl.DataFrame) -> pl.DataFrame:
+        return rows.join(self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left")
 
 
 def drawn(names: Iterable[str]) -> np.ndarray:
