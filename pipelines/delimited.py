@@ -69,7 +69,7 @@ def _plain(text: bytes, separator: str) -> Table | None:
     text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not told
     rows = text.count(b"\n") - 1
     odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n") or not all(name.strip() for name in first)
-    if odd or len(first) < 2 or text.count(separator.encode()) != (rows + 1) * (len(first) - 1):
+    if odd or not separator.isascii() or len(first) < 2 or text.count(separator.encode()) != (rows + 1) * (len(first) - 1):
         return None
     header = unique_header(first)
     try:

@@ -5,6 +5,7 @@ merged by key, the later file name and then the later row wins, so loading a fil
 once, gives the same readings. Many files are taken in batch by batch; a load that was broken off goes on after the last.
 """
 
+import contextlib
 import dataclasses
 import datetime as dt
 import hashlib
@@ -92,15 +93,16 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     now = Loading(settings, store, ledger, changes, Homes(store), today, tell, coded)
     names = iter(settings.sources)
     tell(f"loading {next(names)}")
-    for batch in prefetched(_batches(now)):
-        told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
-        if batch.files:
-            _take_in(now, batch, told)
-            tell(f"loading {batch.source}: {batch.read} of {batch.of} files")
-        if batch.error:
-            failed[batch.source] = batch.error
-        if batch.last and (name := next(names, None)):
-            tell(f"loading {name}")
+    with contextlib.closing(prefetched(_batches(now))) as batches:  # nothing is read any more once this load has failed
+        for batch in batches:
+            told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
+            if batch.files:
+                _take_in(now, batch, told)
+                tell(f"loading {batch.source}: {batch.read} of {batch.of} files")
+            if batch.error:
+                failed[batch.source] = batch.error
+            if batch.last and (name := next(names, None)):
+                tell(f"loading {name}")
     if settings.households:
         try:
             _load_register(settings.households, settings.root, store, ledger, coded)

@@ -73,9 +73,12 @@ def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[M
 
 
 def prefetched(items: Iterator[Item]) -> Iterator[Item]:
-    """The items themselves, each worked out in a thread while the one before it is used."""
+    """The items themselves, each worked out in a thread while the one before it is used; once this is closed the thread is through."""
     end = object()
-    return itertools.takewhile(lambda item: item is not end, ahead(lambda _: next(items, end), itertools.count()))
+    for item in ahead(lambda _: next(items, end), itertools.count()):
+        if item is end:
+            return
+        yield item
 
 
 def meanwhile(function: Callable[[], object]) -> None:

@@ -23,7 +23,7 @@ bare_rows = st.integers(2, 3).flatmap(
 
 
 @settings(deadline=None)
-@given(bare_rows, st.sampled_from(",;\t"), st.sampled_from(["\n", "\r\n"]), st.booleans())
+@given(bare_rows, st.sampled_from(",;\t |，"), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_text_without_quotes_is_split_at_once_as_it_is_line_by_line(rows, separator, line_end, ended):
     text = (line_end.join(separator.join(row) for row in rows) + line_end * ended).encode()
     with pytest.MonkeyPatch.context() as patch:

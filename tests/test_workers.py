@@ -141,3 +141,20 @@ def test_the_next_of_an_iterator_is_made_while_one_is_used():
     with pytest.raises(ZeroDivisionError):
         next(items)
     assert list(workers.prefetched(iter([None, 1]))) == [None, 1] and list(workers.prefetched(iter([]))) == []
+
+
+def test_what_is_closed_makes_nothing_any_more():
+    through = []
+
+    def made():
+        for item in range(3):
+            time.sleep(0.2 * item)
+            through.append(item)
+            yield item
+
+    items = workers.prefetched(made())
+    assert next(items) == 0
+    items.close()
+    assert through == [0, 1]
+    time.sleep(0.5)
+    assert through == [0, 1]
