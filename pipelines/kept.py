@@ -13,6 +13,7 @@ from anomaly.tables import QUALITIES
 from pipelines.days import BLOCK, Days, believed, in_words
 from pipelines.store import Store
 
+TOGETHER = 4 * BLOCK  # homes whose readings are added up at once
 RECENT_DAYS = (35, 100)  # looked at first for the latest night
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
 
@@ -111,8 +112,11 @@ class Kept:
         """home, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
         told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
         for name in sorted(self.rules):
-            cells = self._of_homes(Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark")))
-            value, days, good = room.add_up(cells, len(self.names)).T
+            sums = np.zeros((len(self.names), 3), np.int64)
+            for start in range(0, len(self.names), TOGETHER):  # what one block has needed serves the next
+                cells = Days(self.store, name).read(first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark"))
+                room.add_up(self._of_homes(cells), sums)
+            value, days, good = sums.T
             there = np.flatnonzero(days).astype(np.uint32)
             numbers = {"value": value[there], "days": days[there], "good": good[there]}
             told.append(pl.DataFrame({"home": there, "signal": name} | numbers))
