@@ -64,7 +64,9 @@ class Kept:
         return None
 
     def _whole_days(self, name: str, first: dt.date | None) -> pl.DataFrame:
-        cells = believed(self._of_homes(Days(self.store, name).read(first, columns=("home", "day", "quality", "mark"))))
+        all_count = self.strangers.is_empty() and self.moved.is_empty()  # then nobody asks whose they are, which takes longest to read
+        columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
+        cells = believed(self._of_homes(Days(self.store, name).read(first, columns=columns)))
         return cells.filter(pl.col("quality").is_in(JUDGED)).group_by("day").agg(homes=pl.len()).select(pl.lit(name).alias("signal"), "day", "homes")
 
     def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.Laid:
