@@ -3,6 +3,7 @@
 Not how many there are: a way to say how large a rise of several signals is, in the unit a reader thinks in.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -22,6 +23,9 @@ POWER_MEDIAN, POWER_EXPONENT = 8400.0, 0.5
 
 USUAL_PEOPLE = np.arange(1.0, 10.25, 0.5)
 GROWTH = np.geomspace(1.0, 1000.0, 346)  # steps of one fiftieth of a logarithm
+EXTRA = (USUAL_PEOPLE[:, None] * (GROWTH[None, :] - 1)).ravel()  # people that come in addition, of every pair of the two …
+ORDER = np.argsort(EXTRA, kind="stable")
+EXTRA = EXTRA[ORDER]  # … in order
 NEWCOMERS = 0.5  # newcomers have habits of their own: a ratio spreads half as much as homes of one size do
 TAIL = 4  # degrees of freedom of Student's t: one signal out of step widens the interval and does not shift it
 
@@ -69,17 +73,22 @@ def extra_people(ratios: Mapping[str, float], units: Mapping[str, str], usual: M
     seen = [(relation, r, u) for relation, r, u in seen if _positive(r) and _positive(u)]
     if not seen:
         return None
-    people, growth = USUAL_PEOPLE[:, None], GROWTH[None, :]
-    weight = -0.5 * (np.log(people / PEOPLE_PRIOR) / PRIOR_SPREAD) ** 2 + np.zeros_like(growth)
+    weight = -0.5 * (np.log(USUAL_PEOPLE[:, None] / PEOPLE_PRIOR) / PRIOR_SPREAD) ** 2 + np.zeros((1, len(GROWTH)))
     for relation, r, u in seen:
-        level, raised = relation.use(people), relation.use(people * growth)
+        level, rise = _uses(relation)
         weight = weight + _fit(np.log(u / level) / relation.spread)
-        weight = weight + _fit((np.log(max(r, 1.0)) - np.log(raised / level)) / (NEWCOMERS * relation.spread))
-    extra, weight = (people * (growth - 1)).ravel(), np.exp(weight - weight.max()).ravel()
-    order = np.argsort(extra, kind="stable")
-    reached = np.cumsum(weight[order])
-    low, middle, high = (round(float(extra[order][np.searchsorted(reached, q * reached[-1])]), 1) for q in (0.05, 0.5, 0.95))
+        weight = weight + _fit((np.log(max(r, 1.0)) - rise) / (NEWCOMERS * relation.spread))
+    reached = np.cumsum(np.exp(weight - weight.max()).ravel()[ORDER])
+    low, middle, high = (round(float(EXTRA[np.searchsorted(reached, q * reached[-1])]), 1) for q in (0.05, 0.5, 0.95))
     return middle, low, high
+
+
+@functools.cache
+def _uses(relation: Relation) -> tuple[np.ndarray, np.ndarray]:
+    """What every number of people uses, and the logarithm of how much more it is after every growth."""
+    people = USUAL_PEOPLE[:, None]
+    level = relation.use(people)
+    return level, np.log(relation.use(people * GROWTH[None, :]) / level)
 
 
 def _positive(x: float | None) -> bool:

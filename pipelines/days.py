@@ -85,8 +85,9 @@ class Days:
         """Cells of those days and homes in no particular order, one a home and day."""
         told = []
         for some in _overlapping(self._touching(first, last)):
-            frames = [collected(_between(of_homes(part, homes), part, first, last).select(columns), part) for part in some]
-            told.append(_last_said(pl.concat(frames)) if len(some) > 1 else frames[0])
+            read = columns if len(some) == 1 else tuple(dict.fromkeys((*columns, "home", "day")))
+            frames = [collected(_between(of_homes(part, homes), part, first, last).select(read), part) for part in some]
+            told.append(_last_said(pl.concat(frames)).select(columns) if len(some) > 1 else frames[0])
         return pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *told])
 
     def frames(self, first: dt.date, last: dt.date, homes: range, columns: Sequence[str]) -> Iterator[pl.DataFrame]:

@@ -15,13 +15,12 @@ from anomaly.account import CONTROL, draw
 from anomaly.expected import expected_frame, judged
 from anomaly.readings import least_flow
 from pipelines.collect import worded
-from pipelines.judge import Verdicts
+from pipelines.judge import FROZEN_DAYS, Verdicts
 from pipelines.load import Inputs
 from pipelines.rows import Rows
 from pipelines.settings import Settings
 from pipelines.store import Store, collected, of_homes
 
-SHOWN_DAYS = 28
 FLOW_DAYS = 84
 FLOW = {"household": pl.String, "signal": pl.String, "day": pl.Date, "flow": pl.Int64}
 
@@ -43,7 +42,7 @@ def freeze(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts,
         store.write(f"nights/{night}/control.parquet", _control(settings, store, inputs, verdicts, night, {*then["household"]}))
 
 
-def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, written: pl.DataFrame | None = None, days: int = SHOWN_DAYS) -> pl.DataFrame:
+def series(inputs: Inputs, verdicts: Verdicts, homes: Sequence[str], night: dt.date, written: pl.DataFrame | None = None, days: int = FROZEN_DAYS) -> pl.DataFrame:
     """household, signal, unit, day, value, expected, low, high, surprise, quality, note of the homes' last days, as the night knew them.
 
     written: the same of homes that may not be in the verdicts' arrays, from `expected` on, as the night wrote it down.

@@ -16,6 +16,7 @@ from pipelines.settings import Settings, SettingsError
 from pipelines.store import Store
 
 SHEET_RARITY = 10.0  # below it a night's rarity is not written down: nothing out of the ordinary
+FROZEN_DAYS = 28  # of a home that stood out, kept with the night
 NOT_JUDGED = {"household": pl.String, "signal": pl.String, "reason": pl.String}
 
 
@@ -92,7 +93,7 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
         had = _had(settings, inputs, night)
         cannot = expected.not_judged(seen, at[night], settings.expected).join(had, on=["household", "signal"], how="semi")
         cannot = pl.concat([failed[night], cannot, barred(inputs, had)])
-        long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), settings.publish.expected_days)
+        long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), FROZEN_DAYS)
         judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
         write_night(store, night, Outcome(found, sheet(seen, rated, at[night]), cannot, judged, long))
     _write_history(settings, store, max(nights), seen)

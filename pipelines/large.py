@@ -9,9 +9,10 @@ A block is judged by what it is handed and by the readings in the store alone: i
 
 import dataclasses
 import datetime as dt
+import functools
 import itertools
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,10 +26,10 @@ from anomaly.tables import UNKNOWN
 from pipelines.days import Days
 from pipelines.derive import blocks
 from pipelines.engine import Over
-from pipelines.judge import Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
+from pipelines.judge import FROZEN_DAYS, Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
 from pipelines.kept import Kept
 from pipelines.load import Inputs
-from pipelines.sample import AtHand, Site, bare_grid, grid_of, heard_from, scores_of, site_of, yardstick_of
+from pipelines.sample import AtHand, Site, bare_grid, heard_from, scores_of, site_of, yardstick_of
 from pipelines.settings import Settings
 from pipelines.store import Part, StateError
 
@@ -50,7 +51,7 @@ class Followed:
 
 
 def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell) -> Verdicts:
-    """As `judge`, with the arrays of those homes only that a page may show: with evidence on the last night, or with a case.
+    """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
 
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
     """
@@ -102,6 +103,16 @@ class _Odd:
     recent: np.ndarray  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
 
 
+@dataclass(frozen=True)
+class _InFull:
+    """Homes looked at as a person would: their readings of all days, what was expected on the last of them, and which of all
+    were vacant; and their scores of the night.
+    """
+
+    looked: tuple[Grid, Expected, np.ndarray]
+    scores: list[Scores]
+
+
 def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
     inputs, hand = given
@@ -118,9 +129,9 @@ def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: O
         found.append(block)
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
-    seen, scores = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
-    evident = found_on(settings, seen, _rated(settings, scores, at, pasts), at, failed)
-    long = expected.expected_frame(seen, at, np.flatnonzero(np.isin(np.array(seen.grid.households, dtype=str), evident["household"].to_list())), settings.publish.expected_days)
+    looked_at = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
+    evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort("household", "detector", "signal")
+    long = _lately(looked_at, evident["household"].unique(), FROZEN_DAYS)
     sample_sheet = sheet(yardstick.seen, _rated(settings, yardstick.scores, of_sample, pasts), of_sample)
     sample_judged = expected.judged(yardstick.seen, of_sample)
     whose = np.concatenate([f.had for f in found], axis=1)
@@ -133,9 +144,10 @@ def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: O
     opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
     history = [*(f.history for f in found), expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1)]
     back = expected.expected_frame(yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days)
-    history += [frame.filter(pl.col("day") < night) for frame in (back, long.filter(pl.col("household").is_in(opened - followed.told)))]
+    new = _lately(looked_at, opened - followed.told, settings.publish.expected_days)
+    history += [frame.filter(pl.col("day") < night) for frame in (back, new)]
     inputs.kept.store.write(f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day"))
-    return seen, opened
+    return _of_pages(looked_at, followed.shown | opened), opened
 
 
 def _rated(settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]) -> list[evidence.Rated]:
@@ -234,23 +246,48 @@ def _cannot(settings: Settings, looked: tuple[Grid, Expected, np.ndarray], days:
     return expected.not_judged(whole, days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
 
 
-def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> tuple[Expected, list]:
+def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> list[_InFull]:
     """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
     site, yardstick, days, before = what
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
-    first = _whole(yardstick.looked, of_sample, days.height)
     tonight = yardstick.seen.grid.index(days["day"].max())
-    scores = [one.of(of_sample, tonight) for one in yardstick.scores]
-    if not len(others):
-        return first, [one.at_end_of(days.height) for one in scores]
-    laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
-    span = min(_shown_days(settings) + before, days.height)
-    late, vacant = expected.expect_lately(bare_grid(settings, site, (others, laid), days), settings.expected, yardstick.peers, span)
-    more = scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)
-    both = [one.beside(other).at_end_of(days.height) for one, other in zip(scores, more, strict=True)]
-    return expected.beside(first, expected.widened(late, grid_of(settings, site, (others, laid), days), vacant)), both
+    first = yardstick.grid.only(of_sample, days.height), expected.only(yardstick.seen, of_sample, tonight + 1), yardstick.vacant[of_sample, : days.height]
+    told = [_InFull(first, [one.of(of_sample, tonight) for one in yardstick.scores])]
+    if len(others):
+        laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
+        grid = bare_grid(settings, site, (others, laid), days)
+        late, vacant = expected.expect_lately(grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height))
+        told.append(_InFull((grid, late, vacant), scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)))
+    return told
+
+
+def _evident(settings: Settings, one: _InFull, pasts: Sequence[evidence.Tail], failed: pl.DataFrame) -> pl.DataFrame:
+    """The evidence of those homes."""
+    _, seen, _ = one.looked
+    days = seen.grid.days
+    return found_on(settings, seen, _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts), days - 1, failed)
+
+
+def _lately(looked_at: Sequence[_InFull], homes: Collection[str], days: int) -> pl.DataFrame:
+    """What was expected of those of the homes on their last days."""
+    seen = [one.looked[1] for one in looked_at]
+    return pl.concat([expected.expected_frame(one, one.grid.days - 1, _places(one.grid, homes), days) for one in seen]).sort("household", "signal", "day")
+
+
+def _of_pages(looked_at: Sequence[_InFull], homes: Collection[str]) -> Expected:
+    """Those of the homes on all days: of the many that are looked at few have a case."""
+    told = []
+    for one in looked_at:
+        grid = one.looked[0]
+        seen = _whole(one.looked, _places(grid, homes), grid.days)
+        told.append(dataclasses.replace(seen, grid=dataclasses.replace(seen.grid, resolution=expected.resolution(seen.grid.value, seen.grid.lag))))
+    return functools.reduce(expected.beside, told)
+
+
+def _places(grid: Grid, homes: Collection[str]) -> np.ndarray:
+    return np.flatnonzero(np.isin(np.array(grid.households, dtype=str), sorted(homes)))
 
 
 def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:

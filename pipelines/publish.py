@@ -21,6 +21,7 @@ SQL = Path(__file__).parent / "sql"
 SCHEMA_VERSION = "1.1.0"  # of v1 and meta; tests/test_interface.py says what asks for the next one
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 READABLE_SINCE = "v1.4.0"
+ROWS = 2 * 122_880  # DuckDB keeps so many together, or half: what comes in such groups is written once, and not put together again
 _TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"} | {
     "Int8": "TINYINT",
     "UInt8": "UTINYINT",
@@ -155,7 +156,7 @@ def _write_table(con, name: str, frame: pl.DataFrame, draft: Path) -> None:
         chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
         part = draft.with_name(f"{draft.name}.{name}.parquet")
         try:
-            frame.write_parquet(part, compression="lz4", statistics=False)  # read once, and whole
+            frame.write_parquet(part, compression="lz4", statistics=False, row_group_size=ROWS)  # read once, and whole
             con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
         finally:
             part.unlink(missing_ok=True)

@@ -228,7 +228,8 @@ def of_homes(part: Part | list[Part], homes: range | pl.Series | None) -> pl.Laz
     parts = part if isinstance(part, list) else [part]
     with ThreadPoolExecutor() as threads:
         list(threads.map(_see_whole, parts))
-    frame = pl.scan_parquet([one.path for one in parts], glob=False)
+    # of a range most rows of a group are asked for: to look at `home` first and only then at what is left costs a tenth more
+    frame = pl.scan_parquet([one.path for one in parts], glob=False, parallel="row_groups" if isinstance(homes, range) else "auto")
     if isinstance(homes, range):
         return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
     return frame if homes is None else frame.filter(pl.col("home").is_in(homes.implode()))

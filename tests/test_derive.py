@@ -91,6 +91,9 @@ def test_a_late_row_touches_its_home_only(tmp_path):
     # the reading of day 20 makes that day and the next one; no other cell is written again
     assert cells["home"].n_unique() == 1 and sorted(cells["day"]) == [day(20), day(21)]
     assert parts(site, "days")["power"] == before["power"]
+    # said twice it counts once, also where nobody asks whose it is
+    days = Days(Store(site.file), "water")
+    assert days.read(columns=("quality",)).height == days.read().select("home", "day").n_unique() == days.height - 2
 
 
 def test_parts_are_put_together_by_month(tmp_path, monkeypatch):

@@ -83,6 +83,25 @@ def test_a_part_of_the_homes_says_nearly_the_same(tmp_path, plain, monkeypatch):
     assert (both["expected"] / both["expected_sampled"]).log().abs().quantile(0.95) < 0.15
 
 
+def test_of_homes_that_stand_out_only_those_with_a_case_are_laid_out_for_pages(tmp_path, monkeypatch):
+    """What was expected of the others is frozen with the night all the same."""
+    laid_out, judge = [], flow.judge_large
+
+    def noted(*given):
+        laid_out.append(judge(*given))
+        return laid_out[-1]
+
+    monkeypatch.setattr(flow, "judge_large", noted)
+    site = town(tmp_path / "town", sample=130, over={6: 0})
+    site.change("[households]", "[evidence]\nkept_share = 0.002\n\n[households]")
+    site.nightly()
+    grid, told = laid_out[0].expected.grid, set(site.view("evidence")["household"])
+    few = told - set(grid.households)
+    assert few and "0006" in grid.households and set(site.view("cases")["household"]) <= set(grid.households) and grid.days == 90
+    kept = series(site, LAST).filter(pl.col("household").is_in(list(few)) & (pl.col("quality") == "read"))
+    assert set(kept["household"]) == few and kept["expected"].count() == kept.height and kept["day"].n_unique() == 28
+
+
 @pytest.mark.parametrize("giving", [(), (44,)])
 def test_a_failed_sensor_shows_in_what_the_blocks_had_in_hand(tmp_path, giving, monkeypatch):
     read, arrays = [], Kept.arrays

@@ -75,5 +75,8 @@ def test_columns_cut_at_different_places_are_laid_all_the_same():
 
 def test_cells_add_up_to_a_sum_the_days_and_those_fit_to_be_judged():
     frame = cells((2, 0, 30, "read", 0, 0), (2, 1, 31, "interpolated", 2, 0), (2, 2, 9, "partial", 0, 0), (0, 3, None, "missing", 0, 0), (0, 1, 0, "read", 0, doors.MARKED))
-    assert room.add_up(frame, 4).tolist() == [[0, 2, 0], [0, 0, 0], [70, 3, 2], [0, 0, 0]]
-    assert room.add_up(pl.concat([frame, frame], rechunk=False), 3)[2].tolist() == [140, 6, 4]
+    sums = np.zeros((4, 3), np.int64)
+    room.add_up(frame, sums)
+    assert sums.tolist() == [[0, 2, 0], [0, 0, 0], [70, 3, 2], [0, 0, 0]]
+    room.add_up(pl.concat([frame, frame], rechunk=False), sums)
+    assert sums[2].tolist() == [210, 9, 6]

@@ -102,12 +102,10 @@ def _lay(cells, place, first, over, out):
     return True
 
 
-def add_up(cells: pl.DataFrame, homes: int) -> np.ndarray:
-    """Cells (home, value, quality, mark) → (homes, 3): the sum of each home's values, its days, and those of them fit to be judged."""
-    out = np.zeros((homes, 3), np.int64)
+def add_up(cells: pl.DataFrame, sums: np.ndarray) -> None:
+    """Add cells (home, value, quality, mark) to (homes, 3): the sum of each home's values, its days, and those of them fit to be judged."""
     for columns in _pieces(cells.select("home", pl.col("value").fill_null(0), "quality", "mark")):
-        _add_up(columns, out)
-    return out
+        _add_up(columns, sums)
 
 
 @numba.njit(cache=True, nogil=True)
