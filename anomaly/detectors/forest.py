@@ -42,7 +42,7 @@ class Forest:
         homes, nights = features.shape[:2]
         score = np.full((homes, nights), np.nan)
         known = ~np.isnan(features).all(axis=2)
-        features = np.clip(np.nan_to_num(features), 0.0, None)
+        np.fmax(features, 0.0, out=features)
         total = features.sum(axis=2)
         ordinal = expected.grid.ordinal + expected.grid.days - nights
         for start in range(-(ordinal % REFIT_DAYS), nights, REFIT_DAYS):
@@ -66,9 +66,10 @@ class Forest:
         if peers is not None and name in peers.fitted:
             return peers.fitted[name]
         trees = None
-        if known.sum() >= LEAST_ROWS:
-            earlier = features[known]
-            sample = earlier[:: max(1, earlier.shape[0] // COMMON_ROWS)]
+        home, night = np.nonzero(known)
+        if home.size >= LEAST_ROWS:
+            some = slice(None, None, max(1, home.size // COMMON_ROWS))
+            sample = features[home[some], night[some]]
             sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
             model = _library()(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample[:: max(1, len(sample) // FIT_ROWS)])
             trees = _grown(model.detector_, sample)

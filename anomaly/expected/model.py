@@ -142,7 +142,7 @@ def expect_last(grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int
     series, block = judged_series(grid, rules)
     vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), grid.ordinal, rules)
     short, end = (grid if days == grid.days else grid.recent(days)), slice(grid.days - days, None)
-    out = {name: np.full(short.value.shape, np.nan) for name in ("expected", "low", "high", "surprise", "log_ratio")}
+    out = {name: np.empty(short.value.shape) for name in ("expected", "low", "high", "surprise", "log_ratio")}
     count = np.zeros(short.value.shape, dtype=np.int16)
     for s, unit in enumerate(grid.units):
         step = grid.resolution[s] / block[s]
