@@ -56,15 +56,15 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], f
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
     """
     site = site_of(settings, inputs)
-    first, last = inputs.kept.span()
-    days = calendar(settings, max(first, max(nights) - dt.timedelta(days=LOOK_BACK - 1)), max(nights))
+    first, _ = inputs.kept.span()
     hand = AtHand()
     for heard, period in itertools.groupby(sorted(nights), heard_from):
         period = list(period)
         tell(f"asking {len(site.sample)} homes what was to be expected")
         ended = period[-1] == max(nights)
         told = min(heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1))
-        yardstick = yardstick_of(settings, (inputs.kept, hand), site, days.filter(pl.col("day") <= period[-1]), (heard, told))
+        days = calendar(settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1])
+        yardstick = yardstick_of(settings, (inputs.kept, hand), site, days, (heard, told))
         for night in period[:-1] if ended else period:
             until = days.filter(pl.col("day") <= night)
             _, opened = _judge_night(settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell)

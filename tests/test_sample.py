@@ -98,3 +98,10 @@ def test_nothing_of_what_is_at_hand_goes_to_another_machine():
     hand = sample.AtHand()
     hand._held = "what", np.zeros(1_000_000)
     assert len(pickle.dumps(hand)) < 200 and pickle.loads(pickle.dumps(hand))._held is None
+
+
+def test_the_first_night_of_a_backfill_looks_back_as_far_as_the_last(tmp_path, short, monkeypatch):
+    asked = read(monkeypatch)
+    monkeypatch.setattr(large, "LOOK_BACK", 60)
+    judged(tmp_path / "town", [LAST - dt.timedelta(days=25), LAST])
+    assert [days for homes, days in asked if homes == 259] == [DAYS - 25, DAYS]  # and as far as the page of a case
