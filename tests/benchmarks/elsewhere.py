@@ -23,7 +23,7 @@ class NoPeer(Exception):
 def python_of(folder: Path) -> Path:
     """The Python of the peers' environment under `folder`, made from pinned names if it is not there yet."""
     python = folder / "bin" / "python"
-    if python.exists() and subprocess.run([python, "-c", "import statsforecast"], capture_output=True).returncode == 0:
+    if python.exists() and subprocess.run([python, "-c", "import adtk, statsforecast"], capture_output=True).returncode == 0:
         return python
     asked = HERE / "other" / "requirements.txt"
     for command in ([sys.executable, "-m", "venv", "--clear", folder], [python, "-m", "pip", "install", "--quiet", "-r", asked]):

@@ -261,8 +261,10 @@ def peers(folder: Path, homes: int, days: int) -> list[dict]:
         try:
             command = [elsewhere.python_of(folder), HERE / "other" / "night_peers.py", Path(place) / "series.npy"]
             told += [json.loads(line) for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()]
-        except (elsewhere.NoPeer, subprocess.CalledProcessError) as missing:
+        except elsewhere.NoPeer as missing:
             print(missing, file=sys.stderr)
+        except subprocess.CalledProcessError as failed:
+            print(f"statsforecast, ADTK: left out, {(failed.stderr.strip() or 'no message').splitlines()[-1]}", file=sys.stderr)
     return told
 
 
@@ -276,15 +278,21 @@ def _stl(series: np.ndarray, few: int = 30) -> dict:
     return {"peer": "statsmodels STL, robust", "series": len(whole), "seconds": time.perf_counter() - begun, "refused": 0}
 
 
+def _made(step: str, given: argparse.Namespace, *more: object) -> None:
+    """Made by a process of its own: those that are measured would be told with this one's peak memory."""
+    asked = ["--step", step, "--homes", given.homes, "--days", given.days, "--folder", given.folder, *more]
+    subprocess.run([sys.executable, Path(__file__).resolve(), *map(str, asked)], check=True)
+
+
 def measure(given: argparse.Namespace) -> None:
     """Make the city, run the steps, print a row each; then what others would take, and where the night's time goes."""
     if given.first:
-        make(given.folder, given.homes, given.days, given.first, given.together)
+        _made("make", given, "--form", given.first, "--together", given.together)
         rows = sum(pl.scan_parquet(p).select(pl.len()).collect().item() if p.suffix == ".parquet" else pl.scan_csv(p).select(pl.len()).collect().item() for name in SIGNALS for p in (given.folder / name).iterdir())
         told = [timed("load", given.folder)]
         print(f"{rows:,} rows, {rows / told[0]['seconds'] / 1e6:.2f} million a second")
     else:
-        state(given.folder, given.homes, given.days)
+        _made("state", given)
         told = [timed("load", given.folder), timed("night", given.folder)]
     kept = sorted((given.folder / "out/state/days").rglob("*.parquet"))
     bare = floor(kept)
