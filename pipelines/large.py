@@ -1,6 +1,6 @@
 """Nights of a site too large to be looked at whole: a sample says what all homes say together, then each is judged by it.
 
-The sample runs through the same functions as a small site, over its last months (pass 1). Of every other home only the last
+The sample runs through the same functions as a small site, over its last year (pass 1). Of every other home only the last
 days are worked out, block by block (pass 2); those with something to say, and those with an open case, then go through
 the same with as many days as a page shows. Whatever a person reads was made by these.
 
@@ -29,7 +29,7 @@ from pipelines.engine import Over
 from pipelines.judge import FROZEN_DAYS, Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
 from pipelines.kept import Kept
 from pipelines.load import Inputs
-from pipelines.sample import AtHand, Site, bare_grid, heard_from, scores_of, site_of, yardstick_of
+from pipelines.sample import AtHand, Site, bare_grid, heard_days, heard_from, scores_of, site_of, yardstick_of
 from pipelines.settings import Settings
 from pipelines.store import Part, StateError
 
@@ -55,11 +55,10 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], f
 
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
     """
-    site = site_of(settings, inputs)
     first, _ = inputs.kept.span()
     hand = AtHand()
     for heard, period in itertools.groupby(sorted(nights), heard_from):
-        period = list(period)
+        period, site = list(period), site_of(settings, inputs, heard_days(heard, first))
         tell(f"asking {len(site.sample)} homes what was to be expected")
         ended = period[-1] == max(nights)
         told = min(heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1))

@@ -1,6 +1,6 @@
 """What a sample of a large site's homes says for all of them: of each day, of a night's spread, and how rare a score is.
 
-Its homes go through the same functions as those of a small site, over the last months.
+Its homes go through the same functions as those of a small site, over the last year.
 """
 
 import dataclasses
@@ -21,7 +21,8 @@ from pipelines.load import Inputs
 from pipelines.settings import Settings
 
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
-SCORED_DAYS = 196  # of the sample before a night, and up to a period more: the past that rarity is counted on
+SCORED_DAYS = 364  # of the sample before a night, and up to a period more: without a season that is as wide as tonight's the usual spread is taken too high, or too low
+FULL_DAYS = 240  # up to so many the whole sample is heard; with more of them fewer homes, so that a night costs the same
 PERIOD_DAYS = 28  # the nights of a period hear the sample from the same day on
 STEADY_DAYS = 35  # of these days pass before a score counts: the night's spread and the scale rest on so many
 
@@ -43,17 +44,18 @@ class Site:
         return Site(self.names[here], self.judged[here], self.group[here], self.groups, of_sample)
 
 
-def site_of(settings: Settings, inputs: Inputs) -> Site:
-    """The site's homes, and the sample: the first of each district by a hash of their ids, in proportion to its homes."""
+def site_of(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> Site:
+    """The site's homes, and the sample that is heard for so many days: the first of each district by a hash of their ids, in proportion to its homes."""
     names = inputs.kept.names.to_numpy()
     codes = inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
     places = inputs.dwellings.join(codes, on="district", how="left").select("household", pl.col("group").fill_null(0), judged=True)
     placed = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")
     judged, group = placed["judged"].fill_null(False).to_numpy(), placed["group"].fill_null(0).cast(pl.Int32).to_numpy()
     order = drawn(names)
-    share = min(1.0, settings.engine.sample_homes / max(1, judged.sum()))
+    most = settings.engine.sample_homes * min(1.0, FULL_DAYS / max(1, days))
+    share = min(1.0, most / max(1, judged.sum()))
     groups = codes.height + 1
-    least = PEERS if PEERS * groups <= 2 * settings.engine.sample_homes else 0
+    least = PEERS if PEERS * groups <= 2 * most else 0
     number = np.flatnonzero(judged)
     ranked = number[np.lexsort((number, order[number], group[number]))]
     size = np.bincount(group[ranked], minlength=groups)
@@ -84,6 +86,11 @@ def heard_from(night: dt.date) -> dt.date:
     """The first day on which the sample has a say in a night, the same alone as among other nights."""
     back = SCORED_DAYS - 1
     return night - dt.timedelta(days=back + (night.toordinal() - back) % PERIOD_DAYS)
+
+
+def heard_days(heard: dt.date, first: dt.date) -> int:
+    """How many days the sample is heard on the first night of those that hear it from `heard` on, where there are readings from `first` on."""
+    return SCORED_DAYS - max(0, (first - heard).days)
 
 
 def yardstick_of(settings: Settings, store: tuple[Kept, "AtHand"], site: Site, days: pl.DataFrame, since: tuple[dt.date, dt.date]) -> Yardstick:

@@ -9,7 +9,9 @@ import pytest
 from pipelines import large, sample
 from pipelines import nightly as flow
 from pipelines.kept import Kept
+from pipelines.load import stored_inputs
 from pipelines.settings import load_settings
+from pipelines.store import Store
 from tests.site import FIRST, Site
 from tests.test_large import town
 
@@ -22,6 +24,21 @@ def test_the_nights_of_a_period_hear_the_sample_from_the_same_day_on():
     since = [sample.heard_from(FIRST + dt.timedelta(days=k)) for k in range(400)]
     assert all(sample.SCORED_DAYS <= (FIRST + dt.timedelta(days=k) - day).days + 1 < sample.SCORED_DAYS + sample.PERIOD_DAYS for k, day in enumerate(since))
     assert {(b - a).days for a, b in zip(sorted(set(since)), sorted(set(since))[1:], strict=False)} == {sample.PERIOD_DAYS}
+
+
+def test_the_longer_the_sample_is_heard_the_fewer_homes_are_asked(tmp_path):
+    """So many home-nights, whatever the history: of a hundred homes heard for 240 days fifty are left for 480, drawn from the same."""
+    site = town(tmp_path / "town", sample=100)
+    site.nightly()
+    settings = load_settings(site.settings)
+    inputs = stored_inputs(settings, Store(settings.store))
+    many, few = (sample.site_of(settings, inputs, days).sample for days in (240, 480))
+    assert (sample.site_of(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
+    # three districts of twenty homes at least
+    assert len(few) == 60 and set(few) < set(many)
+    heard = sample.heard_from(LAST)
+    assert sample.heard_days(heard, heard - dt.timedelta(days=9)) == sample.heard_days(heard, heard) == sample.SCORED_DAYS
+    assert sample.heard_days(heard, heard + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
 
 
 @pytest.fixture
