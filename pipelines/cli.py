@@ -12,7 +12,7 @@ import click
 
 from anomaly import __version__ as VERSION
 from pipelines import desk
-from pipelines.shell import DEGRADED, DONE, Commands, answer, emit, json_option, night_option, settings_option, talk, warn
+from pipelines.shell import DEGRADED, DONE, Commands, alone, answer, emit, json_option, night_option, settings_option, talk, warn
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -272,3 +272,8 @@ def completion(shell: str) -> None:
 
 for command in desk.COMMANDS:
     main.add_command(command)
+
+
+def program() -> None:
+    """`anomaly` as it is installed."""
+    alone(lambda: main(prog_name="anomaly"))

@@ -1,6 +1,7 @@
 """What every command shares: exit codes, options, and how it talks."""
 
 import errno
+import gc
 import json
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -15,6 +17,7 @@ from anomaly.words import printable
 
 DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
 
+SELDOM = 50_000  # new objects between two looks for what may be thrown away
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 settings_option = click.option("--settings", "settings_path", type=click.Path(path_type=Path), required=True, metavar="S", help="The settings file.")
@@ -28,6 +31,25 @@ def _remember(context: click.Context, option: click.Parameter, as_json: bool) ->
 
 
 json_option = click.option("--json", "as_json", is_flag=True, callback=_remember, help="Print JSON lines, the last one a summary.")
+
+
+def alone(work: Callable[[], object]) -> NoReturn:
+    """Do the work as all that this process is for, and leave with its exit code.
+
+    The libraries that were imported stay to the end: to look through them again and again, and to take them apart when
+    everything is done and closed, would cost a night a second.
+    """
+    gc.set_threshold(SELDOM)
+    code = DONE
+    try:
+        work()
+    except SystemExit as left:
+        if not isinstance(left.code, int | None):
+            raise
+        code = left.code or DONE
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 class Refused(click.ClickException):

@@ -83,6 +83,30 @@ def test_help_imports_nothing_slow():
     assert done.stderr.strip() == "[]" and "Commands:" in done.stdout
 
 
+PROGRAM = "from pipelines.cli import program; program()"
+
+
+def program(*args: str, code: str = PROGRAM, **given) -> subprocess.CompletedProcess:
+    """As it is installed, in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, **given)
+
+
+@pytest.mark.parametrize("args, exit_code", [(["tables", "--language", "zh"], 0), (["nightlyy"], 2), (["nightly", "--settings", "none.toml"], 2)])
+def test_the_program_says_all_it_has_to_say_and_leaves_with_the_exit_code(args, exit_code):
+    done, asked = program(*args), anomaly(*args)
+    assert (done.returncode, done.stdout, done.stderr) == (exit_code, asked.stdout, asked.stderr.replace("Usage: main", "Usage: anomaly").replace("'main", "'anomaly"))
+
+
+def test_a_mistake_of_the_program_is_told_whole_and_is_1():
+    done = program("tables", code=f"from pipelines import answers; answers.dictionary_text = None; {PROGRAM}")
+    assert done.returncode == 1 and done.stderr.startswith("Traceback") and done.stderr.rstrip().endswith("'NoneType' object is not callable")
+
+
+def test_a_reader_that_goes_away_is_no_mistake():
+    done = subprocess.run(f"{sys.executable} -c '{PROGRAM}' tables | head -n 1", shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout.count("\n"), done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize(
     "args", [["nightly"], ["nightlyy"], ["nightly", "--settings", "s", "--night", "31.8.2026"], ["worklist", "--settings", "s", "--format", "xml"]]
 )

@@ -114,7 +114,7 @@ def test_a_kill_while_publishing_loses_no_record(site):
     case, lock = case_of(site), filelock.FileLock(site.root / "out" / "run.lock")
     journal = site.root / "out" / "state" / "outcomes.jsonl"
     with lock:  # so that it waits with the publishing
-        code = "from pipelines.cli import main; main(prog_name='anomaly')"
+        code = "from pipelines.cli import program; program()"
         told = ["decide", case, "benign", "--reason", "seen", "--settings", str(site.settings)]
         process = subprocess.Popen([sys.executable, "-c", code, *told], env=os.environ | {"PYTHONPATH": os.getcwd()})
         while not journal.exists() or not journal.read_bytes().endswith(b"\n"):

@@ -37,7 +37,7 @@ def folder_bytes(site: Site) -> dict[str, bytes]:
 
 
 def start(site: Site, *command: str, tty: bool = False) -> subprocess.Popen:
-    code = "from pipelines.cli import main; main(prog_name='anomaly')"
+    code = "from pipelines.cli import program; program()"
     return subprocess.Popen(
         [sys.executable, "-c", code, *command, "--settings", str(site.settings)],
         cwd=ROOT,

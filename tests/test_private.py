@@ -15,7 +15,7 @@ from tests.site import Site, daily, make_site, rows
 
 ROOT = Path(__file__).parents[1]
 OTHERS = 0o027  # what the group may not write and nobody else may do
-MANY = "from pipelines import workers; workers.WORTH_A_WORKER = 0; workers.processors = lambda: 2\nif __name__ == '__main__':\n    from pipelines.cli import main; main()"
+MANY = "from pipelines import workers; workers.WORTH_A_WORKER = 0; workers.processors = lambda: 2\nif __name__ == '__main__':\n    from pipelines.cli import program; program()"
 # read by every Python that starts, the workers too
 CUSTOM = """import os, sys
 def note(event, args):

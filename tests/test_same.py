@@ -58,7 +58,7 @@ def test_with_one_thread_and_with_two_and_a_second_time(tmp_path, homes, more):
     for number, threads in enumerate(("1", "2", "2")):
         site = site_of(tmp_path / str(number), files, more)
         env = os.environ | dict.fromkeys(("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), threads)
-        code = "from pipelines.cli import main; main(prog_name='anomaly')"
+        code = "from pipelines.cli import program; program()"
         asked = [sys.executable, "-c", code, "backfill", "--settings", str(site.settings), "--from", str(day(-3)), "--to", str(LAST)]
         done = subprocess.run(asked, env=env | {"PYTHONPATH": str(Path(__file__).parents[1])}, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr

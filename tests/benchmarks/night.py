@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -345,7 +346,9 @@ def main() -> None:
             STEPS[given.step](given.folder)
         pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
     elif given.step:
-        STEPS[given.step](given.folder)
+        from pipelines.shell import alone
+
+        alone(partial(STEPS[given.step], given.folder))  # as the command does
 
 
 if __name__ == "__main__":
