@@ -9,7 +9,7 @@ the ordinary tail is a straight line of score over log rarity, fitted where surg
 
 import dataclasses
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -160,30 +160,32 @@ def tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> Tai
     return Tail(float(reached.size), np.sort(reached), np.sort(running)).fitted()
 
 
-def tails(scores: Iterable, nights: Iterable[int]) -> list[dict[int, Tail]]:
-    """For each detector's scores, the past of each asked night."""
-    nights = list(nights)
-    befores = ((one, fortnight_before(one.score, QUIET_NIGHTS)) for one in scores)
-    return [{t: tail(one.score, t, before) for t in nights} for one, before in befores]
+def pasts_of(score: np.ndarray) -> Callable[[int], Tail]:
+    """The past of any night: made anew when it is asked for, as a large site's weighs as much as its scores."""
+    before = fortnight_before(score, QUIET_NIGHTS)
+    return lambda night: tail(score, night, before)
 
 
 def rate(
-    scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = (), pasts: Sequence[Mapping[int, Tail]] | None = None
+    scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = (), pasts: Sequence[Tail] | None = None
 ) -> list["Rated"]:
     """Rarity and chance of every home on each asked night, for each detector's scores; `needed` rarity makes a case.
 
     A home looked at in several ways is that much likelier to show something by chance: where several scores can open the
     same kind of case, each has its share of the allowance, and its rarity is multiplied by that. Scores of a second opinion
-    open none and are not counted. pasts: from `tails`, where others than these homes are the yardstick.
+    open none and are not counted. pasts: one for each of the scores, where others than these homes are the yardstick of the night.
     """
     scores, nights = list(scores), list(nights)
     opening = [one for one in scores if one.detector not in second_opinion]
     out = []
-    for one, past in zip(scores, pasts or tails(scores, nights), strict=True):
+    for place, one in enumerate(scores):
         asked = sum(other.share for other in opening if other.signal == one.signal)
         share = min(1.0, one.share / asked) if asked else 1.0
-        rarity = {t: past[t].rarity(one.score[:, t]) * share for t in nights}
-        chance = {t: past[t].chance(one.score[:, t], needed / share) for t in nights}
+        past_of = pasts_of(one.score) if pasts is None else lambda night, past=pasts[place]: past
+        rarity, chance = {}, {}
+        for t in nights:
+            past = past_of(t)
+            rarity[t], chance[t] = past.rarity(one.score[:, t]) * share, past.chance(one.score[:, t], needed / share)
         out.append(Rated(one, rarity, chance, one.detector not in second_opinion))
     return out
 

@@ -118,7 +118,7 @@ def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: O
     site, yardstick, days, followed = what
     night, at = days["day"].max(), days.height - 1
     of_sample = yardstick.seen.grid.index(night)
-    pasts = [past[of_sample] for past in evidence.tails(yardstick.scores, [of_sample])]
+    pasts = [evidence.tail(one.score, of_sample) for one in yardstick.scores]
     found = []
     ranges = list(blocks(len(site.names)))
     shared = settings, (inputs.kept, hand), _parts(inputs.kept), (yardstick.peers, days, pasts)
@@ -151,7 +151,7 @@ def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: O
 
 def _rated(settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]) -> list[evidence.Rated]:
     """Scores of the night at that place, by the past of each."""
-    return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, [{at: past} for past in pasts])
+    return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
 
 
 def _among(site: Site, homes: frozenset[str]) -> np.ndarray:

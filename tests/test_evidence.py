@@ -1,3 +1,4 @@
+import weakref
 from datetime import date
 
 import numpy as np
@@ -202,6 +203,21 @@ def test_a_night_is_rated_the_same_alone_or_among_others_and_knows_nothing_later
     np.testing.assert_array_equal(among.rarity[60], alone.rarity[60])
     np.testing.assert_array_equal(among.chance[60], alone.chance[60])
     assert np.isnan(among.rarity[60][3]) and np.isnan(among.chance[60][3])
+
+
+def test_of_many_nights_that_are_rated_one_past_is_held_at_a_time(monkeypatch):
+    """Each weighs twice the scores of its 240 nights: a year of them would not fit."""
+    made, held = [], []
+
+    def noted(*asked):
+        held.append(sum(score() is not None for score in made))
+        past = tail(*asked)
+        made.append(weakref.ref(past.score))
+        return past
+
+    monkeypatch.setattr(evidence, "tail", noted)
+    rate([scores("alone", signal, ordinary(homes=50, nights=300)) for signal in ("power", "water")], range(200, 300), 6000.0)
+    assert len(held) == 200 and max(held) == 1
 
 
 # onset, ratio, signature
