@@ -54,8 +54,8 @@ def worklist(settings: Settings, night: dt.date | None, form: str, **only: str |
         district=pl.col("district").fill_null("-"),
         kind="signature",
         desk="desk",
-        rarity=pl.col("rarity").map_elements(lambda r: f"1 in {r:,.0f}", return_dtype=pl.String),
-        wrong=pl.col("chance_wrong").map_elements(lambda c: f"{c:.0%}", return_dtype=pl.String),
+        rarity=pl.Series([f"1 in {rarity:,.0f}" for rarity in doors["rarity"]]),
+        wrong=pl.Series([f"{chance:.0%}" for chance in doors["chance_wrong"]]),
     )
     told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
     shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
@@ -138,4 +138,5 @@ def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
 
 def _safe(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
-    return frame.with_columns(pl.col(pl.String).map_elements(cell, return_dtype=pl.String))
+    texts = (column for column in frame if column.dtype == pl.String)
+    return frame.with_columns(pl.Series(column.name, [text and cell(text) for text in column], pl.String) for column in texts)

@@ -112,7 +112,8 @@ def control_doors(store: Store) -> pl.DataFrame:
 
 def worded(found: pl.DataFrame) -> pl.DataFrame:
     """Cases with their reason in a sentence of each language."""
-    return found.with_columns(because_en=_case_because("en"), because_zh=_case_because("zh"))
+    rows = found.select("ratios", "signature", "onset", "last_seen").to_dicts()
+    return found.with_columns(pl.Series(f"because_{language}", [_case_because(language, row) for row in rows], pl.String) for language in ("en", "zh"))
 
 
 def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], language: str, homes: Collection[str] | None = None) -> pl.DataFrame:
@@ -120,7 +121,8 @@ def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], lan
     found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(kinds(settings)))
     if homes is not None:
         found = found.filter(pl.col("household").is_in(list(homes)))
-    return found.with_columns(because=_because(language))
+    rows = found.select("ratios", "signal", "ratio", "signature", "window_days").to_dicts()
+    return found.with_columns(pl.Series("because", [_because(language, row) for row in rows], pl.String))
 
 
 def _tidy(table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -166,17 +168,11 @@ def with_case(found: pl.DataFrame, night: dt.date) -> pl.Series:
     return found.filter(pl.col("last_seen") > night - dt.timedelta(days=120 + 14))["household"]
 
 
-def _because(language: str) -> pl.Expr:
-    def sentence(row: dict) -> str:
-        ratios = {r["key"]: r["value"] for r in row["ratios"]} if row["signal"] == "all" else {row["signal"]: row["ratio"]}
-        return because(language, ratios, row["signature"], row["window_days"])
-
-    return pl.struct("ratios", "signal", "ratio", "signature", "window_days").map_elements(sentence, return_dtype=pl.String)
+def _because(language: str, row: dict) -> str:
+    ratios = {r["key"]: r["value"] for r in row["ratios"]} if row["signal"] == "all" else {row["signal"]: row["ratio"]}
+    return because(language, ratios, row["signature"], row["window_days"])
 
 
-def _case_because(language: str) -> pl.Expr:
-    def sentence(row: dict) -> str:
-        days = (row["last_seen"] - row["onset"]).days + 1
-        return because(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)
-
-    return pl.struct("ratios", "signature", "onset", "last_seen").map_elements(sentence, return_dtype=pl.String)
+def _case_because(language: str, row: dict) -> str:
+    days = (row["last_seen"] - row["onset"]).days + 1
+    return because(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)

@@ -202,6 +202,13 @@ def test_compiled_code_never_outlives_what_it_calls():
         assert f"COMPILED_WITH = 0x{crc:08x} " in text, f"{name}: write COMPILED_WITH = 0x{crc:08x}"
 
 
+def test_no_query_calls_back_into_python():
+    """A thread of Polars that waits for the interpreter, while a thread that has it waits for Polars (one that pickles a frame does), waits for ever."""
+    back = re.compile(r"map_elements|map_batches|map_groups|map_rows|rolling_map|register_io_source|create_function")
+    calls = [(m, node.attr, node.lineno) for m in SOURCES for node in ast.walk(tree(SOURCES[m])) if isinstance(node, ast.Attribute) and back.fullmatch(node.attr)]
+    assert not calls
+
+
 def test_no_bare_except():
     bare = [m for m in SOURCES for node in ast.walk(tree(SOURCES[m])) if isinstance(node, ast.ExceptHandler) and node.type is None]
     assert not bare

@@ -51,6 +51,35 @@ def test_many_items_are_done_once_each_by_this_process_and_another(two):
     assert os.getpid() in by and len(set(by)) == 2
 
 
+HANDED_OUT = """
+import datetime as dt, os, pickle, threading
+import polars as pl
+from pipelines import answers, collect
+
+ratios = [{"key": "power", "value": 2.0}, {"key": "water", "value": 3.0}]
+case = {"ratios": ratios, "signature": "people", "onset": dt.date(2026, 1, 1), "last_seen": dt.date(2026, 1, 20)}
+cases = pl.DataFrame([case] * 500)
+page = pl.concat([pl.DataFrame({name: range(50) for name in "abcdefgh"})] * 4, rechunk=False)
+
+def hand_out():
+    while True:
+        pickle.dumps(page)
+
+threading.Thread(target=hand_out, daemon=True).start()
+for _ in range(20):
+    told = collect.worded(cases)
+    answers._safe(told.select("signature", "because_en"))
+print(told["because_en"].unique().to_list(), flush=True)
+os._exit(0)
+"""
+
+
+def test_a_night_finds_its_words_while_a_thread_hands_pages_to_the_others():
+    """Pickling a frame waits for Polars without leaving the interpreter to others: no query may wait for that (a night once stood still)."""
+    done = subprocess.run([sys.executable, "-c", HANDED_OUT], cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "['Power 2.0× and water 3.0× what this home, its neighbours and the calendar lead one to expect, for 20 days.']\n", done.stderr
+
+
 def test_few_items_are_not_worth_a_process(two):
     with workers.Pool(3, os.getpid) as pool:
         assert list(pool.spread(tell, iter(range(3)))) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
