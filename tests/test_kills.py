@@ -148,6 +148,6 @@ def thrice(writes: int, seconds: float) -> list[int | float]:
     return [writes // 3, writes - 2, seconds / 2]
 
 
-@pytest.mark.parametrize("name", ["later", "decide"])
+@pytest.mark.parametrize("name", [pytest.param("later", marks=pytest.mark.long), "decide"])
 def test_a_command_killed_thrice(lanes, tmp_path, name):
     assert survive(lanes, tmp_path, name, thrice) == 3

@@ -84,7 +84,7 @@ def test_peers_asked_again_say_what_they_said(peers):
     assert not np.array_equal(expect(strange).expected[:, :5], expect(others).expected[:, :5], equal_nan=True)
 
 
-@pytest.mark.parametrize("model", ["usual", "stl"])
+@pytest.mark.parametrize("model", ["usual", pytest.param("stl", marks=pytest.mark.long)])
 def test_the_last_months_are_what_they_are_among_all_days(model):
     """Asked for alone they rest on the same past; what lies before them is looked back on and not told."""
     rules = ExpectedRules(model=model)
