@@ -30,7 +30,8 @@ MOST_ROUNDS = 8
 TONIGHT_SIZES = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 TONIGHT_DAYS = 14
 GROUP_HOMES = 20  # asked at most of each group, drawn at random
-BATCH_SHARE = 0.02  # of the homes raised at once: 5 % would be a night on which everybody is odd, which the detectors calm down
+# Raised at once, so that it is not a night on which everybody is odd, which the detectors calm down: of the homes that would make it one.
+BATCH_SHARE, PLANTED_SHARE = 0.3, 0.75  # a planted surge is there on less than half of the nights
 PAST_DAYS = 300  # what the detectors and the tail look back on
 
 
@@ -65,11 +66,11 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
-    plan = planting.Plan()
+    homes = len(inputs.judgeable)
+    plan = plan_of(homes)
     days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
     if days <= plan.history:
         raise NothingToPlant(f"the sources hold {days} days; a surge is planted after {plan.history} ordinary ones: ask again when there are more")
-    homes = len(inputs.judgeable)
     rounds = rounds or int(np.clip(np.ceil(SURGES / max(1.0, plan.share * homes)), 2, MOST_ROUNDS))
     asked = 0
 
@@ -84,6 +85,12 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
     tell("working out what tonight could show")
     groups = _tonight(settings, inputs, last, seed, tell)
     return Measured(first, last, homes, rounds, *_cards(made, _needed(settings)), groups)
+
+
+def plan_of(homes: int) -> planting.Plan:
+    """What is planted into a site of so many homes."""
+    plan = planting.Plan()
+    return dataclasses.replace(plan, share=min(plan.share, float(PLANTED_SHARE * detectors.share_above(homes))))
 
 
 def _needed(settings: Settings) -> float:
@@ -168,7 +175,9 @@ def _least_shown(settings: Settings, seen: expected.Expected, homes: np.ndarray,
     By halving: a larger surge is shown where a smaller one is.
     """
     at, needed = seen.grid.days - 1, _needed(settings)
-    batches = np.array_split(np.arange(homes.size), max(1, int(np.ceil(homes.size / max(1.0, BATCH_SHARE * len(seen.grid.households))))))
+    every = len(seen.grid.households)
+    together = max(1.0, BATCH_SHARE * detectors.share_above(every) * every)
+    batches = np.array_split(np.arange(homes.size), max(1, int(np.ceil(homes.size / together))))
     low, high = np.zeros(homes.size, dtype=int), np.full(homes.size, len(TONIGHT_SIZES))
     step = 0
     while (low < high).any():

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from anomaly import charts, report, words
+from anomaly.detectors.windows import peer_scaled
 from anomaly.expected import expect
 from pipelines import measure, pages
 from pipelines.settings import load_settings
@@ -132,6 +133,17 @@ def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place
     settings = load_settings(make_site(tmp_path).settings)
     seen = expect(grid_of(city(40, 150, seed=3)))
     assert measure._least_shown(settings, seen, np.array([5, 2, 30]), lambda text: None).tolist() == [place] * 3
+
+
+@pytest.mark.parametrize(("homes", "share"), [(20, 0.05), (300, 0.05), (600, 0.025), (1_000, 0.015), (6_000, 0.015)])
+def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
+    """One in twenty of 6,000 homes, of which two in five at once, would lie above the night's upper quantile and calm all others down."""
+    assert measure.plan_of(homes).share == pytest.approx(share)
+    score = np.random.default_rng(0).standard_normal((homes, 60))
+    score[: max(1, round(0.42 * share * homes)), -1] = 6.0
+    assert peer_scaled(score, 15)[0, -1] > 6.0 / 1.25
+    score[: round(0.42 * 0.05 * homes), -1] = 6.0
+    assert homes < 1_000 or peer_scaled(score, 15)[0, -1] < 6.0 / 2
 
 
 def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):

@@ -11,6 +11,7 @@ from anomaly.detectors.forest import Forest
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.spike import Spike
 from anomaly.detectors.together import Together
+from anomaly.detectors.windows import share_above
 
 REGISTER = {detector.name: detector for detector in (Together, Alone, Spike, Forest)}
 
@@ -45,4 +46,4 @@ def prepare(rules: DetectorRules = DetectorRules()) -> None:
         getattr(detector, "prepare", lambda: None)()
 
 
-__all__ = ["ALL", "REGISTER", "DetectorRules", "Scores", "chosen", "prepare"]
+__all__ = ["ALL", "REGISTER", "DetectorRules", "Scores", "chosen", "prepare", "share_above"]

@@ -65,9 +65,14 @@ def peer_scaled(score, peers_min, hear=unheard):
     return np.where(np.isnan(q50), score, (score - q50) / wide)
 
 
+def share_above(homes):
+    """Share of so many homes that lie above the upper quantile by which a night's spread is told: where more are odd, the night is."""
+    return np.clip(ABOVE / np.maximum(homes, 1), 0.02, 0.1)
+
+
 def _night(score, peers_min):
     """(2, T): the median score of each night, and by how much its spread exceeds the usual one, at least 1."""
-    upper = 1.0 - np.clip(ABOVE / np.maximum((~np.isnan(score)).sum(axis=0), 1), 0.02, 0.1)
+    upper = 1.0 - share_above((~np.isnan(score)).sum(axis=0))
     q50, high = _columns(score, (0.5, upper), peers_min)
     spread = high - q50
     usual = np.full_like(spread, np.nan)
