@@ -15,11 +15,11 @@ from anomaly import charts, detectors, evidence, expected, report
 from anomaly import evaluate as planting
 from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
-from pipelines import pages
+from pipelines import pages, reports
 from pipelines.judge import expect_all, kinds
 from pipelines.kept import InHand
 from pipelines.load import Inputs, load
-from pipelines.reports import site_of
+from pipelines.sample import site_of
 from pipelines.settings import Settings
 from pipelines.store import Store
 
@@ -41,14 +41,16 @@ class NothingToPlant(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out. card: capacity (null for the settings' own threshold), threshold, wrong, wrong_low, wrong_high and the
+    """What came out, of homes of a site's site_homes, share of which had surges planted in each copy. card: capacity (null for the settings' own threshold), threshold, wrong, wrong_low, wrong_high and the
     columns of anomaly.evaluate.score_card, of surges that last (steps and ramps). shapes: the same by size and shape, by_day:
     size, day, share, both at the settings' own threshold. groups: as anomaly.evaluate.smallest_surges gives them."""
 
     first: dt.date
     last: dt.date
     homes: int
+    site_homes: int
     rounds: int
+    share: float
     card: pl.DataFrame
     shapes: pl.DataFrame
     by_day: pl.DataFrame
@@ -61,7 +63,7 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
         inputs = load(settings, store, dt.date.today(), tell)
-        inputs = dataclasses.replace(inputs, kept=InHand(inputs.readings))  # the store goes with its folder
+        site_homes, inputs = len(inputs.judgeable), _in_hand(settings, inputs)  # the store goes with its folder
     last = latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
@@ -84,7 +86,17 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
     made = list(planting.evaluate(dwelling, judge, (first, last), range(seed, seed + rounds), plan))
     tell("working out what tonight could show")
     groups = _tonight(settings, inputs, last, seed, tell)
-    return Measured(first, last, homes, rounds, *_cards(made, _needed(settings)), groups)
+    return Measured(first, last, homes, site_homes, rounds, plan.share, *_cards(made, _needed(settings)), groups)
+
+
+def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
+    """The inputs with all readings in memory; of a large site those of the homes of its sample, as if there were no others."""
+    if inputs.dwellings.height <= settings.engine.sample_homes:
+        return dataclasses.replace(inputs, kept=InHand(inputs.readings))
+    site = site_of(settings, inputs)
+    drawn = pl.Series("household", site.names[site.sample], pl.String)
+    few = inputs.register.join(drawn.to_frame(), on="household", how="semi", maintain_order="left")
+    return dataclasses.replace(inputs, kept=InHand(inputs.of(drawn)), register=few)
 
 
 def plan_of(homes: int) -> planting.Plan:
@@ -219,7 +231,7 @@ def write(settings: Settings, measured: Measured) -> Path:
     font = charts.chinese_font() if "zh" in languages else None
     shown = measured.card.filter(pl.col("capacity").is_null() | pl.col("capacity").is_in(CAPACITIES))
     page = report.EvaluationPage(
-        site_of(settings), measured.first, measured.last, measured.homes, measured.rounds, shown, measured.shapes, measured.groups,
+        reports.site_of(settings), measured.first, measured.last, measured.homes, measured.site_homes, measured.rounds, measured.share, shown, measured.shapes, measured.groups,
         TONIGHT_SIZES[-1], overview=(settings.reports / "index.html").exists(),
     )  # fmt: skip
     by_capacity = _curves(measured.card.drop_nulls("capacity"), "capacity")
@@ -243,8 +255,9 @@ def card_text(measured: Measured) -> str:
         return "no surge of 10 to 40 days was planted: too little history, or too few homes for so few rounds; try --rounds 20\n"
     shown = measured.card.filter(pl.col("capacity").is_null() | pl.col("capacity").is_in(CAPACITIES))
     columns = shown["capacity"].unique(maintain_order=True).to_list()
+    of = f" of {measured.site_homes}" if measured.site_homes > measured.homes else ""
     lines = [
-        f"{measured.homes} homes, {measured.first} to {measured.last}, surges planted into {measured.rounds} copies",
+        f"{measured.homes}{of} homes, {measured.first} to {measured.last}, surges planted into {measured.rounds} copies",
         "",
         "surges of 10 to 40 days: share found (95 %) and median delay, by wrong doors allowed per 1,000 homes and 30 days",
         "size   planted  " + "".join(f"{'as set' if c is None else f'{c:g}':<20}" for c in columns).rstrip(),
@@ -278,6 +291,7 @@ def card_json(measured: Measured, page: Path) -> str:
         "first": str(measured.first),
         "last": str(measured.last),
         "homes": measured.homes,
+        "site_homes": measured.site_homes,
         "rounds": measured.rounds,
         "wrong_doors": own["wrong"][0] if own.height else None,
         "page": str(page),

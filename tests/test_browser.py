@@ -61,7 +61,7 @@ def site(tmp_path_factory) -> Path:
     card = {"capacity": [None, 5.0], "wrong": 4.0, "wrong_low": 3.0, "wrong_high": 5.0, "size": 3.0, "planted": 10, "found": 8, "share": 0.8, "low": 0.6, "high": 0.9, "median_delay": 6.0}
     shapes = {"size": [3.0], "shape": ["step"], "planted": [10], "found": [8], "share": [0.8], "low": [0.6], "high": [0.9], "median_delay": [6.0]}
     groups = pl.DataFrame({"group": ["signals"], "name": ["3"], "homes": [20], "size": [2.0]})
-    page = report.EvaluationPage(SITE, NIGHT - timedelta(days=60), NIGHT, 300, 2, pl.DataFrame(card), pl.DataFrame(shapes), groups, 5.0, overview=True)
+    page = report.EvaluationPage(SITE, NIGHT - timedelta(days=60), NIGHT, 300, 300, 2, 0.05, pl.DataFrame(card), pl.DataFrame(shapes), groups, 5.0, overview=True)
     curves = {
         name: charts.share_figure({3.0: ([1.0, 5.0], [0.5, 0.8])}, "capacity", (1, 5), language, font)
         for language in SITE.languages

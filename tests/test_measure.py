@@ -17,6 +17,7 @@ from pipelines.settings import load_settings
 from tests.grid_sample import city, grid_of
 from tests.report_sample import SITE
 from tests.site import make_site
+from tests.test_large import HOMES, town
 from tests.test_words import FORBIDDEN
 
 
@@ -40,12 +41,12 @@ GROUPS = pl.DataFrame([("district", "North <1>", 40, 2.5), ("signals", "1", 20, 
 
 
 def _page(**given) -> report.EvaluationPage:
-    whole = report.EvaluationPage(SITE, date(2026, 5, 1), date(2026, 6, 29), 300, 4, _card(), SHAPES, GROUPS, 5.0)
+    whole = report.EvaluationPage(SITE, date(2026, 5, 1), date(2026, 6, 29), 300, 300, 4, 0.05, _card(), SHAPES, GROUPS, 5.0)
     return dataclasses.replace(whole, **given)
 
 
 def _measured(**given) -> measure.Measured:
-    whole = measure.Measured(date(2026, 5, 1), date(2026, 6, 29), 300, 4, _card(), SHAPES, pl.DataFrame({"size": [2.0], "day": [0], "share": [0.0]}), GROUPS)
+    whole = measure.Measured(date(2026, 5, 1), date(2026, 6, 29), 300, 300, 4, 0.05, _card(), SHAPES, pl.DataFrame({"size": [2.0], "day": [0], "share": [0.0]}), GROUPS)
     return dataclasses.replace(whole, **given)
 
 
@@ -57,6 +58,12 @@ def test_the_page_tells_what_was_measured(language):
     assert "<script" not in html and "style=" not in html and not FORBIDDEN.search(html)
     assert words.say(language, "evaluation.none_up_to", size="×5") in html
     assert "../index" not in html and "../index" in report.evaluation_html(_page(overview=True), language, ("a.png", "b.png"))
+
+
+@pytest.mark.parametrize(("language", "told"), [("en", "readings of 5,000 of 1,000,000 homes"), ("en", "into 1.5 % of these homes"), ("zh", "在1,000,000户中的5,000户"), ("zh", "植入其中1.5%的住户")])
+def test_the_page_of_a_large_site_says_of_which_homes(language, told):
+    page = _page(homes=5_000, site_homes=1_000_000, share=0.015)
+    assert told in report.evaluation_html(page, language, ("a.png", "b.png"))
 
 
 def test_a_page_without_surges_or_groups_says_so():
@@ -144,6 +151,17 @@ def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
     assert peer_scaled(score, 15)[0, -1] > 6.0 / 1.25
     score[: round(0.42 * 0.05 * homes), -1] = 6.0
     assert homes < 1_000 or peer_scaled(score, 15)[0, -1] < 6.0 / 2
+
+
+def test_of_a_large_site_the_homes_of_its_sample_are_measured_and_the_card_says_so(tmp_path, monkeypatch):
+    looked, planted = [], measure.planting.evaluate
+    monkeypatch.setattr(measure.planting, "evaluate", lambda readings, *asked: looked.append(readings["household"].unique()) or planted(readings, *asked))
+    settings = load_settings(town(tmp_path / "town", sample=100).settings)
+    measured = measure.evaluate_site(settings, 1, 10, 1, lambda text: None)
+    assert measured.homes in range(100, 104) and measured.site_homes == HOMES
+    assert len(looked[0]) == measured.homes
+    assert measure.card_text(measured).startswith(f"{measured.homes} of {HOMES} homes, ")
+    assert {name: homes for group, name, homes, _ in measured.groups.rows() if group == "district"}.keys() == {"A", "B", "C"}
 
 
 def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):

@@ -18,14 +18,17 @@ class EvaluationPage:
 
     card: capacity (null: the settings' own threshold), wrong, wrong_low, wrong_high, size, planted, found, share, low, high,
     median_delay, capacities ascending. shapes: size, shape and the same at the settings' own threshold. groups: group
-    (`signals`, `district`), name, homes, size (null where none is large enough). overview: whether there is one to link.
+    (`signals`, `district`), name, homes, size (null where none is large enough). homes: looked at, of site_homes; share: of
+    them into which a copy has surges planted. overview: whether there is one to link.
     """
 
     site: Site
     first: date
     last: date
     homes: int
+    site_homes: int
     rounds: int
+    share: float
     card: pl.DataFrame
     shapes: pl.DataFrame
     groups: pl.DataFrame
@@ -41,7 +44,7 @@ def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]
     return render(
         "evaluation.html.j2", site, language, title=say("evaluation.title"), links=back + other_languages(site, language, "index"),
         sentences=[found_sentence(row, language) for row in own.iter_rows(named=True)], wrong=_wrong_sentence(own, language),
-        what=say("evaluation.what", homes=words.number(language, page.homes), rounds=page.rounds,
+        what=say("evaluation.what", homes=_homes(page, language), rounds=page.rounds, share=_percent(language, page.share, 1),
                  first=words.day(language, page.first), last=words.day(language, page.last)),
         heads=[_capacity(capacity, language) for capacity in _capacities(page.card)], rows=_rows(page.card, language),
         came=[_wrong(page.card, capacity, language) for capacity in _capacities(page.card)],
@@ -49,6 +52,11 @@ def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]
         alts=[say(f"evaluation.alt_{name}", table=_told(own, language)) for name in ("capacity", "day")],
         notes=words.lines(language, "evaluation.notes"),
     )  # fmt: skip
+
+
+def _homes(page: EvaluationPage, language: str) -> str:
+    looked, every = words.number(language, page.homes), words.number(language, page.site_homes)
+    return looked if looked == every else words.say(language, "evaluation.of", homes=looked, every=every)
 
 
 def _capacities(card: pl.DataFrame) -> list[float | None]:
@@ -64,8 +72,10 @@ def size_of(size: float) -> str:
     return f"×{size:g}"
 
 
-def _percent(language: str, share: float) -> str:
-    return words.say(language, "format.percent", number=words.number(language, 100 * share))
+def _percent(language: str, share: float, digits: int = 0) -> str:
+    """digits: decimals, where the share has any."""
+    percent = round(100 * share, digits)
+    return words.say(language, "format.percent", number=words.number(language, percent, digits if percent % 1 else 0))
 
 
 def _between(language: str, low: float, high: float, factor: float = 1.0) -> str:
