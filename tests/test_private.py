@@ -45,6 +45,7 @@ def test_no_process_of_a_night_uses_a_socket(tmp_path):
     site = make_site(tmp_path, ["power"])
     done = watched(site, command(site, "nightly"))
     assert done.returncode == 0, done.stderr
+    assert "resource_tracker" not in done.stderr and "leaked" not in done.stderr  # all is closed when it leaves
     assert not (tmp_path / "sockets").exists()
     seen = (tmp_path / "sockets.seen").read_text().splitlines()
     assert sum("spawn_main" in line for line in seen) >= 1, "no worker took part"
