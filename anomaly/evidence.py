@@ -178,13 +178,12 @@ def rate(
     scores, nights = list(scores), list(nights)
     opening = [one for one in scores if one.detector not in second_opinion]
     out = []
-    for place, one in enumerate(scores):
+    for one, given in zip(scores, pasts or [None] * len(scores), strict=True):
         asked = sum(other.share for other in opening if other.signal == one.signal)
         share = min(1.0, one.share / asked) if asked else 1.0
-        past_of = pasts_of(one.score) if pasts is None else lambda night, past=pasts[place]: past
-        rarity, chance = {}, {}
+        past_of, rarity, chance = pasts_of(one.score) if given is None else None, {}, {}
         for t in nights:
-            past = past_of(t)
+            past = past_of(t) if past_of else given
             rarity[t], chance[t] = past.rarity(one.score[:, t]) * share, past.chance(one.score[:, t], needed / share)
         out.append(Rated(one, rarity, chance, one.detector not in second_opinion))
     return out

@@ -41,9 +41,10 @@ class NothingToPlant(Exception):
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out, of homes of a site's site_homes, share of which had surges planted in each copy. card: capacity (null for the settings' own threshold), threshold, wrong, wrong_low, wrong_high and the
-    columns of anomaly.evaluate.score_card, of surges that last (steps and ramps). shapes: the same by size and shape, by_day:
-    size, day, share, both at the settings' own threshold. groups: as anomaly.evaluate.smallest_surges gives them."""
+    """What came out. homes: looked at, of site_homes; share: of them into which each copy has surges planted. card: capacity
+    (null for the settings' own threshold), threshold, wrong, wrong_low, wrong_high and the columns of
+    anomaly.evaluate.score_card, of surges that last (steps and ramps). shapes: the same by size and shape, by_day: size, day,
+    share, both at the settings' own threshold. groups: as anomaly.evaluate.smallest_surges gives them."""
 
     first: dt.date
     last: dt.date

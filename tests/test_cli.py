@@ -86,9 +86,9 @@ def test_help_imports_nothing_slow():
 PROGRAM = "from pipelines.cli import program; program()"
 
 
-def program(*args: str, code: str = PROGRAM, **given) -> subprocess.CompletedProcess:
+def program(*args: str, code: str = PROGRAM) -> subprocess.CompletedProcess:
     """As it is installed, in a process of its own."""
-    return subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True, **given)
+    return subprocess.run([sys.executable, "-c", code, *args], cwd=ROOT, capture_output=True, text=True)
 
 
 @pytest.mark.parametrize("args, exit_code", [(["tables", "--language", "zh"], 0), (["nightlyy"], 2), (["nightly", "--settings", "none.toml"], 2)])
