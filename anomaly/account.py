@@ -42,7 +42,9 @@ class AccountRules:
     least_outcomes: int = 30  # answered doors of a kind, or a place, before it is corrected or stopped
     window_days: int = 365  # older answers no longer correct or stop anything
     stop_share: float = 0.8  # a kind stops where even the lower end of its wrong share lies above
-    stop_times: float = 1.5  # a place stops where its doors are wrong so many times as often as the others', beyond chance
+    stop_times: float = (
+        1.5  # a place stops where its doors are wrong so many times as often as the others', beyond chance
+    )
 
     def __post_init__(self) -> None:
         if not self.least_outcomes >= 1:
@@ -50,7 +52,9 @@ class AccountRules:
         if not 0 < self.stop_share <= 1:
             raise ValueError(f"stop_share = {self.stop_share}; a share lies above 0 and at most at 1")
         if not self.stop_times >= 1:
-            raise ValueError(f"stop_times = {self.stop_times} would stop a place for being like the others; write at least 1")
+            raise ValueError(
+                f"stop_times = {self.stop_times} would stop a place for being like the others; write at least 1"
+            )
 
 
 @dataclass(frozen=True)
@@ -78,14 +82,18 @@ def settled(answers: pl.DataFrame) -> pl.DataFrame:
 
     answers: ANSWERS in the order in which they were recorded. An objection that nobody has decided leaves its door open.
     """
-    deciding = answers.filter(pl.col("outcome").is_in(["confirmed", "benign", "contested"])).sort("day", maintain_order=True)
+    deciding = answers.filter(pl.col("outcome").is_in(["confirmed", "benign", "contested"])).sort(
+        "day", maintain_order=True
+    )
     last = deciding.unique(["case_id", "listed"], keep="last", maintain_order=True)
     return last.filter(pl.col("outcome") != "contested").with_columns(wrong=pl.col("outcome") == "benign")
 
 
 def standing(answers: pl.DataFrame, night: dt.date, rules: AccountRules = AccountRules()) -> Standing:
     """What a night may conclude from the answers it knows: those since then or before, of the last `window_days`."""
-    known = answers.filter((pl.col("since") <= night) & (pl.col("day") > night - dt.timedelta(days=rules.window_days)))
+    known = answers.filter(
+        (pl.col("since") <= night) & (pl.col("day") > night - dt.timedelta(days=rules.window_days))
+    )
     doors = settled(known.filter(pl.col("signature") != CONTROL, pl.col("listed").is_not_null()))
     shifts, stopped = {}, {}
     for (kind,), own in doors.group_by("signature", maintain_order=True):
@@ -137,22 +145,40 @@ def _shift(chances: Sequence[float], wrong: int) -> float:
     return round((low + high) / 2, 6)
 
 
-def account(listed: pl.DataFrame, answers: pl.DataFrame, now: Standing, small: Collection[str] = ()) -> pl.DataFrame:
+def account(
+    listed: pl.DataFrame, answers: pl.DataFrame, now: Standing, small: Collection[str] = ()
+) -> pl.DataFrame:
     """tables.Account: a row for all doors, and one a kind, a district and a month of first listing.
 
     listed: case_id, listed, signature, district of every door at each first listing. small: districts not told about.
     """
     answers = answers.filter(pl.col("signature") != CONTROL, pl.col("listed").is_not_null())
-    ever = pl.concat([listed.select(_DOOR), answers.select(_DOOR)]).unique(["case_id", "listed"], keep="first", maintain_order=True)
-    parts = {"all": pl.lit("all"), "signature": pl.col("signature"), "district": pl.col("district"), "month": pl.col("listed").dt.strftime("%Y-%m")}
+    ever = pl.concat([listed.select(_DOOR), answers.select(_DOOR)]).unique(
+        ["case_id", "listed"], keep="first", maintain_order=True
+    )
+    parts = {
+        "all": pl.lit("all"),
+        "signature": pl.col("signature"),
+        "district": pl.col("district"),
+        "month": pl.col("listed").dt.strftime("%Y-%m"),
+    }
     rows = []
     for grouped_by, name in parts.items():
         doors = settled(answers).with_columns(name=name)
-        for (group,), own in ever.with_columns(name=name).drop_nulls("name").group_by("name", maintain_order=True):
+        for (group,), own in (
+            ever.with_columns(name=name).drop_nulls("name").group_by("name", maintain_order=True)
+        ):
             if grouped_by != "district" or group not in small:
-                rows.append({"grouped_by": grouped_by, "name": group, "listed": own.height} | _held(doors.filter(pl.col("name") == group), now))
-                rows[-1]["stopped"] = group in {"signature": now.stopped, "district": now.places}.get(grouped_by, ())
-    return pl.DataFrame(rows, schema=dict(tables.empty(tables.Account).schema), orient="row").sort("grouped_by", "name")
+                rows.append(
+                    {"grouped_by": grouped_by, "name": group, "listed": own.height}
+                    | _held(doors.filter(pl.col("name") == group), now)
+                )
+                rows[-1]["stopped"] = group in {"signature": now.stopped, "district": now.places}.get(
+                    grouped_by, ()
+                )
+    return pl.DataFrame(rows, schema=dict(tables.empty(tables.Account).schema), orient="row").sort(
+        "grouped_by", "name"
+    )
 
 
 _DOOR = ("case_id", "listed", "signature", "district")
@@ -176,10 +202,17 @@ def _held(doors: pl.DataFrame, now: Standing) -> dict:
     }
 
 
-RATES = {"listed": "homes", "visited": "listed", "confirmed": "visited", "wrong": "visited"}  # of what each is a share
+RATES = {
+    "listed": "homes",
+    "visited": "listed",
+    "confirmed": "visited",
+    "wrong": "visited",
+}  # of what each is a share
 
 
-def fairness(homes: pl.DataFrame, listed: pl.DataFrame, answers: pl.DataFrame, rules: AccountRules = AccountRules()) -> pl.DataFrame:
+def fairness(
+    homes: pl.DataFrame, listed: pl.DataFrame, answers: pl.DataFrame, rules: AccountRules = AccountRules()
+) -> pl.DataFrame:
     """tables.Fairness: how often homes of each district and dwelling class are listed, visited, confirmed and wrong.
 
     homes: household, district, class of every judged home. listed: household, case_id, listed of first listings. A group
@@ -194,14 +227,32 @@ def fairness(homes: pl.DataFrame, listed: pl.DataFrame, answers: pl.DataFrame, r
                 continue
             there = listed.join(own, on="household", how="semi")
             found = doors.filter(pl.col(column) == group)
-            counts = {"homes": own.height, "listed": there["household"].n_unique(), "visited": found["household"].n_unique()}
+            counts = {
+                "homes": own.height,
+                "listed": there["household"].n_unique(),
+                "visited": found["household"].n_unique(),
+            }
             counts |= {"confirmed": int((~found["wrong"]).sum()), "wrong": int(found["wrong"].sum())}
-            rows.append({"grouped_by": column, "name": group, **counts, **_rates(counts, found.height), "stop": group in stopped})
+            rows.append(
+                {
+                    "grouped_by": column,
+                    "name": group,
+                    **counts,
+                    **_rates(counts, found.height),
+                    "stop": group in stopped,
+                }
+            )
     return pl.DataFrame(rows, schema=FAIRNESS, orient="row").sort("grouped_by", "name")
 
 
-FAIRNESS = {"grouped_by": pl.String, "name": pl.String, **dict.fromkeys(("homes", "listed", "visited", "confirmed", "wrong"), pl.Int64)}
-FAIRNESS |= {f"{name}_{end}": pl.Float64 for name in RATES for end in ("share", "low", "high")} | {"stop": pl.Boolean}
+FAIRNESS = {
+    "grouped_by": pl.String,
+    "name": pl.String,
+    **dict.fromkeys(("homes", "listed", "visited", "confirmed", "wrong"), pl.Int64),
+}
+FAIRNESS |= {f"{name}_{end}": pl.Float64 for name in RATES for end in ("share", "low", "high")} | {
+    "stop": pl.Boolean
+}
 
 
 def _rates(counts: Mapping[str, int], answered: int) -> dict[str, float | None]:
@@ -228,7 +279,9 @@ def _few(homes: list[str], night: dt.date, number: int) -> list[str]:
         return homes
     sums = np.fromiter(map(zlib.crc32, map(str.encode, homes)), np.uint64, len(homes))
     mixed = sums * np.uint64(2 * zlib.crc32(str(night).encode()) + 1) % np.uint64(1 << 32)
-    first = np.flatnonzero(mixed <= np.partition(mixed, number)[number])  # all need not be put in order for that
+    first = np.flatnonzero(
+        mixed <= np.partition(mixed, number)[number]
+    )  # all need not be put in order for that
     return [homes[first[place]] for place in np.lexsort((sums[first], mixed[first]))[:number]]
 
 
@@ -237,6 +290,17 @@ def misses(checks: int, answers: pl.DataFrame, unlisted: int) -> pl.DataFrame:
     doors = settled(answers.filter(pl.col("signature") == CONTROL))
     found, n = doors.filter(~pl.col("wrong")).height, doors.height
     share, low, high = wilson(found, n) if n else (None, None, None)
-    row = {"drawn": checks, "answered": n, "found": found, "share": share, "low": low, "high": high, "unlisted": unlisted}
-    row |= {f"missed{end}": None if x is None else x * unlisted for end, x in (("", share), ("_low", low), ("_high", high))}
+    row = {
+        "drawn": checks,
+        "answered": n,
+        "found": found,
+        "share": share,
+        "low": low,
+        "high": high,
+        "unlisted": unlisted,
+    }
+    row |= {
+        f"missed{end}": None if x is None else x * unlisted
+        for end, x in (("", share), ("_low", low), ("_high", high))
+    }
     return pl.DataFrame([row], schema=dict(tables.empty(tables.Misses).schema), orient="row")

@@ -10,7 +10,9 @@ from difflib import get_close_matches
 import holidays
 import polars as pl
 
-SPRING_FESTIVAL_REACH = 20  # days before and after new year's day in which homes empty and fill (China's 40-day travel season)
+SPRING_FESTIVAL_REACH = (
+    20  # days before and after new year's day in which homes empty and fill (China's 40-day travel season)
+)
 RAMADAN_DAYS = 30
 
 DAYS_SCHEMA = {
@@ -36,7 +38,9 @@ def calendar_days(country: str, first: date, last: date, overrides: Sequence[Map
     provisional}`. A later one wins over an earlier one and over the package; its `provisional` speaks for the years of its days.
     A country is an ISO code the package knows, with a subdivision if wanted ("GB-ENG"); any other is a ValueError.
     """
-    years = range(first.year - 1, last.year + 2)  # a window or a made-up workday may belong to the neighbouring year's feast
+    years = range(
+        first.year - 1, last.year + 2
+    )  # a window or a made-up workday may belong to the neighbouring year's feast
     english, chinese = _package(country, years, "en"), _package(country, years, "zh")
     off = {day: (name, chinese.get(day) or name) for day, name in english.items()}
     made_up = {day for day in english.weekend_workdays if day not in off}
@@ -48,15 +52,31 @@ def calendar_days(country: str, first: date, last: date, overrides: Sequence[Map
         for row in override.get("workdays", ()):
             off.pop(row["day"], None)
             made_up.add(row["day"])
-        windows += [(row["first"], row["last"], row["en"], row.get("zh", row["en"])) for row in override.get("windows", ())]
-    provisional = {year: calendar_status(country, year, overrides) == "provisional" for year in range(first.year, last.year + 1)}
+        windows += [
+            (row["first"], row["last"], row["en"], row.get("zh", row["en"]))
+            for row in override.get("windows", ())
+        ]
+    provisional = {
+        year: calendar_status(country, year, overrides) == "provisional"
+        for year in range(first.year, last.year + 1)
+    }
     weekend = english.weekend
     rows = []
     for day in (first + timedelta(days=n) for n in range((last - first).days + 1)):
         window = next(((en, zh) for begin, end, en, zh in reversed(windows) if begin <= day <= end), None)
         kind = "holiday" if day in off else "workday" if day in made_up else "window" if window else ""
         en, zh = off.get(day) or (("Made-up workday", "调休上班") if day in made_up else window or ("", ""))
-        rows.append((day, _weekday(day, kind, weekend), kind, en, zh, provisional[day.year], window[0] if window else None))
+        rows.append(
+            (
+                day,
+                _weekday(day, kind, weekend),
+                kind,
+                en,
+                zh,
+                provisional[day.year],
+                window[0] if window else None,
+            )
+        )
     return pl.DataFrame(rows, schema=DAYS_SCHEMA, orient="row")
 
 
@@ -85,9 +105,13 @@ def _package(country: str, years: range, language: str) -> holidays.HolidayBase:
     known = holidays.list_supported_countries(include_aliases=True)
     if code not in known:
         near = get_close_matches(code.upper(), known, n=3, cutoff=0.5) or ["CN", "GB", "US"]
-        raise ValueError(f"calendar: unknown country {country!r}; did you mean {', '.join(near)}? Use an ISO code such as CN or GB-ENG")
+        raise ValueError(
+            f"calendar: unknown country {country!r}; did you mean {', '.join(near)}? Use an ISO code such as CN or GB-ENG"
+        )
     if subdivision and subdivision not in known[code]:
-        raise ValueError(f"calendar: {code} has no subdivision {subdivision!r}; known: {', '.join(known[code]) or 'none'}")
+        raise ValueError(
+            f"calendar: {code} has no subdivision {subdivision!r}; known: {', '.join(known[code]) or 'none'}"
+        )
     spoken = holidays.country_holidays(code).supported_languages
     wanted = ["zh_CN", "zh_TW", "zh_HK", "en_US"] if language == "zh" else ["en_US"]
     wanted += [name for name in spoken if name.startswith("en")]
@@ -109,8 +133,17 @@ def _spring_festivals(package: holidays.HolidayBase, years: range) -> Iterator[t
     """The travel season around each lunar new year (dates as China has them), where the country itself keeps the feast."""
     china = _package("CN", years, "en")
     for year in years:
-        first = min((day for day, name in china.items() if day.year == year and name.startswith("Chinese New Year (")), default=None)
-        if first is not None and any("New Year" in package.get(first + timedelta(days=n), "") for n in range(3)):
+        first = min(
+            (
+                day
+                for day, name in china.items()
+                if day.year == year and name.startswith("Chinese New Year (")
+            ),
+            default=None,
+        )
+        if first is not None and any(
+            "New Year" in package.get(first + timedelta(days=n), "") for n in range(3)
+        ):
             reach = timedelta(days=SPRING_FESTIVAL_REACH)
             yield first - reach, first + reach, "Spring Festival", "春节"
 

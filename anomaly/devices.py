@@ -62,7 +62,9 @@ class _Stretch:
         return (self.length >= least) & (self.working >= ENOUGH) & (self.chance**self.length < CHANCE)
 
 
-def device_notes(readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> pl.DataFrame:
+def device_notes(
+    readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
+) -> pl.DataFrame:
     """night, household, signal, reason of what looked like a failed sensor on each night, one row at most for each.
 
     readings: tables.Readings and known_on, in any order; register: household, building (null: unknown); kinds: signal →
@@ -75,7 +77,9 @@ def device_notes(readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[
     return notes_of(_days(readings, kinds, nights), register, kinds, nights)
 
 
-def notes_of(days: DeviceDays, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> pl.DataFrame:
+def notes_of(
+    days: DeviceDays, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
+) -> pl.DataFrame:
     """`device_notes` of readings that are arrays already."""
     building = _buildings(register, days.households)
     doors = np.array([kinds[signal] == "count" for signal in days.signals], dtype=bool)
@@ -107,7 +111,9 @@ def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarr
 def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> DeviceDays:
     first = nights[0] - dt.timedelta(days=LOOK_BACK - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
-    believed = pl.col("quality").is_in(["read", "interpolated"]) | ((pl.col("quality") == "doubtful") & (pl.col("value") == 0))
+    believed = pl.col("quality").is_in(["read", "interpolated"]) | (
+        (pl.col("quality") == "doubtful") & (pl.col("value") == 0)
+    )
     rows = readings.filter(pl.col("day").is_between(first, nights[-1]) & pl.col("signal").is_in(list(kinds)))
     households, signals = rows["household"].unique().sort().to_list(), sorted(rows["signal"].unique())
     cells = rows.filter(believed & pl.col("value").is_not_null()).select(
@@ -126,7 +132,11 @@ def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.
 
 def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
     """(H,) number of each home's building, −1 where unknown."""
-    place = dict(register.filter(pl.col("household").is_in(list(households))).select("household", "building").iter_rows())
+    place = dict(
+        register.filter(pl.col("household").is_in(list(households)))
+        .select("household", "building")
+        .iter_rows()
+    )
     number = {name: i for i, name in enumerate(sorted({b for b in place.values() if b is not None}))}
     return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
 
@@ -134,7 +144,9 @@ def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
 def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
     value = days.known(night)
     known = ~np.isnan(value)
-    silent = _stretch(~(value > 0), np.logical_or.accumulate(known, axis=2), value)  # zero or missing, once there was a day
+    silent = _stretch(
+        ~(value > 0), np.logical_or.accumulate(known, axis=2), value
+    )  # zero or missing, once there was a day
     zero = _stretch(value == 0, known, value)
     same = _stretch(*_repeats(value), value)
     busy = _runs(value[doors], SILENT_DAYS)
@@ -148,9 +160,15 @@ def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.nda
     away = ~_running(value[~doors], 1) & known[~doors, :, -1].any(axis=0)
     for s in np.flatnonzero(came):
         at = np.flatnonzero((silent.working[s] >= ENOUGH) & (building >= 0))
-        mark[s, at[_gateway(silent.length[s, at] > 0, silent.chance[s, at], away[at], building[at])]] = GATEWAY_SILENT
+        mark[s, at[_gateway(silent.length[s, at] > 0, silent.chance[s, at], away[at], building[at])]] = (
+            GATEWAY_SILENT
+        )
     s, h = np.nonzero(mark.astype(bool))
-    rows = {"household": [days.households[i] for i in h], "signal": [days.signals[i] for i in s], "reason": mark[s, h].tolist()}
+    rows = {
+        "household": [days.households[i] for i in h],
+        "signal": [days.signals[i] for i in s],
+        "reason": mark[s, h].tolist(),
+    }
     told = pl.DataFrame(rows, schema={name: NOTES[name] for name in rows})
     return told.select(pl.lit(night).alias("night"), *rows)
 

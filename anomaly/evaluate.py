@@ -21,7 +21,14 @@ QUIET_NIGHTS = 14  # an alarm is a crossing after so many nights below
 GRACE_DAYS = 7  # an alarm so soon after a surge was still raised by it: windows reach back
 UNIT = 30_000.0  # household-nights of 1,000 homes and 30 days
 LEAST_HOMES = 15  # of a group that is told about
-TRUTH_SCHEMA = {"household": pl.String, "size": pl.Float64, "shape": pl.String, "ramp": pl.Int64, "first": pl.Date, "last": pl.Date}
+TRUTH_SCHEMA = {
+    "household": pl.String,
+    "size": pl.Float64,
+    "shape": pl.String,
+    "ramp": pl.Int64,
+    "first": pl.Date,
+    "last": pl.Date,
+}
 
 
 @dataclass(frozen=True)
@@ -35,11 +42,15 @@ class Plan:
     sizes: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0)
     shapes: tuple[str, ...] = ("step", "step", "ramp", "ramp", "spike")
     days: tuple[int, int] = (10, 40)
-    share: float = 0.05  # of the homes that could be judged; many more, and the peers themselves are no longer ordinary
+    share: float = (
+        0.05  # of the homes that could be judged; many more, and the peers themselves are no longer ordinary
+    )
     history: int = 42  # days with a value a home must have before its surge
 
 
-def plant(readings: pl.DataFrame, nights: tuple[date, date], seed: int, plan: Plan = Plan()) -> tuple[pl.DataFrame, pl.DataFrame]:
+def plant(
+    readings: pl.DataFrame, nights: tuple[date, date], seed: int, plan: Plan = Plan()
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Readings with surges in them, and the truth: `household, size, shape, ramp, first, last`, at most one surge a home.
 
     `readings` are those of `tables.Readings`, further columns pass through; the result is sorted by household, signal and
@@ -52,16 +63,26 @@ def plant(readings: pl.DataFrame, nights: tuple[date, date], seed: int, plan: Pl
     readings = readings.sort("household", "signal", "day")
     span = (nights[1] - nights[0]).days + 1
     known = readings.filter(pl.col("value").is_not_null())
-    before = known.filter(pl.col("day") < nights[0]).group_by("household").agg(pl.col("day").n_unique().alias("days"))
+    before = (
+        known.filter(pl.col("day") < nights[0])
+        .group_by("household")
+        .agg(pl.col("day").n_unique().alias("days"))
+    )
     within = known.filter(pl.col("day").is_between(*nights)).select("household").unique()
-    fit = before.filter(pl.col("days") >= plan.history).join(within, on="household", how="semi")["household"].sort()
+    fit = (
+        before.filter(pl.col("days") >= plan.history)
+        .join(within, on="household", how="semi")["household"]
+        .sort()
+    )
     chosen = rng.permutation(len(fit))[: min(len(fit), max(1, round(plan.share * len(fit))))]
     kinds = list(product(plan.sizes, plan.shapes))
     turns = rng.permutation(len(kinds))  # every kind has its turn before one has its second
     rows = []
     for number, home in enumerate(chosen):
         size, shape = kinds[turns[number % len(kinds)]]
-        length = min(SPIKE_DAYS if shape == "spike" else int(rng.integers(plan.days[0], plan.days[1] + 1)), span)
+        length = min(
+            SPIKE_DAYS if shape == "spike" else int(rng.integers(plan.days[0], plan.days[1] + 1)), span
+        )
         ramp = int(rng.integers(RAMP_DAYS[0], RAMP_DAYS[1] + 1)) if shape == "ramp" else 1
         first = nights[0] + timedelta(days=int(rng.integers(0, span - length + 1)))
         rows.append((fit[int(home)], size, shape, ramp, first, first + timedelta(days=length - 1)))
@@ -79,16 +100,27 @@ def _raise(readings: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
         multiples = (value % one == 0).mean().over(series)
         step = pl.when(multiples >= STEP_SHARE).then(one).otherwise(step)
     alone = pl.col("signal").filter(value.is_not_null()).n_unique().over("household") == 1
-    exponent = pl.when(alone).then(1.0).otherwise(pl.col("unit").replace_strict(EXPONENTS, default=1.0, return_dtype=pl.Float64))
+    exponent = (
+        pl.when(alone)
+        .then(1.0)
+        .otherwise(pl.col("unit").replace_strict(EXPONENTS, default=1.0, return_dtype=pl.Float64))
+    )
     grown = (((pl.col("day") - pl.col("first")).dt.total_days() + 1) / pl.col("ramp")).clip(upper_bound=1.0)
     size = 1.0 + (pl.col("size") - 1.0) * grown
     raised = pl.when(surge).then(value * size**exponent)
     total = pl.col("raised").cum_sum().over(series)
-    carried = ((total / pl.col("step")).round() - ((total - pl.col("raised")) / pl.col("step")).round()) * pl.col("step")
+    carried = (
+        (total / pl.col("step")).round() - ((total - pl.col("raised")) / pl.col("step")).round()
+    ) * pl.col("step")
     return (
         readings.join(truth, on="household", how="left", maintain_order="left")
         .with_columns(step=step, raised=raised)
-        .with_columns(pl.when(pl.col("raised").is_not_null()).then(carried.cast(pl.Int64)).otherwise(value).alias("value"))
+        .with_columns(
+            pl.when(pl.col("raised").is_not_null())
+            .then(carried.cast(pl.Int64))
+            .otherwise(value)
+            .alias("value")
+        )
         .select(readings.columns)
     )
 
@@ -151,7 +183,9 @@ class Alarms:
         """Alarms per 1,000 homes and 30 days with their 95 % interval (Byar's approximation, Breslow & Day 1987)."""
         if not self.score.size:
             return np.nan, np.nan, np.nan
-        count = float(self.count(level)) / self.copies  # the copies share their homes: more of them say nothing new
+        count = (
+            float(self.count(level)) / self.copies
+        )  # the copies share their homes: more of them say nothing new
         more = count + 1
         low = count * (1 - 1 / (9 * count) - NORMAL_95 / (3 * sqrt(count))) ** 3 if count >= 1 else 0.0
         high = more * (1 - 1 / (9 * more) + NORMAL_95 / (3 * sqrt(more))) ** 3
@@ -182,21 +216,41 @@ def found(rounds: Iterable[Round], level: float) -> pl.DataFrame:
             start, stop = (first - one.first).days, (last - one.first).days + GRACE_DAYS + 1
             hits = np.flatnonzero(begins[at[home], start:stop]) if home in at else np.array([])
             rows.append((size, shape, int(hits[0]) if hits.size else None))
-    return pl.DataFrame(rows, schema={"size": pl.Float64, "shape": pl.String, "delay": pl.Int64}, orient="row")
+    return pl.DataFrame(
+        rows, schema={"size": pl.Float64, "shape": pl.String, "delay": pl.Int64}, orient="row"
+    )
 
 
 def score_card(surges: pl.DataFrame, by: Sequence[str] = ("size",)) -> pl.DataFrame:
     """`by`, `planted`, `found`, their `share` with its interval `low` to `high` (95 %), and `median_delay` in days, of `found`'s surges."""
-    card = surges.group_by(by).agg(planted=pl.len().cast(pl.Int64), found=pl.col("delay").count().cast(pl.Int64), median_delay=pl.col("delay").median()).sort(by)
+    card = (
+        surges.group_by(by)
+        .agg(
+            planted=pl.len().cast(pl.Int64),
+            found=pl.col("delay").count().cast(pl.Int64),
+            median_delay=pl.col("delay").median(),
+        )
+        .sort(by)
+    )
     shares = [wilson(n, tried) for n, tried in card.select("found", "planted").iter_rows()]
-    columns = {name: pl.Series([s[i] for s in shares], dtype=pl.Float64) for i, name in enumerate(("share", "low", "high"))}
-    return card.with_columns(**columns).select(*by, "planted", "found", "share", "low", "high", "median_delay")
+    columns = {
+        name: pl.Series([s[i] for s in shares], dtype=pl.Float64)
+        for i, name in enumerate(("share", "low", "high"))
+    }
+    return card.with_columns(**columns).select(
+        *by, "planted", "found", "share", "low", "high", "median_delay"
+    )
 
 
 def by_day(surges: pl.DataFrame, days: int = 30) -> pl.DataFrame:
     """`size, day, share`: the share found by each day since the onset, the onset being day 0."""
     each = pl.DataFrame({"day": range(days + 1)}, schema={"day": pl.Int64})
-    return surges.join(each, how="cross").group_by("size", "day").agg(share=(pl.col("delay") <= pl.col("day")).fill_null(False).mean()).sort("size", "day")
+    return (
+        surges.join(each, how="cross")
+        .group_by("size", "day")
+        .agg(share=(pl.col("delay") <= pl.col("day")).fill_null(False).mean())
+        .sort("size", "day")
+    )
 
 
 def evaluate(
@@ -236,7 +290,9 @@ def lifted(course: Course, factor: np.ndarray) -> np.ndarray:
     spread = np.where(np.isfinite(spread) & (spread > 0), spread, np.nan)
     known = ~np.isnan(spread).all(axis=2)
     usual = np.full(known.shape, np.nan)
-    usual[known] = np.nanmedian(spread[known], axis=1)  # one a series: of a value just as expected the ratio says nothing
+    usual[known] = np.nanmedian(
+        spread[known], axis=1
+    )  # one a series: of a value just as expected the ratio says nothing
     raised = np.minimum(1.0, (np.arange(spread.shape[2]) + 1) / np.maximum(course.block, 1))
     times = 1.0 + (factor[:, :, None] - 1.0) * raised
     part = course.offset / (np.exp(course.log_ratio) * (course.expected + course.offset))

@@ -33,12 +33,18 @@ EXCESS_POWER = 0.3  # surges reach far into the tail: measured on simulated citi
 class EvidenceRules:
     """How rare a score must be."""
 
-    chance_cases: float = 5.0  # new cases by chance per 1,000 homes and 30 nights, over all kinds of case together
-    kept_share: float = 0.1  # evidence is written down from this share of a case's rarity on, and keeps a case alive
+    chance_cases: float = (
+        5.0  # new cases by chance per 1,000 homes and 30 nights, over all kinds of case together
+    )
+    kept_share: float = (
+        0.1  # evidence is written down from this share of a case's rarity on, and keeps a case alive
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.chance_cases < np.inf:
-            raise ValueError(f"chance_cases = {self.chance_cases}: nothing is rarer than never; write a number above 0")
+            raise ValueError(
+                f"chance_cases = {self.chance_cases}: nothing is rarer than never; write a number above 0"
+            )
         if not 0 < self.kept_share <= 1:
             raise ValueError(f"kept_share = {self.kept_share}; write a share above 0 and at most 1")
 
@@ -81,7 +87,9 @@ class Tail:
             return line
         log_rarity, at = np.array(self.bends).T
         beyond = log_rarity[-1] + (score - at[-1]) / self.slope
-        return np.where(score < at[0], line, np.where(score > at[-1], beyond, np.interp(score, at, log_rarity)))
+        return np.where(
+            score < at[0], line, np.where(score > at[-1], beyond, np.interp(score, at, log_rarity))
+        )
 
     def at(self, rarity: float) -> float:
         """The score of that rarity, household-nights."""
@@ -89,7 +97,9 @@ class Tail:
         if not self.bends or np.log(rarity) <= self.bends[0][0]:
             return line
         log_rarity, at = np.array(self.bends).T
-        return float(np.interp(np.log(rarity), log_rarity, at) + self.slope * max(0.0, np.log(rarity) - log_rarity[-1]))
+        return float(
+            np.interp(np.log(rarity), log_rarity, at) + self.slope * max(0.0, np.log(rarity) - log_rarity[-1])
+        )
 
     def chance(self, score: np.ndarray, needed: float) -> np.ndarray:
         """Chance that an episode of this score is of the ordinary kind, where rarity `needed` makes a case.
@@ -101,7 +111,9 @@ class Tail:
         """
         ordinary = max(self.nights / needed, 1e-9)
         seen = float(self.episodes(np.array([self.at(needed)]))[0])
-        excess = max(LEAST_EXCESS * self.nights / (self.nights + needed), (seen - np.sqrt(seen) - ordinary) / ordinary)
+        excess = max(
+            LEAST_EXCESS * self.nights / (self.nights + needed), (seen - np.sqrt(seen) - ordinary) / ordinary
+        )
         place = np.minimum(needed / self.rarity(score), 1.0)
         chance = 1.0 / (1.0 + excess * EXCESS_POWER * place ** (EXCESS_POWER - 1.0))
         return np.where(np.isnan(score), np.nan, np.maximum(chance, 0.01))
@@ -167,7 +179,11 @@ def pasts_of(score: np.ndarray) -> Callable[[int], Tail]:
 
 
 def rate(
-    scores: Iterable, nights: Iterable[int], needed: float, second_opinion: Collection[str] = (), pasts: Sequence[Tail] | None = None
+    scores: Iterable,
+    nights: Iterable[int],
+    needed: float,
+    second_opinion: Collection[str] = (),
+    pasts: Sequence[Tail] | None = None,
 ) -> list["Rated"]:
     """Rarity and chance of every home on each asked night, for each detector's scores; `needed` rarity makes a case.
 
@@ -184,7 +200,10 @@ def rate(
         past_of, rarity, chance = pasts_of(one.score) if given is None else None, {}, {}
         for t in nights:
             past = past_of(t) if past_of else given
-            rarity[t], chance[t] = past.rarity(one.score[:, t]) * share, past.chance(one.score[:, t], needed / share)
+            rarity[t], chance[t] = (
+                past.rarity(one.score[:, t]) * share,
+                past.chance(one.score[:, t], needed / share),
+            )
         out.append(Rated(one, rarity, chance, one.detector not in second_opinion))
     return out
 
@@ -237,7 +256,9 @@ def reasons(expected, rated: list[Rated], night: int, least_rarity: float) -> pl
     return pl.DataFrame(rows, schema=REASONS, orient="row").sort("household", "detector", "signal")
 
 
-def _episode(expected, night: int, home: int, signal: str) -> tuple[int, bool, dict[str, float], dict[str, float]]:
+def _episode(
+    expected, night: int, home: int, signal: str
+) -> tuple[int, bool, dict[str, float], dict[str, float]]:
     """Days back to the onset of the rise that a home's signal (or "all") shows, whether the night itself was read, and the ratio
     and the usual of every signal since.
     """
@@ -258,14 +279,18 @@ def _reason(expected, one: Rated, home: int, night: int, episode) -> dict:
     window_days = int(one.scores.window[home, night])
     back, read, by_signal, usual = episode(home, signal)
     pattern = _pattern(by_signal)  # where all rise together it is people, whichever signal speaks first
-    in_window = _ratios(expected, _concerned(expected, signal), home, slice(max(0, night - window_days + 1), night + 1))
+    in_window = _ratios(
+        expected, _concerned(expected, signal), home, slice(max(0, night - window_days + 1), night + 1)
+    )
     return {
         "household": grid.households[home],
         "detector": one.scores.detector,
         "signal": signal,
         "signature": pattern if signal == "all" or pattern == "people" else signature_of(signal),
         "window_days": window_days,
-        "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()])))) if in_window else 1.0,
+        "ratio": float(np.exp(np.mean(np.log([max(r, 1e-3) for r in in_window.values()]))))
+        if in_window
+        else 1.0,
         "score": float(one.scores.score[home, night]),
         "rarity": float(one.rarity[night][home]),
         # a sum may also grow because an old day drops out of its window: a case opens on a day that was read
@@ -316,7 +341,10 @@ def _ratios(expected, concerned, home: int, days: slice) -> dict[str, float]:
 def _usual(expected, signals: Iterable[str], home: int, days: slice) -> dict[str, float]:
     """Signal → mean of what those days expected, base units a day."""
     told = {name: expected.expected[expected.grid.signals.index(name), home, days] for name in signals}
-    return {name: float(np.where(np.isnan(usual), 0.0, usual).sum() / np.count_nonzero(~np.isnan(usual))) for name, usual in told.items()}
+    return {
+        name: float(np.where(np.isnan(usual), 0.0, usual).sum() / np.count_nonzero(~np.isnan(usual)))
+        for name, usual in told.items()
+    }
 
 
 def _pattern(ratios: Mapping[str, float]) -> str:

@@ -25,16 +25,24 @@ class Peers:
             self.said[name] = ordinal, make()
         begin, said = self.said[name]
         if ordinal < begin:
-            raise LookupError(f"the peers said nothing of {name} before day {begin}, and are asked for day {ordinal}")
+            raise LookupError(
+                f"the peers said nothing of {name} before day {begin}, and are asked for day {ordinal}"
+            )
         return said[..., ordinal - begin : ordinal - begin + days]
 
 
-def heard(peers: Peers | None, grid, about: str, last: int = 0) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
+def heard(
+    peers: Peers | None, grid, about: str, last: int = 0
+) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
     """A way to ask the peers about the days of a grid, or so many last ones of them; without peers everything is made afresh from the homes at hand."""
     days = last or grid.days
 
     def hear(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        return make() if peers is None else peers.hear(f"{about} {name}", make, grid.ordinal + grid.days - days, days)
+        return (
+            make()
+            if peers is None
+            else peers.hear(f"{about} {name}", make, grid.ordinal + grid.days - days, days)
+        )
 
     return hear
 

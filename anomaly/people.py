@@ -23,11 +23,15 @@ POWER_MEDIAN, POWER_EXPONENT = 8400.0, 0.5
 
 USUAL_PEOPLE = np.arange(1.0, 10.25, 0.5)
 GROWTH = np.geomspace(1.0, 1000.0, 346)  # steps of one fiftieth of a logarithm
-EXTRA = (USUAL_PEOPLE[:, None] * (GROWTH[None, :] - 1)).ravel()  # people that come in addition, of every pair of the two …
+EXTRA = (
+    USUAL_PEOPLE[:, None] * (GROWTH[None, :] - 1)
+).ravel()  # people that come in addition, of every pair of the two …
 ORDER = np.argsort(EXTRA, kind="stable")
 EXTRA = EXTRA[ORDER]  # … in order
 NEWCOMERS = 0.5  # newcomers have habits of their own: a ratio spreads half as much as homes of one size do
-TAIL = 4  # degrees of freedom of Student's t: one signal out of step widens the interval and does not shift it
+TAIL = (
+    4  # degrees of freedom of Student's t: one signal out of step widens the interval and does not shift it
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,9 @@ def _entries(people: np.ndarray) -> np.ndarray:
 
 
 def _water(people: np.ndarray) -> np.ndarray:
-    return np.interp(people, RESIDENTS, WATER_BY_RESIDENTS) + WATER_STEP * np.maximum(people - RESIDENTS[-1], 0.0)
+    return np.interp(people, RESIDENTS, WATER_BY_RESIDENTS) + WATER_STEP * np.maximum(
+        people - RESIDENTS[-1], 0.0
+    )
 
 
 def _power(people: np.ndarray) -> np.ndarray:
@@ -59,7 +65,9 @@ RELATIONS: Mapping[str, Relation] = {
 }
 
 
-def extra_people(ratios: Mapping[str, float], units: Mapping[str, str], usual: Mapping[str, float]) -> tuple[float, float, float] | None:
+def extra_people(
+    ratios: Mapping[str, float], units: Mapping[str, str], usual: Mapping[str, float]
+) -> tuple[float, float, float] | None:
     """The number of further people a rise is like, and where it lies nine times in ten: (middle, low, high), to a tenth.
 
     ratios: signal → observed over expected over the episode; units: signal → base unit; usual: signal → expected base
@@ -69,17 +77,23 @@ def extra_people(ratios: Mapping[str, float], units: Mapping[str, str], usual: M
     both, each on the log scale with the spread of its relation. A ratio below 1 counts as no rise. Middle and
     ends are quantiles of the growth in people, at least 0.
     """
-    seen = [(RELATIONS[units[s]], r, usual.get(s)) for s, r in sorted(ratios.items()) if units.get(s) in RELATIONS]
+    seen = [
+        (RELATIONS[units[s]], r, usual.get(s)) for s, r in sorted(ratios.items()) if units.get(s) in RELATIONS
+    ]
     seen = [(relation, r, u) for relation, r, u in seen if _positive(r) and _positive(u)]
     if not seen:
         return None
-    weight = -0.5 * (np.log(USUAL_PEOPLE[:, None] / PEOPLE_PRIOR) / PRIOR_SPREAD) ** 2 + np.zeros((1, len(GROWTH)))
+    weight = -0.5 * (np.log(USUAL_PEOPLE[:, None] / PEOPLE_PRIOR) / PRIOR_SPREAD) ** 2 + np.zeros(
+        (1, len(GROWTH))
+    )
     for relation, r, u in seen:
         level, rise = _uses(relation)
         weight = weight + _fit(np.log(u / level) / relation.spread)
         weight = weight + _fit((np.log(max(r, 1.0)) - rise) / (NEWCOMERS * relation.spread))
     reached = np.cumsum(np.exp(weight - weight.max()).ravel()[ORDER])
-    low, middle, high = (round(float(EXTRA[np.searchsorted(reached, q * reached[-1])]), 1) for q in (0.05, 0.5, 0.95))
+    low, middle, high = (
+        round(float(EXTRA[np.searchsorted(reached, q * reached[-1])]), 1) for q in (0.05, 0.5, 0.95)
+    )
     return middle, low, high
 
 

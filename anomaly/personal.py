@@ -125,7 +125,10 @@ def _by_content(cells: pl.Series, *, weak: bool) -> str | None:
 
 def _are_short_numbers(cells: pl.Series) -> bool:
     """Plain numbers with fewer digits than an identity number: as readings they are nothing else."""
-    return cells.str.len_bytes().max() < IDENTITY_DIGITS and cells.cast(pl.Float64, strict=False).null_count() == 0
+    return (
+        cells.str.len_bytes().max() < IDENTITY_DIGITS
+        and cells.cast(pl.Float64, strict=False).null_count() == 0
+    )
 
 
 def _has_identity_number(cells: pl.Series) -> bool:
@@ -135,9 +138,13 @@ def _has_identity_number(cells: pl.Series) -> bool:
     if candidates.is_empty():
         return False
     number = pl.col("cell").str.extract(_IDENTITY, 1).str.replace_all(" ", "").str.to_uppercase()
-    total = sum(pl.col("number").str.slice(place, 1).cast(pl.Int32) * weight for place, weight in enumerate(_WEIGHTS))
+    total = sum(
+        pl.col("number").str.slice(place, 1).cast(pl.Int32) * weight for place, weight in enumerate(_WEIGHTS)
+    )
     remainder = (total % 11).cast(pl.String)
-    check = remainder.replace_strict({str(at): sign for at, sign in enumerate(_CHECK)}, return_dtype=pl.String)
+    check = remainder.replace_strict(
+        {str(at): sign for at, sign in enumerate(_CHECK)}, return_dtype=pl.String
+    )
     born = pl.col("number").str.slice(6, 8).str.to_date("%Y%m%d", strict=False)
     right = (check == pl.col("number").str.slice(17, 1)) & born.is_not_null()
     return candidates.select(number=number).select(right.any()).item()
@@ -149,7 +156,13 @@ def _by_phones_of_one_prefix(distinct: pl.Series) -> str | None:
     Looked for in every cell, not in a sample: there even consecutive ids lie apart. Ids count up where two gaps in five
     are one and the same (flats 101, 102, 201, 202 … make it a gap in two).
     """
-    phones = distinct.filter(distinct.str.contains(_MOBILE)).str.replace_all(r"\D", "").str.tail(11).unique().cast(pl.Int64)
+    phones = (
+        distinct.filter(distinct.str.contains(_MOBILE))
+        .str.replace_all(r"\D", "")
+        .str.tail(11)
+        .unique()
+        .cast(pl.Int64)
+    )
     if not _enough(len(phones), distinct, 0.2):
         return None
     commonest = phones.sort().diff().drop_nulls().value_counts()["count"].max()

@@ -37,7 +37,9 @@ UNITS = {
 """What the numbers are counted in, in English and Chinese."""
 
 
-def _column(kind, en: str, zh: str, *, key: bool = False, null: bool = False, unit: str | None = None, **checks):
+def _column(
+    kind, en: str, zh: str, *, key: bool = False, null: bool = False, unit: str | None = None, **checks
+):
     words = {"en": en, "zh": zh} | ({"unit_en": unit, "unit_zh": UNITS[unit]} if unit else {})
     return kind(primary_key=key, nullable=null and not key, metadata=words, **checks)
 
@@ -52,14 +54,26 @@ class Runs(dy.Schema):
     version = _column(dy.String, "version of the tool", "工具版本")
     settings_sha256 = _column(dy.String, "SHA-256 of the settings in force", "所用设置的 SHA-256")
     judged = _column(dy.Int64, "households judged", "已评判的住户数", unit="homes")
-    not_judged = _column(dy.Int64, "signals of households that could not be judged", "无法评判的住户信号数", unit="signals")
-    cases_open = _column(dy.Int64, "cases not closed at the end of the night", "当晚结束时未关闭的案例数", unit="cases")
+    not_judged = _column(
+        dy.Int64, "signals of households that could not be judged", "无法评判的住户信号数", unit="signals"
+    )
+    cases_open = _column(
+        dy.Int64, "cases not closed at the end of the night", "当晚结束时未关闭的案例数", unit="cases"
+    )
     cases_new = _column(dy.Int64, "cases opened this night", "当晚新开的案例数", unit="cases")
     expected_wrong_doors = _column(
-        dy.Float64, "sum of chance_wrong over the doors listed for the first time this night", "当晚首次列出的门户中预计判断错误的数目", unit="doors"
+        dy.Float64,
+        "sum of chance_wrong over the doors listed for the first time this night",
+        "当晚首次列出的门户中预计判断错误的数目",
+        unit="doors",
     )
     notes = _column(dy.String, "what was degraded, or empty", "降级说明，无则为空")
-    revised = _column(dy.Int64, "how many times the night had been judged before; v1.revisions has what changed", "此前该晚已被评判的次数；v1.revisions 载其变化", unit="times")
+    revised = _column(
+        dy.Int64,
+        "how many times the night had been judged before; v1.revisions has what changed",
+        "此前该晚已被评判的次数；v1.revisions 载其变化",
+        unit="times",
+    )
 
 
 class Households(dy.Schema):
@@ -76,7 +90,13 @@ class Readings(dy.Schema):
     household = _column(dy.String, "household id", "住户编号", key=True)
     signal = _column(dy.String, "name of the signal in the settings", "信号名称", key=True)
     day = _column(dy.Date, "local day", "当地日期", key=True)
-    value = _column(dy.Int64, "the day's count or use in base units; empty where unknown", "当日计数或用量（基本单位），未知则为空", null=True, unit="base units")
+    value = _column(
+        dy.Int64,
+        "the day's count or use in base units; empty where unknown",
+        "当日计数或用量（基本单位），未知则为空",
+        null=True,
+        unit="base units",
+    )
     unit = _column(dy.String, "base unit of value: count, litre, Wh, cent …", "基本单位")
     quality = _column(
         dy.String,
@@ -92,14 +112,41 @@ class Expected(dy.Schema):
     household = _column(dy.String, "household id", "住户编号", key=True)
     signal = _column(dy.String, "name of the signal", "信号名称", key=True)
     day = _column(dy.Date, "local day", "当地日期", key=True)
-    value = _column(dy.Int64, "what was observed, base units; empty where the day is not judged", "实测值（基本单位），未评判则为空", null=True, unit="base units")
-    expected = _column(dy.Float64, "what was to be expected, base units", "预期值（基本单位）", unit="base units")
-    low = _column(dy.Float64, "lower end of the expected range (about 5 %), base units", "预期范围下限（约 5 %）", unit="base units")
-    high = _column(dy.Float64, "upper end of the expected range (about 95 %), base units", "预期范围上限（约 95 %）", unit="base units")
-    surprise = _column(
-        dy.Float64, "distance from expected in robust standard deviations of the log value", "与预期的距离（对数值的稳健标准差倍数）", null=True, unit="deviations"
+    value = _column(
+        dy.Int64,
+        "what was observed, base units; empty where the day is not judged",
+        "实测值（基本单位），未评判则为空",
+        null=True,
+        unit="base units",
     )
-    unit = _column(dy.String, "base unit of value, expected, low and high; empty for a signal that is no longer in the settings", "数值的基本单位；信号已不在设置中则为空", null=True)
+    expected = _column(
+        dy.Float64, "what was to be expected, base units", "预期值（基本单位）", unit="base units"
+    )
+    low = _column(
+        dy.Float64,
+        "lower end of the expected range (about 5 %), base units",
+        "预期范围下限（约 5 %）",
+        unit="base units",
+    )
+    high = _column(
+        dy.Float64,
+        "upper end of the expected range (about 95 %), base units",
+        "预期范围上限（约 95 %）",
+        unit="base units",
+    )
+    surprise = _column(
+        dy.Float64,
+        "distance from expected in robust standard deviations of the log value",
+        "与预期的距离（对数值的稳健标准差倍数）",
+        null=True,
+        unit="deviations",
+    )
+    unit = _column(
+        dy.String,
+        "base unit of value, expected, low and high; empty for a signal that is no longer in the settings",
+        "数值的基本单位；信号已不在设置中则为空",
+        null=True,
+    )
 
 
 class Evidence(dy.Schema):
@@ -108,12 +155,22 @@ class Evidence(dy.Schema):
     night = _column(dy.Date, "the night judged", "评判日期", key=True)
     household = _column(dy.String, "household id", "住户编号", key=True)
     detector = _column(dy.String, "the detector that saw it", "检测器", key=True)
-    signal = _column(dy.String, "the signal concerned, or `all` where several rise together", "相关信号；多个信号同升为 all", key=True)
-    window_days = _column(dy.Int32, "length of the window that ends at the night, days", "截至当晚的窗口长度（天）", unit="days")
+    signal = _column(
+        dy.String,
+        "the signal concerned, or `all` where several rise together",
+        "相关信号；多个信号同升为 all",
+        key=True,
+    )
+    window_days = _column(
+        dy.Int32, "length of the window that ends at the night, days", "截至当晚的窗口长度（天）", unit="days"
+    )
     ratio = _column(dy.Float64, "observed over expected in the window", "窗口内实测与预期之比", unit="ratio")
     score = _column(dy.Float64, "the detector's own score", "检测器得分", unit="score")
     rarity = _column(
-        dy.Float64, "one new episode of such a score by chance in about so many household-nights of this site", "罕见度：约每多少户·夜偶然出现一次", unit="household-nights"
+        dy.Float64,
+        "one new episode of such a score by chance in about so many household-nights of this site",
+        "罕见度：约每多少户·夜偶然出现一次",
+        unit="household-nights",
     )
     because = _column(dy.String, "the reason in words", "文字理由")
 
@@ -121,30 +178,66 @@ class Evidence(dy.Schema):
 class Cases(dy.Schema):
     """One episode of one household."""
 
-    case_id = _column(dy.String, "code of the case, from household, signature and opening night", "案例编号", key=True)
+    case_id = _column(
+        dy.String, "code of the case, from household, signature and opening night", "案例编号", key=True
+    )
     household = _column(dy.String, "household id", "住户编号")
     district = _column(dy.String, "district, where known", "片区", null=True)
-    signature = _column(dy.String, "kind of case: people, door, water, power or a further signal's name", "案例类型")
+    signature = _column(
+        dy.String, "kind of case: people, door, water, power or a further signal's name", "案例类型"
+    )
     onset = _column(dy.Date, "first day of the rise, estimated", "估计的开始日期")
     opened = _column(dy.Date, "the night the case was opened", "开案日期")
     last_seen = _column(dy.Date, "the last night with evidence", "最后一次有依据的日期")
-    status = _column(dy.String, "new, ongoing, fading or closed", "状态：new 新，ongoing 持续，fading 减弱，closed 关闭")
-    rarity = _column(dy.Float64, "the largest rarity the case has reached", "案例达到的最大罕见度", unit="household-nights")
+    status = _column(
+        dy.String, "new, ongoing, fading or closed", "状态：new 新，ongoing 持续，fading 减弱，closed 关闭"
+    )
+    rarity = _column(
+        dy.Float64, "the largest rarity the case has reached", "案例达到的最大罕见度", unit="household-nights"
+    )
     ratios = _column(
-        lambda **k: dy.List(dy.Struct({"key": dy.String(nullable=False), "value": dy.Float64(nullable=False)}), **k),
+        lambda **k: dy.List(
+            dy.Struct({"key": dy.String(nullable=False), "value": dy.Float64(nullable=False)}), **k
+        ),
         "signal → observed over expected over the episode",
         "信号 → 整段实测与预期之比",
         unit="ratio",
     )
     extra_people = _column(
-        dy.Float64, "further people a people case is like, an estimate; empty for other kinds", "人员案例约相当于增加多少人（估计），其他类型为空", null=True, unit="people"
+        dy.Float64,
+        "further people a people case is like, an estimate; empty for other kinds",
+        "人员案例约相当于增加多少人（估计），其他类型为空",
+        null=True,
+        unit="people",
     )
-    extra_people_low = _column(dy.Float64, "lower end of extra_people (about 5 %)", "增加人数的下限（约 5 %）", null=True, unit="people")
-    extra_people_high = _column(dy.Float64, "upper end of extra_people (about 95 %)", "增加人数的上限（约 95 %）", null=True, unit="people")
+    extra_people_low = _column(
+        dy.Float64,
+        "lower end of extra_people (about 5 %)",
+        "增加人数的下限（约 5 %）",
+        null=True,
+        unit="people",
+    )
+    extra_people_high = _column(
+        dy.Float64,
+        "upper end of extra_people (about 95 %)",
+        "增加人数的上限（约 95 %）",
+        null=True,
+        unit="people",
+    )
     because_en = _column(dy.String, "the reason in one English sentence", "英文理由")
     because_zh = _column(dy.String, "the reason in one Chinese sentence", "中文理由")
-    decision = _column(dy.String, "the decision in force: confirmed, benign or contested; empty where none is", "现行决定：confirmed 属实，benign 正常，contested 有异议；无则为空", null=True)
-    reopened = _column(dy.Date, "the night on which new evidence brought an answered case back", "已答复案例因新依据重新列出的日期", null=True)
+    decision = _column(
+        dy.String,
+        "the decision in force: confirmed, benign or contested; empty where none is",
+        "现行决定：confirmed 属实，benign 正常，contested 有异议；无则为空",
+        null=True,
+    )
+    reopened = _column(
+        dy.Date,
+        "the night on which new evidence brought an answered case back",
+        "已答复案例因新依据重新列出的日期",
+        null=True,
+    )
 
 
 class Worklist(dy.Schema):
@@ -158,25 +251,75 @@ class Worklist(dy.Schema):
     signature = _column(dy.String, "kind of case", "案例类型")
     desk = _column(dy.String, "who looks at this kind of case", "负责岗位")
     rarity = _column(dy.Float64, "rarity of the case on that night", "当晚罕见度", unit="household-nights")
-    chance_wrong = _column(dy.Float64, "estimated chance of no sustained rise beyond ordinary causes", "判断错误的估计概率", unit="probability", min=0.0, max=1.0)
-    chance_before = _column(dy.Float64, "the same before outcomes corrected it", "依结果校正前的同一概率", unit="probability", min=0.0, max=1.0)
-    first_listed = _column(dy.Bool, "whether the door is listed for the first time, or again, on this night", "是否当晚首次（或重新）列出")
-    assigned = _column(dy.String, "to whom the case is assigned now, or empty", "现指派给谁，无则为空", null=True)
+    chance_wrong = _column(
+        dy.Float64,
+        "estimated chance of no sustained rise beyond ordinary causes",
+        "判断错误的估计概率",
+        unit="probability",
+        min=0.0,
+        max=1.0,
+    )
+    chance_before = _column(
+        dy.Float64,
+        "the same before outcomes corrected it",
+        "依结果校正前的同一概率",
+        unit="probability",
+        min=0.0,
+        max=1.0,
+    )
+    first_listed = _column(
+        dy.Bool,
+        "whether the door is listed for the first time, or again, on this night",
+        "是否当晚首次（或重新）列出",
+    )
+    assigned = _column(
+        dy.String, "to whom the case is assigned now, or empty", "现指派给谁，无则为空", null=True
+    )
 
 
 class Revisions(dy.Schema):
     """One case of one night that came out otherwise when the night was judged again."""
 
     night = _column(dy.Date, "the night judged again", "被重新评判的日期", key=True)
-    revised = _column(dy.Int64, "which judging again it was, counted as in v1.runs: 1 the first", "第几次重新评判（与 v1.runs 同计，1 为首次）", key=True, unit="times")
+    revised = _column(
+        dy.Int64,
+        "which judging again it was, counted as in v1.runs: 1 the first",
+        "第几次重新评判（与 v1.runs 同计，1 为首次）",
+        key=True,
+        unit="times",
+    )
     household = _column(dy.String, "household id", "住户编号", key=True)
     signature = _column(dy.String, "kind of case", "案例类型", key=True)
-    change = _column(dy.String, "new, gone or changed", "变化：new 新出现，gone 消失，changed 改变", check=lambda c: c.is_in(CHANGES))
-    case_id_before = _column(dy.String, "code of the case before, empty where there was none", "此前的案例编号，无则为空", null=True)
-    case_id_after = _column(dy.String, "code of the case after, empty where there is none", "此后的案例编号，无则为空", null=True)
-    rarity_before = _column(dy.Float64, "largest rarity the case had reached by that night, before", "此前案例至当晚的最大罕见度", null=True, unit="household-nights")
+    change = _column(
+        dy.String,
+        "new, gone or changed",
+        "变化：new 新出现，gone 消失，changed 改变",
+        check=lambda c: c.is_in(CHANGES),
+    )
+    case_id_before = _column(
+        dy.String,
+        "code of the case before, empty where there was none",
+        "此前的案例编号，无则为空",
+        null=True,
+    )
+    case_id_after = _column(
+        dy.String, "code of the case after, empty where there is none", "此后的案例编号，无则为空", null=True
+    )
+    rarity_before = _column(
+        dy.Float64,
+        "largest rarity the case had reached by that night, before",
+        "此前案例至当晚的最大罕见度",
+        null=True,
+        unit="household-nights",
+    )
     rarity_after = _column(dy.Float64, "the same after", "此后的同一数值", null=True, unit="household-nights")
-    rank_before = _column(dy.Int32, "place on the night's list before, empty where it was not listed", "此前在当晚列表中的名次，未列出则为空", null=True, unit="place")
+    rank_before = _column(
+        dy.Int32,
+        "place on the night's list before, empty where it was not listed",
+        "此前在当晚列表中的名次，未列出则为空",
+        null=True,
+        unit="place",
+    )
     rank_after = _column(dy.Int32, "the same after", "此后的同一名次", null=True, unit="place")
 
 
@@ -192,19 +335,64 @@ class Assignments(dy.Schema):
 class Account(dy.Schema):
     """Promised against realised wrong doors of one group of doors."""
 
-    grouped_by = _column(dy.String, "all, signature, district or month (of first listing)", "分组方式：all 全部，signature 类型，district 片区，month 首次列出的月份", key=True)
+    grouped_by = _column(
+        dy.String,
+        "all, signature, district or month (of first listing)",
+        "分组方式：all 全部，signature 类型，district 片区，month 首次列出的月份",
+        key=True,
+    )
     name = _column(dy.String, "the group", "组", key=True)
     listed = _column(dy.Int64, "doors listed so far", "已列出的门户数", unit="doors")
-    answered = _column(dy.Int64, "of these, doors found confirmed or benign", "其中已有结论（属实或正常）的门户数", unit="doors")
+    answered = _column(
+        dy.Int64,
+        "of these, doors found confirmed or benign",
+        "其中已有结论（属实或正常）的门户数",
+        unit="doors",
+    )
     confirmed = _column(dy.Int64, "of these, confirmed", "其中属实", unit="doors")
-    wrong = _column(dy.Int64, "of these, wrong: the answer was benign", "其中判断错误（结论为正常）", unit="doors")
-    promised = _column(dy.Float64, "wrong doors promised among the answered ones: the sum of their chance_wrong", "有结论门户中承诺的错误数：chance_wrong 之和", unit="doors")
+    wrong = _column(
+        dy.Int64, "of these, wrong: the answer was benign", "其中判断错误（结论为正常）", unit="doors"
+    )
+    promised = _column(
+        dy.Float64,
+        "wrong doors promised among the answered ones: the sum of their chance_wrong",
+        "有结论门户中承诺的错误数：chance_wrong 之和",
+        unit="doors",
+    )
     wrong_share = _column(dy.Float64, "wrong over answered", "错误占有结论的比例", null=True, unit="share")
-    low = _column(dy.Float64, "lower end of wrong_share (95 %, Wilson)", "错误比例下限（95 %，Wilson）", null=True, unit="share")
-    high = _column(dy.Float64, "upper end of wrong_share (95 %, Wilson)", "错误比例上限（95 %，Wilson）", null=True, unit="share")
-    chance_before = _column(dy.Float64, "mean chance of the answered doors before outcomes corrected it", "有结论门户校正前的平均概率", null=True, unit="probability")
-    chance_after = _column(dy.Float64, "the same with the correction now in force", "同上，按现行校正", null=True, unit="probability")
-    stopped = _column(dy.Bool, "whether the group stopped listing itself, its doors being wrong too often", "该组是否因错误过多而停止列出")
+    low = _column(
+        dy.Float64,
+        "lower end of wrong_share (95 %, Wilson)",
+        "错误比例下限（95 %，Wilson）",
+        null=True,
+        unit="share",
+    )
+    high = _column(
+        dy.Float64,
+        "upper end of wrong_share (95 %, Wilson)",
+        "错误比例上限（95 %，Wilson）",
+        null=True,
+        unit="share",
+    )
+    chance_before = _column(
+        dy.Float64,
+        "mean chance of the answered doors before outcomes corrected it",
+        "有结论门户校正前的平均概率",
+        null=True,
+        unit="probability",
+    )
+    chance_after = _column(
+        dy.Float64,
+        "the same with the correction now in force",
+        "同上，按现行校正",
+        null=True,
+        unit="probability",
+    )
+    stopped = _column(
+        dy.Bool,
+        "whether the group stopped listing itself, its doors being wrong too often",
+        "该组是否因错误过多而停止列出",
+    )
 
 
 class Misses(dy.Schema):
@@ -212,12 +400,29 @@ class Misses(dy.Schema):
 
     drawn = _column(dy.Int64, "control doors drawn so far", "已抽取的对照门户数", unit="doors")
     answered = _column(dy.Int64, "of these, checked at the desk", "其中已作案头核查", unit="doors")
-    found = _column(dy.Int64, "of these, with a surge that was not listed", "其中发现未列出的激增", unit="doors")
+    found = _column(
+        dy.Int64, "of these, with a surge that was not listed", "其中发现未列出的激增", unit="doors"
+    )
     share = _column(dy.Float64, "found over answered", "发现比例", null=True, unit="share")
-    low = _column(dy.Float64, "lower end of share (95 %, Wilson)", "比例下限（95 %，Wilson）", null=True, unit="share")
-    high = _column(dy.Float64, "upper end of share (95 %, Wilson)", "比例上限（95 %，Wilson）", null=True, unit="share")
-    unlisted = _column(dy.Int64, "homes judged on the latest night and not listed", "最近一晚已评判而未列出的住户数", unit="homes")
-    missed = _column(dy.Float64, "of these, homes that a list may have missed: share × unlisted", "按比例估计的漏报住户数", null=True, unit="homes")
+    low = _column(
+        dy.Float64, "lower end of share (95 %, Wilson)", "比例下限（95 %，Wilson）", null=True, unit="share"
+    )
+    high = _column(
+        dy.Float64, "upper end of share (95 %, Wilson)", "比例上限（95 %，Wilson）", null=True, unit="share"
+    )
+    unlisted = _column(
+        dy.Int64,
+        "homes judged on the latest night and not listed",
+        "最近一晚已评判而未列出的住户数",
+        unit="homes",
+    )
+    missed = _column(
+        dy.Float64,
+        "of these, homes that a list may have missed: share × unlisted",
+        "按比例估计的漏报住户数",
+        null=True,
+        unit="homes",
+    )
     missed_low = _column(dy.Float64, "lower end of missed", "漏报数下限", null=True, unit="homes")
     missed_high = _column(dy.Float64, "upper end of missed", "漏报数上限", null=True, unit="homes")
 
@@ -226,7 +431,12 @@ class Control(dy.Schema):
     """One unlisted home drawn at random for a check at the desk."""
 
     night = _column(dy.Date, "the night", "日期", key=True)
-    case_id = _column(dy.String, "code to record the answer under: confirmed where there is a surge, benign where there is none", "登记核查结果用的编号", key=True)
+    case_id = _column(
+        dy.String,
+        "code to record the answer under: confirmed where there is a surge, benign where there is none",
+        "登记核查结果用的编号",
+        key=True,
+    )
     household = _column(dy.String, "household id", "住户编号")
     district = _column(dy.String, "district, where known", "片区", null=True)
 
@@ -256,7 +466,9 @@ class Rejects(dy.Schema):
 
     source = _column(dy.String, "section of the settings: a signal's name or `households`", "来源")
     file = _column(dy.String, "file, relative to the settings", "文件")
-    row = _column(dy.Int64, "row number in the file, the first data row is 1", "行号（数据首行为 1）", unit="row")
+    row = _column(
+        dy.Int64, "row number in the file, the first data row is 1", "行号（数据首行为 1）", unit="row"
+    )
     reason = _column(dy.String, "why it was refused", "原因")
 
 
@@ -283,7 +495,11 @@ PUBLISHED: dict[str, type[dy.Schema]] = {
 class SchemaVersion(dy.Schema):
     """Version of the v1 interface and of the tool that wrote the file."""
 
-    schema_version = _column(dy.String, "semantic version of v1 and meta: a reader of 1.x can read every later 1.x", "v1 与 meta 的语义版本，1.x 的读者可读此后所有 1.x")
+    schema_version = _column(
+        dy.String,
+        "semantic version of v1 and meta: a reader of 1.x can read every later 1.x",
+        "v1 与 meta 的语义版本，1.x 的读者可读此后所有 1.x",
+    )
     tool_version = _column(dy.String, "version of the tool that wrote the file", "写出此文件的工具版本")
 
 
@@ -302,7 +518,12 @@ class Dictionary(dy.Schema):
     meaning_en = _column(dy.String, "meaning in English", "英文含义")
     meaning_zh = _column(dy.String, "meaning in Chinese", "中文含义")
     schema = _column(dy.String, "v1 or meta", "v1 或 meta")
-    unit_en = _column(dy.String, "what a number is counted in, in English; empty for what is no number", "数值的单位（英文），非数值则为空", null=True)
+    unit_en = _column(
+        dy.String,
+        "what a number is counted in, in English; empty for what is no number",
+        "数值的单位（英文），非数值则为空",
+        null=True,
+    )
     unit_zh = _column(dy.String, "the same in Chinese", "数值的单位（中文），非数值则为空", null=True)
 
 
@@ -310,15 +531,33 @@ class Calendar(dy.Schema):
     """One day of the calendar in force."""
 
     day = _column(dy.Date, "local day", "当地日期", key=True)
-    weekday = _column(dy.Int8, "the week's shape as lived, 0 = Monday: a public holiday counts as the weekend's last day", "按实际作息的星期，0 为星期一；公共假日按周末最后一天计", unit="weekday")
-    kind = _column(dy.String, "holiday, workday (made up), window (around a feast) or empty", "holiday 假日，workday 调休上班，window 节期，平日为空")
+    weekday = _column(
+        dy.Int8,
+        "the week's shape as lived, 0 = Monday: a public holiday counts as the weekend's last day",
+        "按实际作息的星期，0 为星期一；公共假日按周末最后一天计",
+        unit="weekday",
+    )
+    kind = _column(
+        dy.String,
+        "holiday, workday (made up), window (around a feast) or empty",
+        "holiday 假日，workday 调休上班，window 节期，平日为空",
+    )
     name_en = _column(dy.String, "name in English, empty on an ordinary day", "英文名称，平日为空")
     name_zh = _column(dy.String, "name in Chinese, empty on an ordinary day", "中文名称，平日为空")
-    provisional = _column(dy.Bool, "whether that year's days off are not settled yet", "该年放假安排是否尚未确定")
-    window = _column(dy.String, "name of the moving window around the day, or empty", "所在节期名称，无则为空", null=True)
+    provisional = _column(
+        dy.Bool, "whether that year's days off are not settled yet", "该年放假安排是否尚未确定"
+    )
+    window = _column(
+        dy.String, "name of the moving window around the day, or empty", "所在节期名称，无则为空", null=True
+    )
 
 
-META: dict[str, type[dy.Schema]] = {"schema_version": SchemaVersion, "settings": SettingsInForce, "dictionary": Dictionary, "calendar": Calendar}
+META: dict[str, type[dy.Schema]] = {
+    "schema_version": SchemaVersion,
+    "settings": SettingsInForce,
+    "dictionary": Dictionary,
+    "calendar": Calendar,
+}
 """The tables of schema meta."""
 
 

@@ -13,14 +13,18 @@ from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 
-OWN_SIGNAL = {"door": "entries"}  # the signature `door` is told by the signal `entries`; others share their name
+OWN_SIGNAL = {
+    "door": "entries"
+}  # the signature `door` is told by the signal `entries`; others share their name
 
 VARYING = re.compile(r"\d+|(?<=^class )[^:]+")  # what differs from home to home in a machine's reason
 
 
 def languages() -> tuple[str, ...]:
     """The languages there are catalogues for, sorted."""
-    return tuple(sorted(f.name[:-5] for f in (files("anomaly") / "locale").iterdir() if f.name.endswith(".toml")))
+    return tuple(
+        sorted(f.name[:-5] for f in (files("anomaly") / "locale").iterdir() if f.name.endswith(".toml"))
+    )
 
 
 @cache
@@ -170,12 +174,19 @@ def because(language: str, ratios: Mapping[str, float], signature: str, days: in
     their order. `days`: length of the rise so far. Without any finite ratio the sentence goes without numbers.
     """
     own = OWN_SIGNAL.get(signature, signature)
-    told = sorted((s for s, r in ratios.items() if r is not None and math.isfinite(r)), key=lambda s: s != own)
+    told = sorted(
+        (s for s, r in ratios.items() if r is not None and math.isfinite(r)), key=lambda s: s != own
+    )
     length = "one_day" if days == 1 else "days"
     if not told:
         return say(language, f"because.bare_{length}", days=days)
     items = [
-        say(language, f"because.{'next' if i else 'first'}", signal=known(language, "signals", s), ratio=ratio(language, ratios[s]))
+        say(
+            language,
+            f"because.{'next' if i else 'first'}",
+            signal=known(language, "signals", s),
+            ratio=ratio(language, ratios[s]),
+        )
         for i, s in enumerate(told)
     ]
     return sentence_case(say(language, f"because.{length}", list=listing(language, items), days=days))
@@ -187,13 +198,23 @@ def more_people(language: str, case: Mapping[str, object]) -> str:
     if middle is None:
         return ""
     key = ("few", "one", "many")[min(round(middle), 2)]
-    return say(language, f"more_people.{key}", number=number(language, middle), low=number(language, low), high=number(language, high))
+    return say(
+        language,
+        f"more_people.{key}",
+        number=number(language, middle),
+        low=number(language, low),
+        high=number(language, high),
+    )
 
 
 def more_people_short(language: str, case: Mapping[str, object]) -> str:
     """The same as a cell of a table: 4 (2–7)."""
     told = {end: number(language, case.get(f"extra_people{end}")) for end in ("", "_low", "_high")}
-    return say(language, "more_people.short", number=told[""], low=told["_low"], high=told["_high"]) if case.get("extra_people") is not None else ""
+    return (
+        say(language, "more_people.short", number=told[""], low=told["_low"], high=told["_high"])
+        if case.get("extra_people") is not None
+        else ""
+    )
 
 
 def printable(text: str) -> str:

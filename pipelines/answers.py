@@ -18,7 +18,9 @@ def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     if not settings.store.exists():
         raise NotThere(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
     if not readable(settings.store):
-        raise NotThere(f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew")
+        raise NotThere(
+            f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew"
+        )
     with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
         # by rows: handing a relation over as a frame makes DuckDB 2.0 complain of leaks on stderr at exit
         asked = con.execute(sql, params or None)
@@ -32,14 +34,20 @@ def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
     if night is None:
         return judged[-1]
     if night not in judged:
-        raise NotThere(f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: run `anomaly nightly --night {night}` first")
+        raise NotThere(
+            f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: run `anomaly nightly --night {night}` first"
+        )
     return night
 
 
 def worklist(settings: Settings, night: dt.date | None, form: str, **only: str | None) -> str:
     """The doors of a night as a table, CSV or JSON lines. only: desk or district; of one alone where one is named."""
     night = night_or_latest(settings, night)
-    doors = ask(settings, "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank", night=night)
+    doors = ask(
+        settings,
+        "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank",
+        night=night,
+    )
     doors = doors.filter(*(pl.col(column) == name for column, name in only.items() if name))
     if form == "csv":
         return _safe(doors.drop("decision")).write_csv()
@@ -58,7 +66,13 @@ def worklist(settings: Settings, night: dt.date | None, form: str, **only: str |
         wrong=pl.Series([f"{chance:.0%}" for chance in doors["chance_wrong"]]),
     )
     told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
-    shown = shown.hstack([doors[name].fill_null("-").alias(head) for name, head in told.items() if doors[name].is_not_null().any()])
+    shown = shown.hstack(
+        [
+            doors[name].fill_null("-").alias(head)
+            for name, head in told.items()
+            if doors[name].is_not_null().any()
+        ]
+    )
     return f"{night}\n{as_columns(shown)}"
 
 
@@ -93,10 +107,25 @@ def status(settings: Settings, as_json: bool) -> str:
     runs = ask(settings, "SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT 14")
     touched = late.touched(Store(settings.store), settings.expected.reach_days)
     if as_json:
-        rows = [{"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}} for row in runs.iter_rows(named=True)]
-        rows.append({"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]})
+        rows = [
+            {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}
+            for row in runs.iter_rows(named=True)
+        ]
+        rows.append(
+            {"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]}
+        )
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    shown = runs.select("night", "judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors", "revised", finished="finished_utc", notes="notes")
+    shown = runs.select(
+        "night",
+        "judged",
+        "not_judged",
+        "cases_open",
+        "cases_new",
+        "expected_wrong_doors",
+        "revised",
+        finished="finished_utc",
+        notes="notes",
+    )
     return as_columns(shown) + "".join(f"{line}\n" for line in late.told(touched))
 
 
@@ -110,10 +139,22 @@ def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
 def calendar_table(settings: Settings, year: int) -> str:
     """Every day of the year that is not an ordinary one."""
     days = calendar_days(settings, year)
-    state = "provisional: adjusted workdays are not known yet; put them in calendars/" if days["provisional"].any() else "official"
-    odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select("day", "kind", "name_en", "name_zh")
-    windows = days.filter(pl.col("window").is_not_null()).group_by("window", maintain_order=True).agg(first=pl.col("day").min(), last=pl.col("day").max())
-    return f"{settings.site.calendar} {year}: {state}\n{as_columns(odd)}" + (f"\nmoving windows\n{as_columns(windows)}" if windows.height else "")
+    state = (
+        "provisional: adjusted workdays are not known yet; put them in calendars/"
+        if days["provisional"].any()
+        else "official"
+    )
+    odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select(
+        "day", "kind", "name_en", "name_zh"
+    )
+    windows = (
+        days.filter(pl.col("window").is_not_null())
+        .group_by("window", maintain_order=True)
+        .agg(first=pl.col("day").min(), last=pl.col("day").max())
+    )
+    return f"{settings.site.calendar} {year}: {state}\n{as_columns(odd)}" + (
+        f"\nmoving windows\n{as_columns(windows)}" if windows.height else ""
+    )
 
 
 def dictionary_text(language: str) -> str:
@@ -121,7 +162,19 @@ def dictionary_text(language: str) -> str:
     words = dictionary()
     parts = []
     for (schema, view), frame in words.group_by("schema", "view", maintain_order=True):
-        parts.append(f"{schema}.{view}\n" + as_columns(frame.select("column", "type", unit=pl.col(f"unit_{language}").fill_null(""), meaning=f"meaning_{language}"), head=False, indent="  "))
+        parts.append(
+            f"{schema}.{view}\n"
+            + as_columns(
+                frame.select(
+                    "column",
+                    "type",
+                    unit=pl.col(f"unit_{language}").fill_null(""),
+                    meaning=f"meaning_{language}",
+                ),
+                head=False,
+                indent="  ",
+            )
+        )
     return "\n".join(parts)
 
 
@@ -133,10 +186,15 @@ def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
     if not rows:
         return ""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "".join(indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
+    return "".join(
+        indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n"
+        for row in rows
+    )
 
 
 def _safe(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
     texts = (column for column in frame if column.dtype == pl.String)
-    return frame.with_columns(pl.Series(column.name, [text and cell(text) for text in column], pl.String) for column in texts)
+    return frame.with_columns(
+        pl.Series(column.name, [text and cell(text) for text in column], pl.String) for column in texts
+    )

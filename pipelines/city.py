@@ -15,7 +15,14 @@ class CannotWrite(Exception):
     """A folder that is not free; the message is one line."""
 
 
-def make_city(folder: Path, preset: str = "mixed", homes: int = 300, days: int = 427, seed: int = 1, settings: str | None = None) -> str:
+def make_city(
+    folder: Path,
+    preset: str = "mixed",
+    homes: int = 300,
+    days: int = 427,
+    seed: int = 1,
+    settings: str | None = None,
+) -> str:
     """Write a standard city under `folder`, by default with settings of its own, and say in one line what to do with it.
 
     Where the city has targets, some of them run on its last night: about one home in a hundred, and one leak.

@@ -12,7 +12,19 @@ import click
 
 from anomaly import __version__ as VERSION
 from pipelines import desk
-from pipelines.shell import DEGRADED, DONE, Commands, alone, answer, emit, json_option, night_option, settings_option, talk, warn
+from pipelines.shell import (
+    DEGRADED,
+    DONE,
+    Commands,
+    alone,
+    answer,
+    emit,
+    json_option,
+    night_option,
+    settings_option,
+    talk,
+    warn,
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -27,7 +39,9 @@ def main() -> None:
 @main.command()
 @settings_option
 @night_option
-@click.option("--revise", is_flag=True, help="Judge again, too, the nights that late or restated readings touch.")
+@click.option(
+    "--revise", is_flag=True, help="Judge again, too, the nights that late or restated readings touch."
+)
 @json_option
 def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_json: bool) -> None:
     """Load what is new, judge the night, publish the file and write the report.
@@ -46,11 +60,27 @@ def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_jso
 
 @main.command()
 @settings_option
-@click.option("--from", "first", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="D", help="First night, YYYY-MM-DD.")
-@click.option("--to", "last", type=click.DateTime(["%Y-%m-%d"]), required=True, metavar="D", help="Last night, YYYY-MM-DD.")
+@click.option(
+    "--from",
+    "first",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="D",
+    help="First night, YYYY-MM-DD.",
+)
+@click.option(
+    "--to",
+    "last",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="D",
+    help="Last night, YYYY-MM-DD.",
+)
 @click.option("--reports", is_flag=True, help="Write the report of every night, not of the last one only.")
 @json_option
-def backfill(settings_path: Path, first: dt.datetime, last: dt.datetime, reports: bool, as_json: bool) -> None:
+def backfill(
+    settings_path: Path, first: dt.datetime, last: dt.datetime, reports: bool, as_json: bool
+) -> None:
     """Judge past nights in order, each knowing only what is dated on or before it.
 
     Example: anomaly backfill --settings anomaly.toml --from 2026-07-01 --to 2026-07-31
@@ -60,7 +90,9 @@ def backfill(settings_path: Path, first: dt.datetime, last: dt.datetime, reports
     from pipelines.watch import watched
 
     if first > last:
-        raise click.UsageError(f"--from {first.date()} lies after --to {last.date()}; give the earlier night first")
+        raise click.UsageError(
+            f"--from {first.date()} lies after --to {last.date()}; give the earlier night first"
+        )
     settings = load_settings(settings_path)
     with watched(settings, "backfill", talk(as_json), warn) as watch:
         watch.result = run(settings, first.date(), last.date(), reports, watch.tell)
@@ -73,13 +105,24 @@ def _finish(result, settings, as_json: bool) -> None:
     if result.did:
         run = result.run
         new, open_ = run["cases_new"], run["cases_open"]
-        lines.append(f"night {result.night}: {run['judged']} home{'s' * (run['judged'] != 1)} judged, {new} new case{'s' * (new != 1)}, {open_} open")
-        lines.append(f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}")
+        lines.append(
+            f"night {result.night}: {run['judged']} home{'s' * (run['judged'] != 1)} judged, {new} new case{'s' * (new != 1)}, {open_} open"
+        )
+        lines.append(
+            f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}"
+        )
     else:
         lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
     lines += result.more
     lines += [f"report {result.report}", f"file   {settings.store}"]
-    summary = {"night": result.night, "did": result.did, "degraded": list(result.degraded), "more": list(result.more), "report": result.report, "file": str(settings.store)}
+    summary = {
+        "night": result.night,
+        "did": result.did,
+        "degraded": list(result.degraded),
+        "more": list(result.more),
+        "report": result.report,
+        "file": str(settings.store),
+    }
     emit(as_json, lines, **(result.run | summary))
     if result.degraded:
         sys.exit(DEGRADED)
@@ -88,11 +131,15 @@ def _finish(result, settings, as_json: bool) -> None:
 @main.command()
 @settings_option
 @night_option
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it.")
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it."
+)
 @click.option("--desk", metavar="NAME", help="Only the doors of this desk.")
 @click.option("--district", metavar="NAME", help="Only the doors of this district.")
 @json_option
-def worklist(settings_path: Path, night: dt.datetime | None, form: str, as_json: bool, **only: str | None) -> None:
+def worklist(
+    settings_path: Path, night: dt.datetime | None, form: str, as_json: bool, **only: str | None
+) -> None:
     """The doors of a night, rarest first.
 
     Example: anomaly worklist --settings anomaly.toml --format csv
@@ -112,9 +159,18 @@ def worklist(settings_path: Path, night: dt.datetime | None, form: str, as_json:
 @settings_option
 @night_option
 @click.option("--for-resident", is_flag=True, help="The one-page letter for the people who live there.")
-@click.option("--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out.")
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out."
+)
 @json_option
-def explain(case_or_household: str, settings_path: Path, night: dt.datetime | None, for_resident: bool, language: str | None, as_json: bool) -> None:
+def explain(
+    case_or_household: str,
+    settings_path: Path,
+    night: dt.datetime | None,
+    for_resident: bool,
+    language: str | None,
+    as_json: bool,
+) -> None:
     """Where every number of a case comes from.
 
     Example: anomaly explain c260831-0f3a9c21d7 --settings anomaly.toml
@@ -157,7 +213,13 @@ def doctor(settings_path: Path, as_json: bool) -> None:
     findings = examine(load_settings(settings_path))
     text = "".join(f"{'ok  ' if one.fine else 'look'}  {one.what}: {one.detail}\n" for one in findings)
     troubled = sum(not one.fine for one in findings)
-    answer(as_json, text, ({"message_type": "finding", **vars(one)} for one in findings), checks=len(findings), to_look_at=troubled)
+    answer(
+        as_json,
+        text,
+        ({"message_type": "finding", **vars(one)} for one in findings),
+        checks=len(findings),
+        to_look_at=troubled,
+    )
     sys.exit(DEGRADED if troubled else DONE)
 
 
@@ -185,7 +247,14 @@ def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
     days = answers.calendar_days(settings, year)
     odd = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
     rows = ({"message_type": "day", **row} for row in odd.iter_rows(named=True))
-    answer(as_json, answers.calendar_table(settings, year), rows, calendar=settings.site.calendar, year=year, provisional=bool(days["provisional"].any()))
+    answer(
+        as_json,
+        answers.calendar_table(settings, year),
+        rows,
+        calendar=settings.site.calendar,
+        year=year,
+        provisional=bool(days["provisional"].any()),
+    )
 
 
 @main.command(name="tables")
@@ -220,9 +289,20 @@ def init(folder: Path, as_json: bool) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
-@click.option("--homes", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Households.")
-@click.option("--days", type=click.IntRange(30, 2000), default=427, show_default=True, help="Days of history.")
-@click.option("--city", "preset", type=click.Choice(["mixed", "nuisances", "few", "young", "coarse"]), default="mixed", show_default=True, help="What happens in it.")
+@click.option(
+    "--homes", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Households."
+)
+@click.option(
+    "--days", type=click.IntRange(30, 2000), default=427, show_default=True, help="Days of history."
+)
+@click.option(
+    "--city",
+    "preset",
+    type=click.Choice(["mixed", "nuisances", "few", "young", "coarse"]),
+    default="mixed",
+    show_default=True,
+    help="What happens in it.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
 @json_option
 def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_json: bool) -> None:
@@ -239,8 +319,18 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_jso
 @main.command()
 @settings_option
 @click.option("--seed", type=int, default=1, show_default=True, help="Where the surges are planted.")
-@click.option("--nights", type=click.IntRange(10, 365), default=60, show_default=True, help="Nights to judge, the last ones.")
-@click.option("--rounds", type=click.IntRange(1, 100), help="Copies; more give narrower intervals. If left out, as many as give some 120 surges, 2 to 8.")
+@click.option(
+    "--nights",
+    type=click.IntRange(10, 365),
+    default=60,
+    show_default=True,
+    help="Nights to judge, the last ones.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    help="Copies; more give narrower intervals. If left out, as many as give some 120 surges, 2 to 8.",
+)
 @json_option
 def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
     """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
@@ -255,7 +345,10 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
     page = measure.write(settings, measured)
     if not as_json:
         emit(as_json, [])
-    click.echo(measure.card_json(measured, page) if as_json else f"{measure.card_text(measured)}\npage  {page}\n", nl=False)
+    click.echo(
+        measure.card_json(measured, page) if as_json else f"{measure.card_text(measured)}\npage  {page}\n",
+        nl=False,
+    )
 
 
 @main.command()

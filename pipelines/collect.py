@@ -17,17 +17,31 @@ from pipelines.settings import Settings
 from pipelines.store import Store
 
 
-def fold(settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()) -> cases.Fold:
+def fold(
+    settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()
+) -> cases.Fold:
     """The judged nights (up to `until`) to cases and lists."""
     kept = kinds(settings)
     nights = {
-        night: (store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)), store.read(f"nights/{night}/rarities.parquet"))
+        night: (
+            store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),
+            store.read(f"nights/{night}/rarities.parquet"),
+        )
         for night in store.nights()
         if until is None or night <= until
     }
     needed = evidence.case_rarity(settings.evidence, len(kept))
-    homes = pl.concat([pl.Series(dtype=pl.String), *(found["household"] for found, _ in nights.values())]).unique()
-    folded = cases.fold(nights, needed, journal.told(settings, store, homes, until), settings.cases, settings.worklist, watched)
+    homes = pl.concat(
+        [pl.Series(dtype=pl.String), *(found["household"] for found, _ in nights.values())]
+    ).unique()
+    folded = cases.fold(
+        nights,
+        needed,
+        journal.told(settings, store, homes, until),
+        settings.cases,
+        settings.worklist,
+        watched,
+    )
     then = {night: _in_people(settings, found) for night, found in folded.then.items()}
     return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), then=then)
 
@@ -41,11 +55,15 @@ def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
     told = []
     for kind, *pairs in found.select("signature", "ratios", "usual").iter_rows():
         ratios, usual = ({pair["key"]: pair["value"] for pair in given or ()} for given in pairs)
-        told.append((people.extra_people(ratios, units, usual) if kind == "people" else None) or (None, None, None))
+        told.append(
+            (people.extra_people(ratios, units, usual) if kind == "people" else None) or (None, None, None)
+        )
     return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
 
 
-def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()) -> dict[str, pl.DataFrame]:
+def collect(
+    settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, runs: Sequence[dict] = ()
+) -> dict[str, pl.DataFrame]:
     """A frame for every published table but the readings (`recent_readings`), rows in the order of its key; `runs` are those not in the journal yet."""
     nights = store.nights()
     places = inputs.register.select("household", "building", "district")
@@ -54,21 +72,35 @@ def collect(settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *runs]),
         "households": places,
-        "expected": _expected(store, nights, folded.cases).with_columns(unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)),
+        "expected": _expected(store, nights, folded.cases).with_columns(
+            unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)
+        ),
         "evidence": evidence_of(settings, store, nights, settings.site.languages[0]),
         **loop(settings, store, folded),
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
-        "revisions": pl.concat([revisions_of(store, night) for night in nights]).filter(pl.col("signature").is_in(kinds(settings))),
+        "revisions": pl.concat([revisions_of(store, night) for night in nights]).filter(
+            pl.col("signature").is_in(kinds(settings))
+        ),
     }
     return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:
     """The journal of runs as tables.Runs: what was degraded and what has stopped listing itself in one note."""
-    rows = [line | {"notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])), "stopped": None, "revised": line.get("revised", 0)} for line in lines]
+    rows = [
+        line
+        | {
+            "notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])),
+            "stopped": None,
+            "revised": line.get("revised", 0),
+        }
+        for line in lines
+    ]
     frame = pl.DataFrame(rows, schema_overrides={"night": pl.String})
-    return frame.with_columns(pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us"))
+    return frame.with_columns(
+        pl.col("night").str.to_date(), pl.col("started_utc", "finished_utc").str.to_datetime(time_unit="us")
+    )
 
 
 def loop(settings: Settings, store: Store, folded: cases.Fold) -> dict[str, pl.DataFrame]:
@@ -79,8 +111,13 @@ def loop(settings: Settings, store: Store, folded: cases.Fold) -> dict[str, pl.D
     answers, drawn = journal.answers(store), control_doors(store)
     latest = max(store.nights())
     now = account.standing(answers, latest + dt.timedelta(days=1), settings.account)
-    unlisted = store.read_json(f"nights/{latest}/done.json", {}).get("judged", 0) - doors.filter(pl.col("night") == latest)["household"].n_unique()
-    small = places.group_by("district").len().filter(pl.col("len") < account.SMALL_GROUP)["district"].to_list()
+    unlisted = (
+        store.read_json(f"nights/{latest}/done.json", {}).get("judged", 0)
+        - doors.filter(pl.col("night") == latest)["household"].n_unique()
+    )
+    small = (
+        places.group_by("district").len().filter(pl.col("len") < account.SMALL_GROUP)["district"].to_list()
+    )
     frames = {
         "cases": worded(folded.cases.join(districts, on="household", how="left")),
         "worklist": doors.join(journal.assigned(store), on="case_id", how="left", maintain_order="left"),
@@ -100,7 +137,9 @@ def revisions_of(store: Store, night: dt.date) -> pl.DataFrame:
 
 def first_listings(doors: pl.DataFrame) -> pl.DataFrame:
     """household, case_id, listed, signature, district of every door at each first listing."""
-    return doors.filter("first_listed").select("household", "case_id", "signature", "district", listed="night")
+    return doors.filter("first_listed").select(
+        "household", "case_id", "signature", "district", listed="night"
+    )
 
 
 def control_doors(store: Store) -> pl.DataFrame:
@@ -113,10 +152,19 @@ def control_doors(store: Store) -> pl.DataFrame:
 def worded(found: pl.DataFrame) -> pl.DataFrame:
     """Cases with their reason in a sentence of each language."""
     rows = found.select("ratios", "signature", "onset", "last_seen").to_dicts()
-    return found.with_columns(pl.Series(f"because_{language}", [_case_because(language, row) for row in rows], pl.String) for language in ("en", "zh"))
+    return found.with_columns(
+        pl.Series(f"because_{language}", [_case_because(language, row) for row in rows], pl.String)
+        for language in ("en", "zh")
+    )
 
 
-def evidence_of(settings: Settings, store: Store, nights: Sequence[dt.date], language: str, homes: Collection[str] | None = None) -> pl.DataFrame:
+def evidence_of(
+    settings: Settings,
+    store: Store,
+    nights: Sequence[dt.date],
+    language: str,
+    homes: Collection[str] | None = None,
+) -> pl.DataFrame:
     """The evidence of those nights (and of those homes) that the purpose allows now, each with its reason in words."""
     found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(kinds(settings)))
     if homes is not None:
@@ -132,7 +180,10 @@ def _tidy(table, frame: pl.DataFrame) -> pl.DataFrame:
 
 def _per_night(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFrame:
     # diagonal: a column that came later is empty on the nights judged before
-    return pl.concat([store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights], how="diagonal")
+    return pl.concat(
+        [store.read(f"nights/{n}/{name}.parquet").with_columns(night=pl.lit(n)) for n in nights],
+        how="diagonal",
+    )
 
 
 MOST_READINGS = 50_000_000
@@ -147,7 +198,9 @@ def recent_readings(settings: Settings, kept: Kept) -> Numbered:
     span = kept.span()
     cells = kept.cells(span and days and span[1] - dt.timedelta(days=days - 1))
     units = [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(kept.rules.items()))]
-    signals = pl.DataFrame(units, schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String}, orient="row")
+    signals = pl.DataFrame(
+        units, schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String}, orient="row"
+    )
     return Numbered(cells, kept.homes(), signals)
 
 
@@ -169,7 +222,11 @@ def with_case(found: pl.DataFrame, night: dt.date) -> pl.Series:
 
 
 def _because(language: str, row: dict) -> str:
-    ratios = {r["key"]: r["value"] for r in row["ratios"]} if row["signal"] == "all" else {row["signal"]: row["ratio"]}
+    ratios = (
+        {r["key"]: r["value"] for r in row["ratios"]}
+        if row["signal"] == "all"
+        else {row["signal"]: row["ratio"]}
+    )
     return because(language, ratios, row["signature"], row["window_days"])
 
 

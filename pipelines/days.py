@@ -44,7 +44,9 @@ class Homes:
         return found.drop("household")
 
     def _with_numbers(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left")
+        return rows.join(
+            self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left"
+        )
 
 
 def drawn(names: Iterable[str]) -> np.ndarray:
@@ -69,7 +71,9 @@ class Days:
     @property
     def height(self) -> int:
         """Cells of all parts."""
-        return sum(pl.scan_parquet(part.path, glob=False).select(pl.len()).collect().item() for part in self.parts())
+        return sum(
+            pl.scan_parquet(part.path, glob=False).select(pl.len()).collect().item() for part in self.parts()
+        )
 
     def add(self, cells: pl.DataFrame) -> None:
         """Cells that are new or replace older ones."""
@@ -80,17 +84,26 @@ class Days:
             self._write(cells[_by_block_and_day(cells)])
 
     def read(
-        self, first: dt.date | None = None, last: dt.date | None = None, homes: range | pl.Series | None = None, columns: Sequence[str] = tuple(CELLS)
+        self,
+        first: dt.date | None = None,
+        last: dt.date | None = None,
+        homes: range | pl.Series | None = None,
+        columns: Sequence[str] = tuple(CELLS),
     ) -> pl.DataFrame:
         """Cells of those days and homes in no particular order, one a home and day."""
         told = []
         for some in _overlapping(self._touching(first, last)):
             read = columns if len(some) == 1 else tuple(dict.fromkeys((*columns, "home", "day")))
-            frames = [collected(_between(of_homes(part, homes), part, first, last).select(read), part) for part in some]
+            frames = [
+                collected(_between(of_homes(part, homes), part, first, last).select(read), part)
+                for part in some
+            ]
             told.append(_last_said(pl.concat(frames)).select(columns) if len(some) > 1 else frames[0])
         return pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *told])
 
-    def frames(self, first: dt.date, last: dt.date, homes: range, columns: Sequence[str]) -> Iterator[pl.DataFrame]:
+    def frames(
+        self, first: dt.date, last: dt.date, homes: range, columns: Sequence[str]
+    ) -> Iterator[pl.DataFrame]:
         """As `read`, some at a time; of cells of one home and day in several frames the last one counts."""
         bunches = _overlapping(self._touching(first, last))
         if alone := [some[0] for some in bunches if len(some) == 1]:
@@ -99,13 +112,19 @@ class Days:
             yield collected(of_homes(part, homes).select(columns), part)
 
     def _touching(self, first: dt.date | None, last: dt.date | None) -> list[Part]:
-        return [p for p in self.parts() if (first is None or p.last >= first) and (last is None or p.first <= last)]
+        return [
+            p
+            for p in self.parts()
+            if (first is None or p.last >= first) and (last is None or p.first <= last)
+        ]
 
     def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
         """Those of the homes that have a cell before that day."""
         if homes.is_empty() or not any(part.first < day for part in self.parts()):
             return homes.clear()
-        return self.read(last=day - dt.timedelta(days=1), homes=homes, columns=("home", "day"))["home"].unique()
+        return self.read(last=day - dt.timedelta(days=1), homes=homes, columns=("home", "day"))[
+            "home"
+        ].unique()
 
     def clear(self) -> None:
         """Forget every cell."""
@@ -115,7 +134,10 @@ class Days:
     def compact(self) -> None:
         """Put the cells of each month together once there are many more parts than months; done twice, or broken off, it does no harm."""
         parts = self.parts()
-        months = {month: [p for p in parts if p.first <= month[1] and p.last >= month[0]] for month in _months(parts)}
+        months = {
+            month: [p for p in parts if p.first <= month[1] and p.last >= month[0]]
+            for month in _months(parts)
+        }
         if len(parts) - len(months) < LOOSE_PARTS:
             return
         done: set[Part] = set()
@@ -134,31 +156,45 @@ class Days:
     def _month_of_cells(self, parts: list[Part], start: dt.date, end: dt.date) -> pl.DataFrame:
         """What the parts hold of a month, put in its place without sorting: by block of homes, day and home."""
         frames = [collected(_between(of_homes(part, None), part, start, end), part) for part in parts]
-        frames = [frame.with_columns(at=(pl.col("day") - start).dt.total_days()) for frame in frames if frame.height]
+        frames = [
+            frame.with_columns(at=(pl.col("day") - start).dt.total_days()) for frame in frames if frame.height
+        ]
         if not frames:
             return pl.DataFrame(schema=CELLS)
         days, homes = (end - start).days + 1, int(max(frame["home"].max() for frame in frames)) + 1
         width = min(BLOCK, homes)
         there = np.zeros(-(-homes // width) * days * width, dtype=bool)
-        places = [(f["home"].to_numpy() // width * days + f["at"].to_numpy()) * width + f["home"].to_numpy() % width for f in frames]
+        places = [
+            (f["home"].to_numpy() // width * days + f["at"].to_numpy()) * width + f["home"].to_numpy() % width
+            for f in frames
+        ]
         for place in places:
             there[place] = True
         kept = np.flatnonzero(there)
-        columns = {"home": (kept // (days * width) * width + kept % width).astype(np.uint32), "day": kept // width % days}
+        columns = {
+            "home": (kept // (days * width) * width + kept % width).astype(np.uint32),
+            "day": kept // width % days,
+        }
         for name in ("value", "quality", "note", "lag", "mark"):
-            dense = np.zeros(there.size, dtype=np.int64 if name == "value" else frames[0][name].to_numpy().dtype)
+            dense = np.zeros(
+                there.size, dtype=np.int64 if name == "value" else frames[0][name].to_numpy().dtype
+            )
             for frame, place in zip(frames, places, strict=True):
                 dense[place] = frame[name].fill_null(NULL).to_numpy()
             columns[name] = dense[kept]
         cells = pl.DataFrame(columns)
         day = (pl.lit(start) + pl.duration(days="day")).cast(pl.Date)
-        return cells.select(pl.col(name) for name in CELLS).with_columns(day=day, value=pl.when(pl.col("value") != NULL).then("value"))
+        return cells.select(pl.col(name) for name in CELLS).with_columns(
+            day=day, value=pl.when(pl.col("value") != NULL).then("value")
+        )
 
 
 def _by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
     """Where the cells stand, which are in the order of homes, once they are in that of blocks and days."""
     day = cells["day"].to_physical() - cells["day"].to_physical().min()
-    return room.standing((cells["home"] // BLOCK).cast(pl.Int64).to_numpy() * (int(day.max()) + 1) + day.to_numpy())
+    return room.standing(
+        (cells["home"] // BLOCK).cast(pl.Int64).to_numpy() * (int(day.max()) + 1) + day.to_numpy()
+    )
 
 
 NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places
@@ -182,7 +218,11 @@ def _last_said(cells: pl.DataFrame) -> pl.DataFrame:
         return cells
     first, home = cells["day"].min(), cells["home"].to_numpy()
     day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
-    numbers, at = np.unique(home, return_inverse=True) if int(home.max()) > len(home) else (np.arange(int(home.max()) + 1), home)
+    numbers, at = (
+        np.unique(home, return_inverse=True)
+        if int(home.max()) > len(home)
+        else (np.arange(int(home.max()) + 1), home)
+    )
     place, last = at * (int(day.max()) + 1) + day, np.zeros(len(numbers) * (int(day.max()) + 1), np.int64)
     row = np.arange(len(place))
     last[place] = row
@@ -218,7 +258,9 @@ def _month(day: dt.date) -> tuple[dt.date, dt.date]:
 def believed(cells: pl.DataFrame) -> pl.DataFrame:
     """Cells with the days that the doors contradict called doubtful."""
     marked = (pl.col("mark") & room.MARKED) > 0
-    return cells.with_columns(quality=pl.when(marked).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality"))
+    return cells.with_columns(
+        quality=pl.when(marked).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality")
+    )
 
 
 def in_words(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:

@@ -53,8 +53,13 @@ def decide(settings: Settings, said: Said) -> list[str]:
         again = _mark(line) in map(_mark, store.read_lines(journal.OUTCOMES))
         if not again:  # who tells the same again may have been broken off: once is enough
             store.append_line(journal.OUTCOMES, line | {"how": "decide"})
-        Trail(store).leave("decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by, again=again)
-    return [*(["it was recorded already"] if again else meter(store, dt.datetime.now(dt.UTC))), *_publish(settings, store)]
+        Trail(store).leave(
+            "decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by, again=again
+        )
+    return [
+        *(["it was recorded already"] if again else meter(store, dt.datetime.now(dt.UTC))),
+        *_publish(settings, store),
+    ]
 
 
 def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]]:
@@ -93,7 +98,14 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
     with journal.writing(store):
         _Known(settings, store).case(case_id)
         line = {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by}
-        if line != next((known for known in reversed(store.read_lines(journal.ASSIGNMENTS)) if known["case_id"] == case_id), None):
+        if line != next(
+            (
+                known
+                for known in reversed(store.read_lines(journal.ASSIGNMENTS))
+                if known["case_id"] == case_id
+            ),
+            None,
+        ):
             store.append_line(journal.ASSIGNMENTS, line)
         Trail(store).leave("assign", case=case_id, to=to.strip(), by=by)
     return _publish(settings, store)
@@ -112,14 +124,24 @@ def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
 
 def meter(store: Store, now: dt.datetime) -> list[str]:
     """Warnings where deciding has become a formality: many within a minute, or nearly all of them confirmed."""
-    made = [line for line in store.read_lines(journal.OUTCOMES) if line.get("how") == "decide" and line["outcome"] in ("confirmed", "benign", "contested")]
+    made = [
+        line
+        for line in store.read_lines(journal.OUTCOMES)
+        if line.get("how") == "decide" and line["outcome"] in ("confirmed", "benign", "contested")
+    ]
     told = []
-    recent = [line for line in made if (now - dt.datetime.fromisoformat(line["recorded"])).total_seconds() <= 60]
+    recent = [
+        line for line in made if (now - dt.datetime.fromisoformat(line["recorded"])).total_seconds() <= 60
+    ]
     if len(recent) >= HASTE:
-        told.append(f"warning: {len(recent)} decisions were recorded within a minute; each should rest on a look at its case page")
+        told.append(
+            f"warning: {len(recent)} decisions were recorded within a minute; each should rest on a look at its case page"
+        )
     last = [line["outcome"] for line in made[-LATEST:]]
     if len(last) == LATEST and last.count("confirmed") >= NEARLY_ALL * LATEST:
-        told.append(f"warning: {last.count('confirmed')} of the last {LATEST} decisions are confirmed; a list that is nearly always accepted is not being looked at")
+        told.append(
+            f"warning: {last.count('confirmed')} of the last {LATEST} decisions are confirmed; a list that is nearly always accepted is not being looked at"
+        )
     return told
 
 
@@ -139,11 +161,22 @@ class _Known:
         folded = fold(settings, store)
         self.latest = max(store.nights())
         self.cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
-        self.cases |= {row["case_id"]: row | {"signature": "control", "listed": None} for row in control_doors(store).iter_rows(named=True)}
-        self.doors = {row["case_id"]: row for row in folded.worklist.filter("first_listed").iter_rows(named=True)}
+        self.cases |= {
+            row["case_id"]: row | {"signature": "control", "listed": None}
+            for row in control_doors(store).iter_rows(named=True)
+        }
+        self.doors = {
+            row["case_id"]: row for row in folded.worklist.filter("first_listed").iter_rows(named=True)
+        }
         # what an answer itself took off its list, or a prune with its night, the journal still knows
-        self.doors = {line["case_id"]: {"night": line["listed"]} | line for line in journal.outcomes(store) if line.get("listed")} | self.doors
-        self.places = {row["household"]: row for row in journal.register(settings, store).iter_rows(named=True)}
+        self.doors = {
+            line["case_id"]: {"night": line["listed"]} | line
+            for line in journal.outcomes(store)
+            if line.get("listed")
+        } | self.doors
+        self.places = {
+            row["household"]: row for row in journal.register(settings, store).iter_rows(named=True)
+        }
 
     def case(self, case_id: str) -> dict:
         if case_id in self.cases:
@@ -161,11 +194,28 @@ class _Known:
         place = self.places.get(case["household"], {})
         # a list that somebody works from is not changed under their hands, but for what had been found out before it
         since = self.latest if said.day <= self.latest else self.latest + dt.timedelta(days=1)
-        facts = {"household": case["household"], "signature": case["signature"], "district": place.get("district"), "class": place.get("class")}
-        facts |= {name: door.get(name) for name in ("chance_before", "chance_wrong")} | {"listed": door.get("night"), "since": since}
-        told = {"case_id": said.case_id, "day": said.day, "outcome": said.outcome, "reason": said.reason.strip(), "by": said.by or None, "minutes": said.minutes}
+        facts = {
+            "household": case["household"],
+            "signature": case["signature"],
+            "district": place.get("district"),
+            "class": place.get("class"),
+        }
+        facts |= {name: door.get(name) for name in ("chance_before", "chance_wrong")} | {
+            "listed": door.get("night"),
+            "since": since,
+        }
+        told = {
+            "case_id": said.case_id,
+            "day": said.day,
+            "outcome": said.outcome,
+            "reason": said.reason.strip(),
+            "by": said.by or None,
+            "minutes": said.minutes,
+        }
         recorded = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        return {name: str(v) if isinstance(v, dt.date) else v for name, v in (told | facts).items()} | {"recorded": recorded}
+        return {name: str(v) if isinstance(v, dt.date) else v for name, v in (told | facts).items()} | {
+            "recorded": recorded
+        }
 
     def _check(self, said: Said) -> None:
         if said.outcome not in OUTCOMES:
@@ -189,7 +239,9 @@ def _rows(path: Path) -> list[dict]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise NotRecorded(f"{path}: cannot be read ({error.strerror}); name the CSV file of outcomes") from None
+        raise NotRecorded(
+            f"{path}: cannot be read ({error.strerror}); name the CSV file of outcomes"
+        ) from None
     for encoding in ("utf-8-sig", "gb18030"):
         try:
             text = data.decode(encoding)
@@ -201,7 +253,9 @@ def _rows(path: Path) -> list[dict]:
     rows = csv.DictReader(io.StringIO(text))
     names = {"case_id" if name.strip() == "case" else name.strip(): name for name in rows.fieldnames or []}
     if missing := [name for name in ("case_id", "day", "outcome", "reason") if name not in names]:
-        raise NotRecorded(f"{path}: has no column {missing[0].removesuffix('_id')}; give case, day, outcome, reason and, where known, by and minutes")
+        raise NotRecorded(
+            f"{path}: has no column {missing[0].removesuffix('_id')}; give case, day, outcome, reason and, where known, by and minutes"
+        )
     return [{name: (row[column] or "").strip() for name, column in names.items()} for row in rows]
 
 
@@ -210,7 +264,9 @@ def _said(row: dict) -> Said:
         day = dt.date.fromisoformat(row["day"])
         minutes = int(row["minutes"]) if row.get("minutes") else None
     except ValueError:
-        raise NotRecorded("day is not YYYY-MM-DD, or minutes is not a whole number; correct the row and import the file again") from None
+        raise NotRecorded(
+            "day is not YYYY-MM-DD, or minutes is not a whole number; correct the row and import the file again"
+        ) from None
     return Said(row["case_id"], row["outcome"], row["reason"], day, row.get("by") or None, minutes)
 
 
@@ -223,7 +279,9 @@ def _publish(settings: Settings, store: Store) -> Sequence[str]:
     try:
         with store.locked(LOCK_SECONDS):
             if not publish.readable(settings.store):
-                return [f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"]
+                return [
+                    f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"
+                ]
             frames, exported = loop(settings, store, fold(settings, store)), export.current(settings)
             publish.revise(settings.store, frames)
             return export.follow(settings, frames.keys() if exported else None)

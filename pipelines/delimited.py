@@ -48,13 +48,17 @@ def parse(text: bytes, separator: str) -> Table:
         return table
     lines = pl.read_lines(text)["line"]
     if (lines.str.len_bytes().max() or 0) > LINE_BYTES:
-        raise Malformed(f"has a line of more than {LINE_BYTES >> 20} MB", "check that it is a table with one row a line")
+        raise Malformed(
+            f"has a line of more than {LINE_BYTES >> 20} MB", "check that it is a table with one row a line"
+        )
     quoted = b'"' in text
     records = _joined(lines, separator) if quoted else pl.DataFrame({"line": lines, "unclosed": False})
     records = records.with_row_index("row").filter(pl.col("line").str.strip_chars(" \t" + separator) != "")
     if records.is_empty():
         raise Malformed("is empty", "export it again")
-    records = records.with_columns(line=_marked(separator) if quoted else pl.col("line").str.replace_all(separator, MARK, literal=True))
+    records = records.with_columns(
+        line=_marked(separator) if quoted else pl.col("line").str.replace_all(separator, MARK, literal=True)
+    )
     header = unique_header(records["line"][0].split(MARK))
     first = records["row"][0]
     return _split(records.slice(1).with_columns(pl.col("row").cast(pl.Int64) - first), header)
@@ -69,18 +73,31 @@ def _plain(text: bytes, separator: str) -> Table | None:
     text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not told
     rows = text.count(b"\n") - 1
     odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n") or not all(name.strip() for name in first)
-    if odd or not separator.isascii() or len(first) < 2 or text.count(separator.encode()) != (rows + 1) * (len(first) - 1):
+    if (
+        odd
+        or not separator.isascii()
+        or len(first) < 2
+        or text.count(separator.encode()) != (rows + 1) * (len(first) - 1)
+    ):
         return None
     header = unique_header(first)
     try:
-        cells = pl.read_csv(text, separator=separator, infer_schema=False, quote_char=None, empty_string_is_null=False)
+        cells = pl.read_csv(
+            text, separator=separator, infer_schema=False, quote_char=None, empty_string_is_null=False
+        )
     except pl.exceptions.ComputeError:
         return None
     blank = pl.all_horizontal(pl.all().str.strip_chars(" \t" + separator) == "")
-    if cells.height != rows or sum(cells.select(pl.all().str.len_bytes().max().fill_null(0)).row(0)) + len(first) > LINE_BYTES or cells.select(blank.any()).item():
+    if (
+        cells.height != rows
+        or sum(cells.select(pl.all().str.len_bytes().max().fill_null(0)).row(0)) + len(first) > LINE_BYTES
+        or cells.select(blank.any()).item()
+    ):
         return None
     cells.columns = header
-    return Table(cells, pl.int_range(1, rows + 1, eager=True), pl.repeat(None, rows, dtype=pl.String, eager=True))
+    return Table(
+        cells, pl.int_range(1, rows + 1, eager=True), pl.repeat(None, rows, dtype=pl.String, eager=True)
+    )
 
 
 def unique_header(names: list[str | None]) -> list[str]:
@@ -99,12 +116,24 @@ def _split(records: pl.DataFrame, header: list[str]) -> Table:
     width = len(header)
     count = pl.col("line").str.count_matches(MARK, literal=True) + 1
     trimmed = pl.col("line").str.strip_chars_end(" \t" + MARK)  # empty cells beyond the header do no harm
-    records = records.with_columns(line=pl.when(count > width).then(trimmed).otherwise("line"), short=count < width)
+    records = records.with_columns(
+        line=pl.when(count > width).then(trimmed).otherwise("line"), short=count < width
+    )
     broken = (
-        pl.when("unclosed").then(pl.lit(UNCLOSED)).when(pl.col("short") | (count > width)).then(pl.lit(WRONG_COUNT)).otherwise(None).alias("broken")
+        pl.when("unclosed")
+        .then(pl.lit(UNCLOSED))
+        .when(pl.col("short") | (count > width))
+        .then(pl.lit(WRONG_COUNT))
+        .otherwise(None)
+        .alias("broken")
     )
     records = records.with_columns(broken)
-    fields = pl.when(pl.col("broken").is_null()).then("line").str.split_exact(MARK, width - 1).struct.rename_fields(header)
+    fields = (
+        pl.when(pl.col("broken").is_null())
+        .then("line")
+        .str.split_exact(MARK, width - 1)
+        .struct.rename_fields(header)
+    )
     cells = records.select(fields.alias("cells")).unnest("cells")
     if records["line"].str.contains('""', literal=True).any():
         cells = cells.with_columns(pl.all().str.replace_all('""', '"', literal=True))
@@ -113,7 +142,11 @@ def _split(records: pl.DataFrame, header: list[str]) -> Table:
 
 def _marked(separator: str) -> pl.Expr:
     """A record's cells unquoted and parted by MARK; a doubled quote stays doubled."""
-    return (separator + pl.col("line")).str.replace_all(_cell(separator), MARK + "${1}${2}").str.strip_prefix(MARK)
+    return (
+        (separator + pl.col("line"))
+        .str.replace_all(_cell(separator), MARK + "${1}${2}")
+        .str.strip_prefix(MARK)
+    )
 
 
 def _cell(separator: str) -> str:
@@ -150,7 +183,10 @@ def _joined(lines: pl.Series, separator: str) -> pl.DataFrame:
         else:
             unclosed.append(start)
             if len(unclosed) > UNCLOSED_ROWS:
-                raise Malformed("has quotes that never close in more than a thousand rows", "check `separator` and how the export quotes")
+                raise Malformed(
+                    "has quotes that never close in more than a thousand rows",
+                    "check `separator` and how the export quotes",
+                )
     place = pl.int_range(len(lines), eager=True)
     lines = lines.clone().scatter(list(records), list(records.values()))
     frame = pl.DataFrame({"line": lines, "unclosed": place.is_in(unclosed)})

@@ -17,7 +17,10 @@ from pipelines.store import Store
 
 CHUNK = 1 << 17  # homes that are made from their rows again at once
 APART = 0.02  # share of the homes of a load that may begin before the others
-CAME = {name: CELLS[name] for name in ("day", "quality", "lag")} | {"quality_before": CELLS["quality"], "lag_before": CELLS["lag"]}
+CAME = {name: CELLS[name] for name in ("day", "quality", "lag")} | {
+    "quality_before": CELLS["quality"],
+    "lag_before": CELLS["lag"],
+}
 NUMBERED = {"household": "home"}  # a home's number stands for its id
 
 
@@ -68,7 +71,12 @@ class Signal:
         fresh, cells = [on_time], []
         for homes in _chunks(behind):
             kept = self.rows.read(homes)
-            rows, more = _merged(kept, new.filter(pl.col("home").is_in(homes.implode())).cast({"file": pl.String, "order": pl.String}))
+            rows, more = _merged(
+                kept,
+                new.filter(pl.col("home").is_in(homes.implode())).cast(
+                    {"file": pl.String, "order": pl.String}
+                ),
+            )
             counts = {name: n + more[name] for name, n in counts.items()}
             fresh.append(rows.join(kept, on=list(ROWS), how="anti", nulls_equal=True))
         fresh = pl.concat([frame.select(ROWS.keys()).cast(ROWS) for frame in fresh])
@@ -79,7 +87,9 @@ class Signal:
             cells.append(days)
             changes.taken_on(days)
         carry = _without(carry, behind)
-        for homes in _chunks(behind):  # read anew: where a day of every home is restated, their rows do not fit into memory together
+        for homes in _chunks(
+            behind
+        ):  # read anew: where a day of every home is restated, their rows do not fit into memory together
             days, carry = self._go_on(self.rows.read(homes), carry)
             old = self.days.read(homes=homes)
             days = days.join(old, on=["home", *room.CELLS], how="anti", nulls_equal=True)
@@ -87,7 +97,11 @@ class Signal:
             before = old.select("home", "day", quality_before="quality", lag_before="lag")
             came.append(days.join(before, on=["home", "day"], how="left"))
             changes.homes.append(days["home"].unique())
-        late.note(self.store, self.rule.name, pl.concat([pl.DataFrame(schema=CAME), *came], how="diagonal").select(CAME.keys()))
+        late.note(
+            self.store,
+            self.rule.name,
+            pl.concat([pl.DataFrame(schema=CAME), *came], how="diagonal").select(CAME.keys()),
+        )
         self.days.add(pl.concat([pl.DataFrame(schema=CELLS), *cells]))
         self._keep(carry)
         return part, counts
@@ -113,7 +127,9 @@ class Signal:
         if rows.is_empty():
             return pl.DataFrame(schema=CELLS), carry
         days, carry = room.go_on(_named(rows), self.rule, carry)
-        return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(CELLS.keys()).cast(CELLS), carry
+        return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(CELLS.keys()).cast(
+            CELLS
+        ), carry
 
     def homes(self) -> pl.Series:
         """Numbers of the homes that have a row."""
@@ -126,7 +142,9 @@ class Signal:
     def _carried(self) -> int:
         """The last part of rows that the kept carry knows; -1 where there is none."""
         kept = self.store.path(f"carry/{self.rule.name}").glob("??????.parquet")
-        return max((int(path.stem) for path in kept if path.with_suffix(".rows.parquet").exists()), default=-1)
+        return max(
+            (int(path.stem) for path in kept if path.with_suffix(".rows.parquet").exists()), default=-1
+        )
 
     def _carry(self) -> room.Carry:
         empty, number = room.no_carry(pl.UInt32), self._carried()
@@ -187,7 +205,9 @@ def compare_signals(store: Store, rules: Mapping[str, SignalRule], changes: Chan
             _compare(store, rules, some, None)
 
 
-def _compare(store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Series, since: dt.date | None) -> pl.Series:
+def _compare(
+    store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Series, since: dt.date | None
+) -> pl.Series:
     """Write what changes from day `since` on (None: every day); the homes of which more days must be seen to tell."""
     start = since and since - dt.timedelta(days=room.WINDOW)
     days = {name: Days(store, name) for name in rules}
@@ -209,18 +229,28 @@ def _compare(store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Se
         meter, before = np.full(shape, UNKNOWN), np.zeros(shape, np.uint8)
         meter[box], before[box] = np.where(known, value, UNKNOWN), cells[name]["mark"].to_numpy()
         said = room.contradictions(meter, doors, before, begin)[box]
-        changed = cells[name].with_columns(mark=pl.Series(said)).filter(pl.Series(said != cells[name]["mark"].to_numpy()))
+        changed = (
+            cells[name]
+            .with_columns(mark=pl.Series(said))
+            .filter(pl.Series(said != cells[name]["mark"].to_numpy()))
+        )
         days[name].add(changed)
         if since:
             unseen = (meter[:, :begin] == UNKNOWN).all(axis=1) & (meter[:, begin:] != UNKNOWN).any(axis=1)
-            apart = pl.concat([apart, days[name].seen_before(start, pl.Series(numbers[unseen].astype(np.uint32)))])
+            apart = pl.concat(
+                [apart, days[name].seen_before(start, pl.Series(numbers[unseen].astype(np.uint32)))]
+            )
     return apart
 
 
-def _placed(cells: pl.DataFrame, numbers: np.ndarray, first: dt.date) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
+def _placed(
+    cells: pl.DataFrame, numbers: np.ndarray, first: dt.date
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray, np.ndarray]:
     """Place of each cell (home, day), its value, and whether it is known."""
     home = cells["home"].to_numpy()
-    home = home - numbers[0] if numbers[-1] - numbers[0] == len(numbers) - 1 else np.searchsorted(numbers, home)
+    home = (
+        home - numbers[0] if numbers[-1] - numbers[0] == len(numbers) - 1 else np.searchsorted(numbers, home)
+    )
     day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
     known = cells.select((pl.col("quality") <= 1) & pl.col("value").is_not_null()).to_series().to_numpy()
     return (home, day), cells["value"].fill_null(UNKNOWN).to_numpy(), known

@@ -8,7 +8,13 @@ import click
 
 from pipelines.shell import DEGRADED, answer, emit, json_option, settings_option, warn
 
-OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")  # tables.OUTCOMES, which is slow to import
+OUTCOMES = (
+    "confirmed",
+    "benign",
+    "no_access",
+    "not_visited",
+    "contested",
+)  # tables.OUTCOMES, which is slow to import
 
 
 def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
@@ -19,7 +25,11 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
 
     try:
         settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
-        found = answers.ask(settings, "SELECT case_id FROM v1.cases WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1", begun=begun)
+        found = answers.ask(
+            settings,
+            "SELECT case_id FROM v1.cases WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
+            begun=begun,
+        )
     except (SettingsError, NotThere):
         return []
     return found["case_id"].to_list()
@@ -33,12 +43,21 @@ by_option = click.option("--by", metavar="NAME", help="Who records it.")
 @case_argument
 @click.argument("outcome", type=click.Choice(OUTCOMES), metavar="OUTCOME")
 @settings_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why, in a few words; no names or numbers of persons.")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why, in a few words; no names or numbers of persons."
+)
 @by_option
 @click.option("--minutes", type=click.IntRange(0, 99_999), help="How many minutes it took.")
-@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The day of the visit, YYYY-MM-DD; today if left out.")
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="D",
+    help="The day of the visit, YYYY-MM-DD; today if left out.",
+)
 @json_option
-def decide(case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, as_json: bool, **more) -> None:
+def decide(
+    case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, as_json: bool, **more
+) -> None:
     """Record what a person decided or found; the published file is swapped at once.
 
     OUTCOME is confirmed, benign, contested, no_access or not_visited. The last two say nothing: the door stays on the list.
@@ -51,7 +70,14 @@ def decide(case: str, outcome: str, settings_path: Path, reason: str, day: dt.da
     settings = load_settings(settings_path)
     said = desk.Said(case, outcome, reason, day.date() if day else desk.today(settings), **more)
     told = desk.decide(settings, said)
-    emit(as_json, [f"{case}: {outcome}, recorded for {said.day}", *told], case=case, outcome=outcome, day=said.day, told=told)
+    emit(
+        as_json,
+        [f"{case}: {outcome}, recorded for {said.day}", *told],
+        case=case,
+        outcome=outcome,
+        day=said.day,
+        told=told,
+    )
 
 
 @click.group()
@@ -77,7 +103,14 @@ def outcomes_import(file: Path, settings_path: Path, as_json: bool) -> None:
     fresh, again, told = desk.import_outcomes(load_settings(settings_path), file)
     refused = [line for line in told if line.startswith("row ")]
     rows = ({"message_type": "refused", "text": line} for line in refused)
-    emit(as_json, [f"{fresh} recorded, {again} were there already", *told], rows, recorded=fresh, already=again, refused=len(refused))
+    emit(
+        as_json,
+        [f"{fresh} recorded, {again} were there already", *told],
+        rows,
+        recorded=fresh,
+        already=again,
+        refused=len(refused),
+    )
     if refused:
         sys.exit(DEGRADED)
 
@@ -203,8 +236,23 @@ def prune(settings_path: Path, dry_run: bool, as_json: bool) -> None:
     from pipelines.settings import load_settings
 
     found = retention.prune(load_settings(settings_path), dry_run)
-    rows = ({"message_type": "class", "class": old.name, "before": old.before, "rows": old.rows, "places": len(old.places)} for old in found)
-    answer(as_json, "".join(f"{old.told()}\n" for old in found), rows, dry_run=dry_run, total=sum(old.rows for old in found))
+    rows = (
+        {
+            "message_type": "class",
+            "class": old.name,
+            "before": old.before,
+            "rows": old.rows,
+            "places": len(old.places),
+        }
+        for old in found
+    )
+    answer(
+        as_json,
+        "".join(f"{old.told()}\n" for old in found),
+        rows,
+        dry_run=dry_run,
+        total=sum(old.rows for old in found),
+    )
     if dry_run and not as_json:
         warn("nothing was taken out: a dry run")
 

@@ -34,8 +34,21 @@ def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]
     """Purpose, sources, places, lock, engine, published file, disk, calendar, clock and fonts, one finding each."""
     now = now or dt.datetime.now()
     sources, latest = _sources(settings)
-    places = [*_pseudonyms(settings), *_places(settings), *_engine(settings), _file(settings), _disk(settings)]
-    return [_purpose(settings, now.date()), *sources, *places, _calendar(settings, now.date()), _clock(settings, now, latest), _font(settings)]
+    places = [
+        *_pseudonyms(settings),
+        *_places(settings),
+        *_engine(settings),
+        _file(settings),
+        _disk(settings),
+    ]
+    return [
+        _purpose(settings, now.date()),
+        *sources,
+        *places,
+        _calendar(settings, now.date()),
+        _clock(settings, now, latest),
+        _font(settings),
+    ]
 
 
 def _purpose(settings: Settings, today: dt.date) -> Finding:
@@ -44,7 +57,12 @@ def _purpose(settings: Settings, today: dt.date) -> Finding:
     except SettingsError as error:
         return Finding("purpose", False, str(error))
     left = (settings.purpose.expires - today).days
-    return Finding("purpose", left > 30, f"in force until {settings.purpose.expires}" + ("" if left > 30 else f", {left} days from now: have it renewed"))
+    return Finding(
+        "purpose",
+        left > 30,
+        f"in force until {settings.purpose.expires}"
+        + ("" if left > 30 else f", {left} days from now: have it renewed"),
+    )
 
 
 def _sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
@@ -77,20 +95,35 @@ def _pseudonyms(settings: Settings) -> list[Finding]:
 def _places(settings: Settings) -> list[Finding]:
     """The folders a run writes to, looked at and left as they are."""
     writable = _writable(settings.reports)
-    return [_store(Store(settings.store)), Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written")]
+    return [
+        _store(Store(settings.store)),
+        Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written"),
+    ]
 
 
 def _store(store: Store) -> Finding:
     if not all(_writable(folder) for folder in (store.folder, store.state)):
-        return Finding("store", False, f"{store.folder}: cannot be written; give [store] path a folder this user may write")
+        return Finding(
+            "store",
+            False,
+            f"{store.folder}: cannot be written; give [store] path a folder this user may write",
+        )
     try:
         written = store.read_json("version.json", {"state": STATE_VERSION})["state"]
     except (StateError, OSError) as error:
         return Finding("store", False, str(error))
     if written > STATE_VERSION:
-        return Finding("store", False, f"{store.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path")
+        return Finding(
+            "store",
+            False,
+            f"{store.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path",
+        )
     if holder := _holder(store.folder):
-        return Finding("store", False, f"{store.folder}: another run holds the lock ({holder}); wait for it to end, or stop it")
+        return Finding(
+            "store",
+            False,
+            f"{store.folder}: another run holds the lock ({holder}); wait for it to end, or stop it",
+        )
     return Finding("store", True, f"{store.folder} can be written, no run holds the lock")
 
 
@@ -137,7 +170,11 @@ def _file(settings: Settings) -> Finding:
             runs = con.execute("SELECT count(*) FROM v1.runs").fetchone()[0]
     except duckdb.Error as error:
         cause = " ".join((str(error).splitlines() or [""])[0].split())[:120]
-        return Finding("file", False, f"{settings.store}: cannot be read ({cause}); remove that file; the next nightly rebuilds it")
+        return Finding(
+            "file",
+            False,
+            f"{settings.store}: cannot be read ({cause}); remove that file; the next nightly rebuilds it",
+        )
     return Finding("file", True, f"{settings.store} opens, {runs} run{'s' * (runs != 1)}")
 
 
@@ -148,7 +185,12 @@ def _disk(settings: Settings) -> Finding:
         folder = folder.parent
     published = settings.store.stat().st_size if os.path.exists(settings.store) else 0
     free, needed = shutil.disk_usage(folder).free, max(LOW_DISK_BYTES, 3 * published)
-    return Finding("disk", free > needed, f"{free / 1e9:.1f} GB free at {folder}" + ("" if free > needed else f", a night may need {needed / 1e9:.1f} GB: make room"))
+    return Finding(
+        "disk",
+        free > needed,
+        f"{free / 1e9:.1f} GB free at {folder}"
+        + ("" if free > needed else f", a night may need {needed / 1e9:.1f} GB: make room"),
+    )
 
 
 def _calendar(settings: Settings, today: dt.date) -> Finding:
@@ -157,8 +199,12 @@ def _calendar(settings: Settings, today: dt.date) -> Finding:
     except SettingsError as error:
         return Finding("calendar", False, str(error))
     years = sorted({day.year for day in days.filter(days["provisional"])["day"]})
-    told = f"{settings.site.calendar}, official for the next 60 days" if not years else (
-        f"{settings.site.calendar} {', '.join(map(str, years))} is provisional: put calendars/{settings.site.calendar}/{years[0]}.toml beside the settings"
+    told = (
+        f"{settings.site.calendar}, official for the next 60 days"
+        if not years
+        else (
+            f"{settings.site.calendar} {', '.join(map(str, years))} is provisional: put calendars/{settings.site.calendar}/{years[0]}.toml beside the settings"
+        )
     )
     return Finding("calendar", not years, told)
 
@@ -173,17 +219,27 @@ def _clock(settings: Settings, now: dt.datetime, latest: dt.datetime | None) -> 
         ran = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
     later = {
         "an input was written": max(written, default=0) - 3600,
-        "the latest reading is dated": latest.timestamp() - 86400 if latest else 0,  # a register may name its day by the midnight that ends it
-        "the last run ended": dt.datetime.fromisoformat(max(ran)).replace(tzinfo=dt.UTC).timestamp() - 60 if ran else 0,
+        "the latest reading is dated": latest.timestamp() - 86400
+        if latest
+        else 0,  # a register may name its day by the midnight that ends it
+        "the last run ended": dt.datetime.fromisoformat(max(ran)).replace(tzinfo=dt.UTC).timestamp() - 60
+        if ran
+        else 0,
     }
     what, when = max(later.items(), key=lambda one: one[1])
     ahead = when - now.timestamp()
-    told = "" if ahead < 0 else f", but {what} later than that, {dt.datetime.fromtimestamp(when, now.tzinfo):%Y-%m-%d %H:%M}: set the clock, or look at that export"
+    told = (
+        ""
+        if ahead < 0
+        else f", but {what} later than that, {dt.datetime.fromtimestamp(when, now.tzinfo):%Y-%m-%d %H:%M}: set the clock, or look at that export"
+    )
     return Finding("clock", ahead < 0, f"{now:%Y-%m-%d %H:%M}{told}")
 
 
 def _font(settings: Settings) -> Finding:
     font = charts.chinese_font()
     needed = "zh" in settings.site.languages
-    told = font or "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
+    told = (
+        font or "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
+    )
     return Finding("fonts", bool(font) or not needed, told)

@@ -22,8 +22,13 @@ CORES = 1  # of a task: more tasks at a time keep a machine busier than more thr
 TRIES_AGAIN = 5  # of a task whose machine, or worker, is lost under it
 FEW = 8  # items, for which what a second one needs is not worth its memory
 AHEAD = 2  # tasks handed over for every core, so that none waits for the next one
-ANSWERS_WITHIN, PATIENCE = 5, 10  # seconds: until a cluster answers; between two looks whether there is still one
-PACKAGES = [str(Path(__file__).parents[1] / name) for name in ("anomaly", "pipelines")]  # which the machines run, not what is installed there
+ANSWERS_WITHIN, PATIENCE = (
+    5,
+    10,
+)  # seconds: until a cluster answers; between two looks whether there is still one
+PACKAGES = [
+    str(Path(__file__).parents[1] / name) for name in ("anomaly", "pipelines")
+]  # which the machines run, not what is installed there
 
 Over = Callable[[Callable, Callable, object, Iterable], Iterator]
 """over(fetch, function, shared, items): function(shared, item, fetch(shared, item)) of every item, in their order.
@@ -62,7 +67,9 @@ def _here(fetch: Callable, function: Callable, shared: object, items: Iterable) 
     first = list(itertools.islice(items, FEW + 1))
     over = map if len(first) <= FEW else workers.ahead
     for fetched in over(lambda item: [item, fetch(shared, item)], itertools.chain(first, items)):
-        yield function(shared, fetched[0], fetched.pop())  # nothing here holds on to it while the next one is fetched
+        yield function(
+            shared, fetched[0], fetched.pop()
+        )  # nothing here holds on to it while the next one is fetched
 
 
 def _connected(address: str):
@@ -70,15 +77,24 @@ def _connected(address: str):
     try:
         import ray
     except ImportError:
-        raise NoEngine(f"[engine] kind = {RAY!r}: Ray is not installed; pip install '.[ray]' where this tool came from, or write kind = {LOCAL!r}") from None
+        raise NoEngine(
+            f"[engine] kind = {RAY!r}: Ray is not installed; pip install '.[ray]' where this tool came from, or write kind = {LOCAL!r}"
+        ) from None
     threads = {name: str(CORES) for name in ("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "OMP_NUM_THREADS")}
     if address == "auto":
         address = os.environ.get("RAY_ADDRESS", address)
     if address != "auto" and not _answers(address):  # Ray itself would try for minutes
         raise _none_at(address, "nobody answers")
-    ray._private.worker._worker_logs_enabled = False  # what it says of lost machines, among them, goes to stdout
+    ray._private.worker._worker_logs_enabled = (
+        False  # what it says of lost machines, among them, goes to stdout
+    )
     try:
-        ray.init(address, log_to_driver=False, logging_level=logging.ERROR, runtime_env={"py_modules": PACKAGES, "env_vars": threads})
+        ray.init(
+            address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"py_modules": PACKAGES, "env_vars": threads},
+        )
     except (OSError, ValueError, RuntimeError) as error:
         raise _none_at(address, str(error)) from None
     if _cores(ray) < CORES:
@@ -88,11 +104,15 @@ def _connected(address: str):
 
 
 def _none_at(address: str, why: str) -> NoEngine:
-    return NoEngine(f"[engine] address = {address!r}: no cluster to work with ({_short(why)}); begin one with `ray start --head`, or write kind = {LOCAL!r}")
+    return NoEngine(
+        f"[engine] address = {address!r}: no cluster to work with ({_short(why)}); begin one with `ray start --head`, or write kind = {LOCAL!r}"
+    )
 
 
 def _lost(why: str) -> EngineLost:
-    return EngineLost(f"[engine] the cluster broke down at work ({_short(why)}); nothing was published, yesterday's file stands: look at the cluster, then run again")
+    return EngineLost(
+        f"[engine] the cluster broke down at work ({_short(why)}); nothing was published, yesterday's file stands: look at the cluster, then run again"
+    )
 
 
 def _short(why: str) -> str:
@@ -109,7 +129,9 @@ def _answers(address: str) -> bool:
 
 
 def _cores(ray) -> int:
-    if not _answers(ray.get_runtime_context().gcs_address):  # Ray itself would wait for a minute, and then end this process
+    if not _answers(
+        ray.get_runtime_context().gcs_address
+    ):  # Ray itself would wait for a minute, and then end this process
         raise _lost("its head does not answer")
     return int(ray.cluster_resources().get("CPU", 0))
 

@@ -31,7 +31,9 @@ def follow(settings: Settings, changed: Collection[str] | None = None, keep: int
     try:
         _follow(settings, changed, keep)
     except (OSError, duckdb.Error) as error:
-        return [f"parquet: not renewed, the export before stands ({str(error).splitlines()[0]}); see to that and run again: {settings.store} is whole"]
+        return [
+            f"parquet: not renewed, the export before stands ({str(error).splitlines()[0]}); see to that and run again: {settings.store} is whole"
+        ]
     return []
 
 
@@ -58,7 +60,11 @@ def _follow(settings: Settings, changed: Collection[str] | None, keep: int) -> N
 def current(settings: Settings) -> bool:
     """Whether there is an export, and it was made of the published file as it is now."""
     stamp = settings.store.parent / "parquet" / "v1" / OF
-    return stamp.exists() and settings.store.exists() and stamp.read_text(encoding="utf-8") == _stamp(settings.store)
+    return (
+        stamp.exists()
+        and settings.store.exists()
+        and stamp.read_text(encoding="utf-8") == _stamp(settings.store)
+    )
 
 
 def _stamp(published: Path) -> str:
@@ -74,7 +80,10 @@ def _write(published: Path, folder: Path, last: Path | None, changed: Collection
                 os.link(last / path.name, path)
                 continue
             columns = ", ".join(PLAIN.get(column, f'"{column}"') for column in table.column_names())
-            con.execute(f"COPY (SELECT {columns} FROM v1.{name}) TO $file (FORMAT parquet, COMPRESSION zstd)", {"file": str(path)})
+            con.execute(
+                f"COPY (SELECT {columns} FROM v1.{name}) TO $file (FORMAT parquet, COMPRESSION zstd)",
+                {"file": str(path)},
+            )
             path.chmod(MODE)
 
 

@@ -17,16 +17,27 @@ def groups(settings: Settings, store: Store) -> pl.DataFrame:
     """Rates by district and dwelling class over all judged nights (account.FAIRNESS)."""
     if not store.nights():
         raise NotThere(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
-    places = journal.register(settings, store).filter(~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling")))
+    places = journal.register(settings, store).filter(
+        ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
+    )
     listed = fold(settings, store).worklist.with_columns(district=pl.lit(None, pl.String))
-    return account.fairness(places.select("household", "district", "class"), first_listings(listed), journal.answers(store), settings.account)
+    return account.fairness(
+        places.select("household", "district", "class"),
+        first_listings(listed),
+        journal.answers(store),
+        settings.account,
+    )
 
 
 def write_fairness(settings: Settings, found: pl.DataFrame) -> Path:
     """The page of fairness, in every language; returns the first."""
     rule = {"stop_times": settings.account.stop_times, "least_outcomes": settings.account.least_outcomes}
     page = report.FairnessPage(site_of(settings), found, rule)
-    return pages.write_page(settings.reports / "fairness", settings.site.languages, lambda language: report.fairness_html(page, language))
+    return pages.write_page(
+        settings.reports / "fairness",
+        settings.site.languages,
+        lambda language: report.fairness_html(page, language),
+    )
 
 
 def write_record(settings: Settings) -> Path:
@@ -43,7 +54,11 @@ def write_record(settings: Settings) -> Path:
         "doors": settings.worklist.doors_per_night,
     }
     page = report.RecordPage(site_of(settings), frames["account"], frames["misses"], found, facts)
-    return pages.write_page(settings.reports / "record", settings.site.languages, lambda language: report.record_html(page, language))
+    return pages.write_page(
+        settings.reports / "record",
+        settings.site.languages,
+        lambda language: report.record_html(page, language),
+    )
 
 
 def table(found: pl.DataFrame) -> str:
@@ -51,5 +66,7 @@ def table(found: pl.DataFrame) -> str:
     view = report.fairness_view(found, "en")
     rows = [view["heads"], *view["rows"]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(view["heads"]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     return "\n".join([*lines, *view["stops"]]) + "\n"

@@ -51,7 +51,14 @@ def register(settings: Settings, store: Store) -> pl.DataFrame:
 def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | None = None) -> cases.Told:
     """What people have answered, as far as night `until` knows, and the districts of those homes, for the fold."""
     lines = [
-        cases.Answer(line["case_id"], line.get("household") or "", line.get("signature") or "", line["outcome"], line["day"], line["since"])
+        cases.Answer(
+            line["case_id"],
+            line.get("household") or "",
+            line.get("signature") or "",
+            line["outcome"],
+            line["day"],
+            line["since"],
+        )
         for line in outcomes(store)
         if until is None or line["since"] <= until
     ]
@@ -59,7 +66,9 @@ def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | No
     if not lines:
         return cases.Told(districts=districts)
     known = answers(store)
-    return cases.Told(lines, districts, functools.cache(lambda night: account.standing(known, night, settings.account)))
+    return cases.Told(
+        lines, districts, functools.cache(lambda night: account.standing(known, night, settings.account))
+    )
 
 
 def standing(settings: Settings, store: Store, night: dt.date) -> account.Standing:
@@ -81,13 +90,18 @@ def _districts(settings: Settings, store: Store, homes: pl.Series) -> dict[str, 
 def outcomes_frame(store: Store) -> pl.DataFrame:
     """tables.Outcomes."""
     schema = dict(tables.empty(tables.Outcomes).schema)
-    return pl.DataFrame([{name: line.get(name) for name in schema} for line in outcomes(store)], schema=schema, orient="row")
+    return pl.DataFrame(
+        [{name: line.get(name) for name in schema} for line in outcomes(store)], schema=schema, orient="row"
+    )
 
 
 def assignments_frame(store: Store) -> pl.DataFrame:
     """tables.Assignments, in the order in which they were recorded."""
     schema = dict(tables.empty(tables.Assignments).schema)
-    rows = [{name: line.get(name) for name in schema} | {"day": dt.date.fromisoformat(line["day"])} for line in store.read_lines(ASSIGNMENTS)]
+    rows = [
+        {name: line.get(name) for name in schema} | {"day": dt.date.fromisoformat(line["day"])}
+        for line in store.read_lines(ASSIGNMENTS)
+    ]
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

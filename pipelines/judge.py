@@ -30,7 +30,9 @@ class Verdicts:
 
 def kinds(settings: Settings) -> list[str]:
     """Kinds of case that may be listed: the purpose's, of those the signals can make."""
-    possible = [evidence.signature_of(name) for name in settings.rules] + (["people"] if len(settings.rules) > 1 else [])
+    possible = [evidence.signature_of(name) for name in settings.rules] + (
+        ["people"] if len(settings.rules) > 1 else []
+    )
     return [kind for kind in sorted(possible) if kind in settings.purpose.signatures]
 
 
@@ -43,7 +45,12 @@ def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
         raise SettingsError(f"[site] {error}") from None
 
 
-_CORRECTIONS = {"holidays": {"day"}, "workdays": {"day"}, "windows": {"first", "last", "en"}, "provisional": set()}
+_CORRECTIONS = {
+    "holidays": {"day"},
+    "workdays": {"day"},
+    "windows": {"first", "last", "en"},
+    "provisional": set(),
+}
 
 
 def _override(path: Path) -> dict:
@@ -77,7 +84,9 @@ def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
     return Verdicts(expected.expect(grid, settings.expected), days)
 
 
-def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None) -> Verdicts:
+def judge(
+    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None
+) -> Verdicts:
     """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
     tell("working out what was to be expected")
     verdicts = expect_all(settings, inputs, max(nights))
@@ -91,7 +100,9 @@ def judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.
         tell(f"judging {night}")
         found = found_on(settings, seen, rated, at[night], failed[night])
         had = _had(settings, inputs, night)
-        cannot = expected.not_judged(seen, at[night], settings.expected).join(had, on=["household", "signal"], how="semi")
+        cannot = expected.not_judged(seen, at[night], settings.expected).join(
+            had, on=["household", "signal"], how="semi"
+        )
         cannot = pl.concat([failed[night], cannot, barred(inputs, had)])
         long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), FROZEN_DAYS)
         judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
@@ -108,7 +119,9 @@ def needed(settings: Settings) -> float:
 def found_on(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
     """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
     found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
-    return found.filter(pl.col("signature").is_in(kinds(settings))).join(failed, on=["household", "signal"], how="anti")
+    return found.filter(pl.col("signature").is_in(kinds(settings))).join(
+        failed, on=["household", "signal"], how="anti"
+    )
 
 
 def _with_evidence(grid, found: pl.DataFrame) -> np.ndarray:
@@ -122,13 +135,20 @@ def sheet(seen, rated, night: int) -> pl.DataFrame:
     for one in (one for one in rated if one.opens):
         largest = np.fmax(largest, one.rarity[night])
     keep = np.flatnonzero(largest >= SHEET_RARITY)
-    return pl.DataFrame({"household": [homes[h] for h in keep], "rarity": largest[keep]}, schema={"household": pl.String, "rarity": pl.Float64})
+    return pl.DataFrame(
+        {"household": [homes[h] for h in keep], "rarity": largest[keep]},
+        schema={"household": pl.String, "rarity": pl.Float64},
+    )
 
 
-def _failed_sensors(settings: Settings, inputs: Inputs, nights: Sequence[dt.date]) -> dict[dt.date, pl.DataFrame]:
+def _failed_sensors(
+    settings: Settings, inputs: Inputs, nights: Sequence[dt.date]
+) -> dict[dt.date, pl.DataFrame]:
     """night → household, signal, reason of what looked like a failed sensor, in homes that may be judged."""
     kind = {name: rule.kind for name, rule in settings.rules.items()}
-    notes = devices.device_notes(inputs.readings, inputs.register, kind, nights).filter(pl.col("household").is_in(list(inputs.judgeable)))
+    notes = devices.device_notes(inputs.readings, inputs.register, kind, nights).filter(
+        pl.col("household").is_in(list(inputs.judgeable))
+    )
     return {night: notes.filter(pl.col("night") == night).drop("night") for night in nights}
 
 
@@ -151,7 +171,9 @@ def write_night(store: Store, night: dt.date, came: Outcome) -> None:
     store.write(f"{folder}/rarities.parquet", came.sheet)
     store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
     store.write(f"{folder}/expected.parquet", came.long)
-    store.write_json(f"{folder}/done.json", {"night": night, "judged": came.judged, "not_judged": cannot.height})
+    store.write_json(
+        f"{folder}/done.json", {"night": night, "judged": came.judged, "not_judged": cannot.height}
+    )
 
 
 def _had(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
@@ -168,7 +190,9 @@ def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> No
     homes = np.arange(len(seen.grid.households))
     cells = max(1, len(homes) * len(seen.grid.signals))
     days = int(np.clip(5_000_000 // cells, 1, settings.publish.expected_days))
-    store.write(f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days))
+    store.write(
+        f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days)
+    )
 
 
 def barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
@@ -178,5 +202,7 @@ def barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("the register gives this id more than once, with different places"))
         .otherwise(pl.format("class {}: only dwellings are judged", "class"))
     )
-    homes = inputs.register.filter(pl.col("ambiguous") | (pl.col("class").is_not_null() & (pl.col("class") != "dwelling")))
+    homes = inputs.register.filter(
+        pl.col("ambiguous") | (pl.col("class").is_not_null() & (pl.col("class") != "dwelling"))
+    )
     return had.join(homes.select("household", reason=reason), on="household").select(NOT_JUDGED.keys())

@@ -37,14 +37,34 @@ class Kept:
 
     def homes(self) -> pl.DataFrame:
         """home, household of the homes that count."""
-        return self.names.to_frame("household").with_row_index("home").filter(~pl.col("home").is_in(self.strangers.implode()))
+        return (
+            self.names.to_frame("household")
+            .with_row_index("home")
+            .filter(~pl.col("home").is_in(self.strangers.implode()))
+        )
 
     def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
         """home, signal (its place in the rules), day, value, quality: the readings of those days in numbers."""
-        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.UInt8, "day": pl.Date, "value": pl.Int64, "quality": pl.UInt8})]
+        told = [
+            pl.DataFrame(
+                schema={
+                    "home": pl.UInt32,
+                    "signal": pl.UInt8,
+                    "day": pl.Date,
+                    "value": pl.Int64,
+                    "quality": pl.UInt8,
+                }
+            )
+        ]
         for number, name in enumerate(sorted(self.rules)):
-            cells = Days(self.store, name).read(first, last, columns=("home", "day", "value", "quality", "mark"))
-            told.append(believed(cells).select("home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"))
+            cells = Days(self.store, name).read(
+                first, last, columns=("home", "day", "value", "quality", "mark")
+            )
+            told.append(
+                believed(cells).select(
+                    "home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"
+                )
+            )
         return self._of_homes(pl.concat(told))
 
     def span(self) -> tuple[dt.date, dt.date] | None:
@@ -54,7 +74,9 @@ class Kept:
 
     def latest_night(self) -> dt.date | None:
         """See anomaly.readings.latest_night; the last weeks are asked first."""
-        last = max((part.last for name in self.rules for part in Days(self.store, name).parts()), default=None)
+        last = max(
+            (part.last for name in self.rules for part in Days(self.store, name).parts()), default=None
+        )
         for days in (*RECENT_DAYS, None):
             first = last and days and last - dt.timedelta(days=days - 1)
             counts = [self._whole_days(name, first) for name in sorted(self.rules)]
@@ -64,10 +86,17 @@ class Kept:
         return None
 
     def _whole_days(self, name: str, first: dt.date | None) -> pl.DataFrame:
-        all_count = self.strangers.is_empty() and self.moved.is_empty()  # then nobody asks whose they are, which takes longest to read
+        all_count = (
+            self.strangers.is_empty() and self.moved.is_empty()
+        )  # then nobody asks whose they are, which takes longest to read
         columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
         cells = believed(self._of_homes(Days(self.store, name).read(first, columns=columns)))
-        return cells.filter(pl.col("quality").is_in(JUDGED)).group_by("day").agg(homes=pl.len()).select(pl.lit(name).alias("signal"), "day", "homes")
+        return (
+            cells.filter(pl.col("quality").is_in(JUDGED))
+            .group_by("day")
+            .agg(homes=pl.len())
+            .select(pl.lit(name).alias("signal"), "day", "homes")
+        )
 
     def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.Laid:
         """The readings of those homes (numbers in order) on `days` days from `first` on, the signals in the order of their names."""
@@ -86,7 +115,9 @@ class Kept:
         last = place.first + dt.timedelta(days=laid.value.shape[2] - 1)
         for block in np.split(homes, np.flatnonzero(np.diff(homes // BLOCK)) + 1) if len(homes) else ():
             asked = range(int(block[0]), int(block[-1]) + 1)
-            for cells in Days(self.store, name).frames(place.first, last, asked, ("home", "day", "value", "quality", "lag", "mark")):
+            for cells in Days(self.store, name).frames(
+                place.first, last, asked, ("home", "day", "value", "quality", "lag", "mark")
+            ):
                 if not room.lay(cells, place, laid, s):
                     return False
         return True
@@ -104,7 +135,11 @@ class Kept:
         """signal, quality, days: how many readings of the day are of each quality."""
         told = [pl.DataFrame(schema={"signal": pl.String, "quality": pl.String, "days": pl.Int64})]
         for name in sorted(self.rules):
-            cells = believed(self._of_homes(Days(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))))
+            cells = believed(
+                self._of_homes(
+                    Days(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))
+                )
+            )
             counts = cells.group_by("quality").agg(days=pl.len().cast(pl.Int64))
             words = pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String)
             told.append(counts.select(pl.lit(name).alias("signal"), words, "days"))
@@ -112,11 +147,23 @@ class Kept:
 
     def sums(self, first: dt.date, last: dt.date) -> pl.DataFrame:
         """home, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
-        told = [pl.DataFrame(schema={"home": pl.UInt32, "signal": pl.String, "value": pl.Int64, "days": pl.Int64, "good": pl.Int64})]
+        told = [
+            pl.DataFrame(
+                schema={
+                    "home": pl.UInt32,
+                    "signal": pl.String,
+                    "value": pl.Int64,
+                    "days": pl.Int64,
+                    "good": pl.Int64,
+                }
+            )
+        ]
         for name in sorted(self.rules):
             sums = np.zeros((len(self.names), 3), np.int64)
             for start in range(0, len(self.names), TOGETHER):  # what one block has needed serves the next
-                cells = Days(self.store, name).read(first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark"))
+                cells = Days(self.store, name).read(
+                    first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark")
+                )
                 room.add_up(self._of_homes(cells), sums)
             value, days, good = sums.T
             there = np.flatnonzero(days).astype(np.uint32)
@@ -130,11 +177,17 @@ class Kept:
             cells = cells.filter(~pl.col("home").is_in(self.strangers.implode()))
         if self.moved.is_empty():
             return cells
-        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household").select("home", "moved_in")
+        moved = self.moved.join(
+            self.names.to_frame("household").with_row_index("home"), on="household"
+        ).select("home", "moved_in")
         since = cells.join(moved, on="home", how="left", maintain_order="left")
-        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop("moved_in")
+        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop(
+            "moved_in"
+        )
 
-    def readings(self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+    def readings(
+        self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None
+    ) -> pl.DataFrame:
         """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
         asked = np.arange(len(self.names), dtype=np.uint32) if homes is None else homes.to_numpy()
         ranks = np.zeros(len(self.names), np.int64)
@@ -142,7 +195,13 @@ class Kept:
         place, told = pl.Series(ranks), []
         for name, rule in sorted(self.rules.items()):
             cells = self._of_homes(Days(self.store, name).read(first, last, homes))
-            told.append(in_words(cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()), self.names, rule))
+            told.append(
+                in_words(
+                    cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()),
+                    self.names,
+                    rule,
+                )
+            )
         return pl.concat([pl.DataFrame(schema=room.READINGS), *told])
 
 

@@ -26,7 +26,18 @@ from anomaly.tables import UNKNOWN
 from pipelines.days import Days
 from pipelines.derive import blocks
 from pipelines.engine import Over
-from pipelines.judge import FROZEN_DAYS, Outcome, Verdicts, barred, calendar, found_on, kinds, needed, sheet, write_night
+from pipelines.judge import (
+    FROZEN_DAYS,
+    Outcome,
+    Verdicts,
+    barred,
+    calendar,
+    found_on,
+    kinds,
+    needed,
+    sheet,
+    write_night,
+)
 from pipelines.kept import Kept
 from pipelines.load import Inputs
 from pipelines.sample import AtHand, Site, bare_grid, heard_days, heard_from, scores_of, site_of, yardstick_of
@@ -50,7 +61,9 @@ class Followed:
     before: int = 0
 
 
-def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell) -> Verdicts:
+def judge_large(
+    settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell
+) -> Verdicts:
     """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
 
     `over` is the engine (`pipelines.engine`) that the blocks of homes are judged on.
@@ -61,12 +74,18 @@ def judge_large(settings: Settings, inputs: Inputs, nights: Sequence[dt.date], f
         period, site = list(period), site_of(settings, inputs, heard_days(heard, first))
         tell(f"asking {len(site.sample)} homes what was to be expected")
         ended = period[-1] == max(nights)
-        told = min(heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1))
-        days = calendar(settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1])
+        told = min(
+            heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1)
+        )
+        days = calendar(
+            settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1]
+        )
         yardstick = yardstick_of(settings, (inputs.kept, hand), site, days, (heard, told))
         for night in period[:-1] if ended else period:
             until = days.filter(pl.col("day") <= night)
-            _, opened = _judge_night(settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell)
+            _, opened = _judge_night(
+                settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell
+            )
             # a case that opens stays on the lists of the nights after, quiet or not
             followed = Followed(followed.shown | opened, followed.told | opened)
     followed = dataclasses.replace(followed, before=(max(nights) - min(nights)).days)
@@ -99,7 +118,9 @@ class _Odd:
     silent: np.ndarray  # (doors, homes) gave nothing tonight
     working: np.ndarray  # (doors, homes) enough days above zero
     homes: np.ndarray  # that may be asked for their last days: the odd, the silent and the first that is not
-    recent: np.ndarray  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
+    recent: (
+        np.ndarray
+    )  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
 
 
 @dataclass(frozen=True)
@@ -112,7 +133,9 @@ class _InFull:
     scores: list[Scores]
 
 
-def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell) -> tuple[Expected, frozenset[str]]:
+def _judge_night(
+    settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell
+) -> tuple[Expected, frozenset[str]]:
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
     inputs, hand = given
     site, yardstick, days, followed = what
@@ -123,40 +146,70 @@ def _judge_night(settings: Settings, given: tuple[Inputs, AtHand], what, over: O
     ranges = list(blocks(len(site.names)))
     shared = settings, (inputs.kept, hand), _parts(inputs.kept), (yardstick.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
-    items = ((homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop])) for homes in ranges)
+    items = (
+        (homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop]))
+        for homes in ranges
+    )
     for homes, block in zip(ranges, over(_read, _block, shared, items), strict=True):
         found.append(block)
         tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
     looked_at = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
-    evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort("household", "detector", "signal")
+    evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort(
+        "household", "detector", "signal"
+    )
     long = _lately(looked_at, evident["household"].unique(), FROZEN_DAYS)
     sample_sheet = sheet(yardstick.seen, _rated(settings, yardstick.scores, of_sample, pasts), of_sample)
     sample_judged = expected.judged(yardstick.seen, of_sample)
     whose = np.concatenate([f.had for f in found], axis=1)
     s, h = np.nonzero(whose)
-    had = pl.DataFrame({"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)})
+    had = pl.DataFrame(
+        {"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)}
+    )
     cannot = [failed, *(f.cannot for f in found), barred(inputs, had), _silent(settings, inputs, had)]
     cannot.append(_cannot(settings, yardstick.looked, days.height, whose[:, site.sample] & ~sample_judged))
     judged = sum(f.judged for f in found) + int(sample_judged.any(axis=0).sum())
-    write_night(inputs.kept.store, night, Outcome(evident, pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"), pl.concat(cannot), judged, long))
+    write_night(
+        inputs.kept.store,
+        night,
+        Outcome(
+            evident,
+            pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"),
+            pl.concat(cannot),
+            judged,
+            long,
+        ),
+    )
     opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
-    history = [*(f.history for f in found), expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1)]
-    back = expected.expected_frame(yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days)
+    history = [
+        *(f.history for f in found),
+        expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1),
+    ]
+    back = expected.expected_frame(
+        yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days
+    )
     new = _lately(looked_at, opened - followed.told, settings.publish.expected_days)
     history += [frame.filter(pl.col("day") < night) for frame in (back, new)]
-    inputs.kept.store.write(f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day"))
+    inputs.kept.store.write(
+        f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day")
+    )
     return _of_pages(looked_at, followed.shown | opened), opened
 
 
-def _rated(settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]) -> list[evidence.Rated]:
+def _rated(
+    settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]
+) -> list[evidence.Rated]:
     """Scores of the night at that place, by the past of each."""
     return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
 
 
 def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
     """(homes,) whether the home is one of those."""
-    return pl.Series(site.names, dtype=pl.String).is_in(pl.Series(sorted(homes), dtype=pl.String).implode()).to_numpy()
+    return (
+        pl.Series(site.names, dtype=pl.String)
+        .is_in(pl.Series(sorted(homes), dtype=pl.String).implode())
+        .to_numpy()
+    )
 
 
 def _parts(kept: Kept) -> list[list[Part]]:
@@ -168,7 +221,9 @@ def _read(shared, item) -> Laid:
     _, (kept, hand), parts, (_, days, _) = shared
     homes, _, _ = item
     if _parts(kept) != parts:
-        raise StateError(f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share")
+        raise StateError(
+            f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share"
+        )
     return hand.take(kept, homes, days)
 
 
@@ -184,7 +239,9 @@ def _block(shared, item, laid: Laid) -> _Block:
     ours = site.judged & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
     with np.errstate(invalid="ignore"):
-        asked = np.flatnonzero(site.judged & (shown | (largest >= needed(settings) * settings.evidence.kept_share)))
+        asked = np.flatnonzero(
+            site.judged & (shown | (largest >= needed(settings) * settings.evidence.kept_share))
+        )
     mine = np.flatnonzero(ours)
     judged = expected.judged(seen, span - 1)
     names = pl.Series(site.names)
@@ -194,7 +251,12 @@ def _block(shared, item, laid: Laid) -> _Block:
         _cannot(settings, (grid, seen, vacant), days.height, laid.had & ~judged & ours),
         laid.had,
         int(judged[:, mine].any(axis=0).sum()),
-        pl.concat([expected.expected_frame(seen, span - 1, mine, 1), _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told))]),
+        pl.concat(
+            [
+                expected.expected_frame(seen, span - 1, mine, 1),
+                _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told)),
+            ]
+        ),
         _odd(settings, laid, homes.start),
     )
 
@@ -203,8 +265,12 @@ def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFra
     """What was expected of those homes on the days before the last, as many as are published."""
     days, laid, peers = what
     span = min(settings.publish.expected_days, days.height)
-    seen, _ = expected.expect_lately(bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span)
-    return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(pl.col("day") < days["day"].max())
+    seen, _ = expected.expect_lately(
+        bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span
+    )
+    return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(
+        pl.col("day") < days["day"].max()
+    )
 
 
 def _odd(settings: Settings, laid: Laid, first: int) -> _Odd:
@@ -233,16 +299,27 @@ def _whole(looked: tuple[Grid, Expected, np.ndarray], homes: np.ndarray, days: i
     grid, seen, vacant = looked
     few = grid.only(homes, days)
     few = dataclasses.replace(few, value=np.where(few.value == UNKNOWN, np.nan, few.value))
-    return expected.widened(expected.only(seen, homes, days - (grid.days - seen.grid.days)), few, vacant[homes, :days])
+    return expected.widened(
+        expected.only(seen, homes, days - (grid.days - seen.grid.days)), few, vacant[homes, :days]
+    )
 
 
-def _cannot(settings: Settings, looked: tuple[Grid, Expected, np.ndarray], days: int, asked: np.ndarray) -> pl.DataFrame:
+def _cannot(
+    settings: Settings, looked: tuple[Grid, Expected, np.ndarray], days: int, asked: np.ndarray
+) -> pl.DataFrame:
     """Why the last of so many days cannot judge the signals that are asked for, (S, homes) bool: from all their days."""
     homes = np.flatnonzero(asked.any(axis=0))
     whole = _whole(looked, homes, days)
     s, h = np.nonzero(asked[:, homes])
-    there = pl.DataFrame({"household": pl.Series(whole.grid.households, dtype=pl.String).gather(h), "signal": pl.Series(whole.grid.signals).gather(s)})
-    return expected.not_judged(whole, days - 1, settings.expected).join(there, on=["household", "signal"], how="semi")
+    there = pl.DataFrame(
+        {
+            "household": pl.Series(whole.grid.households, dtype=pl.String).gather(h),
+            "signal": pl.Series(whole.grid.signals).gather(s),
+        }
+    )
+    return expected.not_judged(whole, days - 1, settings.expected).join(
+        there, on=["household", "signal"], how="semi"
+    )
 
 
 def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> list[_InFull]:
@@ -252,27 +329,52 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
     tonight = yardstick.seen.grid.index(days["day"].max())
-    first = yardstick.grid.only(of_sample, days.height), expected.only(yardstick.seen, of_sample, tonight + 1), yardstick.vacant[of_sample, : days.height]
+    first = (
+        yardstick.grid.only(of_sample, days.height),
+        expected.only(yardstick.seen, of_sample, tonight + 1),
+        yardstick.vacant[of_sample, : days.height],
+    )
     told = [_InFull(first, [one.of(of_sample, tonight) for one in yardstick.scores])]
     if len(others):
-        laid = Laid(*(np.concatenate([getattr(one, name) for _, one in asked], axis=1) for name in ("value", "lag", "zero", "had"))).only(np.flatnonzero(~known))
+        laid = Laid(
+            *(
+                np.concatenate([getattr(one, name) for _, one in asked], axis=1)
+                for name in ("value", "lag", "zero", "had")
+            )
+        ).only(np.flatnonzero(~known))
         grid = bare_grid(settings, site, (others, laid), days)
-        late, vacant = expected.expect_lately(grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height))
-        told.append(_InFull((grid, late, vacant), scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)))
+        late, vacant = expected.expect_lately(
+            grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height)
+        )
+        told.append(
+            _InFull(
+                (grid, late, vacant), scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)
+            )
+        )
     return told
 
 
-def _evident(settings: Settings, one: _InFull, pasts: Sequence[evidence.Tail], failed: pl.DataFrame) -> pl.DataFrame:
+def _evident(
+    settings: Settings, one: _InFull, pasts: Sequence[evidence.Tail], failed: pl.DataFrame
+) -> pl.DataFrame:
     """The evidence of those homes."""
     _, seen, _ = one.looked
     days = seen.grid.days
-    return found_on(settings, seen, _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts), days - 1, failed)
+    return found_on(
+        settings,
+        seen,
+        _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts),
+        days - 1,
+        failed,
+    )
 
 
 def _lately(looked_at: Sequence[_InFull], homes: Collection[str], days: int) -> pl.DataFrame:
     """What was expected of those of the homes on their last days."""
     seen = [one.looked[1] for one in looked_at]
-    return pl.concat([expected.expected_frame(one, one.grid.days - 1, _places(one.grid, homes), days) for one in seen]).sort("household", "signal", "day")
+    return pl.concat(
+        [expected.expected_frame(one, one.grid.days - 1, _places(one.grid, homes), days) for one in seen]
+    ).sort("household", "signal", "day")
 
 
 def _of_pages(looked_at: Sequence[_InFull], homes: Collection[str]) -> Expected:
@@ -281,7 +383,14 @@ def _of_pages(looked_at: Sequence[_InFull], homes: Collection[str]) -> Expected:
     for one in looked_at:
         grid = one.looked[0]
         seen = _whole(one.looked, _places(grid, homes), grid.days)
-        told.append(dataclasses.replace(seen, grid=dataclasses.replace(seen.grid, resolution=expected.resolution(seen.grid.value, seen.grid.lag))))
+        told.append(
+            dataclasses.replace(
+                seen,
+                grid=dataclasses.replace(
+                    seen.grid, resolution=expected.resolution(seen.grid.value, seen.grid.lag)
+                ),
+            )
+        )
     return functools.reduce(expected.beside, told)
 
 
@@ -294,13 +403,19 @@ def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFra
     if settings.households is None:
         return had.head(0).with_columns(reason=pl.lit("", pl.String))
     silent = inputs.dwellings.select("household").join(had, on="household", how="anti")
-    return silent.join(had.select("signal").unique(), how="cross").with_columns(reason=pl.lit("no whole day yet"))
+    return silent.join(had.select("signal").unique(), how="cross").with_columns(
+        reason=pl.lit("no whole day yet")
+    )
 
 
-def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Odd]) -> pl.DataFrame:
+def _failed_sensors(
+    settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Odd]
+) -> pl.DataFrame:
     """household, signal, reason of what looks like a failed sensor: only homes where something is odd are looked at."""
     look = np.concatenate([f.looked_at for f in found])
-    silent, working = (np.concatenate([getattr(f, name) for f in found], axis=1) for name in ("silent", "working"))
+    silent, working = (
+        np.concatenate([getattr(f, name) for f in found], axis=1) for name in ("silent", "working")
+    )
     building = _buildings(inputs.register, site.names)
     for s in range(len(silent)):
         look |= devices.silent_buildings(silent[s], working[s], building)
@@ -308,7 +423,13 @@ def _failed_sensors(settings: Settings, inputs: Inputs, site: Site, night: dt.da
     asked = np.flatnonzero(look & site.judged)
     first = night - dt.timedelta(days=devices.LOOK_BACK - 1)
     recent = _recent(inputs.kept, asked, first, found)
-    days = devices.DeviceDays(list(site.names[asked]), sorted(settings.rules), first, np.where(recent == UNKNOWN, np.nan, recent), np.zeros(recent.shape, np.int8))
+    days = devices.DeviceDays(
+        list(site.names[asked]),
+        sorted(settings.rules),
+        first,
+        np.where(recent == UNKNOWN, np.nan, recent),
+        np.zeros(recent.shape, np.int8),
+    )
     kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
     return devices.notes_of(days, inputs.register, kind, [night]).drop("night")
 
@@ -322,18 +443,34 @@ def _recent(kept: Kept, asked: np.ndarray, first: dt.date, found: Sequence[_Odd]
     if there.all():
         return recent
     out = np.empty((len(recent), len(asked), devices.LOOK_BACK), np.int64)
-    out[:, there], out[:, ~there] = recent, _timely(kept.arrays(asked[~there], first, devices.LOOK_BACK), devices.LOOK_BACK)
+    out[:, there], out[:, ~there] = (
+        recent,
+        _timely(kept.arrays(asked[~there], first, devices.LOOK_BACK), devices.LOOK_BACK),
+    )
     return out
 
 
 def _buildings(register: pl.DataFrame, names: np.ndarray) -> np.ndarray:
     """(homes,) number of each home's building, −1 unknown."""
-    numbers = register["building"].unique().drop_nulls().to_frame().with_row_index("number").cast({"number": pl.Int64})
+    numbers = (
+        register["building"]
+        .unique()
+        .drop_nulls()
+        .to_frame()
+        .with_row_index("number")
+        .cast({"number": pl.Int64})
+    )
     places = register.select("household", "building").join(numbers, on="building", how="left")
-    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(places, on="household", how="left", maintain_order="left")
+    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(
+        places, on="household", how="left", maintain_order="left"
+    )
     return homes["number"].fill_null(-1).to_numpy()
 
 
 def is_large(settings: Settings, inputs: Inputs) -> bool:
     """Whether the site has more homes than are asked at a small one, and the model is one a sample can speak for."""
-    return inputs.dwellings.height > settings.engine.sample_homes and settings.expected.model == "usual" and bool(kinds(settings))
+    return (
+        inputs.dwellings.height > settings.engine.sample_homes
+        and settings.expected.model == "usual"
+        and bool(kinds(settings))
+    )

@@ -26,10 +26,25 @@ def note(store: Store, signal: str, cells: pl.DataFrame) -> None:
     nights = store.nights()
     if not nights or cells.is_empty():
         return
-    now, before = (_known_on(quality, lag) for quality, lag in (("quality", "lag"), ("quality_before", "lag_before")))
-    days = cells.select(known=pl.min_horizontal(now, before)).filter(pl.col("known") <= nights[-1]).group_by("known").len().sort("known")
+    now, before = (
+        _known_on(quality, lag) for quality, lag in (("quality", "lag"), ("quality_before", "lag_before"))
+    )
+    days = (
+        cells.select(known=pl.min_horizontal(now, before))
+        .filter(pl.col("known") <= nights[-1])
+        .group_by("known")
+        .len()
+        .sort("known")
+    )
     if days.height:
-        store.append_line(NOTES, {"number": _next(_notes(store)), "signal": signal, "days": {str(day): n for day, n in days.iter_rows()}})
+        store.append_line(
+            NOTES,
+            {
+                "number": _next(_notes(store)),
+                "signal": signal,
+                "days": {str(day): n for day, n in days.iter_rows()},
+            },
+        )
 
 
 def _known_on(quality: str, lag: str) -> pl.Expr:
@@ -77,11 +92,16 @@ def _reached(note: dict, nights: np.ndarray, reach: int) -> bool:
 
 def touched(store: Store, reach: int) -> dict[dt.date, int]:
     """Judged night → readings of its last `reach` days that came or changed since, where there are any."""
-    noted = [(note["number"], np.datetime64(day), n) for note in _notes(store) for day, n in note["days"].items()]
+    noted = [
+        (note["number"], np.datetime64(day), n) for note in _notes(store) for day, n in note["days"].items()
+    ]
     if not noted:
         return {}
     number, day, n = (np.array(column) for column in zip(*noted, strict=True))
-    found = {night.item(): int(n[(number >= since) & (day <= night) & (day > night - reach)].sum()) for since, night in zip(*_judged(store), strict=True)}
+    found = {
+        night.item(): int(n[(number >= since) & (day <= night) & (day > night - reach)].sum())
+        for since, night in zip(*_judged(store), strict=True)
+    }
     return {night: readings for night, readings in found.items() if readings}
 
 
@@ -89,5 +109,11 @@ def told(found: dict[dt.date, int]) -> list[str]:
     """A line for people: which nights are touched, and what to do."""
     if not found:
         return []
-    nights = f"{len(found)} judged nights ({min(found)} … {max(found)})" if len(found) > 1 else f"the judged night {min(found)}"
-    return [f"readings that came or changed since touch {nights}, at most {max(found.values())} a night: `anomaly nightly --revise` judges again what they touch"]
+    nights = (
+        f"{len(found)} judged nights ({min(found)} … {max(found)})"
+        if len(found) > 1
+        else f"the judged night {min(found)}"
+    )
+    return [
+        f"readings that came or changed since touch {nights}, at most {max(found.values())} a night: `anomaly nightly --revise` judges again what they touch"
+    ]

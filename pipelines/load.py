@@ -62,17 +62,25 @@ class Inputs:
         """Every reading, in words."""
         return self.kept.readings()
 
-    def of(self, homes: Sequence[str] | None = None, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
+    def of(
+        self, homes: Sequence[str] | None = None, first: dt.date | None = None, last: dt.date | None = None
+    ) -> pl.DataFrame:
         """The readings of those homes and days, in words."""
         numbers = None
         if homes is not None:
-            numbers = self.kept.names.to_frame("household").with_row_index("home").filter(pl.col("household").is_in(list(homes)))["home"]
+            numbers = (
+                self.kept.names.to_frame("household")
+                .with_row_index("home")
+                .filter(pl.col("household").is_in(list(homes)))["home"]
+            )
         return self.kept.readings(numbers, first, last)
 
     @cached_property
     def dwellings(self) -> pl.DataFrame:
         """household, district of every home that may be judged."""
-        kept = self.register.filter(~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling")))
+        kept = self.register.filter(
+            ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
+        )
         return kept.select("household", "district")
 
     @cached_property
@@ -93,7 +101,9 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     now = Loading(settings, store, ledger, changes, Homes(store), today, tell, coded)
     names = iter(settings.sources)
     tell(f"loading {next(names)}")
-    with contextlib.closing(prefetched(_batches(now))) as batches:  # nothing is read any more once this load has failed
+    with contextlib.closing(
+        prefetched(_batches(now))
+    ) as batches:  # nothing is read any more once this load has failed
         for batch in batches:
             told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
             if batch.files:
@@ -124,8 +134,12 @@ def _begin_anew_without_homes(settings: Settings, store: Store) -> None:
     kept = [store.path(folder) for folder in ("rows", "days", "carry")]
     if store.path(HOMES).exists() or not any(folder.exists() for folder in kept):
         return
-    if gone := sorted(f["file"] for f in store.read_json("files.json", []) if not (settings.root / f["file"]).exists()):
-        raise Damaged(f"{store.path(HOMES)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again")
+    if gone := sorted(
+        f["file"] for f in store.read_json("files.json", []) if not (settings.root / f["file"]).exists()
+    ):
+        raise Damaged(
+            f"{store.path(HOMES)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again"
+        )
     for folder in kept:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -144,7 +158,9 @@ def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
     made = made if isinstance(made, dict) and {"rules", "parts"} <= set(made) else {"rules": {}, "parts": {}}
     for name, rule in settings.rules.items():
         lost = {part[:6] for part in made["parts"].get(name, [])} - {part[:6] for part in now["parts"][name]}
-        if Rows(store, name).parts() and (lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()):
+        if Rows(store, name).parts() and (
+            lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()
+        ):
             _begin(store)
             Signal(store, rule).make_again(len(Homes(store).names))
             changes.everything = True
@@ -155,7 +171,10 @@ def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
 def _made_of(settings: Settings, store: Store) -> dict:
     """What the kept readings were made with, and where they lie."""
     rules = {name: json.loads(json.dumps(dataclasses.asdict(rule))) for name, rule in settings.rules.items()}
-    return {"rules": rules, "parts": {name: [part.path.name for part in Days(store, name).parts()] for name in rules}}
+    return {
+        "rules": rules,
+        "parts": {name: [part.path.name for part in Days(store, name).parts()] for name in rules},
+    }
 
 
 def _begin(store: Store) -> None:
@@ -166,18 +185,27 @@ def _begin(store: Store) -> None:
 def _ledger(store: Store) -> dict[tuple[str, str], dict]:
     """(source, file) → what was loaded of it. What is no longer in the store counts as never loaded."""
     files = store.read_json("files.json", [])
-    if not isinstance(files, list) or not all(isinstance(f, dict) and {"source", "file", "bytes", "modified_ns", "sha256"} <= set(f) for f in files):
+    if not isinstance(files, list) or not all(
+        isinstance(f, dict) and {"source", "file", "bytes", "modified_ns", "sha256"} <= set(f) for f in files
+    ):
         raise store.damaged("files.json")
     if not store.path("rejects.parquet").exists() or not store.path(HOMES).exists():
         return {}
     there = {("households", None)} if store.path("register.parquet").exists() else set()
     for source in {f["source"] for f in files} - {"households"}:
         there |= {(source, part.number) for part in Rows(store, source).parts()}
-    return {(f["source"], f["file"]): f for f in files if (f["source"], f.get("part")) in there or f.get("part") == 0}
+    return {
+        (f["source"], f["file"]): f
+        for f in files
+        if (f["source"], f.get("part")) in there or f.get("part") == 0
+    }
 
 
 def _files(ledger: dict) -> list[dict]:
-    return sorted(({k: v for k, v in f.items() if k != "part"} for f in ledger.values()), key=lambda f: (f["source"], f["file"]))
+    return sorted(
+        ({k: v for k, v in f.items() if k != "part"} for f in ledger.values()),
+        key=lambda f: (f["source"], f["file"]),
+    )
 
 
 def _keep_ledger(store: Store, ledger: dict) -> None:
@@ -234,9 +262,16 @@ def _read_signal(now: Loading, name: str) -> Iterator[Batch]:
     for number, ((stamp, _), (rows, refused)) in enumerate(zip(new, ahead(read, new), strict=True), start=1):
         rows = rows.filter(pl.col("time") >= now.store.kept_from("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
-            raise SourceError(name, stamp["file"], f"has no row that can be used ({_commonest(refused)})", f"check columns, unit and time_format in [signals.{name}]")
+            raise SourceError(
+                name,
+                stamp["file"],
+                f"has no row that can be used ({_commonest(refused)})",
+                f"check columns, unit and time_format in [signals.{name}]",
+            )
         stamp |= {"rows": rows.height, "rejects": refused.height}
-        if refused["reason"].is_in(["in the future"]).any():  # or the clock is behind: they count once their day has come
+        if (
+            refused["reason"].is_in(["in the future"]).any()
+        ):  # or the clock is behind: they count once their day has come
             stamp["read_on"] = str(now.today)
         files.append((stamp, now.homes.numbered(rows), refused))
         if number < len(new) and sum(stamp["rows"] for stamp, _, _ in files) >= BATCH_ROWS:
@@ -256,7 +291,10 @@ def _take_in(now: Loading, batch: Batch, counts: dict[str, int]) -> None:
         signal.rows.forget(void)
     files = pl.Enum([stamp["file"] for stamp in stamps])
     # in one piece they are sorted five times as fast
-    rows = pl.concat([frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch.files], rechunk=True)
+    rows = pl.concat(
+        [frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch.files],
+        rechunk=True,
+    )
     part, merged = signal.take_in(rows.select(ROWS.keys()), now.changes)
     if void:
         signal.make_again(len(now.homes.names))
@@ -271,11 +309,17 @@ def _take_in(now: Loading, batch: Batch, counts: dict[str, int]) -> None:
 
 def _read_as(source: Source, rule: object = None) -> str:
     """A mark of all that says how a file's cells are read: under another one the file must be read again."""
-    how = {name: value for name, value in dataclasses.asdict(source).items() if name != "most_bytes"} | {"rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}}
-    return hashlib.sha256(json.dumps(how | {"files": None}, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
+    how = {name: value for name, value in dataclasses.asdict(source).items() if name != "most_bytes"} | {
+        "rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}
+    }
+    return hashlib.sha256(
+        json.dumps(how | {"files": None}, sort_keys=True, default=sorted).encode()
+    ).hexdigest()[:16]
 
 
-def _changed_files(source: Source, root: Path, ledger: dict, read_as: str, today: dt.date = dt.date.min) -> list[tuple[dict, Path]]:
+def _changed_files(
+    source: Source, root: Path, ledger: dict, read_as: str, today: dt.date = dt.date.min
+) -> list[tuple[dict, Path]]:
     """Files that are new, or whose contents or reading differ from what was loaded."""
     new = []
     for path in found_files(root, source):
@@ -289,7 +333,14 @@ def _changed_files(source: Source, root: Path, ledger: dict, read_as: str, today
             continue
         with opening(path, source):
             digest = sha256(path)
-        stamp = {"source": source.name, "file": name, "bytes": stat.st_size, "modified_ns": stat.st_mtime_ns, "sha256": digest, "read_as": read_as}
+        stamp = {
+            "source": source.name,
+            "file": name,
+            "bytes": stat.st_size,
+            "modified_ns": stat.st_mtime_ns,
+            "sha256": digest,
+            "read_as": read_as,
+        }
         if known and known["sha256"] == digest:
             ledger[source.name, name] = known | stamp
         else:
@@ -313,8 +364,13 @@ def _commonest(refused: pl.DataFrame) -> str:
 def _keep_rejects(store: Store, source: str, rejects: list[tuple[dict, pl.DataFrame]]) -> None:
     """Replace the rejects of the files just read."""
     files = [stamp["file"] for stamp, _ in rejects]
-    kept = store.read("rejects.parquet", REJECTS).filter((pl.col("source") != source) | ~pl.col("file").is_in(files))
-    fresh = [r.select(source=pl.lit(source), file=pl.lit(s["file"]), row="row", reason="reason") for s, r in rejects]
+    kept = store.read("rejects.parquet", REJECTS).filter(
+        (pl.col("source") != source) | ~pl.col("file").is_in(files)
+    )
+    fresh = [
+        r.select(source=pl.lit(source), file=pl.lit(s["file"]), row="row", reason="reason")
+        for s, r in rejects
+    ]
     store.write("rejects.parquet", pl.concat([kept, *fresh]).sort("source", "file", "row"))
 
 
@@ -334,7 +390,11 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded
     for stamp, _ in new:
         mine = refused.filter(pl.col("file") == stamp["file"])
         rejects.append((stamp, mine))
-        stamp |= {"rows": int(pl.concat(frames, how="diagonal").filter(pl.col("file") == stamp["file"]).height) - mine.height, "rejects": mine.height}
+        stamp |= {
+            "rows": int(pl.concat(frames, how="diagonal").filter(pl.col("file") == stamp["file"]).height)
+            - mine.height,
+            "rejects": mine.height,
+        }
         ledger[source.name, stamp["file"]] = stamp
     store.write("register.parquet", good.select(REGISTER.keys()).cast(REGISTER))
     _keep_rejects(store, source.name, rejects)
@@ -348,36 +408,65 @@ def stored_inputs(settings: Settings, store: Store) -> Inputs:
 def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
     rejects = store.read("rejects.parquet", REJECTS)
     names = Homes(store).names
-    seen = pl.concat([pl.Series(dtype=pl.UInt32), *(Signal(store, rule).homes() for rule in settings.rules.values())]).unique().sort()
+    seen = (
+        pl.concat(
+            [pl.Series(dtype=pl.UInt32), *(Signal(store, rule).homes() for rule in settings.rules.values())]
+        )
+        .unique()
+        .sort()
+    )
     homes = pl.DataFrame({"household": names.gather(seen), "home": seen})
     if settings.households and store.path("register.parquet").exists():
         register = store.read("register.parquet")
         strangers = homes.join(register, on="household", how="anti")["home"]
         if strangers.len():
-            rejects = pl.concat([rejects, *_strangers(settings, store, strangers)]).sort("source", "file", "row")
+            rejects = pl.concat([rejects, *_strangers(settings, store, strangers)]).sort(
+                "source", "file", "row"
+            )
     else:
         strangers = seen.clear()
-        register = homes.select("household", *(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")), ambiguous=False)
+        register = homes.select(
+            "household",
+            *(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")),
+            ambiguous=False,
+        )
     moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
     kept = Kept(store, settings.rules, names, strangers, moved)
-    return Inputs(kept, register.sort("household"), rejects, files, failed, counts, _degraded(settings, files, rejects, failed))
+    return Inputs(
+        kept,
+        register.sort("household"),
+        rejects,
+        files,
+        failed,
+        counts,
+        _degraded(settings, files, rejects, failed),
+    )
 
 
 def _strangers(settings: Settings, store: Store, homes: pl.Series) -> list[pl.DataFrame]:
     """Rows of ids that the register does not have, as rejects."""
     reason = pl.lit("household not in the register")
-    return [Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason) for name in settings.sources]
+    return [
+        Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason)
+        for name in settings.sources
+    ]
 
 
 def _degraded(settings: Settings, files, rejects: pl.DataFrame, failed) -> list[str]:
     """Lines that say which inputs were degraded: sources that stopped, and those with too many rejects."""
     lines = [f"{source} stopped: {why}" for source, why in failed.items()]
     newest = {f["source"]: f for f in sorted(files, key=lambda f: room.file_order(f["file"]))}
-    lines += [f"{source}: {f['file']} holds a header and no row; check that the export has run" for source, f in sorted(newest.items()) if not f["rows"] + f["rejects"]]
+    lines += [
+        f"{source}: {f['file']} holds a header and no row; check that the export has run"
+        for source, f in sorted(newest.items())
+        if not f["rows"] + f["rejects"]
+    ]
     refused = dict(rejects.group_by("source").len().iter_rows())
     for source, n in sorted(refused.items()):
         rows = sum(f.get("rows", 0) + f.get("rejects", 0) for f in files if f["source"] == source)
         if rows and n / rows > settings.limits.rejects_share:
             why = _commonest(rejects.filter(pl.col("source") == source))
-            lines.append(f"{source}: {n} of {rows} rows refused ({n / rows:.1%}), mostly: {why}; see v1.rejects")
+            lines.append(
+                f"{source}: {n} of {rows} rows refused ({n / rows:.1%}), mostly: {why}; see v1.rejects"
+            )
     return [printable(line) for line in lines]

@@ -58,13 +58,18 @@ class Measured:
     groups: pl.DataFrame
 
 
-def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None, tell: Callable[[str], None]) -> Measured:
+def evaluate_site(
+    settings: Settings, seed: int, nights: int, rounds: int | None, tell: Callable[[str], None]
+) -> Measured:
     """Everything measured on copies of the last `nights` nights; the site's own store is left alone."""
     with tempfile.TemporaryDirectory(prefix="anomaly-evaluate-") as folder:
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
         inputs = load(settings, store, dt.date.today(), tell)
-        site_homes, inputs = len(inputs.judgeable), _in_hand(settings, inputs)  # the store goes with its folder
+        site_homes, inputs = (
+            len(inputs.judgeable),
+            _in_hand(settings, inputs),
+        )  # the store goes with its folder
     last = latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
@@ -73,7 +78,9 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
     plan = plan_of(homes)
     days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
     if days <= plan.history:
-        raise NothingToPlant(f"the sources hold {days} days; a surge is planted after {plan.history} ordinary ones: ask again when there are more")
+        raise NothingToPlant(
+            f"the sources hold {days} days; a surge is planted after {plan.history} ordinary ones: ask again when there are more"
+        )
     rounds = rounds or int(np.clip(np.ceil(SURGES / max(1.0, plan.share * homes)), 2, MOST_ROUNDS))
     asked = 0
 
@@ -87,7 +94,9 @@ def evaluate_site(settings: Settings, seed: int, nights: int, rounds: int | None
     made = list(planting.evaluate(dwelling, judge, (first, last), range(seed, seed + rounds), plan))
     tell("working out what tonight could show")
     groups = _tonight(settings, inputs, last, seed, tell)
-    return Measured(first, last, homes, site_homes, rounds, plan.share, *_cards(made, _needed(settings)), groups)
+    return Measured(
+        first, last, homes, site_homes, rounds, plan.share, *_cards(made, _needed(settings)), groups
+    )
 
 
 def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
@@ -103,7 +112,9 @@ def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
 def plan_of(homes: int) -> planting.Plan:
     """What is planted into a site of so many homes."""
     plan = planting.Plan()
-    return dataclasses.replace(plan, share=min(plan.share, float(PLANTED_SHARE * detectors.share_above(homes))))
+    return dataclasses.replace(
+        plan, share=min(plan.share, float(PLANTED_SHARE * detectors.share_above(homes)))
+    )
 
 
 def _needed(settings: Settings) -> float:
@@ -120,7 +131,13 @@ def _cards(made: list[planting.Round], needed: float) -> tuple[pl.DataFrame, pl.
         if capacity is None:
             own = surges
         card = planting.score_card(surges.filter(pl.col("shape") != "spike"))
-        head = {"capacity": capacity, "threshold": level, "wrong": wrong, "wrong_low": low, "wrong_high": high}
+        head = {
+            "capacity": capacity,
+            "threshold": level,
+            "wrong": wrong,
+            "wrong_low": low,
+            "wrong_high": high,
+        }
         parts.append(card.select(*(pl.lit(v, pl.Float64).alias(n) for n, v in head.items()), pl.all()))
     lasting = own.filter(pl.col("shape") != "spike")
     return pl.concat(parts), planting.score_card(own, ("size", "shape")), planting.by_day(lasting)
@@ -130,7 +147,9 @@ def _scores(settings: Settings, seen: expected.Expected) -> list:
     """Scores of the detectors that open cases, of the kinds the purpose lists."""
     listed, seconds = kinds(settings), settings.detectors.seconds
     asked = [d for d in detectors.chosen(settings.detectors) if d.name not in seconds]
-    return [one for detector in asked for one in detector(seen) if evidence.signature_of(one.signal) in listed]
+    return [
+        one for detector in asked for one in detector(seen) if evidence.signature_of(one.signal) in listed
+    ]
 
 
 def _largest(rated: list[evidence.Rated], night: int, homes: int) -> np.ndarray:
@@ -140,7 +159,9 @@ def _largest(rated: list[evidence.Rated], night: int, homes: int) -> np.ndarray:
     return largest
 
 
-def _rarities(settings: Settings, inputs: Inputs, span: tuple[dt.date, dt.date]) -> tuple[tuple[str, ...], np.ndarray]:
+def _rarities(
+    settings: Settings, inputs: Inputs, span: tuple[dt.date, dt.date]
+) -> tuple[tuple[str, ...], np.ndarray]:
     """Households, and (H, 14 + N) their largest rarity on each night of the span and the fortnight before it."""
     seen = expect_all(settings, inputs, span[1]).expected
     homes, stop = seen.grid.households, seen.grid.index(span[1]) + 1
@@ -152,7 +173,9 @@ def _rarities(settings: Settings, inputs: Inputs, span: tuple[dt.date, dt.date])
     return homes, out
 
 
-def _tonight(settings: Settings, inputs: Inputs, night: dt.date, seed: int, tell: Callable[[str], None]) -> pl.DataFrame:
+def _tonight(
+    settings: Settings, inputs: Inputs, night: dt.date, seed: int, tell: Callable[[str], None]
+) -> pl.DataFrame:
     """The smallest surge of the last 14 days that half of the homes of each group would show on that night."""
     seen = _recent(expect_all(settings, inputs, night).expected, PAST_DAYS)
     at, needed = seen.grid.days - 1, _needed(settings)
@@ -161,15 +184,25 @@ def _tonight(settings: Settings, inputs: Inputs, night: dt.date, seed: int, tell
     homes = np.flatnonzero((signals > 0) & ~open_already)
     names = [seen.grid.households[h] for h in homes]
     groups = pl.DataFrame(
-        {"home": homes, "signals": signals[homes].astype(str), "district": [inputs.judgeable[name] for name in names]},
+        {
+            "home": homes,
+            "signals": signals[homes].astype(str),
+            "district": [inputs.judgeable[name] for name in names],
+        },
         schema={"home": pl.Int64, "signals": pl.String, "district": pl.String},
     )
     asked = groups.sample(fraction=1.0, shuffle=True, seed=seed)
-    asked = asked.filter(pl.any_horizontal(pl.int_range(pl.len()).over(group) < GROUP_HOMES for group in ("signals", "district")))
+    asked = asked.filter(
+        pl.any_horizontal(
+            pl.int_range(pl.len()).over(group) < GROUP_HOMES for group in ("signals", "district")
+        )
+    )
     asked = asked.filter(at >= TONIGHT_DAYS)
     least = _least_shown(settings, seen, asked["home"].to_numpy(), tell)
     size = pl.Series("size", np.array([*TONIGHT_SIZES, np.nan])[least], nan_to_null=True)
-    rows = asked.with_columns(size).unpivot(on=["signals", "district"], index="size", variable_name="group", value_name="name")
+    rows = asked.with_columns(size).unpivot(
+        on=["signals", "district"], index="size", variable_name="group", value_name="name"
+    )
     return planting.smallest_surges(rows.drop_nulls("name"), TONIGHT_SIZES)
 
 
@@ -178,11 +211,17 @@ def _recent(seen: expected.Expected, days: int) -> expected.Expected:
     drop = max(0, seen.grid.days - days)
     grid = seen.grid
     cut = {name: getattr(grid, name)[..., drop:] for name in ("value", "lag", "weekday", "resolution")}
-    arrays = {f.name: getattr(seen, f.name)[..., drop:] for f in dataclasses.fields(seen) if isinstance(getattr(seen, f.name), np.ndarray)}
+    arrays = {
+        f.name: getattr(seen, f.name)[..., drop:]
+        for f in dataclasses.fields(seen)
+        if isinstance(getattr(seen, f.name), np.ndarray)
+    }
     return dataclasses.replace(seen, grid=dataclasses.replace(grid, first=grid.day(drop), **cut), **arrays)
 
 
-def _least_shown(settings: Settings, seen: expected.Expected, homes: np.ndarray, tell: Callable[[str], None]) -> np.ndarray:
+def _least_shown(
+    settings: Settings, seen: expected.Expected, homes: np.ndarray, tell: Callable[[str], None]
+) -> np.ndarray:
     """(n,) place of the smallest of TONIGHT_SIZES that each of the homes would show on the last night; their number where none does.
 
     By halving: a larger surge is shown where a smaller one is.
@@ -197,13 +236,20 @@ def _least_shown(settings: Settings, seen: expected.Expected, homes: np.ndarray,
         step += 1
         middle = (low + high) // 2
         for number, batch in enumerate(batches):
-            tell(f"what tonight could show: step {step}, homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}")
+            tell(
+                f"what tonight could show: step {step}, homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}"
+            )
             open_ = low[batch] < high[batch]
             asked = homes[batch][open_]
             if not asked.size:
                 continue
             raised = _raised(seen, asked, np.array(TONIGHT_SIZES)[middle[batch][open_]])
-            shown = _largest(evidence.rate(_scores(settings, raised), [at], needed), at, len(seen.grid.households))[asked] >= needed
+            shown = (
+                _largest(
+                    evidence.rate(_scores(settings, raised), [at], needed), at, len(seen.grid.households)
+                )[asked]
+                >= needed
+            )
             high[batch[open_]] = np.where(shown, middle[batch][open_], high[batch[open_]])
             low[batch[open_]] = np.where(shown, low[batch[open_]], middle[batch][open_] + 1)
     return low
@@ -218,11 +264,19 @@ def _raised(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> exp
 
     block = part(seen.block).astype(float)
     least = np.array([OFFSETS.get(unit, 1.0) for unit in grid.units])[:, None, None]
-    course = planting.Course(part(seen.surprise), part(seen.log_ratio), part(seen.expected), np.maximum(least, 0.7 * part(grid.resolution) / block), block)
+    course = planting.Course(
+        part(seen.surprise),
+        part(seen.log_ratio),
+        part(seen.expected),
+        np.maximum(least, 0.7 * part(grid.resolution) / block),
+        block,
+    )
     alone = (~np.isnan(course.surprise).all(axis=2)).sum(axis=0) == 1
     exponent = np.array([planting.EXPONENTS.get(unit, 1.0) for unit in grid.units])[:, None]
     surprise = seen.surprise.copy()
-    surprise[:, homes, days] = planting.lifted(course, size[None, :] ** np.where(alone[None, :], 1.0, exponent))
+    surprise[:, homes, days] = planting.lifted(
+        course, size[None, :] ** np.where(alone[None, :], 1.0, exponent)
+    )
     return dataclasses.replace(seen, surprise=surprise)
 
 
@@ -264,17 +318,49 @@ def card_text(measured: Measured) -> str:
         "size   planted  " + "".join(f"{'as set' if c is None else f'{c:g}':<20}" for c in columns).rstrip(),
     ]
     for part in shown.partition_by("size", maintain_order=True):
-        lines.append((f"×{part['size'][0]:<6g}{part['planted'][0]:>7}  " + "".join(f"{_share(row):<20}" for row in part.iter_rows(named=True))).rstrip())
+        lines.append(
+            (
+                f"×{part['size'][0]:<6g}{part['planted'][0]:>7}  "
+                + "".join(f"{_share(row):<20}" for row in part.iter_rows(named=True))
+            ).rstrip()
+        )
     came = shown.unique("capacity", maintain_order=True)
-    lines.append((f"{'wrong doors':<16}" + "".join(f"{f'{wrong:.1f} ({low:.0f}–{high:.0f})':<20}" for wrong, low, high in came.select("wrong", "wrong_low", "wrong_high").iter_rows())).rstrip())
-    lines += ["(a real site has surges of its own: they count as wrong here)", "", "share found by shape, as set"]
-    for part in measured.shapes.sort("shape", "size", descending=[True, False]).partition_by("shape", maintain_order=True):
-        lines.append(f"{part['shape'][0]:<8}" + "   ".join(f"×{row['size']:g} {row['share']:.0%} of {row['planted']}" for row in part.iter_rows(named=True)))
+    lines.append(
+        (
+            f"{'wrong doors':<16}"
+            + "".join(
+                f"{f'{wrong:.1f} ({low:.0f}–{high:.0f})':<20}"
+                for wrong, low, high in came.select("wrong", "wrong_low", "wrong_high").iter_rows()
+            )
+        ).rstrip()
+    )
+    lines += [
+        "(a real site has surges of its own: they count as wrong here)",
+        "",
+        "share found by shape, as set",
+    ]
+    for part in measured.shapes.sort("shape", "size", descending=[True, False]).partition_by(
+        "shape", maintain_order=True
+    ):
+        lines.append(
+            f"{part['shape'][0]:<8}"
+            + "   ".join(
+                f"×{row['size']:g} {row['share']:.0%} of {row['planted']}"
+                for row in part.iter_rows(named=True)
+            )
+        )
     lines += ["", "smallest surge that half of a group's homes would show tonight, had it begun 14 days ago"]
-    for group, name, homes, size in measured.groups.sort("group", "name", descending=[True, False]).iter_rows():
+    for group, name, homes, size in measured.groups.sort(
+        "group", "name", descending=[True, False]
+    ).iter_rows():
         told = f"{name} signal{'s' * (name != '1')}" if group == "signals" else name
-        lines.append(f"{told:<24}{'none up to ×%g' % TONIGHT_SIZES[-1] if size is None else f'×{size:g}':<14}({homes} homes asked)")
-    return "\n".join(lines if measured.groups.height else [*lines, "no group has 15 homes that could be judged"]) + "\n"
+        lines.append(
+            f"{told:<24}{'none up to ×%g' % TONIGHT_SIZES[-1] if size is None else f'×{size:g}':<14}({homes} homes asked)"
+        )
+    return (
+        "\n".join(lines if measured.groups.height else [*lines, "no group has 15 homes that could be judged"])
+        + "\n"
+    )
 
 
 def _share(row: dict) -> str:
@@ -284,8 +370,15 @@ def _share(row: dict) -> str:
 
 def card_json(measured: Measured, page: Path) -> str:
     """JSON lines: sizes by capacity, shapes, groups and the summary, which has the settings' own threshold."""
-    frames = {"size": measured.card, "shape": measured.shapes, "day": measured.by_day, "group": measured.groups}
-    rows = [{"message_type": kind, **row} for kind, frame in frames.items() for row in frame.iter_rows(named=True)]
+    frames = {
+        "size": measured.card,
+        "shape": measured.shapes,
+        "day": measured.by_day,
+        "group": measured.groups,
+    }
+    rows = [
+        {"message_type": kind, **row} for kind, frame in frames.items() for row in frame.iter_rows(named=True)
+    ]
     own = measured.card.filter(pl.col("capacity").is_null())
     summary = {
         "message_type": "summary",
@@ -302,4 +395,7 @@ def card_json(measured: Measured, page: Path) -> str:
 
 def _finite(row: dict) -> dict:
     """JSON knows neither NaN nor infinity."""
-    return {name: None if isinstance(value, float) and not np.isfinite(value) else value for name, value in row.items()}
+    return {
+        name: None if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in row.items()
+    }

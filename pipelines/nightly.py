@@ -25,8 +25,18 @@ from pipelines.settings import Settings, check_purpose
 from pipelines.store import RUNNING, Store
 from pipelines.trail import Trail
 
-
-MADE_WITH = ("duckdb", "fastexcel", "holidays", "matplotlib", "numba", "numpy", "polars", "pyod", "scikit-learn", "statsmodels")  # what a number may hang on
+MADE_WITH = (
+    "duckdb",
+    "fastexcel",
+    "holidays",
+    "matplotlib",
+    "numba",
+    "numpy",
+    "polars",
+    "pyod",
+    "scikit-learn",
+    "statsmodels",
+)  # what a number may hang on
 
 
 class NothingReadable(Exception):
@@ -50,7 +60,12 @@ class Result:
     stopped: Sequence[str] = ()  # sources that could not be read
 
 
-def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[str], None] = lambda text: None, again: bool = False) -> Result:
+def nightly(
+    settings: Settings,
+    night: dt.date | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+    again: bool = False,
+) -> Result:
     """Load what is new, judge one night, publish the file and write its report; `again`: and what late readings touch, as well."""
 
     def choose(latest: dt.date) -> list[dt.date]:
@@ -59,47 +74,79 @@ def nightly(settings: Settings, night: dt.date | None = None, tell: Callable[[st
     return run(settings, choose, lambda night: reports.index(settings, night).exists(), tell)
 
 
-def backfill(settings: Settings, first: dt.date, last: dt.date, reports: bool, tell: Callable[[str], None] = lambda text: None) -> Result:
+def backfill(
+    settings: Settings,
+    first: dt.date,
+    last: dt.date,
+    reports: bool,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Result:
     """Judge every night from first to last as it would have been judged then."""
     nights = [first + dt.timedelta(days=d) for d in range((last - first).days + 1)]
     return run(settings, lambda latest: nights, lambda night: reports, tell)
 
 
-def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], tell: Callable[[str], None]) -> Result:
+def run(
+    settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], tell: Callable[[str], None]
+) -> Result:
     """The night. `choose` gives the nights to judge from the latest one on which the sources are whole; the last has a page anyway."""
     started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     check_purpose(settings, started.date())
     store = Store(settings.store)
     store.prepare()
     reports.prepare(settings)
-    with store.locked(), engine.at(settings.engine.kind, settings.engine.address) as over, contextlib.ExitStack() as meanwhile:
+    with (
+        store.locked(),
+        engine.at(settings.engine.kind, settings.engine.address) as over,
+        contextlib.ExitStack() as meanwhile,
+    ):
         laps = Laps()
         _make_ready(settings, store)
         inputs = load(settings, store, started.date(), tell)
         laps.end("load")
         latest = inputs.kept.latest_night()
         if latest is None:
-            raise NothingReadable("; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands")
+            raise NothingReadable(
+                "; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands"
+            )
         nights = choose(latest)
         _refuse_unread(nights, inputs)
         key = _key(settings, store, inputs)
         plan = _plan(store, inputs, nights, has_page)
-        if plan.nothing_left and all(done(store, night) == key for night in nights) and publish.readable(settings.store) and reports.index(settings, nights[-1]).exists():
+        if (
+            plan.nothing_left
+            and all(done(store, night) == key for night in nights)
+            and publish.readable(settings.store)
+            and reports.index(settings, nights[-1]).exists()
+        ):
             more, degraded = late.told(_touched(settings)), inputs.degraded + export.follow(settings)
-            return Result(nights[-1], False, degraded, report=str(reports.index(settings, nights[-1])), more=more, stopped=tuple(inputs.failed))
+            return Result(
+                nights[-1],
+                False,
+                degraded,
+                report=str(reports.index(settings, nights[-1])),
+                more=more,
+                stopped=tuple(inputs.failed),
+            )
         store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
         revise.set_aside(store, plan.run)
-        publication = meanwhile.enter_context(publish.begun(settings.store, partial(recent_readings, settings, inputs.kept)))
+        publication = meanwhile.enter_context(
+            publish.begun(settings.store, partial(recent_readings, settings, inputs.kept))
+        )
         verdicts = _judge(settings, inputs, store, plan.judged, over, tell)
         laps.end("judge")
         tell("publishing")
         folded = fold(settings, store, watched=plan.judged)
-        pool = meanwhile.enter_context(workers.Pool(folded.worklist.filter(pl.col("night").is_in(plan.reports)).height, pages.prepare))
+        pool = meanwhile.enter_context(
+            workers.Pool(folded.worklist.filter(pl.col("night").is_in(plan.reports)).height, pages.prepare)
+        )
         freeze(settings, store, inputs, verdicts, folded, plan.judged)
         revised = revise.compare(store, plan.run)
         runs = _runs(settings, store, inputs, plan.run, folded, started)
         frames = collect(settings, store, inputs, folded, runs)
-        publication.finish(frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar})
+        publication.finish(
+            frames, {"settings": publish.settings_json(settings), "calendar": verdicts.calendar}
+        )
         _record(settings, store, runs, plan.judged)
         laps.end("publish")
         with reports.to_be_written(settings):
@@ -113,8 +160,23 @@ def run(settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool
         for night in plan.run:
             store.write_json(f"nights/{night}/key.json", key)
         store.path(RUNNING).unlink()
-        more, tonight = [*(line for night in nights for line in skipped(store, night)), *revised.told(), *late.told(_touched(settings))], runs[plan.run.index(nights[-1])]
-        return Result(nights[-1], True, degraded, tonight, str(reports.index(settings, nights[-1])), more, tuple(inputs.failed))
+        more, tonight = (
+            [
+                *(line for night in nights for line in skipped(store, night)),
+                *revised.told(),
+                *late.told(_touched(settings)),
+            ],
+            runs[plan.run.index(nights[-1])],
+        )
+        return Result(
+            nights[-1],
+            True,
+            degraded,
+            tonight,
+            str(reports.index(settings, nights[-1])),
+            more,
+            tuple(inputs.failed),
+        )
 
 
 def _make_ready(settings: Settings, store: Store) -> None:
@@ -141,15 +203,25 @@ class Plan:
     """Whether no earlier run was broken off and no night has lost a file."""
 
 
-def _plan(store: Store, inputs: Inputs, nights: Sequence[dt.date], has_page: Callable[[dt.date], bool]) -> Plan:
+def _plan(
+    store: Store, inputs: Inputs, nights: Sequence[dt.date], has_page: Callable[[dt.date], bool]
+) -> Plan:
     """What is asked for, and with it what a run that was broken off had judged but not shown, and nights that lost a file."""
     first, last = inputs.kept.span()
     begun = store.read_json(RUNNING, {"nights": [], "reports": []})
     there = {str(night) for night in store.nights() if first <= night <= last}
-    left, shown = ({dt.date.fromisoformat(night) for night in there.intersection(begun[name])} for name in ("nights", "reports"))
+    left, shown = (
+        {dt.date.fromisoformat(night) for night in there.intersection(begun[name])}
+        for name in ("nights", "reports")
+    )
     broken = {night for night in store.broken_nights() if first <= night <= last}
     run, pages = sorted({*nights, *left}), {*filter(has_page, nights), *shown, nights[-1]}
-    return Plan(run, sorted({*run, *broken}), sorted(pages, key=lambda night: (night != nights[-1], night)), not (left or broken))
+    return Plan(
+        run,
+        sorted({*run, *broken}),
+        sorted(pages, key=lambda night: (night != nights[-1], night)),
+        not (left or broken),
+    )
 
 
 def skipped(store: Store, night: dt.date) -> list[str]:
@@ -159,14 +231,23 @@ def skipped(store: Store, night: dt.date) -> list[str]:
     missed = (last - first).days + 1
     if missed < 1:
         return []
-    return [f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}; `anomaly backfill --from {first} --to {last}` judges them"]
+    return [
+        f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}; `anomaly backfill --from {first} --to {last}` judges them"
+    ]
 
 
 def _record(settings: Settings, store: Store, runs: Sequence[dict], judged: Sequence[dt.date]) -> None:
     """Write the runs down: only what was published has run. What all homes were expected to use is kept of the latest night alone."""
     for line in runs:
         store.append_line("runs.jsonl", line)
-        Trail(store).leave("run", **{name: line[name] for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")}, control=_drawn(store, line["night"]))
+        Trail(store).leave(
+            "run",
+            **{
+                name: line[name]
+                for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")
+            },
+            control=_drawn(store, line["night"]),
+        )
     for night in store.nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
     revise.settle(store, judged)
@@ -178,7 +259,9 @@ def _drawn(store: Store, night: str) -> list[str]:
     return store.read(f"nights/{night}/control.parquet")["case_id"].to_list()
 
 
-def _judge(settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell) -> Verdicts:
+def _judge(
+    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell
+) -> Verdicts:
     """Judge the nights; at a large site the homes with a case are followed by name."""
     workers.meanwhile(partial(_prepare, settings))
     if not is_large(settings, inputs):
@@ -197,7 +280,9 @@ def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Fo
     if not store.nights():
         return Followed()
     known = fold(settings, store)
-    still = known.cases.filter(pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days))["household"]
+    still = known.cases.filter(
+        pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days)
+    )["household"]
     listed = known.worklist.filter(pl.col("night").is_in(nights))["household"]
     return Followed(frozenset(still) | frozenset(listed), frozenset(with_case(known.cases, nights[-1])))
 
@@ -207,7 +292,9 @@ def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:
     first, last = inputs.kept.span()
     for night in nights:
         if not first <= night <= last:
-            raise NoSuchNight(f"{night} lies {'before the first' if night < first else 'after the last'} reading ({first} … {last}); ask for a night between")
+            raise NoSuchNight(
+                f"{night} lies {'before the first' if night < first else 'after the last'} reading ({first} … {last}); ask for a night between"
+            )
 
 
 def done(store: Store, night: dt.date) -> str | None:
@@ -219,11 +306,23 @@ def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
     """What a night's result depends on: inputs, settings with the calendar's corrections, version and decisions."""
     files = [(f["source"], f["file"], f["sha256"], f["rejects"]) for f in inputs.files]
     corrections = [path.read_text(encoding="utf-8") for path in overrides_of(settings)]
-    text = json.dumps([files, settings.sha256, corrections, __version__, sorted(inputs.failed), *(store.read_lines(name) for name in (journal.OUTCOMES, journal.ASSIGNMENTS))], default=str)
+    text = json.dumps(
+        [
+            files,
+            settings.sha256,
+            corrections,
+            __version__,
+            sorted(inputs.failed),
+            *(store.read_lines(name) for name in (journal.OUTCOMES, journal.ASSIGNMENTS)),
+        ],
+        default=str,
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime) -> list[dict]:
+def _runs(
+    settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime
+) -> list[dict]:
     """A line for the journal of runs for every night judged."""
     finished = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     rows, before = [], revise.times(store)
@@ -244,7 +343,10 @@ def _runs(settings: Settings, store: Store, inputs: Inputs, nights, folded: case
                 "expected_wrong_doors": folded.wrong[night],
                 "notes": "; ".join([*inputs.degraded, *skipped(store, night)]),
                 "revised": before[night],
-                "stopped": [f"{name} not listed: {wrong} of its {n} answered doors were wrong" for name, wrong, n in journal.stopped(settings, store, night)],
+                "stopped": [
+                    f"{name} not listed: {wrong} of its {n} answered doors were wrong"
+                    for name, wrong, n in journal.stopped(settings, store, night)
+                ],
             }
         )
     return rows
@@ -263,11 +365,16 @@ class Laps:
         self.seconds[step] = round(self._last - before, 1)
 
 
-def _write_manifest(settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime, laps: Laps) -> None:
+def _write_manifest(
+    settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime, laps: Laps
+) -> None:
     rejects = inputs.rejects.group_by("source", "reason").len("rows").sort("source", "reason")
     manifest = {
         "version": __version__,
-        "versions": {"python": platform.python_version(), **{name: metadata.version(name) for name in MADE_WITH}},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in MADE_WITH},
+        },
         "settings_sha256": settings.sha256,
         "started_utc": started.isoformat(timespec="seconds"),
         "seconds": round((dt.datetime.now(dt.UTC).replace(tzinfo=None) - started).total_seconds(), 1),

@@ -37,10 +37,18 @@ def png(figure: Figure) -> bytes:
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     for colours, scale in LOOKS:
-        shown = image if scale == 1 else image.resize((round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS)
+        shown = (
+            image
+            if scale == 1
+            else image.resize(
+                (round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS
+            )
+        )
         out = io.BytesIO()
         # level 6: the smallest file would be a tenth smaller and take eight times as long
-        shown.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(out, "PNG", compress_level=6)
+        shown.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
+            out, "PNG", compress_level=6
+        )
         if out.tell() <= LARGEST:
             break
     return out.getvalue()
@@ -64,8 +72,14 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
         written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
-        drawing = charts.decomposition_svg(page.parts, marks, language) if page.parts is not None and page.parts.height else ""
-        written[report.file_name(case_id, language, languages)] = report.case_html(page, language, image, drawing).encode()
+        drawing = (
+            charts.decomposition_svg(page.parts, marks, language)
+            if page.parts is not None and page.parts.height
+            else ""
+        )
+        written[report.file_name(case_id, language, languages)] = report.case_html(
+            page, language, image, drawing
+        ).encode()
     return written
 
 
@@ -141,10 +155,14 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
     folder = folder / "evaluation"
     folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
     own = page.card.filter(pl.col("capacity").is_null())
-    written = {name: png(figure) for name, figure in curves.items()} | {FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()}
+    written = {name: png(figure) for name, figure in curves.items()} | {
+        FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()
+    }
     for language in page.site.languages:
         name = report.file_name("index", language, page.site.languages)
-        written[name] = report.evaluation_html(page, language, evaluation_images(language, page.site.languages)).encode()
+        written[name] = report.evaluation_html(
+            page, language, evaluation_images(language, page.site.languages)
+        ).encode()
     for name, content in written.items():
         _put(folder / name, content)
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
@@ -169,7 +187,9 @@ def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str],
 
 def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:
     """File names of the evaluation's charts: share found by capacity and by day."""
-    return report.file_name("capacity", language, languages, "png"), report.file_name("day", language, languages, "png")
+    return report.file_name("capacity", language, languages, "png"), report.file_name(
+        "day", language, languages, "png"
+    )
 
 
 def _nights(folder: Path) -> Iterator[date]:

@@ -66,7 +66,11 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
 
 def _record(old: list[Old], begun: list[dict]) -> list[dict]:
     """A line for each class that loses something; of what a prune that was broken off had set out to take out, all of it."""
-    lines = {one.name: {"class": one.name, "before": str(one.before), "rows": one.rows, "places": len(one.places)} for one in old if one.places}
+    lines = {
+        one.name: {"class": one.name, "before": str(one.before), "rows": one.rows, "places": len(one.places)}
+        for one in old
+        if one.places
+    }
     for line in begun:
         if line["rows"] > lines.get(line["class"], {"rows": -1})["rows"]:
             lines[line["class"]] = line
@@ -77,9 +81,13 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
     keep = settings.retention
     readings = now - dt.timedelta(days=keep.readings_days)
     # a night, and a page, tells readings: neither outlives them
-    nights, pages = (max(readings, now - dt.timedelta(days=days)) for days in (keep.nights_days, keep.reports_days))
+    nights, pages = (
+        max(readings, now - dt.timedelta(days=days)) for days in (keep.nights_days, keep.reports_days)
+    )
     folders = tuple(store.path(f"nights/{night}") for night in store.nights() if night < nights)
-    shown = tuple(folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages))
+    shown = tuple(
+        folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages)
+    )
     files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
     touched = tuple(path for path, rows in files if rows)
     left = tuple(sorted({*drafts(store.folder), *drafts(settings.reports)}))
@@ -94,8 +102,13 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
 
 def _finer(settings: Settings, store: Store, before: dt.date) -> Old:
     """Rows finer than a day: late rows may still change a recent day, an older one needs its daily grain only."""
-    parts = {part.path: fewer for rule in settings.rules.values() for part, fewer in _thinned(store, rule, before)}
-    spared = {path: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() - left.height for path, left in parts.items()}
+    parts = {
+        part.path: fewer for rule in settings.rules.values() for part, fewer in _thinned(store, rule, before)
+    }
+    spared = {
+        path: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() - left.height
+        for path, left in parts.items()
+    }
     return Old("raw", before, sum(spared.values()), tuple(path for path, n in spared.items() if n))
 
 
@@ -109,9 +122,19 @@ def _thin(settings: Settings, store: Store, old: Old) -> None:
 def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part, pl.DataFrame]]:
     """Each part of a signal's rows with what is left of it: a row brought down lies where the last of its day lay."""
     rows = Rows(store, rule.name)
-    left = thin(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename({"household": "home"})
+    left = thin(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename(
+        {"household": "home"}
+    )
     there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.parts()]
-    return [(part, left.join(lines, on=["file", "row"], how="semi", maintain_order="left").select(ROWS.keys()).cast(ROWS)) for part, lines in there]
+    return [
+        (
+            part,
+            left.join(lines, on=["file", "row"], how="semi", maintain_order="left")
+            .select(ROWS.keys())
+            .cast(ROWS),
+        )
+        for part, lines in there
+    ]
 
 
 def _tables(store: Store) -> Iterator[Path]:
@@ -126,7 +149,9 @@ def _dated(path: Path, before: dt.date) -> pl.Expr | None:
 
 def _rows_before(path: Path, before: dt.date) -> int:
     old = _dated(path, before)
-    return 0 if old is None else pl.scan_parquet(path, glob=False).filter(old).select(pl.len()).collect().item()
+    return (
+        0 if old is None else pl.scan_parquet(path, glob=False).filter(old).select(pl.len()).collect().item()
+    )
 
 
 def _take_out(store: Store, place: Path, before: dt.date) -> None:
@@ -134,7 +159,14 @@ def _take_out(store: Store, place: Path, before: dt.date) -> None:
     if place.is_dir() and not place.name.startswith("."):  # at once: half a night would be judged again
         place = place.rename(place.with_name(f".{place.name}.draft"))
     name = place.relative_to(store.state) if place.is_relative_to(store.state) else place
-    part = next((part for part in store.parts(str(name.parent)) if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists())), None)
+    part = next(
+        (
+            part
+            for part in store.parts(str(name.parent))
+            if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists())
+        ),
+        None,
+    )
     place = part.path if part else place  # a part that was thinned out has another name
     old = None if place.name.startswith(".") or place.suffix != ".parquet" else _dated(place, before)
     if old is None:
@@ -154,6 +186,10 @@ def _publish(settings: Settings, store: Store) -> None:
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
     first, last = inputs.kept.span() or (today(settings), today(settings))
-    publish.publish(settings.store, frames | {"readings": recent_readings(settings, inputs.kept)}, {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)})
+    publish.publish(
+        settings.store,
+        frames | {"readings": recent_readings(settings, inputs.kept)},
+        {"settings": publish.settings_json(settings), "calendar": calendar(settings, first, last)},
+    )
     export.follow(settings, keep=0)
     reports.write_overview(settings, frames)

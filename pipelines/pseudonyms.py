@@ -33,7 +33,9 @@ def coder(settings: Settings, store: Store) -> Callable[[pl.DataFrame], pl.DataF
     key = _key(settings) if settings.pseudonyms else None
     mark = {"key": key and hashlib.sha256(b"key of " + key).hexdigest()[:16]}
     if store.read_json(_MARK, {"key": None} if store.path("files.json").exists() else mark) != mark:
-        raise StateError(f"{store.folder}: its ids are {'in clear' if key else 'codes'} or of another key; put [pseudonyms] back as it was, or remove the folder and start anew")
+        raise StateError(
+            f"{store.folder}: its ids are {'in clear' if key else 'codes'} or of another key; put [pseudonyms] back as it was, or remove the folder and start anew"
+        )
     if key is None:
         return lambda frame: frame
     store.write_json(_MARK, mark)
@@ -61,7 +63,9 @@ def code(key: bytes, household: str) -> str:
 def reveal(settings: Settings, household: str) -> str:
     """The id behind a code, from the private map. Raises NotThere where there is none."""
     if not settings.pseudonyms:
-        raise NotThere("[pseudonyms] names no key: ids of this site are in clear, and there is nothing to reveal")
+        raise NotThere(
+            "[pseudonyms] names no key: ids of this site are in clear, and there is nothing to reveal"
+        )
     place = _map_of(settings)
     known = _known(place)
     if household not in known:
@@ -74,9 +78,13 @@ def _key(settings: Settings) -> bytes:
     try:
         key, mode = place.read_bytes().strip(), place.stat().st_mode
     except OSError as error:
-        raise SettingsError(f"[pseudonyms] key: {place} cannot be read ({error.strerror}); make one: head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE") from None
+        raise SettingsError(
+            f"[pseudonyms] key: {place} cannot be read ({error.strerror}); make one: head -c 32 /dev/urandom | base64 > FILE; chmod 600 FILE"
+        ) from None
     if len(key) < LEAST_BYTES:
-        raise SettingsError(f"[pseudonyms] key: {place} holds {len(key)} bytes, at least {LEAST_BYTES} are needed; make a new one before the first night")
+        raise SettingsError(
+            f"[pseudonyms] key: {place} holds {len(key)} bytes, at least {LEAST_BYTES} are needed; make a new one before the first night"
+        )
     if mode & 0o077:
         raise SettingsError(f"[pseudonyms] key: {place} can be read by others; chmod 600 it")
     return key
@@ -107,5 +115,12 @@ def _remember(place: Path, fresh: dict[str, str]) -> None:
     rows.writerows(sorted((known | fresh).items()))
     with replacing(place, PRIVATE) as draft:
         draft.unlink(missing_ok=True)
-        with contextlib.closing(os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "w", encoding="utf-8", newline="")) as file:
+        with contextlib.closing(
+            os.fdopen(
+                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE),
+                "w",
+                encoding="utf-8",
+                newline="",
+            )
+        ) as file:
             file.write(out.getvalue())

@@ -21,8 +21,18 @@ SQL = Path(__file__).parent / "sql"
 SCHEMA_VERSION = "1.1.0"  # of v1 and meta; tests/test_interface.py says what asks for the next one
 OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 READABLE_SINCE = "v1.4.0"
-ROWS = 2 * 122_880  # DuckDB keeps so many together, or half: what comes in such groups is written once, and not put together again
-_TYPES = {"String": "VARCHAR", "Date": "DATE", "Int64": "BIGINT", "Int32": "INTEGER", "Float64": "DOUBLE", "Boolean": "BOOLEAN", "Datetime": "TIMESTAMP"} | {
+ROWS = (
+    2 * 122_880
+)  # DuckDB keeps so many together, or half: what comes in such groups is written once, and not put together again
+_TYPES = {
+    "String": "VARCHAR",
+    "Date": "DATE",
+    "Int64": "BIGINT",
+    "Int32": "INTEGER",
+    "Float64": "DOUBLE",
+    "Boolean": "BOOLEAN",
+    "Datetime": "TIMESTAMP",
+} | {
     "Int8": "TINYINT",
     "UInt8": "UTINYINT",
     "UInt32": "UINTEGER",
@@ -53,10 +63,22 @@ class Numbered:
 def numbered(readings: pl.DataFrame) -> Numbered:
     """tables.Readings as numbers."""
     homes = readings.select("household").unique().sort("household").with_row_index("home")
-    signals = readings.select(name="signal", unit="unit").unique().sort("name", "unit").with_row_index("signal").cast({"signal": pl.UInt8})
-    places = pl.col("quality").replace_strict(tables.QUALITIES, range(len(tables.QUALITIES)), return_dtype=pl.UInt8)
-    cells = readings.join(homes, on="household").join(signals.rename({"signal": "number"}), left_on=["signal", "unit"], right_on=["name", "unit"])
-    return Numbered(cells.select("home", pl.col("number").alias("signal"), "day", "value", places), homes, signals)
+    signals = (
+        readings.select(name="signal", unit="unit")
+        .unique()
+        .sort("name", "unit")
+        .with_row_index("signal")
+        .cast({"signal": pl.UInt8})
+    )
+    places = pl.col("quality").replace_strict(
+        tables.QUALITIES, range(len(tables.QUALITIES)), return_dtype=pl.UInt8
+    )
+    cells = readings.join(homes, on="household").join(
+        signals.rename({"signal": "number"}), left_on=["signal", "unit"], right_on=["name", "unit"]
+    )
+    return Numbered(
+        cells.select("home", pl.col("number").alias("signal"), "day", "value", places), homes, signals
+    )
 
 
 @contextlib.contextmanager
@@ -113,7 +135,9 @@ def _begin(draft: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> int:
 @contextlib.contextmanager
 def _attached(draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config=OFFLINE) as con:
-        con.execute(f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}'); USE published")
+        con.execute(
+            f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}'); USE published"
+        )
         yield con
         con.execute("CHECKPOINT published; USE memory; DETACH published")
 
@@ -136,15 +160,23 @@ def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
     try:
         frame = frame.select(table.column_names()).cast(dict(tables.empty(table).schema))
     except pl.exceptions.PolarsError as error:
-        raise PublicationRefused(f"{name}: does not fit its table ({str(error).splitlines()[0]}); yesterday's file stands") from None
+        raise PublicationRefused(
+            f"{name}: does not fit its table ({str(error).splitlines()[0]}); yesterday's file stands"
+        ) from None
     good, failures = table.filter(frame)
     if good.height != frame.height:
-        raise PublicationRefused(f"{name}: {frame.height - good.height} rows break the table's rules ({failures.counts()}); yesterday's file stands")
+        raise PublicationRefused(
+            f"{name}: {frame.height - good.height} rows break the table's rules ({failures.counts()}); yesterday's file stands"
+        )
     return frame
 
 
 def _write_readings(con, readings: Numbered, draft: Path) -> None:
-    for name, frame in (("readings", readings.cells), ("homes", readings.homes), ("signals", readings.signals)):
+    for name, frame in (
+        ("readings", readings.cells),
+        ("homes", readings.homes),
+        ("signals", readings.signals),
+    ):
         _write_table(con, f"_internal.{name}", frame, draft)
 
 
@@ -153,23 +185,47 @@ def _write_table(con, name: str, frame: pl.DataFrame, draft: Path) -> None:
     columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
     con.execute(f"CREATE TABLE {name} ({columns})")
     if frame.height:
-        chosen = ", ".join(f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"' for c, k in frame.schema.items())
+        chosen = ", ".join(
+            f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"'
+            for c, k in frame.schema.items()
+        )
         part = draft.with_name(f"{draft.name}.{name}.parquet")
         try:
-            frame.write_parquet(part, compression="lz4", statistics=False, row_group_size=ROWS)  # read once, and whole
-            con.execute(f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)})
+            frame.write_parquet(
+                part, compression="lz4", statistics=False, row_group_size=ROWS
+            )  # read once, and whole
+            con.execute(
+                f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)}
+            )
         finally:
             part.unlink(missing_ok=True)
     schema, _, short = name.partition(".")
     table = tables.META[short] if schema == "meta" else tables.PUBLISHED.get(short)
     told = table.columns() if table else {}
-    about = table.__doc__ if schema == "meta" else f"behind v1; may change at any time: read v1.{short if table else 'readings'}"
-    _comment(con, f"TABLE {name}", about, {c: told[c].metadata["en"] if c in told else f"number or name behind v1.readings: {c}" for c in frame.columns})
+    about = (
+        table.__doc__
+        if schema == "meta"
+        else f"behind v1; may change at any time: read v1.{short if table else 'readings'}"
+    )
+    _comment(
+        con,
+        f"TABLE {name}",
+        about,
+        {
+            c: told[c].metadata["en"] if c in told else f"number or name behind v1.readings: {c}"
+            for c in frame.columns
+        },
+    )
 
 
 def _write_view(con, name: str, table) -> None:
     con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
-    _comment(con, f"VIEW v1.{name}", table.__doc__, {column: spec.metadata["en"] for column, spec in table.columns().items()})
+    _comment(
+        con,
+        f"VIEW v1.{name}",
+        table.__doc__,
+        {column: spec.metadata["en"] for column, spec in table.columns().items()},
+    )
 
 
 def _comment(con, where: str, about: str, columns: Mapping[str, str]) -> None:
@@ -192,15 +248,31 @@ def _meta(meta: Mapping[str, object]) -> dict[str, pl.DataFrame]:
 
 def dictionary() -> pl.DataFrame:
     """The data dictionary (tables.Dictionary): every column of v1, then of meta."""
-    every = [("v1", name, table) for name, table in tables.PUBLISHED.items()] + [("meta", name, table) for name, table in tables.META.items()]
-    return pl.DataFrame([_told(schema, name, column, table) for schema, name, table in every for column in table.column_names()], tables.empty(tables.Dictionary).schema)
+    every = [("v1", name, table) for name, table in tables.PUBLISHED.items()] + [
+        ("meta", name, table) for name, table in tables.META.items()
+    ]
+    return pl.DataFrame(
+        [
+            _told(schema, name, column, table)
+            for schema, name, table in every
+            for column in table.column_names()
+        ],
+        tables.empty(tables.Dictionary).schema,
+    )
 
 
 def _told(schema: str, name: str, column: str, table) -> dict[str, str | None]:
     words = table.columns()[column].metadata
     kind = _sql_type(tables.empty(table).schema[column])
     units = {unit: words.get(unit) for unit in ("unit_en", "unit_zh")}
-    return {"view": name, "column": column, "type": kind, "meaning_en": words["en"], "meaning_zh": words["zh"], "schema": schema} | units
+    return {
+        "view": name,
+        "column": column,
+        "type": kind,
+        "meaning_en": words["en"],
+        "meaning_zh": words["zh"],
+        "schema": schema,
+    } | units
 
 
 def _read_back(draft: Path, heights: Mapping[str, int]) -> None:
@@ -208,7 +280,9 @@ def _read_back(draft: Path, heights: Mapping[str, int]) -> None:
         for name, height in heights.items():
             rows = con.sql(f"SELECT count(*) FROM v1.{name}").fetchall()[0][0]
             if rows != height:
-                raise PublicationRefused(f"{name}: the draft holds {rows} rows of {height}; yesterday's file stands, run again")
+                raise PublicationRefused(
+                    f"{name}: the draft holds {rows} rows of {height}; yesterday's file stands, run again"
+                )
 
 
 def _sql_type(kind: pl.DataType) -> str:
@@ -238,13 +312,34 @@ def _text(text: str) -> str:
     return " ".join(text.split()).replace("'", "''")
 
 
-TOLD = ("site", "purpose", "rules", "worklist", "expected", "detectors", "evidence", "cases", "account", "control", "retention", "limits", "publish", "engine", "sha256")
+TOLD = (
+    "site",
+    "purpose",
+    "rules",
+    "worklist",
+    "expected",
+    "detectors",
+    "evidence",
+    "cases",
+    "account",
+    "control",
+    "retention",
+    "limits",
+    "publish",
+    "engine",
+    "sha256",
+)
 """The settings that readers of the file may see: no place on a disk, no key, no command."""
 
 
 def settings_json(settings) -> str:
     """The settings in force that readers may see, as JSON."""
-    return json.dumps({name: _plain(getattr(settings, name)) for name in TOLD}, sort_keys=True, ensure_ascii=False, default=str)
+    return json.dumps(
+        {name: _plain(getattr(settings, name)) for name in TOLD},
+        sort_keys=True,
+        ensure_ascii=False,
+        default=str,
+    )
 
 
 def _plain(value: object) -> object:

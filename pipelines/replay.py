@@ -22,7 +22,9 @@ def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
     home = case["household"] if case else _household(store, name, night)
     lines = [f"home {home}, night {night}"]
     if case:
-        lines += [f"case {case['case_id']}: {words.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"]
+        lines += [
+            f"case {case['case_id']}: {words.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"
+        ]
         lines += [words.paragraph(language, case[f"because_{language}"], words.more_people(language, case))]
     lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
     seen = evidence_of(settings, store, [night], language, [home])
@@ -51,11 +53,25 @@ def letter_of(settings: Settings, name: str, night: dt.date, language: str) -> s
     store = Store(settings.store)
     case = frozen_case(store, name, night)
     if case is None:
-        raise NotThere(f"{name} has no case on the night of {night}; name a case that was open then, or another --night (see `anomaly worklist`)")
+        raise NotThere(
+            f"{name} has no case on the night of {night}; name a case that was open then, or another --night (see `anomaly worklist`)"
+        )
     numbers = frozen(store, night, "series").filter(pl.col("household") == case["household"])
     signals = numbers["signal"].unique(maintain_order=True).to_list()
     nothing = pl.DataFrame()
-    page = report.CasePage(site_of(settings), night, case, None, case.get("district"), dict.fromkeys(signals, nothing), {}, nothing, nothing, (), {})
+    page = report.CasePage(
+        site_of(settings),
+        night,
+        case,
+        None,
+        case.get("district"),
+        dict.fromkeys(signals, nothing),
+        {},
+        nothing,
+        nothing,
+        (),
+        {},
+    )
     return report.resident_letter(page, language)
 
 
@@ -63,7 +79,9 @@ def _household(store: Store, name: str, night: dt.date) -> str:
     if last := last_night_of(store, name):
         case = frozen_case(store, name, last)
         if case["case_id"] == name:
-            raise NotThere(f"{name} was not open on the night of {night}, last on {last}: ask with --night {last}, or for its home {case['household']}")
+            raise NotThere(
+                f"{name} was not open on the night of {night}, last on {last}: ask with --night {last}, or for its home {case['household']}"
+            )
     return name
 
 
@@ -72,24 +90,42 @@ def _numbers(settings: Settings, store: Store, home: str, night: dt.date) -> tup
     numbers = frozen(store, night, "series").filter(pl.col("household") == home)
     if numbers.height:
         made = store.read_json(f"nights/{night}/frozen.json", {})
-        return numbers, f"frozen with the night: version {made.get('version')}, settings {str(made.get('settings_sha256'))[:12]}"
+        return (
+            numbers,
+            f"frozen with the night: version {made.get('version')}, settings {str(made.get('settings_sha256'))[:12]}",
+        )
     inputs = stored_inputs(settings, store)
     if inputs.readings.is_empty():
         raise NotThere(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
     if home not in set(inputs.register["household"]):
-        raise NotThere(f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases")
+        raise NotThere(
+            f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases"
+        )
     verdicts = expect_all(settings, inputs, night)
-    shown = series(inputs, verdicts, [home], night) if home in verdicts.expected.grid.households else pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
-    return shown, f"no case that night: worked out now from the readings stored now: version {__version__}, settings {settings.sha256[:12]}"
+    shown = (
+        series(inputs, verdicts, [home], night)
+        if home in verdicts.expected.grid.households
+        else pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
+    )
+    return (
+        shown,
+        f"no case that night: worked out now from the readings stored now: version {__version__}, settings {settings.sha256[:12]}",
+    )
 
 
 def _days(numbers: pl.DataFrame) -> Sequence[str]:
     lines = []
     for (signal, unit), frame in numbers.group_by("signal", "unit", maintain_order=True):
-        lines += ["", f"{signal} ({unit} a day)", "  day         observed  expected       low      high  surprise  quality"]
+        lines += [
+            "",
+            f"{signal} ({unit} a day)",
+            "  day         observed  expected       low      high  surprise  quality",
+        ]
         for row in frame.iter_rows(named=True):
             cells = [row["value"], row["expected"], row["low"], row["high"]]
             shown = "".join(f"{'-' if c is None else format(c, ',.0f'):>10}" for c in cells)
             surprise = "-" if row["surprise"] is None else f"{row['surprise']:.1f}"
-            lines.append(f"  {row['day']}{shown}{surprise:>10}  {row['quality']}{': ' + row['note'] if row['note'] else ''}")
+            lines.append(
+                f"  {row['day']}{shown}{surprise:>10}  {row['quality']}{': ' + row['note'] if row['note'] else ''}"
+            )
     return lines

@@ -25,7 +25,14 @@ SPARK_DAYS = 42
 PEERS = 15  # fewer are not told
 RECENT_DAYS = 28
 TOLD_PAGES = 20
-QUALITY = {"district": pl.String, "signal": pl.String, "homes": pl.Int64, "days": pl.Int64, "good": pl.Int64, "largest_share": pl.Float64}
+QUALITY = {
+    "district": pl.String,
+    "signal": pl.String,
+    "homes": pl.Int64,
+    "days": pl.Int64,
+    "good": pl.Int64,
+    "largest_share": pl.Float64,
+}
 
 
 def index(settings: Settings, night: dt.date) -> Path:
@@ -41,7 +48,9 @@ def prepare(settings: Settings) -> None:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise StateError(f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write") from None
+        raise StateError(
+            f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write"
+        ) from None
 
 
 class NotReported(Exception):
@@ -56,7 +65,9 @@ def to_be_written(settings: Settings) -> Iterator[None]:
     except OSError as error:
         if not Path(str(error.filename or settings.reports)).is_relative_to(settings.reports):
             raise
-        raise NotReported(f"{settings.reports}: {error.strerror}; the file is published, its report is not: make room there and run again") from None
+        raise NotReported(
+            f"{settings.reports}: {error.strerror}; the file is published, its report is not: make room there and run again"
+        ) from None
 
 
 def tidy(settings: Settings) -> None:
@@ -91,22 +102,40 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     """Gather what that night knew from the store."""
     folded = fold(settings, store, night)
     doors, barred = _doors(inputs, folded, night), store.read(f"nights/{night}/not_judged.parquet")
-    of_doors = (of_homes.join(doors, on="household", how="semi", maintain_order="left") for of_homes in (barred, frozen(store, night, "flow")))
+    of_doors = (
+        of_homes.join(doors, on="household", how="semi", maintain_order="left")
+        for of_homes in (barred, frozen(store, night, "flow"))
+    )
     seen = evidence_of(settings, store, [night], settings.site.languages[0], doors["household"])
     not_judged = barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64))
-    by_kind = loop(settings, store, folded)["account"].filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
+    by_kind = loop(settings, store, folded)["account"].filter(
+        (pl.col("grouped_by") == "signature") & (pl.col("answered") > 0)
+    )
     records = {row["name"]: row | {"visited": row["answered"]} for row in by_kind.iter_rows(named=True)}
     run = _run(store, night, folded)
-    revisions = revisions_of(store, night).filter(pl.col("revised") == run["revised"], pl.col("signature").is_in(kinds(settings)))
-    return Known(settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions)
+    revisions = revisions_of(store, night).filter(
+        pl.col("revised") == run["revised"], pl.col("signature").is_in(kinds(settings))
+    )
+    return Known(
+        settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions
+    )
 
 
-def write_night(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: dt.date, pool: workers.Pool, tell: Callable[[str], None]) -> None:
+def write_night(
+    settings: Settings,
+    inputs: Inputs,
+    verdicts: Verdicts,
+    night: dt.date,
+    pool: workers.Pool,
+    tell: Callable[[str], None],
+) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
     store = Store(settings.store)
     known = known_on(settings, store, inputs, verdicts, night)
     series = series_of(known, known.doors["household"].unique().to_list())
-    case_pages = (case_page(known, row, series[row["household"]]) for row in known.doors.iter_rows(named=True))
+    case_pages = (
+        case_page(known, row, series[row["household"]]) for row in known.doors.iter_rows(named=True)
+    )
     rendered = pool.spread(partial(pages.case_files, font=charts.chinese_font()), case_pages)
     page = _night_page(known, store, series)  # while the others are at work
 
@@ -119,7 +148,9 @@ def write_night(settings: Settings, inputs: Inputs, verdicts: Verdicts, night: d
     pages.write_night(settings.reports, page, told())
 
 
-def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl.DataFrame]]) -> report.NightPage:
+def _night_page(
+    known: Known, store: Store, series: Mapping[str, Mapping[str, pl.DataFrame]]
+) -> report.NightPage:
     """The night's own page; how good the last weeks' readings were is kept for the page over all nights."""
     settings, inputs, night, doors = known.settings, known.inputs, known.night, known.doors
     places = inputs.register.select("household", "district")
@@ -134,7 +165,10 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
         not_judged=known.not_judged,
         quality=inputs.kept.qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
-        sparks={row["case_id"]: _spark(series[row["household"]], row["ratios"]) for row in doors.iter_rows(named=True)},
+        sparks={
+            row["case_id"]: _spark(series[row["household"]], row["ratios"])
+            for row in doors.iter_rows(named=True)
+        },
         districts=_districts(shares, places, doors),
         stopped=journal.stopped(settings, store, night),
         revisions=known.revisions,
@@ -144,13 +178,26 @@ def _night_page(known: Known, store: Store, series: Mapping[str, Mapping[str, pl
 def write_overview(settings: Settings, frames: dict[str, pl.DataFrame]) -> None:
     """The page over all nights, from the published frames and the quality that the last night written saw."""
     quality = Store(settings.store).read("quality.parquet", QUALITY)
-    page = report.OverviewPage(site_of(settings), frames["runs"], frames["cases"], frames["outcomes"], quality=quality, account=frames["account"], misses=frames["misses"])
+    page = report.OverviewPage(
+        site_of(settings),
+        frames["runs"],
+        frames["cases"],
+        frames["outcomes"],
+        quality=quality,
+        account=frames["account"],
+        misses=frames["misses"],
+    )
     pages.write_overview(settings.reports, page)
 
 
 def site_of(settings: Settings) -> report.Site:
-    purpose = {name: getattr(settings.purpose, name) for name in ("name", "legal_basis", "owner", "contact", "expires")}
-    return report.Site(settings.site.name, purpose, tuple(settings.site.languages), __version__, settings.sha256)
+    purpose = {
+        name: getattr(settings.purpose, name)
+        for name in ("name", "legal_basis", "owner", "contact", "expires")
+    }
+    return report.Site(
+        settings.site.name, purpose, tuple(settings.site.languages), __version__, settings.sha256
+    )
 
 
 def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> report.CasePage:
@@ -167,7 +214,9 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         district=case["district"],
         series=series,
         units=dict(zip(grid.signals, grid.units)),
-        calendar=known.verdicts.calendar.filter(pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night)),
+        calendar=known.verdicts.calendar.filter(
+            pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night)
+        ),
         evidence=known.evidence.filter(pl.col("household") == case["household"]),
         notes=_notes(known, case["household"], case["building"]),
         history_days={signal: int(n) for signal, n in zip(grid.signals, days) if signal in series},
@@ -191,16 +240,28 @@ def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | No
     block = seen.block[:, seen.grid.households.index(home), at]
     notes = known.barred.filter(pl.col("household") == home).select("signal", "reason").rows()
     notes += [(signal, "coarse") for signal, days in zip(seen.grid.signals, block) if days > 1]
-    if building is not None and known.doors.filter((pl.col("building") == building) & (pl.col("household") != home)).height:
+    if (
+        building is not None
+        and known.doors.filter((pl.col("building") == building) & (pl.col("household") != home)).height
+    ):
         notes.append((None, "neighbours"))
     return notes
 
 
 def _doors(inputs: Inputs, folded: cases.Fold, night: dt.date) -> pl.DataFrame:
     """The doors of a night with the case behind each."""
-    behind = worded(folded.cases.rename({"rarity": "rarity_case"})).drop("household", "signature", "chance_wrong")
-    doors = folded.worklist.filter(pl.col("night") == night).join(behind, on="case_id", how="left").sort("rank")
-    doors = doors.join(inputs.register.select("household", "building", "district"), on="household", how="left", maintain_order="left")
+    behind = worded(folded.cases.rename({"rarity": "rarity_case"})).drop(
+        "household", "signature", "chance_wrong"
+    )
+    doors = (
+        folded.worklist.filter(pl.col("night") == night).join(behind, on="case_id", how="left").sort("rank")
+    )
+    doors = doors.join(
+        inputs.register.select("household", "building", "district"),
+        on="household",
+        how="left",
+        maintain_order="left",
+    )
     return doors.with_columns(first_listed=pl.col("listed") == night, rarity_night=pl.col("rarity"))
 
 
@@ -212,10 +273,17 @@ def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFram
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
     read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
-    read = read.with_columns(value=pl.when(~unknown).then("value"), quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"))
-    whole = len(grid.households) == inputs.dwellings.height  # else the grid holds only homes that stand out, which are nobody's peers
+    read = read.with_columns(
+        value=pl.when(~unknown).then("value"),
+        quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"),
+    )
+    whole = (
+        len(grid.households) == inputs.dwellings.height
+    )  # else the grid holds only homes that stand out, which are nobody's peers
     peers = peers_frame(grid, grid.index(night), at, SHOWN_DAYS, PEERS if whole else len(grid.households) + 1)
-    both = read.join(told, on=["household", "signal", "day"], how="left").join(peers, on=["household", "signal", "day"], how="left")
+    both = read.join(told, on=["household", "signal", "day"], how="left").join(
+        peers, on=["household", "signal", "day"], how="left"
+    )
     both = both.sort("household", "signal", "day")
     columns = ("day", "value", "expected", "low", "high", "quality", "peers")
     out: dict[str, dict[str, pl.DataFrame]] = {home: {} for home in homes}
@@ -237,14 +305,23 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
     """The night's last run, with the counts as of that night."""
     line = [run for run in store.read_lines("runs.jsonl") if run["night"] == str(night)][-1]
     times = {name: dt.datetime.fromisoformat(line[name]) for name in ("started_utc", "finished_utc")}
-    return {"revised": 0} | line | times | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
+    return (
+        {"revised": 0}
+        | line
+        | times
+        | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
+    )
 
 
 def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:
     """home, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
     weeks = inputs.kept.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night)
-    district = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")["district"]
-    names = pl.Enum(district.unique().drop_nulls().sort())  # millions of rows are put together by number, not by name
+    district = inputs.kept.names.to_frame("household").join(
+        places, on="household", how="left", maintain_order="left"
+    )["district"]
+    names = pl.Enum(
+        district.unique().drop_nulls().sort()
+    )  # millions of rows are put together by number, not by name
     return weeks.with_columns(district=district.cast(names).gather(weeks["home"]))
 
 
@@ -254,14 +331,20 @@ def _districts(shares: pl.DataFrame, places: pl.DataFrame, doors: pl.DataFrame) 
     if homes.is_empty():
         return None
     counted = homes.group_by("district").agg(homes=pl.len().cast(pl.Int64))
-    counted = counted.join(doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left")
+    counted = counted.join(
+        doors.group_by("district").agg(doors=pl.len().cast(pl.Int64)), on="district", how="left"
+    )
     counted = counted.join(shares, on="district", how="left")
     return counted.with_columns(pl.col("doors").fill_null(0), pl.col("largest_share").fill_null(1.0))
 
 
 def _largest_shares(weeks: pl.DataFrame) -> pl.DataFrame:
     """district, largest_share."""
-    share = weeks.drop_nulls("district").group_by("district", "signal").agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
+    share = (
+        weeks.drop_nulls("district")
+        .group_by("district", "signal")
+        .agg(share=pl.col("value").max() / pl.max_horizontal(pl.col("value").sum(), 1))
+    )
     return share.group_by("district").agg(largest_share=pl.col("share").max()).cast({"district": pl.String})
 
 
@@ -269,5 +352,11 @@ def _quality(weeks: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
     """district (null: all), signal, homes, largest_share, days and good, the days fit to be judged, of the last four weeks."""
     counts = {"homes": pl.len(), "days": pl.col("days").sum(), "good": pl.col("good").sum()}
     whole = weeks.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
-    areas = weeks.drop_nulls("district").group_by("district", "signal").agg(**counts).cast({"district": pl.String}).join(shares, on="district")
+    areas = (
+        weeks.drop_nulls("district")
+        .group_by("district", "signal")
+        .agg(**counts)
+        .cast({"district": pl.String})
+        .join(shares, on="district")
+    )
     return pl.concat([frame.select(QUALITY.keys()).cast(QUALITY) for frame in (whole, areas)])

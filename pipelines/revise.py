@@ -51,8 +51,15 @@ def compare(store: Store, nights: Sequence[dt.date]) -> Revised:
     for night in again:
         before, after = store.read(f"nights/{night}/{BEFORE}"), frozen(store, night, "cases").select(SAID)
         doors = [n + side["rank"].count() for n, side in zip(doors, (before, after), strict=True)]
-        changes = cases.changes(before, after).with_columns(night=pl.lit(night), revised=pl.lit(number[night], pl.Int64)).select(found[0].columns)
-        store.write(f"nights/{night}/revised.parquet", pl.concat([revisions_of(store, night).filter(pl.col("revised") != number[night]), changes]))
+        changes = (
+            cases.changes(before, after)
+            .with_columns(night=pl.lit(night), revised=pl.lit(number[night], pl.Int64))
+            .select(found[0].columns)
+        )
+        store.write(
+            f"nights/{night}/revised.parquet",
+            pl.concat([revisions_of(store, night).filter(pl.col("revised") != number[night]), changes]),
+        )
         found.append(changes)
     return Revised(len(again), pl.concat(found), (doors[0], doors[1]))
 

@@ -41,14 +41,21 @@ class Rows:
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
         """ROWS and `order` (of their file) of those homes, one row a key."""
-        frames = [collected(of_homes(part, homes).with_columns(part=pl.lit(part.number, pl.Int64)), part) for part in self.parts()]
+        frames = [
+            collected(of_homes(part, homes).with_columns(part=pl.lit(part.number, pl.Int64)), part)
+            for part in self.parts()
+        ]
         rows = pl.concat([pl.DataFrame(schema=ROWS | {"part": pl.Int64}), *frames])
         rows = rows.with_columns(order=ordered(rows["file"]))
-        return rows.sort(*KEY, "order", "part", "row").unique(KEY, keep="last", maintain_order=True).drop("part")
+        return (
+            rows.sort(*KEY, "order", "part", "row").unique(KEY, keep="last", maintain_order=True).drop("part")
+        )
 
     def homes_since(self, number: int) -> pl.Series:
         """Homes with rows in a part later than that."""
-        late = [collected(of_homes(p, None).select("home").unique(), p) for p in self.parts() if p.number > number]
+        late = [
+            collected(of_homes(p, None).select("home").unique(), p) for p in self.parts() if p.number > number
+        ]
         return pl.concat([pl.DataFrame(schema={"home": pl.UInt32}), *late])["home"].unique()
 
     def forget(self, files: list[str]) -> None:
@@ -71,4 +78,3 @@ def ordered(files: pl.Series) -> pl.Series:
         return pl.Series(orders, dtype=pl.Enum(sorted(set(orders)))).gather(files.to_physical())
     names = files.unique().to_list()
     return files.replace_strict(names, [room.file_order(name) for name in names], return_dtype=pl.String)
-

@@ -47,10 +47,19 @@ class Site:
 def site_of(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> Site:
     """The site's homes, and the sample that is heard for so many days: the first of each district by a hash of their ids, in proportion to its homes."""
     names = inputs.kept.names.to_numpy()
-    codes = inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
-    places = inputs.dwellings.join(codes, on="district", how="left").select("household", pl.col("group").fill_null(0), judged=True)
-    placed = inputs.kept.names.to_frame("household").join(places, on="household", how="left", maintain_order="left")
-    judged, group = placed["judged"].fill_null(False).to_numpy(), placed["group"].fill_null(0).cast(pl.Int32).to_numpy()
+    codes = (
+        inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
+    )
+    places = inputs.dwellings.join(codes, on="district", how="left").select(
+        "household", pl.col("group").fill_null(0), judged=True
+    )
+    placed = inputs.kept.names.to_frame("household").join(
+        places, on="household", how="left", maintain_order="left"
+    )
+    judged, group = (
+        placed["judged"].fill_null(False).to_numpy(),
+        placed["group"].fill_null(0).cast(pl.Int32).to_numpy(),
+    )
     order = drawn(names)
     most = settings.engine.sample_homes * min(1.0, FULL_DAYS / max(1, days))
     share = min(1.0, most / max(1, judged.sum()))
@@ -93,7 +102,13 @@ def heard_days(heard: dt.date, first: dt.date) -> int:
     return SCORED_DAYS - max(0, (first - heard).days)
 
 
-def yardstick_of(settings: Settings, store: tuple[Kept, "AtHand"], site: Site, days: pl.DataFrame, since: tuple[dt.date, dt.date]) -> Yardstick:
+def yardstick_of(
+    settings: Settings,
+    store: tuple[Kept, "AtHand"],
+    site: Site,
+    days: pl.DataFrame,
+    since: tuple[dt.date, dt.date],
+) -> Yardstick:
     """since: from which on the sample is heard, and from which on, if not later, its expectations are asked for."""
     kept, hand = store
     heard, told = ((days["day"].max() - day).days + 1 for day in since)
@@ -152,7 +167,9 @@ def grid_of(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days
     """A grid of those homes: their numbers and readings."""
     numbers, laid = homes
     value = laid.floats
-    return dataclasses.replace(bare_grid(settings, site, homes, days), value=value, resolution=expected.resolution(value, laid.lag))
+    return dataclasses.replace(
+        bare_grid(settings, site, homes, days), value=value, resolution=expected.resolution(value, laid.lag)
+    )
 
 
 def bare_grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
@@ -161,6 +178,14 @@ def bare_grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], da
     signals = tuple(sorted(settings.rules))
     units = tuple(settings.rules[name].base for name in signals)
     weekday = days["weekday"].to_numpy().astype(np.int8)
-    return Grid(tuple(site.names[numbers]), signals, units, days["day"].min(), laid.value, laid.lag, weekday, site.group[numbers], np.empty((0, 0, 0)))
-
-
+    return Grid(
+        tuple(site.names[numbers]),
+        signals,
+        units,
+        days["day"].min(),
+        laid.value,
+        laid.lag,
+        weekday,
+        site.group[numbers],
+        np.empty((0, 0, 0)),
+    )

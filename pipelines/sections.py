@@ -128,11 +128,17 @@ class Engine:
         if self.kind not in KINDS:
             raise ValueError(f"kind = {self.kind!r}; choose {' or '.join(KINDS)}")
         if self.kind == LOCAL and self.address != "auto":
-            raise ValueError(f"address = {self.address!r} is a cluster's, and kind = {LOCAL!r} uses none; write kind = {RAY!r}, or take the address out")
+            raise ValueError(
+                f"address = {self.address!r} is a cluster's, and kind = {LOCAL!r} uses none; write kind = {RAY!r}, or take the address out"
+            )
         if self.address != "auto" and not re.fullmatch(r"[^\s/]+:\d{1,5}", self.address):
-            raise ValueError(f"address = {self.address!r}; write auto, or host:port of the cluster's head, such as 10.0.0.1:6379")
+            raise ValueError(
+                f"address = {self.address!r}; write auto, or host:port of the cluster's head, such as 10.0.0.1:6379"
+            )
         if self.sample_homes < 100:
-            raise ValueError(f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site")
+            raise ValueError(
+                f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -26,7 +26,20 @@ from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
 from anomaly.readings import SignalRule, base_unit
-from pipelines.sections import Control, Engine, File, HouseholdsSection, Limits, Notify, Pseudonyms, Publish, Purpose, Retention, SignalSection, Site
+from pipelines.sections import (
+    Control,
+    Engine,
+    File,
+    HouseholdsSection,
+    Limits,
+    Notify,
+    Pseudonyms,
+    Publish,
+    Purpose,
+    Retention,
+    SignalSection,
+    Site,
+)
 from pipelines.sources import Source
 
 
@@ -87,11 +100,15 @@ def load_settings(path: Path) -> Settings:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
     _refuse_unknown(tree, File, "", path)
     if "purpose" not in tree:
-        raise SettingsError(f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it")
+        raise SettingsError(
+            f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it"
+        )
     try:
         file = msgspec.convert(tree, File)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default") from None
+        raise SettingsError(
+            f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default"
+        ) from None
     _check(file, path)
     root = path.resolve().parent
     return Settings(
@@ -102,9 +119,28 @@ def load_settings(path: Path) -> Settings:
         store=(root / file.store.path).resolve(),
         reports=(root / file.reports.path).resolve(),
         sources={name: _source(name, section, file.limits) for name, section in sorted(file.signals.items())},
-        rules={name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())},
+        rules={
+            name: _rule(name, section, file.site.timezone) for name, section in sorted(file.signals.items())
+        },
         households=_register(file.households, file.limits),
-        **{f: getattr(file, f) for f in ("worklist", "expected", "detectors", "evidence", "cases", "account", "control", "pseudonyms", "retention", "limits", "notify", "publish", "engine")},
+        **{
+            f: getattr(file, f)
+            for f in (
+                "worklist",
+                "expected",
+                "detectors",
+                "evidence",
+                "cases",
+                "account",
+                "control",
+                "pseudonyms",
+                "retention",
+                "limits",
+                "notify",
+                "publish",
+                "engine",
+            )
+        },
     )
 
 
@@ -120,7 +156,9 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read ({error.strerror}); name the settings file with --settings, or make one with `anomaly init DIR`") from None
+        raise SettingsError(
+            f"{path}: cannot be read ({error.strerror}); name the settings file with --settings, or make one with `anomaly init DIR`"
+        ) from None
 
 
 def _refuse_unknown(tree: object, kind: object, where: str, path: Path) -> None:
@@ -138,7 +176,11 @@ def _refuse_unknown(tree: object, kind: object, where: str, path: Path) -> None:
         if name not in hints:
             guess = difflib.get_close_matches(name, hints, n=1, cutoff=0.5)
             hint = f"did you mean `{guess[0]}`?" if guess else f"known here: {', '.join(sorted(hints))}"
-            raise SettingsError(f"{path}: unknown name `{name}` in [{where}]; {hint}" if where else f"{path}: unknown section [{name}]; {hint}")
+            raise SettingsError(
+                f"{path}: unknown name `{name}` in [{where}]; {hint}"
+                if where
+                else f"{path}: unknown section [{name}]; {hint}"
+            )
         _refuse_unknown(branch, hints[name], f"{where}.{name}".strip("."), path)
 
 
@@ -158,8 +200,14 @@ def _check(file: File, path: Path) -> None:
     _check_purpose_said(file.purpose, refuse)
     try:
         ZoneInfo(file.site.timezone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name of a folder of zones, like "Asia"
-        refuse(f"[site] timezone = {file.site.timezone!r} is not an IANA zone; write for example \"Asia/Shanghai\"")
+    except (
+        ZoneInfoNotFoundError,
+        ValueError,
+        OSError,
+    ):  # OSError: the name of a folder of zones, like "Asia"
+        refuse(
+            f'[site] timezone = {file.site.timezone!r} is not an IANA zone; write for example "Asia/Shanghai"'
+        )
     if unknown := set(file.site.languages) - {"en", "zh"}:
         refuse(f"[site] languages: {', '.join(sorted(unknown))} is not there; choose from en, zh")
     if not file.site.languages:
@@ -197,7 +245,9 @@ def _check_purpose_said(purpose: Purpose, refuse) -> None:
 def _check_signal(name: str, section: SignalSection, timezone: str, refuse) -> None:
     where = f"[signals.{name}]"
     if not name.isidentifier() or name in ("all", "people", "door", "households"):
-        refuse(f"{where}: a signal is named in letters, digits and _, and not all, people, door or households")
+        refuse(
+            f"{where}: a signal is named in letters, digits and _, and not all, people, door or households"
+        )
     if len(name) > _LONGEST_NAME:
         refuse(f"{where}: the name has {len(name)} characters; choose one of at most {_LONGEST_NAME}")
     if section.kind not in ("count", "usage", "register"):
@@ -207,7 +257,9 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse) -> N
     if section.periods and not section.periods_per_day:
         refuse(f"{where} periods needs periods_per_day (how many make a whole day)")
     if section.time_format is not None and not _reads_times(section.time_format):
-        refuse(f"{where} time_format = {section.time_format!r} reads no day; write for example \"%d/%m/%Y %H:%M:%S\", or leave it out for ISO")
+        refuse(
+            f'{where} time_format = {section.time_format!r} reads no day; write for example "%d/%m/%Y %H:%M:%S", or leave it out for ISO'
+        )
     _check_separator(section.separator, where, refuse)
     try:
         _rule(name, section, timezone)
@@ -218,7 +270,7 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse) -> N
 
 def _check_separator(separator: str, where: str, refuse) -> None:
     if len(separator) != 1:
-        refuse(f"{where} separator = {separator!r}; write exactly one character, for example \";\"")
+        refuse(f'{where} separator = {separator!r}; write exactly one character, for example ";"')
 
 
 def _reads_times(form: str) -> bool:
@@ -239,13 +291,20 @@ def _check_names(names, known, where, refuse) -> None:
     for name in names:
         if name not in known:
             guess = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            refuse(f"{where}: unknown `{name}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(known)}"))
+            refuse(
+                f"{where}: unknown `{name}`; "
+                + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(known)}")
+            )
 
 
 def _check_numbers(file: File, refuse) -> None:
     """No setting means anything below zero, without end, or beyond what a date or a sum can hold."""
     sections = {f"signals.{name}": section for name, section in file.signals.items()}
-    sections |= {f.name: getattr(file, f.name) for f in dataclasses.fields(file) if dataclasses.is_dataclass(getattr(file, f.name))}
+    sections |= {
+        f.name: getattr(file, f.name)
+        for f in dataclasses.fields(file)
+        if dataclasses.is_dataclass(getattr(file, f.name))
+    }
     for where, section in sections.items():
         for name, value in vars(section).items():
             if not isinstance(value, int | float):
@@ -259,16 +318,29 @@ def _check_numbers(file: File, refuse) -> None:
 
 def _check_columns(columns, needed, known, where, refuse) -> None:
     if missing := sorted(needed - set(columns)):
-        refuse(f"{where} columns: {', '.join(missing)} is not mapped; write columns = {{ {missing[0]} = \"name in the file\", … }}")
+        refuse(
+            f'{where} columns: {", ".join(missing)} is not mapped; write columns = {{ {missing[0]} = "name in the file", … }}'
+        )
     for role in columns:
         if role not in known:
             guess = difflib.get_close_matches(role, known, n=1, cutoff=0.5)
-            refuse(f"{where} columns: unknown role `{role}`; " + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(sorted(known))}"))
+            refuse(
+                f"{where} columns: unknown role `{role}`; "
+                + (f"did you mean `{guess[0]}`?" if guess else f"known: {', '.join(sorted(known))}")
+            )
 
 
 def _source(name: str, section: SignalSection, limits: Limits) -> Source:
     columns = dict(section.columns) | ({"periods": section.periods} if section.periods else {})
-    return Source(name, section.files, columns, section.separator, section.decimal, section.encoding, most_bytes=limits.file_mb << 20)
+    return Source(
+        name,
+        section.files,
+        columns,
+        section.separator,
+        section.decimal,
+        section.encoding,
+        most_bytes=limits.file_mb << 20,
+    )
 
 
 def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
@@ -290,4 +362,12 @@ def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
 def _register(section: HouseholdsSection | None, limits: Limits) -> Source | None:
     if section is None:
         return None
-    return Source("households", section.files, dict(section.columns), section.separator, ".", section.encoding, most_bytes=limits.file_mb << 20)
+    return Source(
+        "households",
+        section.files,
+        dict(section.columns),
+        section.separator,
+        ".",
+        section.encoding,
+        most_bytes=limits.file_mb << 20,
+    )

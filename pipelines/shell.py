@@ -20,8 +20,20 @@ DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 
 SELDOM = 50_000  # new objects between two looks for what may be thrown away
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
-settings_option = click.option("--settings", "settings_path", type=click.Path(path_type=Path), required=True, metavar="S", help="The settings file.")
-night_option = click.option("--night", type=click.DateTime(["%Y-%m-%d"]), metavar="D", help="The night, YYYY-MM-DD; the latest one if left out.")
+settings_option = click.option(
+    "--settings",
+    "settings_path",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="S",
+    help="The settings file.",
+)
+night_option = click.option(
+    "--night",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="D",
+    help="The night, YYYY-MM-DD; the latest one if left out.",
+)
 _AS_JSON = "pipelines.as_json"
 
 
@@ -30,7 +42,9 @@ def _remember(context: click.Context, option: click.Parameter, as_json: bool) ->
     return as_json
 
 
-json_option = click.option("--json", "as_json", is_flag=True, callback=_remember, help="Print JSON lines, the last one a summary.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, callback=_remember, help="Print JSON lines, the last one a summary."
+)
 
 
 def alone(work: Callable[[], object]) -> NoReturn:

@@ -36,7 +36,15 @@ LONGEST_NUMBER = 10**15
 CELL_BYTES = 16
 """What a cell or a line takes at least once it is read, however little of the file it was."""
 _CHUNK = 1 << 22
-_UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error) + (
+_UNREADABLE = (
+    pl.exceptions.PolarsError,
+    duckdb.Error,
+    fastexcel.FastExcelError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+) + (
     OSError,  # what the system refuses of a file that could be opened, a damaged file has asked for
     EOFError,
     MemoryError,
@@ -44,7 +52,9 @@ _UNREADABLE = (pl.exceptions.PolarsError, duckdb.Error, fastexcel.FastExcelError
     ValueError,
 )
 _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")  # of a cell in a sheet
-_NOT_TEXT = Malformed("is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet")
+_NOT_TEXT = Malformed(
+    "is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet"
+)
 
 
 @dataclass(frozen=True)
@@ -81,12 +91,22 @@ def found_files(root: Path, source: Source) -> list[Path]:
     """
     root = Path(root)
     literal = root / source.files
-    paths = [literal] if literal.is_file() else [root / name for name in glob.glob(source.files, root_dir=root, recursive=True)]
+    paths = (
+        [literal]
+        if literal.is_file()
+        else [root / name for name in glob.glob(source.files, root_dir=root, recursive=True)]
+    )
     paths = [path for path in paths if path.is_file() and not _passing(path.name)]
     if not paths:
-        inside = f'write files = "{source.files.rstrip("/")}/*"' if literal.is_dir() else f"check `files` in [{source.name}] and that the export has run"
+        inside = (
+            f'write files = "{source.files.rstrip("/")}/*"'
+            if literal.is_dir()
+            else f"check `files` in [{source.name}] and that the export has run"
+        )
         raise SourceError(source.name, source.files, "matches no file", inside)
-    return sorted(paths, key=lambda path: _place(path.relative_to(root) if path.is_relative_to(root) else path))
+    return sorted(
+        paths, key=lambda path: _place(path.relative_to(root) if path.is_relative_to(root) else path)
+    )
 
 
 @contextlib.contextmanager
@@ -95,7 +115,12 @@ def opening(path: Path, source: Source) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise SourceError(source.name, str(path), f"cannot be opened ({error.strerror or error})", "check that it is there and readable") from None
+        raise SourceError(
+            source.name,
+            str(path),
+            f"cannot be opened ({error.strerror or error})",
+            "check that it is there and readable",
+        ) from None
 
 
 def sha256(path: Path) -> str:
@@ -126,13 +151,18 @@ def _table(path: Path, source: Source) -> Table:
     packed = suffixes[-1:] == [".gz"]
     suffix = (suffixes[:-1] if packed else suffixes)[-1:] or [""]
     if suffix[0] in TEXT or (packed and suffix[0] not in (".parquet", ".xlsx")):
-        data = _utf8(_unpacked(path, source.most_bytes) if packed else _plain(path, source.most_bytes), source.encoding)
+        data = _utf8(
+            _unpacked(path, source.most_bytes) if packed else _plain(path, source.most_bytes), source.encoding
+        )
         if data.count(b"\n") * CELL_BYTES > source.most_bytes:
             raise _too_large(source.most_bytes)
         separator = "\t" if suffix[0] == ".tsv" and source.separator == "," else source.separator
         return parse(data, separator)
     if packed or suffix[0] not in (".parquet", ".xlsx"):
-        raise Malformed("is of a kind that is not read", f"give {', '.join(TEXT)}, one of these with .gz, .parquet or .xlsx")
+        raise Malformed(
+            "is of a kind that is not read",
+            f"give {', '.join(TEXT)}, one of these with .gz, .parquet or .xlsx",
+        )
     open(path, "rb").close()  # raises what is to be said of a file that is not there or not ours
     try:
         return _parquet(path, source) if suffix[0] == ".parquet" else _xlsx(path, source)
@@ -143,7 +173,10 @@ def _table(path: Path, source: Source) -> Table:
         if not isinstance(error, _UNREADABLE) and type(error).__name__ != "PanicException":
             raise
         cause = (str(error).splitlines() or [type(error).__name__])[0][:120]
-        raise Malformed(f"cannot be read as {suffix[0][1:].upper()} ({cause})", "it is damaged or half-written, export it again") from None
+        raise Malformed(
+            f"cannot be read as {suffix[0][1:].upper()} ({cause})",
+            "it is damaged or half-written, export it again",
+        ) from None
 
 
 def _plain(path: Path, most: int) -> bytes:
@@ -171,7 +204,10 @@ def _unpacked(path: Path, most: int) -> bytes:
 
 
 def _too_large(most: int) -> Malformed:
-    return Malformed(f"holds more than {most / 2**20:,.0f} MB", "split the export, by month for instance, or raise [limits] file_mb")
+    return Malformed(
+        f"holds more than {most / 2**20:,.0f} MB",
+        "split the export, by month for instance, or raise [limits] file_mb",
+    )
 
 
 def _utf8(data: bytes, encoding: str) -> bytes:
@@ -182,7 +218,9 @@ def _utf8(data: bytes, encoding: str) -> bytes:
         try:
             data = data.decode(encoding).encode()
         except (UnicodeError, LookupError):
-            raise Malformed(f"is not written in {encoding}", 'set encoding = "auto" or the right one') from None
+            raise Malformed(
+                f"is not written in {encoding}", 'set encoding = "auto" or the right one'
+            ) from None
     data = data.removeprefix(b"\xef\xbb\xbf")
     if b"\0" in data or MARK.encode() in data:
         raise _NOT_TEXT
@@ -205,7 +243,9 @@ def _guessed(data: bytes) -> bytes:
             text = data.decode(name)
         except UnicodeDecodeError as error:
             if error.start >= len(data) - 3:
-                raise Malformed("ends in the middle of a character", "it is half-written, copy or export it again") from None
+                raise Malformed(
+                    "ends in the middle of a character", "it is half-written, copy or export it again"
+                ) from None
         else:
             return data if name == "utf-8" else text.encode()
     raise Malformed("is neither UTF-8 nor GB18030", 'set `encoding`, for instance encoding = "latin-1"')
@@ -214,22 +254,43 @@ def _guessed(data: bytes) -> bytes:
 def _parquet(path: Path, source: Source) -> Table:
     _check_parquet(path, source.most_bytes)
     frame = pl.read_parquet(path, glob=False).with_columns(pl.selectors.float().fill_nan(None))
-    if sum(text.str.len_bytes().sum() for text in frame.select(pl.selectors.string())) > source.most_bytes:  # one long text may stand for many
+    if (
+        sum(text.str.len_bytes().sum() for text in frame.select(pl.selectors.string())) > source.most_bytes
+    ):  # one long text may stand for many
         raise _too_large(source.most_bytes)
     schema = frame.schema
     for name, dtype in schema.items():
-        if dtype == pl.Binary and frame[name].bin.starts_with(b"\xff\xd8\xff").any() | frame[name].bin.starts_with(b"\x89PNG").any():
+        if (
+            dtype == pl.Binary
+            and frame[name].bin.starts_with(b"\xff\xd8\xff").any()
+            | frame[name].bin.starts_with(b"\x89PNG").any()
+        ):
             raise _personal({name: "holds what looks like a picture"})
     kept = _typed(frame, source)
-    cells = frame.select(frame[name] if name in kept else _as_text(frame[name], source.decimal if _is_number(name, source) else ".") for name in schema)
-    return Table(cells, pl.int_range(1, len(cells) + 1, eager=True), pl.repeat(None, len(cells), dtype=pl.String, eager=True))
+    cells = frame.select(
+        frame[name]
+        if name in kept
+        else _as_text(frame[name], source.decimal if _is_number(name, source) else ".")
+        for name in schema
+    )
+    return Table(
+        cells,
+        pl.int_range(1, len(cells) + 1, eager=True),
+        pl.repeat(None, len(cells), dtype=pl.String, eager=True),
+    )
 
 
 def _typed(frame: pl.DataFrame, source: Source) -> set[str]:
     """Columns that stay as they are: days, and numbers too small to be anybody's identity number. The rest becomes text."""
-    roles = {name: {role for role, column in source.columns.items() if column == name} for name in frame.columns}
+    roles = {
+        name: {role for role, column in source.columns.items() if column == name} for name in frame.columns
+    }
     days = {name for name, kind in frame.schema.items() if roles[name] == {"time"} and kind == pl.Date}
-    numbers = [name for name, kind in frame.schema.items() if roles[name] and roles[name] <= MEASURED - {"time"} and (kind.is_integer() or kind == pl.Float64)]
+    numbers = [
+        name
+        for name, kind in frame.schema.items()
+        if roles[name] and roles[name] <= MEASURED - {"time"} and (kind.is_integer() or kind == pl.Float64)
+    ]
     return days | {name for name in numbers if (frame[name].abs().max() or 0) < LONGEST_NUMBER}
 
 
@@ -249,7 +310,13 @@ def _check_parquet(path: Path, most: int) -> None:
 @functools.cache
 def _database() -> duckdb.DuckDBPyConnection:
     """One for all files, which keeps nothing of them: to open one takes as long as to look through a small file."""
-    return duckdb.connect(config={"autoinstall_known_extensions": False, "autoload_known_extensions": False, "enable_external_file_cache": False})
+    return duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "enable_external_file_cache": False,
+        }
+    )
 
 
 def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
@@ -272,7 +339,11 @@ def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
 def _xlsx(path: Path, source: Source) -> Table:
     """The first sheet, every cell as text; a column of midnights is a column of dates."""
     _check_workbook(path, source.most_bytes)
-    sheet = fastexcel.read_excel(path).load_sheet(0, header_row=None, dtypes="string", whitespace_as_null=True).to_polars()
+    sheet = (
+        fastexcel.read_excel(path)
+        .load_sheet(0, header_row=None, dtypes="string", whitespace_as_null=True)
+        .to_polars()
+    )
     if sheet.is_empty():
         raise Malformed("is empty", "export it again")
     header = unique_header(list(sheet.row(0)))
@@ -282,9 +353,15 @@ def _xlsx(path: Path, source: Source) -> Table:
     if source.decimal != ".":
         numbers = [name for name in header if _is_number(name, source)]
         cells = cells.with_columns(
-            pl.when(pl.col(numbers).str.contains(source.decimal, literal=True)).then(pl.col(numbers)).otherwise(pl.col(numbers).str.replace(".", source.decimal, literal=True))
+            pl.when(pl.col(numbers).str.contains(source.decimal, literal=True))
+            .then(pl.col(numbers))
+            .otherwise(pl.col(numbers).str.replace(".", source.decimal, literal=True))
         )
-    return Table(cells, pl.int_range(1, len(cells) + 1, eager=True), pl.repeat(None, len(cells), dtype=pl.String, eager=True))
+    return Table(
+        cells,
+        pl.int_range(1, len(cells) + 1, eager=True),
+        pl.repeat(None, len(cells), dtype=pl.String, eager=True),
+    )
 
 
 def _check_workbook(path: Path, most: int) -> None:
@@ -306,12 +383,18 @@ def _check_workbook(path: Path, most: int) -> None:
                     if total > most:
                         raise _too_large(most)
                     if (width := _width(columns)) * last_row * CELL_BYTES > most:
-                        raise Malformed(f"reaches to row {last_row:,} of column {width:,}", "delete what lies beyond the table, or export it as CSV")
+                        raise Malformed(
+                            f"reaches to row {last_row:,} of column {width:,}",
+                            "delete what lies beyond the table, or export it as CSV",
+                        )
 
 
 def _width(columns: set[bytes]) -> int:
     """The place of the last of these columns, A being 1 and AA 27."""
-    return max(functools.reduce(lambda place, letter: 26 * place + letter - 64, column.upper(), 0) for column in columns)
+    return max(
+        functools.reduce(lambda place, letter: 26 * place + letter - 64, column.upper(), 0)
+        for column in columns
+    )
 
 
 def _without_midnight(cells: pl.Series) -> pl.Series:
@@ -326,15 +409,23 @@ def _is_number(column: str, source: Source) -> bool:
 
 def _refuse_persons(cells: pl.DataFrame, source: Source) -> None:
     measured = {column for role, column in source.columns.items() if role in MEASURED}
-    text = cells.select(cells[name] if kind == pl.String else pl.lit(None, pl.String).alias(name) for name, kind in cells.schema.items())
-    found = personal_columns(text, trusted=measured)  # typed columns have been looked at: their header is left
+    text = cells.select(
+        cells[name] if kind == pl.String else pl.lit(None, pl.String).alias(name)
+        for name, kind in cells.schema.items()
+    )
+    found = personal_columns(
+        text, trusted=measured
+    )  # typed columns have been looked at: their header is left
     if found:
         raise _personal(found)
 
 
 def _personal(found: Mapping[str, str]) -> Malformed:
     columns = "; ".join(f"column {column!r} {reason}" for column, reason in found.items())
-    return Malformed(f"describes persons ({columns})", "leave these columns out of the export" if len(found) > 1 else "leave this column out of the export")
+    return Malformed(
+        f"describes persons ({columns})",
+        "leave these columns out of the export" if len(found) > 1 else "leave this column out of the export",
+    )
 
 
 def _by_role(table: Table, source: Source) -> pl.DataFrame:
@@ -346,7 +437,9 @@ def _by_role(table: Table, source: Source) -> pl.DataFrame:
     blank = pl.lit(None, dtype=pl.String)
     full = table.cells.with_columns(pl.col(pl.String).str.strip_chars())
     full = full.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
-    roles = [(blank if role in absent else pl.col(column)).alias(role) for role, column in source.columns.items()]
+    roles = [
+        (blank if role in absent else pl.col(column)).alias(role) for role, column in source.columns.items()
+    ]
     any_cell = pl.any_horizontal(pl.all().is_not_null()).alias("any cell")
     frame = full.select(*roles, any_cell).with_columns(table.row.alias("row"), table.broken.alias("broken"))
     kept = frame.select(pl.col("any cell") | pl.col("broken").is_not_null()).to_series()
@@ -367,7 +460,9 @@ def _missing(missing: list[str], header: list[str], source: Source) -> Malformed
 
 def _passing(name: str) -> bool:
     """Hidden files, office locks and half-done copies."""
-    return name.startswith((".", "~$")) or name.lower().endswith((".tmp", ".part", ".partial", ".crdownload", ".swp", "~"))
+    return name.startswith((".", "~$")) or name.lower().endswith(
+        (".tmp", ".part", ".partial", ".crdownload", ".swp", "~")
+    )
 
 
 def _place(path: Path) -> tuple:

@@ -18,7 +18,9 @@ def start(folder: Path) -> list[Path]:
             (folder / part).mkdir(parents=True, exist_ok=True)
         target.write_text(REFERENCE.read_text(encoding="utf-8"), encoding="utf-8")
     except OSError as error:
-        raise SettingsError(f"{folder}: cannot be written ({error.strerror}); name a folder this user may write") from None
+        raise SettingsError(
+            f"{folder}: cannot be written ({error.strerror}); name a folder this user may write"
+        ) from None
     return [target, folder / "access", folder / "calendars"]
 
 

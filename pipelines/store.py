@@ -82,15 +82,21 @@ class Store:
             probe.touch()
             probe.unlink()
         except OSError as error:
-            raise StateError(f"{self.folder}: cannot be written ({error.strerror}); give [store] path a folder this user may write") from None
+            raise StateError(
+                f"{self.folder}: cannot be written ({error.strerror}); give [store] path a folder this user may write"
+            ) from None
         if "?" in str(self.published):
-            raise StateError(f"{self.published}: DuckDB cannot open a path with a '?'; give [store] path a folder without one")
+            raise StateError(
+                f"{self.published}: DuckDB cannot open a path with a '?'; give [store] path a folder without one"
+            )
         version = self.read_json("version.json", {"state": STATE_VERSION})
         written = version.get("state") if isinstance(version, dict) else None
         if not isinstance(written, int):
             raise self.damaged("version.json")
         if written > STATE_VERSION:
-            raise StateError(f"{self.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path")
+            raise StateError(
+                f"{self.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path"
+            )
         if written != STATE_VERSION or not self.path("version.json").exists():
             self.write_json("version.json", {"state": STATE_VERSION})
 
@@ -103,9 +109,14 @@ class Store:
             lock.acquire(timeout=seconds)
         except filelock.Timeout:
             who = holder.read_text() if holder.exists() else "another process"
-            raise Locked(f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it") from None
+            raise Locked(
+                f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it"
+            ) from None
         try:
-            write_text(holder, f"process {os.getpid()}, {_command()}, since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n")
+            write_text(
+                holder,
+                f"process {os.getpid()}, {_command()}, since {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M:%SZ}\n",
+            )
             yield
         finally:
             holder.unlink(missing_ok=True)
@@ -113,7 +124,11 @@ class Store:
 
     def sweep(self) -> None:
         """Clear what killed runs have left lying; for who holds the lock."""
-        for path in (*drafts(self.state), *drafts(self.folder / "parquet"), *self.folder.glob(f".{self.published.name}.draft*")):
+        for path in (
+            *drafts(self.state),
+            *drafts(self.folder / "parquet"),
+            *self.folder.glob(f".{self.published.name}.draft*"),
+        ):
             clear(path)
 
     # frames and JSON by name, relative to the state folder
@@ -139,7 +154,13 @@ class Store:
     def parts(self, folder: str) -> list[Part]:
         """The parts of a folder in the order in which they were written."""
         found = ([*path.stem.split("_"), path] for path in self.path(folder).glob("??????_*_*.parquet"))
-        return sorted((Part(path, int(n), dt.date.fromisoformat(a), dt.date.fromisoformat(z), *kept) for n, a, z, *kept, path in found), key=lambda part: part.number)
+        return sorted(
+            (
+                Part(path, int(n), dt.date.fromisoformat(a), dt.date.fromisoformat(z), *kept)
+                for n, a, z, *kept, path in found
+            ),
+            key=lambda part: part.number,
+        )
 
     def add_part(self, folder: str, frame: pl.DataFrame, first: dt.date, last: dt.date) -> Part:
         """Write a frame as the folder's next part."""
@@ -149,7 +170,9 @@ class Store:
     def rewrite_part(self, part: Part, frame: pl.DataFrame) -> Part:
         """Put a frame in the place of a part's content."""
         written = self._write_part(part.path.parent, frame, (part.number, part.first, part.last))
-        for other in part.path.parent.glob(f"{part.number:06}_*.parquet"):  # of the same number there is one, whatever was killed before
+        for other in part.path.parent.glob(
+            f"{part.number:06}_*.parquet"
+        ):  # of the same number there is one, whatever was killed before
             if other != written.path:
                 other.unlink()
         return written
@@ -164,7 +187,10 @@ class Store:
         return Part(path, number, first, last, kept)
 
     def write_json(self, name: str, value: object) -> None:
-        write_text(self.path(name), json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+        write_text(
+            self.path(name),
+            json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, default=str) + "\n",
+        )
 
     def read_json(self, name: str, default: object) -> object:
         try:
@@ -213,13 +239,19 @@ class Store:
 
     def nights(self) -> list[dt.date]:
         """Every judged night, in order."""
-        return sorted(dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("????-??-??/done.json"))
+        return sorted(
+            dt.date.fromisoformat(p.parent.name) for p in self.path("nights").glob("????-??-??/done.json")
+        )
 
     def broken_nights(self) -> list[dt.date]:
         """Nights that have run but whose folder has lost a file: they must be judged again."""
         run = {dt.date.fromisoformat(line["night"]) for line in self.read_lines("runs.jsonl")}
         run = {night for night in run if night >= self.kept_from("nights")}
-        whole = {night for night in self.nights() if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)}
+        whole = {
+            night
+            for night in self.nights()
+            if all(self.path(f"nights/{night}/{name}").exists() for name in NIGHT_FILES)
+        }
         return sorted((run | set(self.nights())) - whole)
 
 
@@ -229,7 +261,9 @@ def of_homes(part: Part | list[Part], homes: range | pl.Series | None) -> pl.Laz
     with ThreadPoolExecutor() as threads:
         list(threads.map(_see_whole, parts))
     # of a range most rows of a group are asked for: to look at `home` first and only then at what is left costs a tenth more
-    frame = pl.scan_parquet([one.path for one in parts], glob=False, parallel="row_groups" if isinstance(homes, range) else "auto")
+    frame = pl.scan_parquet(
+        [one.path for one in parts], glob=False, parallel="row_groups" if isinstance(homes, range) else "auto"
+    )
     if isinstance(homes, range):
         return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
     return frame if homes is None else frame.filter(pl.col("home").is_in(homes.implode()))
@@ -251,7 +285,7 @@ def _see_whole(part: Part) -> None:
         raise unreadable(part.path, "its bytes are not those that were written")
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _sum(path: Path, *stat: int) -> str:
     """Of all bytes of a file; asked once of each as it is (`stat`: its size and time) in a run."""
     kept, some = 0, memoryview(bytearray(1 << 18))
@@ -263,7 +297,9 @@ def _sum(path: Path, *stat: int) -> str:
 
 def unreadable(path: Path, error: Exception | str) -> Damaged:
     """The error for a table that cannot be read."""
-    return Damaged(f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew")
+    return Damaged(
+        f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew"
+    )
 
 
 @contextlib.contextmanager
@@ -315,7 +351,11 @@ def clear(draft: Path) -> None:
 
 def drafts(folder: Path) -> list[Path]:
     """What runs that were killed have left lying in a folder; nobody writes one while the lock is held, but for the audit log's."""
-    return [path for path in sorted(folder.rglob(".*")) if path.name.endswith((".draft", ".wal", ".old")) and path.name != ".chain.json.draft"]
+    return [
+        path
+        for path in sorted(folder.rglob(".*"))
+        if path.name.endswith((".draft", ".wal", ".old")) and path.name != ".chain.json.draft"
+    ]
 
 
 def write_text(path: Path, text: str) -> None:

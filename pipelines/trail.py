@@ -41,11 +41,21 @@ class Trail:
         with self._alone():
             lines, head = self._lines(), self._head()
             if len(lines) < head["lines"]:
-                raise Broken(f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end; put the log back from a copy before going on")
-            line = {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"), "step": step, "user": _user(), **facts, "previous": _hash(lines[-1]) if lines else FIRST}
+                raise Broken(
+                    f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end; put the log back from a copy before going on"
+                )
+            line = {
+                "at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+                "step": step,
+                "user": _user(),
+                **facts,
+                "previous": _hash(lines[-1]) if lines else FIRST,
+            }
             text = json.dumps(line, ensure_ascii=False, default=str).encode()
             with open(self.path, "ab", opener=_private) as log:
-                log.truncate(sum(len(one) + 1 for one in lines))  # a line cut short by a kill was never acknowledged
+                log.truncate(
+                    sum(len(one) + 1 for one in lines)
+                )  # a line cut short by a kill was never acknowledged
                 log.write(text + b"\n")
                 log.flush()
                 os.fsync(log.fileno())
@@ -68,7 +78,9 @@ class Trail:
             except (ValueError, KeyError, TypeError):
                 raise Broken(f"{self.path}: line {number} is not a line of this log") from None
             if bound != previous:
-                raise Broken(f"{self.path}: line {number} does not follow the one before it: a line was changed, removed or moved there")
+                raise Broken(
+                    f"{self.path}: line {number} does not follow the one before it: a line was changed, removed or moved there"
+                )
             previous = _hash(text)
         if len(lines) < head["lines"]:
             raise Broken(f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end")

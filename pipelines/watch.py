@@ -42,39 +42,74 @@ class Watch:
 
     def log(self, level: str, message_type: str, **fields: object) -> None:
         """Add a line to the log; a log that cannot be written stops nothing."""
-        line = {"at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}", "level": level, "message_type": message_type, "process": os.getpid(), **fields}
+        line = {
+            "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "level": level,
+            "message_type": message_type,
+            "process": os.getpid(),
+            **fields,
+        }
         folder = Store(self.settings.store).folder
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
             if (folder / LOG).exists() and (folder / LOG).stat().st_size > LOG_BYTES:
                 os.replace(folder / LOG, folder / OLDER)
-            with open(folder / LOG, "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, MODE)) as log:
+            with open(
+                folder / LOG, "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, MODE)
+            ) as log:
                 log.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
 
     def end(self, error: BaseException | None = None) -> None:
         """Log how the run ended, and give notice of it."""
         code = code_of(error) if error else DEGRADED if self.result.degraded else DONE
         event = {DONE: "done", DEGRADED: "degraded"}.get(code, "failed") if not error else "failed"
-        facts = {"command": self.command, "exit_code": code, "seconds": round(time.monotonic() - self.began, 1)}
+        facts = {
+            "command": self.command,
+            "exit_code": code,
+            "seconds": round(time.monotonic() - self.began, 1),
+        }
         facts |= {"error": type(error).__name__} if error else self._counts()
         level = {"done": "info", "degraded": "warning"}.get(event, "error")
         self.log(level, event, **facts, **({"stopped": self.result.stopped} if self.result else {}))
-        self._notify({"message_type": "notice", "event": event, "site": self.settings.site.name, "version": __version__, **facts})
+        self._notify(
+            {
+                "message_type": "notice",
+                "event": event,
+                "site": self.settings.site.name,
+                "version": __version__,
+                **facts,
+            }
+        )
 
     def _counts(self) -> dict:
         run = {name: self.result.run[name] for name in COUNTS if name in self.result.run}
-        return {"night": str(self.result.night), "did": self.result.did, "degraded": len(self.result.degraded), **run}
+        return {
+            "night": str(self.result.night),
+            "did": self.result.did,
+            "degraded": len(self.result.degraded),
+            **run,
+        }
 
     def _notify(self, notice: dict) -> None:
         """Run the owner's command with the notice on its standard input; whatever becomes of it only warns."""
         rules = self.settings.notify
         if not rules.command:
             return
-        given = {f"ANOMALY_{name.upper()}": str(notice[name]) for name in ("event", "exit_code", "site", "night") if name in notice}
+        given = {
+            f"ANOMALY_{name.upper()}": str(notice[name])
+            for name in ("event", "exit_code", "site", "night")
+            if name in notice
+        }
         try:
             # what it prints belongs with the talk, and whatever it starts ends with it
             hook = subprocess.Popen(
-                rules.command, cwd=self.settings.root, env=os.environ | given, stdin=subprocess.PIPE, stdout=2, stderr=2, start_new_session=True
+                rules.command,
+                cwd=self.settings.root,
+                env=os.environ | given,
+                stdin=subprocess.PIPE,
+                stdout=2,
+                stderr=2,
+                start_new_session=True,
             )
             try:
                 hook.communicate(json.dumps(notice, ensure_ascii=False).encode(), timeout=rules.seconds)
@@ -96,7 +131,9 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watched(settings: Settings, command: str, say: Callable[[str], None], warn: Callable[[str], None]) -> Iterator[Watch]:
+def watched(
+    settings: Settings, command: str, say: Callable[[str], None], warn: Callable[[str], None]
+) -> Iterator[Watch]:
     """Watch the run in the block, which gives `tell` on and sets `result`; what it raises goes on."""
     watch = Watch(settings, command, say, warn)
     watch.log("info", "start", command=command, version=__version__, settings_sha256=settings.sha256)

@@ -34,7 +34,9 @@ class Pool(contextlib.AbstractContextManager):
     def __init__(self, items: int, first: Callable[[], object]):
         self._others = None
         if items >= 2 * WORTH_A_WORKER and processors() > 1:
-            self._others = ProcessPoolExecutor(processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin)
+            self._others = ProcessPoolExecutor(
+                processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin
+            )
             for _ in range(processors() - 1):
                 self._others.submit(first)
 

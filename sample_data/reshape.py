@@ -19,18 +19,29 @@ def access(original: Path) -> pl.DataFrame:
     """
     columns = ["flow", "day", "clock", "count"]
     rows = pl.read_csv(original, has_header=False, new_columns=columns, infer_schema=False)
-    time = pl.concat_str("day", "clock", separator=" ").str.strip_chars().str.to_datetime("%m/%d/%y %H:%M:%S") - SLICE
+    time = (
+        pl.concat_str("day", "clock", separator=" ").str.strip_chars().str.to_datetime("%m/%d/%y %H:%M:%S")
+        - SLICE
+    )
     wide = rows.with_columns(time=time, count=pl.col("count").str.strip_chars().cast(pl.Int64)).pivot(
         "flow", on_columns=list(FLOWS), index="time", values="count", aggregate_function=None
     )
-    named = wide.rename(FLOWS).sort("time").with_columns(household_id=pl.lit(DOOR), time=pl.col("time").dt.to_string("%Y-%m-%dT%H:%M:%S"))
+    named = (
+        wide.rename(FLOWS)
+        .sort("time")
+        .with_columns(household_id=pl.lit(DOOR), time=pl.col("time").dt.to_string("%Y-%m-%dT%H:%M:%S"))
+    )
     return named.select("household_id", "time", "entries", "exits")
 
 
 def events(original: Path) -> pl.DataFrame:
     """One row an event: date (ISO), begin, end, event, as labelled."""
-    rows = pl.read_csv(original, has_header=False, new_columns=["date", "begin", "end", "event"], infer_schema=False)
-    return rows.with_columns(pl.all().str.strip_chars()).with_columns(pl.col("date").str.to_date("%m/%d/%y").cast(pl.String))
+    rows = pl.read_csv(
+        original, has_header=False, new_columns=["date", "begin", "end", "event"], infer_schema=False
+    )
+    return rows.with_columns(pl.all().str.strip_chars()).with_columns(
+        pl.col("date").str.to_date("%m/%d/%y").cast(pl.String)
+    )
 
 
 def main(folder: str, target: str) -> None:

@@ -27,14 +27,24 @@ def day(index):
 def calendar(days):
     """Plain weeks, no holiday."""
     all_days = [day(t) for t in range(days)]
-    return pl.DataFrame({"day": all_days, "weekday": [d.weekday() for d in all_days]}, schema={"day": pl.Date, "weekday": pl.Int8})
+    return pl.DataFrame(
+        {"day": all_days, "weekday": [d.weekday() for d in all_days]},
+        schema={"day": pl.Date, "weekday": pl.Int8},
+    )
 
 
 def readings(series, late=None):
     """{(household, signal): [a value a day, None: not known]} to readings; late: {(household, signal, day index): days}."""
     late = late or {}
     rows = [
-        (household, signal, day(t), None if value is None else int(value), UNITS[signal], "missing" if value is None else "read")
+        (
+            household,
+            signal,
+            day(t),
+            None if value is None else int(value),
+            UNITS[signal],
+            "missing" if value is None else "read",
+        )
         + (day(t + late.get((household, signal, t), 0)),)
         for (household, signal), values in series.items()
         for t, value in enumerate(values)
@@ -59,5 +69,7 @@ def city(homes, days, seed=0, signals=("entries", "water", "power")):
         home = rng.lognormal(0.0, 0.3)
         for signal in signals:
             mean = level[signal] * home * season * week * rng.lognormal(0.0, 0.2, days)
-            out[f"{h:04d}", signal] = rng.poisson(mean) if signal == "entries" else np.round(mean).astype(np.int64)
+            out[f"{h:04d}", signal] = (
+                rng.poisson(mean) if signal == "entries" else np.round(mean).astype(np.int64)
+            )
     return out

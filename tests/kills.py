@@ -1,6 +1,6 @@
 """Commands that are killed, and what must hold after: run as a script, a command on a site that ends itself by SIGKILL.
 
-    python -m tests.kills ROOT AT COMMAND …    dies just before its write number AT below ROOT; with AT 0 it lives, and says how many it made and what memory it took
+python -m tests.kills ROOT AT COMMAND …    dies just before its write number AT below ROOT; with AT 0 it lives, and says how many it made and what memory it took
 """
 
 import datetime as dt
@@ -45,9 +45,16 @@ def die_at(root: Path, at: int) -> list[str]:
             os.kill(os.getpid(), signal.SIGKILL)
 
     def watch(event: str, given: tuple) -> None:
-        if event == "open" and isinstance(given[2], int) and given[2] & WRITING and str(given[0]).startswith(str(root)):
-            count(event)
-        elif event in CHANGES and (str(given[0]).startswith(str(root)) or not os.path.isabs(str(given[0]))):
+        if (
+            (
+                event == "open"
+                and isinstance(given[2], int)
+                and given[2] & WRITING
+                and str(given[0]).startswith(str(root))
+            )
+            or event in CHANGES
+            and (str(given[0]).startswith(str(root)) or not os.path.isabs(str(given[0])))
+        ):
             count(event)
 
     def synced(descriptor: int, fsync=os.fsync) -> None:
@@ -67,8 +74,24 @@ def peak() -> float:
 def start(site: Site, at: int, *command: str) -> subprocess.Popen:
     """The command on the site as a process of its own; its first line says that it begins."""
     home = Path(__file__).parents[1]
-    told = [sys.executable, "-m", "tests.kills", str(site.root), str(at), *command, "--settings", str(site.settings)]
-    return subprocess.Popen(told, cwd=home, env=os.environ | {"PYTHONPATH": str(home)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = [
+        sys.executable,
+        "-m",
+        "tests.kills",
+        str(site.root),
+        str(at),
+        *command,
+        "--settings",
+        str(site.settings),
+    ]
+    return subprocess.Popen(
+        told,
+        cwd=home,
+        env=os.environ | {"PYTHONPATH": str(home)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def writes_of(site: Site, *command: str) -> tuple[int, float]:
@@ -115,7 +138,10 @@ def shown(site: Site) -> dict[str, list] | None:
 def recorded(site: Site) -> tuple[list, list]:
     """Outcomes and assignments of the journals, without the clock."""
     store = Store(site.file)
-    lines = [[{name: v for name, v in line.items() if name != "recorded"} for line in store.read_lines(name)] for name in ("outcomes.jsonl", "assignments.jsonl")]
+    lines = [
+        [{name: v for name, v in line.items() if name != "recorded"} for line in store.read_lines(name)]
+        for name in ("outcomes.jsonl", "assignments.jsonl")
+    ]
     return tuple(lines)
 
 
@@ -149,7 +175,9 @@ def differing(one: dict | None, other: dict | None) -> list[str]:
 
 def leftovers(site: Site) -> list[str]:
     """What a killed command left lying and no later one cleared."""
-    return sorted(str(path.relative_to(site.root)) for path in site.root.rglob("*") if LEFTOVERS.search(path.name))
+    return sorted(
+        str(path.relative_to(site.root)) for path in site.root.rglob("*") if LEFTOVERS.search(path.name)
+    )
 
 
 def mended(site: Site, after: Before, *command: str) -> list[str]:

@@ -108,7 +108,9 @@ def midnight_level(times, settled, at, within):
     before = [i for i, t in enumerate(times) if t < at]
     after = [i for i, t in enumerate(times) if t >= at]
     exact = any(times[i] == at for i in after)
-    if not exact and not (before and after and at - times[before[-1]] <= within and times[after[0]] - at <= within):
+    if not exact and not (
+        before and after and at - times[before[-1]] <= within and times[after[0]] - at <= within
+    ):
         return ("no reading",)
     left = [i for i in before if settled[i][1] >= 0]
     right = [i for i in after if settled[i][1] >= 0]
@@ -173,7 +175,11 @@ def shared_shock(departure, group, peers_min):
     """Twin of expected.kernels.shared_shock for one day."""
     out = []
     for h in range(len(departure)):
-        others = [(d, g) for i, (d, g) in enumerate(zip(departure, group, strict=True)) if i != h and not math.isnan(d)]
+        others = [
+            (d, g)
+            for i, (d, g) in enumerate(zip(departure, group, strict=True))
+            if i != h and not math.isnan(d)
+        ]
         near = [d for d, g in others if g == group[h] and g > 0]
         peers = near if len(near) >= peers_min else [d for d, _ in others]
         out.append(median(peers) if len(peers) >= peers_min else 0.0)
@@ -182,7 +188,15 @@ def shared_shock(departure, group, peers_min):
 
 def resolution(value, lag):
     """Twin of expected.resolution for one series: asks for all the days before anew."""
-    return [max(1, math.gcd(*(int(v) for v, late in zip(value[: max(0, t - 6)], lag) if late < 7 and not math.isnan(v)))) for t in range(len(value))]
+    return [
+        max(
+            1,
+            math.gcd(
+                *(int(v) for v, late in zip(value[: max(0, t - 6)], lag) if late < 7 and not math.isnan(v))
+            ),
+        )
+        for t in range(len(value))
+    ]
 
 
 def take_means(value, lag, resolution, rule):
@@ -202,7 +216,10 @@ def usual_and_spread(y, usable, dates, ladder, days):
     weekday, ordinal = dates
     out = []
     for t in range(len(y)):
-        renewed = [(latest(usable, t - (ordinal + t - guard) % step, guard, days), least) for guard, least, step in ladder]
+        renewed = [
+            (latest(usable, t - (ordinal + t - guard) % step, guard, days), least)
+            for guard, least, step in ladder
+        ]
         rungs = [at for at, least in renewed if len(at) >= least]
         if not rungs:
             out.append((math.nan, math.nan, 0))

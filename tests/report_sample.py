@@ -29,12 +29,25 @@ def series(usual: int, surge: int, *, missing: tuple[int, ...] = (), days: int =
     for back in reversed(range(days)):
         day = NIGHT - timedelta(days=back)
         value = None if back in missing else (surge if day >= ONSET else usual) + back % 3
-        rows.append((day, value, float(usual), usual * 0.6, usual * 1.5, "missing" if back in missing else "read"))
-    types = {"day": pl.Date, "value": pl.Int64, "expected": pl.Float64, "low": pl.Float64, "high": pl.Float64, "quality": pl.String}
+        rows.append(
+            (day, value, float(usual), usual * 0.6, usual * 1.5, "missing" if back in missing else "read")
+        )
+    types = {
+        "day": pl.Date,
+        "value": pl.Int64,
+        "expected": pl.Float64,
+        "low": pl.Float64,
+        "high": pl.Float64,
+        "quality": pl.String,
+    }
     return pl.DataFrame(rows, schema=types, orient="row")
 
 
-SERIES = {"entries": series(6, 19).with_columns(peers=pl.lit(7.0)), "water": series(300, 720, missing=(2, 40, 41)), "power": series(9000, 9100)}
+SERIES = {
+    "entries": series(6, 19).with_columns(peers=pl.lit(7.0)),
+    "water": series(300, 720, missing=(2, 40, 41)),
+    "power": series(9000, 9100),
+}
 _DAYS = [NIGHT - timedelta(days=back) for back in reversed(range(130))]
 CALENDAR = pl.DataFrame({"day": _DAYS}).with_columns(
     kind=pl.when(pl.col("day").is_between(date(2026, 2, 15), date(2026, 2, 23))).then(pl.lit("holiday"))
@@ -49,7 +62,9 @@ LEVELS = pl.concat(
     ).drop_nulls()
     for signal, usual in (("entries", 6), ("power", 9000), ("water", 300))
 )  # fmt: skip
-SHIFTS = pl.DataFrame({"signal": ["entries", "power", "water"], "before": [6.0, 9000.0, 300.0], "after": [19.0, 9100.0, 720.0]})
+SHIFTS = pl.DataFrame(
+    {"signal": ["entries", "power", "water"], "before": [6.0, 9000.0, 300.0], "after": [19.0, 9100.0, 720.0]}
+)
 
 
 def case(rank: int = 1, **changed: object) -> dict:
@@ -63,7 +78,13 @@ def case(rank: int = 1, **changed: object) -> dict:
         "extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4,
         "because_en": words.because("en", ratios, signature, 9), "because_zh": words.because("zh", ratios, signature, 9),
     }  # fmt: skip
-    row |= {"chance_before": row["chance_wrong"], "assigned": None, "decision": None, "reopened": None, "first_listed": changed.get("status") == "new"}
+    row |= {
+        "chance_before": row["chance_wrong"],
+        "assigned": None,
+        "decision": None,
+        "reopened": None,
+        "first_listed": changed.get("status") == "new",
+    }
     return row | changed
 
 
@@ -73,10 +94,28 @@ def case_page(**changed: object) -> report.CasePage:
         [(NIGHT, "NM-03-0401", "together", "all", 10, 2.1, 6.2, 231_234.0, ""), (NIGHT, "NM-03-0401", "alone", "entries", 7, 3.1, 5.0, 81_000.0, "")],
         schema=tables.empty(tables.Evidence).schema, orient="row",
     )  # fmt: skip
-    evidence, notes = changed.pop("evidence", evidence), changed.pop("notes", ((None, "coarse"), ("power", "meter repeats the same value")))
+    evidence, notes = (
+        changed.pop("evidence", evidence),
+        changed.pop("notes", ((None, "coarse"), ("power", "meter repeats the same value"))),
+    )
     history, revised = {"entries": 412, "water": 405, "power": 61}, changed.pop("revised", None)
     row = case() | {"rarity_night": 890_123.0} | changed
-    return report.CasePage(SITE, NIGHT, row, "NM-03", "North", SERIES, UNITS, CALENDAR, evidence, notes, history, LEVELS, SHIFTS, revised=revised)
+    return report.CasePage(
+        SITE,
+        NIGHT,
+        row,
+        "NM-03",
+        "North",
+        SERIES,
+        UNITS,
+        CALENDAR,
+        evidence,
+        notes,
+        history,
+        LEVELS,
+        SHIFTS,
+        revised=revised,
+    )
 
 
 TWICE = {"revised": 2, "finished_utc": datetime(2026, 3, 18, 4, 5)}
@@ -92,7 +131,19 @@ CHANGES = pl.DataFrame(
 
 def night_page(doors: list[dict], **changed: object) -> report.NightPage:
     """The page of a night with these doors; `changed` replaces fields of the page, and its `again` fields of the run."""
-    more = {name: tables.empty(tables.Cases).schema[name] for name in ("status", "onset", "ratios", "because_en", "because_zh", "extra_people", "extra_people_low", "extra_people_high")}
+    more = {
+        name: tables.empty(tables.Cases).schema[name]
+        for name in (
+            "status",
+            "onset",
+            "ratios",
+            "because_en",
+            "because_zh",
+            "extra_people",
+            "extra_people_low",
+            "extra_people_high",
+        )
+    }
     run = {
         "run": "2026-03-14-20260315T010200Z", "night": NIGHT, "started_utc": datetime(2026, 3, 15, 1, 2), "finished_utc": datetime(2026, 3, 15, 1, 3),
         "version": "0.1.0", "settings_sha256": SITE.settings_sha256, "judged": 1462, "not_judged": 131, "cases_open": len(doors),
@@ -117,14 +168,33 @@ def overview_page(nights: int) -> report.OverviewPage:
     schema = tables.empty(tables.Runs).schema
     run = night_page([]).run
     rows = [run | {"night": NIGHT - timedelta(days=back), "run": f"run-{back}"} for back in range(nights)]
-    outcomes = pl.DataFrame([("NM-1", NIGHT, "benign", "guests", None, 10)], schema=tables.empty(tables.Outcomes).schema, orient="row")
+    outcomes = pl.DataFrame(
+        [("NM-1", NIGHT, "benign", "guests", None, 10)],
+        schema=tables.empty(tables.Outcomes).schema,
+        orient="row",
+    )
     quality = pl.DataFrame(
         [(None, "water", 60, 0.0, 1680, 1512), ("Mill", "water", 14, 0.1, 392, 392), ("North", "water", 46, 0.1, 1288, 1120)],
         schema={"district": pl.String, "signal": pl.String, "homes": pl.Int64, "largest_share": pl.Float64, "days": pl.Int64, "good": pl.Int64}, orient="row",
     )  # fmt: skip
-    found = {"last": date(2026, 2, 28), "card": [{"size": 3.0, "share": 0.8, "low": 0.7, "high": 0.9, "found": 8, "planted": 10, "median_delay": 6.0}]}
+    found = {
+        "last": date(2026, 2, 28),
+        "card": [
+            {
+                "size": 3.0,
+                "share": 0.8,
+                "low": 0.7,
+                "high": 0.9,
+                "found": 8,
+                "planted": 10,
+                "median_delay": 6.0,
+            }
+        ],
+    }
     cases = _frame([case()], tables.empty(tables.Cases).schema)
-    return report.OverviewPage(SITE, _frame(rows, schema), cases, outcomes, frozenset({NIGHT}), quality, found)
+    return report.OverviewPage(
+        SITE, _frame(rows, schema), cases, outcomes, frozenset({NIGHT}), quality, found
+    )
 
 
 def _frame(rows: list[dict], schema) -> pl.DataFrame:

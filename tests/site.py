@@ -104,10 +104,19 @@ class Site:
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
-    def configure(self, signals: Mapping[str, str], signatures: Sequence[str] = ("people", "water", "power", "door"), more: str = "") -> None:
+    def configure(
+        self,
+        signals: Mapping[str, str],
+        signatures: Sequence[str] = ("people", "water", "power", "door"),
+        more: str = "",
+    ) -> None:
         """Write the settings file."""
         text = '[site]\nname = "Tiny"\ntimezone = "Asia/Shanghai"\nlanguages = ["en"]\n\n'
-        text += PURPOSE.format(signatures=str(list(signatures)).replace("'", '"')) + '\n[store]\npath = "out/anomaly.duckdb"\n\n' + more
+        text += (
+            PURPOSE.format(signatures=str(list(signatures)).replace("'", '"'))
+            + '\n[store]\npath = "out/anomaly.duckdb"\n\n'
+            + more
+        )
         text += "".join(f"\n[signals.{name}]\n{section}" for name, section in signals.items())
         self.settings.write_text(text, encoding="utf-8")
 
@@ -147,7 +156,9 @@ class Site:
             return [column[0] for column in asked.description], asked.fetchall()
 
 
-def make_site(root: Path, signals: Sequence[str] = ("entries", "water", "power"), last: dt.date = LAST, seed: int = 1) -> Site:
+def make_site(
+    root: Path, signals: Sequence[str] = ("entries", "water", "power"), last: dt.date = LAST, seed: int = 1
+) -> Site:
     """A site of HOMES homes with one file a signal, cut at the end of `last`: one people case on its last night."""
     root.mkdir(parents=True, exist_ok=True)
     site = Site(root)

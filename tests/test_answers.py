@@ -10,11 +10,17 @@ from tests.test_cases import NEEDED, folded, judged, listed, night, said, seen
 
 def rise(first, last, household="a", water=2.0, onset=None, **more):
     """{night: a rise of water seen on every night from first to last}"""
-    return {t: [seen(household, onset=first if onset is None else onset, water=water, **more)] for t in range(first, last + 1)}
+    return {
+        t: [seen(household, onset=first if onset is None else onset, water=water, **more)]
+        for t in range(first, last + 1)
+    }
 
 
 def nights_listed(result, household="a"):
-    return [(row["night"] - night(0)).days for row in result.worklist.filter(pl.col("household") == household).iter_rows(named=True)]
+    return [
+        (row["night"] - night(0)).days
+        for row in result.worklist.filter(pl.col("household") == household).iter_rows(named=True)
+    ]
 
 
 @pytest.mark.parametrize("outcome", ["no_access", "not_visited"])
@@ -52,13 +58,20 @@ def test_the_same_benign_rise_never_comes_back_as_a_new_case():
 
 def test_a_benign_level_is_accepted_until_it_expires():
     nights = rise(0, 3) | rise(40, 41, onset=40)
-    assert [folded(nights, answers=[said("benign", 2)], answer_days=days).cases.height for days in (39, 37)] == [1, 2]
+    assert [
+        folded(nights, answers=[said("benign", 2)], answer_days=days).cases.height for days in (39, 37)
+    ] == [1, 2]
 
 
 def test_a_level_far_beyond_the_accepted_one_brings_the_same_case_back():
     result = folded(rise(0, 3) | rise(40, 41, water=3.0, onset=39), answers=[said("benign", 2)])
     (case,) = result.cases.rows(named=True)
-    assert (case["case_id"], case["reopened"], case["decision"], case["onset"]) == (case_code("a", "water", night(0)), night(40), None, night(39))
+    assert (case["case_id"], case["reopened"], case["decision"], case["onset"]) == (
+        case_code("a", "water", night(0)),
+        night(40),
+        None,
+        night(39),
+    )
     assert nights_listed(result) == [0, 1, 40, 41]
     assert result.worklist.filter("first_listed")["night"].to_list() == [night(0), night(40)]
 
@@ -75,7 +88,9 @@ def test_a_rise_that_grows_after_the_visit_is_news():
 
 def test_a_relapse_reopens_the_confirmed_case():
     relapsed = folded(rise(0, 3) | rise(40, 42), answers=[said("confirmed", 2)])
-    assert relapsed.cases.select("reopened", "status").rows() == [(night(40), "ongoing")] and nights_listed(relapsed) == [0, 1, 40, 41, 42]
+    assert relapsed.cases.select("reopened", "status").rows() == [(night(40), "ongoing")] and nights_listed(
+        relapsed
+    ) == [0, 1, 40, 41, 42]
     # evidence short of a case is no relapse; after the answer has run out it is a new case
     faint = folded(rise(0, 3) | rise(40, 42, rarity=NEEDED - 1), answers=[said("confirmed", 2)])
     assert faint.cases["status"].to_list() == ["closed"]
@@ -90,7 +105,9 @@ def test_an_answer_to_a_relapse_counts_again():
 def test_an_objection_pauses_whatever_comes_and_never_expires():
     result = folded(rise(0, 3) | rise(300, 310, water=9.0, rarity=1e12), answers=[said("contested", 2)])
     assert nights_listed(result) == [0, 1] and result.cases.height == 1
-    decided = folded(rise(0, 3) | rise(300, 310, water=9.0), answers=[said("contested", 2), said("benign", 5)])
+    decided = folded(
+        rise(0, 3) | rise(300, 310, water=9.0), answers=[said("contested", 2), said("benign", 5)]
+    )
     assert nights_listed(decided) == [0, 1, *range(300, 311)]
 
 
@@ -100,14 +117,20 @@ def test_another_kind_of_rise_in_the_home_is_a_case_of_its_own():
 
 
 def test_within_a_benign_households_level_one_signal_alone_is_nothing_new():
-    nights = {t: [seen(signature="people", water=3.0, entries=3.0)] for t in range(4)} | rise(30, 32, water=2.9)
+    nights = {t: [seen(signature="people", water=3.0, entries=3.0)] for t in range(4)} | rise(
+        30, 32, water=2.9
+    )
     assert folded(nights, answers=[said("benign", 2, "people")]).cases.height == 1
     leak = {t: [seen(signature="people", water=3.0, entries=3.0)] for t in range(4)} | rise(30, 32, water=9.0)
-    assert sorted(folded(leak, answers=[said("benign", 2, "people")]).cases["signature"]) == ["people", "water"]
+    assert sorted(folded(leak, answers=[said("benign", 2, "people")]).cases["signature"]) == [
+        "people",
+        "water",
+    ]
 
 
 def test_levels_are_compared_not_ratios():
     """The usual has caught up: twice the new usual is twice the accepted level."""
+
     def row(usual):
         return seen(water=2.0) | {"usual": [{"key": "water", "value": usual}]}
 
@@ -157,4 +180,7 @@ def test_a_kind_or_place_that_has_stopped_lists_nothing_and_chances_are_shown_be
 
 def test_what_a_night_saw_is_given_as_it_was():
     result = fold(judged(rise(0, 5)), NEEDED, Told([said("benign", 3)]), watched=[night(2), night(4)])
-    assert [(t, frame["status"][0], frame["decision"][0]) for t, frame in result.then.items()] == [(night(2), "ongoing", None), (night(4), "ongoing", "benign")]
+    assert [(t, frame["status"][0], frame["decision"][0]) for t, frame in result.then.items()] == [
+        (night(2), "ongoing", None),
+        (night(4), "ongoing", "benign"),
+    ]

@@ -19,12 +19,20 @@ from pipelines.start import REFERENCE
 from tests.test_publish import META, ask, frames
 from tests.test_settings import LEAST
 
-ANY = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+ANY = settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 text = st.text(st.characters(codec="utf-8"), max_size=12)
 
 # settings
 
-WHOLE = tomllib.loads(LEAST) | {name: part for name, part in tomllib.loads(REFERENCE.read_text(encoding="utf-8")).items() if name not in ("purpose", "store", "signals")}
+WHOLE = tomllib.loads(LEAST) | {
+    name: part
+    for name, part in tomllib.loads(REFERENCE.read_text(encoding="utf-8")).items()
+    if name not in ("purpose", "store", "signals")
+}
 VALUES = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.floats(), st.booleans(), text, st.dates(), st.datetimes(), st.lists(text | st.integers(), max_size=3),
     st.dictionaries(text, text | st.integers(), max_size=2), st.sampled_from([0, 0.0, -1, 1e308, "", "all", "../..", "/", "out\0.duckdb", "*", "%s", "people", "CN"]),
@@ -33,8 +41,16 @@ VALUES = st.one_of(
 
 def toml(tree: dict, where: tuple[str, ...] = ()) -> str:
     """A tree of settings as TOML text."""
-    lines = [f"{json.dumps(name)} = {value(one)}" for name, one in tree.items() if not (isinstance(one, dict) and len(where) < (2 if where[:1] == ("signals",) else 1))]
-    below = [toml(one, (*where, name)) for name, one in tree.items() if isinstance(one, dict) and len(where) < (2 if where[:1] == ("signals",) else 1)]
+    lines = [
+        f"{json.dumps(name)} = {value(one)}"
+        for name, one in tree.items()
+        if not (isinstance(one, dict) and len(where) < (2 if where[:1] == ("signals",) else 1))
+    ]
+    below = [
+        toml(one, (*where, name))
+        for name, one in tree.items()
+        if isinstance(one, dict) and len(where) < (2 if where[:1] == ("signals",) else 1)
+    ]
     head = f"[{'.'.join(map(json.dumps, where))}]\n" if where else ""
     return head + "\n".join(lines) + "\n" + "\n".join(below)
 
@@ -54,7 +70,11 @@ def value(one: object) -> str:
 
 
 def places(tree: dict, where: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    return [place for name, one in tree.items() for place in ((*where, name), *(places(one, (*where, name)) if isinstance(one, dict) else ()))]
+    return [
+        place
+        for name, one in tree.items()
+        for place in ((*where, name), *(places(one, (*where, name)) if isinstance(one, dict) else ()))
+    ]
 
 
 def test_settings_are_written_as_they_were_meant(tmp_path):
@@ -91,7 +111,15 @@ def test_any_settings_are_understood_or_refused_in_a_line(tmp_path, changes):
 
 # readings
 
-CELLS = st.none() | text | st.integers().map(str) | st.floats().map(str) | st.decimals().map(str) | st.dates().map(str) | st.datetimes().map(str)
+CELLS = (
+    st.none()
+    | text
+    | st.integers().map(str)
+    | st.floats().map(str)
+    | st.decimals().map(str)
+    | st.dates().map(str)
+    | st.datetimes().map(str)
+)
 RULES = [
     SignalRule("entries", kind="count"), SignalRule("water", kind="register", unit="m3", timezone="Asia/Shanghai"),
     SignalRule("power", kind="usage", unit="kWh", timezone="America/New_York", decimal=","), SignalRule("bill", kind="usage", unit="cent", stamp="end", time_format="%d/%m/%Y %H:%M"),
@@ -99,12 +127,25 @@ RULES = [
 
 
 @ANY
-@given(st.lists(st.tuples(CELLS, CELLS, CELLS, CELLS, CELLS, st.none() | st.just("broken")), max_size=20), st.sampled_from(RULES), st.none() | st.dates())
+@given(
+    st.lists(st.tuples(CELLS, CELLS, CELLS, CELLS, CELLS, st.none() | st.just("broken")), max_size=20),
+    st.sampled_from(RULES),
+    st.none() | st.dates(),
+)
 def test_any_row_is_a_reading_or_a_reject(cells, rule, latest):
-    raw = pl.DataFrame(cells, schema=dict.fromkeys(("household", "time", "value", "exits", "periods", "broken"), pl.String), orient="row")
-    rows, rejects = parse_rows(raw.with_row_index("row", 1).with_columns(pl.col("row").cast(pl.Int64)), rule, latest)
+    raw = pl.DataFrame(
+        cells,
+        schema=dict.fromkeys(("household", "time", "value", "exits", "periods", "broken"), pl.String),
+        orient="row",
+    )
+    rows, rejects = parse_rows(
+        raw.with_row_index("row", 1).with_columns(pl.col("row").cast(pl.Int64)), rule, latest
+    )
     assert sorted([*rows["row"], *rejects["row"]]) == list(range(1, len(cells) + 1))
-    assert rows.select("household", "time", "value").null_count().row(0) == (0, 0, 0) and rejects["reason"].null_count() == 0
+    assert (
+        rows.select("household", "time", "value").null_count().row(0) == (0, 0, 0)
+        and rejects["reason"].null_count() == 0
+    )
     assert rows["value"].is_between(0, 10**12).all() and rows["time"].dt.year().is_between(2000, 2200).all()
 
 
@@ -114,7 +155,8 @@ def test_any_row_is_a_reading_or_a_reject(cells, rule, latest):
 def cell(kind: pl.DataType) -> st.SearchStrategy:
     """Any value of a column of that type."""
     plain = {
-        pl.String: text | st.sampled_from(["O'Hara", "'; DROP SCHEMA v1; --", "$1", "\\", "\u202e", "𠀀", "\n", ""]),
+        pl.String: text
+        | st.sampled_from(["O'Hara", "'; DROP SCHEMA v1; --", "$1", "\\", "\u202e", "𠀀", "\n", ""]),
         pl.Float64: st.floats(),
         pl.Int64: st.integers(-(2**63), 2**63 - 1),
         pl.Int32: st.integers(-(2**31), 2**31 - 1),

@@ -91,8 +91,12 @@ def test_a_listed_case_stays_on_every_nights_list(backfilled):
 
 
 def test_expected_doors_wrong_are_the_chances_of_the_doors_listed_first(backfilled):
-    doors = backfilled.view("worklist").sort("night", "rank").unique("case_id", keep="first", maintain_order=True)
-    sums = {night: 0.0 for night in NIGHTS} | dict(doors.group_by("night").agg(pl.col("chance_wrong").sum()).iter_rows())
+    doors = (
+        backfilled.view("worklist").sort("night", "rank").unique("case_id", keep="first", maintain_order=True)
+    )
+    sums = dict.fromkeys(NIGHTS, 0.0) | dict(
+        doors.group_by("night").agg(pl.col("chance_wrong").sum()).iter_rows()
+    )
     runs = backfilled.view("runs")
     assert dict(runs.select("night", "expected_wrong_doors").iter_rows()) == pytest.approx(sums, abs=1e-3)
 
@@ -100,7 +104,9 @@ def test_expected_doors_wrong_are_the_chances_of_the_doors_listed_first(backfill
 def test_reports_of_every_night_when_asked(tmp_path):
     site = make_site(tmp_path, ["power"])
     backfill(site, NIGHTS[-3], NIGHTS[-1], "--reports")
-    assert sorted(path.name for path in (tmp_path / "out" / "reports").glob("2026-*")) == [str(n) for n in NIGHTS[-3:]]
+    assert sorted(path.name for path in (tmp_path / "out" / "reports").glob("2026-*")) == [
+        str(n) for n in NIGHTS[-3:]
+    ]
 
 
 def test_a_range_the_wrong_way_round_is_refused(backfilled):
@@ -115,7 +121,9 @@ def test_a_range_that_begins_before_the_readings_is_refused(backfilled):
 
 def test_backfill_speaks_json(tmp_path):
     site = make_site(tmp_path, ["power"])
-    lines = [json.loads(line) for line in backfill(site, NIGHTS[-2], NIGHTS[-1], "--json").stdout.splitlines()]
+    lines = [
+        json.loads(line) for line in backfill(site, NIGHTS[-2], NIGHTS[-1], "--json").stdout.splitlines()
+    ]
     assert lines[-1]["message_type"] == "summary" and lines[-1]["night"] == str(LAST)
     assert f"judging {NIGHTS[-2]}" in [line.get("text") for line in lines]
 
@@ -131,8 +139,15 @@ def stamped() -> pl.DataFrame:
     frames = []
     for home in range(HOMES):
         minutes = np.arange(5, DAYS * 1440, 120) + rng.integers(0, 60, DAYS * 12)
-        rate = 250 / 1440 * rng.lognormal(0, 0.3) * np.where((home == int(SURGED)) & (minutes > (DAYS - 14) * 1440), 3.0, 1.0)
-        litres = np.rint(40_000 + np.cumsum(rate * np.diff(minutes, prepend=0) * rng.lognormal(0, 0.5, minutes.size))).astype(int)
+        rate = (
+            250
+            / 1440
+            * rng.lognormal(0, 0.3)
+            * np.where((home == int(SURGED)) & (minutes > (DAYS - 14) * 1440), 3.0, 1.0)
+        )
+        litres = np.rint(
+            40_000 + np.cumsum(rate * np.diff(minutes, prepend=0) * rng.lognormal(0, 0.5, minutes.size))
+        ).astype(int)
         litres[rng.integers(0, minutes.size, 3)] -= 1
         start = minutes.size - int(rng.integers(10, 80))
         if home % 5 == 1:
@@ -142,8 +157,13 @@ def stamped() -> pl.DataFrame:
         kept = np.ones(minutes.size, dtype=bool)
         if home % 5 == 3:
             kept[start - 30 : start] = False  # silent for two days and a half, then caught up
-        at = [f"{dt.datetime(FIRST.year, FIRST.month, FIRST.day) + dt.timedelta(minutes=int(m)):%Y-%m-%d %H:%M}" for m in minutes[kept]]
-        frames.append(pl.DataFrame({"id": [f"{home:04}"] * len(at), "at": at, "litres": litres[kept].astype(str)}))
+        at = [
+            f"{dt.datetime(FIRST.year, FIRST.month, FIRST.day) + dt.timedelta(minutes=int(m)):%Y-%m-%d %H:%M}"
+            for m in minutes[kept]
+        ]
+        frames.append(
+            pl.DataFrame({"id": [f"{home:04}"] * len(at), "at": at, "litres": litres[kept].astype(str)})
+        )
     return pl.concat(frames)
 
 
@@ -172,10 +192,16 @@ def test_a_backfilled_night_of_stamped_registers_knows_no_later_reading(tmp_path
 
 def test_stamped_readings_that_come_day_by_day_give_what_all_at_once_give(tmp_path):
     frame = stamped().filter(pl.col("at") < str(day(7)))
-    once, by_day = metered(tmp_path / "once", frame), metered(tmp_path / "days", frame.filter(pl.col("at") < str(day(3))))
+    once, by_day = (
+        metered(tmp_path / "once", frame),
+        metered(tmp_path / "days", frame.filter(pl.col("at") < str(day(3)))),
+    )
     once.nightly()
     by_day.nightly()
     for number in range(3, 7):
-        by_day.put(f"water-{number}.csv", frame.filter((pl.col("at") >= str(day(number))) & (pl.col("at") < str(day(number + 1)))))
+        by_day.put(
+            f"water-{number}.csv",
+            frame.filter((pl.col("at") >= str(day(number))) & (pl.col("at") < str(day(number + 1)))),
+        )
         by_day.nightly()
     assert by_day.published(["readings", "rejects"]) == once.published(["readings", "rejects"])

@@ -41,14 +41,40 @@ def degraded(site: Site, *words: str) -> None:
         (b"id,day,reading\n", ("water.csv holds a header and no row", "check that the export has run")),
         (b"id,day,rading\n0001,2026-03-01,3\n", ("has no column 'reading'", "did you mean 'rading'?")),
         (b"id;day;reading\n0001;2026-03-01;3\n", ("has no column", "set `separator`")),
-        ("id,day,reading\ncaf\xe9,2026-03-01,3\n".encode("latin-1"), ("neither UTF-8 nor GB18030", "set `encoding`")),
+        (
+            "id,day,reading\ncaf\xe9,2026-03-01,3\n".encode("latin-1"),
+            ("neither UTF-8 nor GB18030", "set `encoding`"),
+        ),
         (NOISE, ("is not text",)),
-        (b"id,day,reading\n0001,2026-03-01,abc\n", ("has no row that can be used (value not a number)", "check columns, unit and time_format")),
-        ("id,day,reading,姓名\n0001,2026-03-01,3,某人\n".encode(), ("describes persons", "姓名", "leave this column out")),
-        ("id,day,reading,contact_phone\n0001,2026-03-01,3,\n".encode(), ("describes persons", "contact_phone")),
-        ("id,day,reading,note\n0001,2026-03-01,3,11010519491231002X\n".encode(), ("describes persons", "identity number")),
+        (
+            b"id,day,reading\n0001,2026-03-01,abc\n",
+            ("has no row that can be used (value not a number)", "check columns, unit and time_format"),
+        ),
+        (
+            "id,day,reading,姓名\n0001,2026-03-01,3,某人\n".encode(),
+            ("describes persons", "姓名", "leave this column out"),
+        ),
+        (
+            b"id,day,reading,contact_phone\n0001,2026-03-01,3,\n",
+            ("describes persons", "contact_phone"),
+        ),
+        (
+            b"id,day,reading,note\n0001,2026-03-01,3,11010519491231002X\n",
+            ("describes persons", "identity number"),
+        ),
     ],
-    ids=["empty", "headers only", "missing column", "separator", "encoding", "random bytes", "no numbers", "name", "phone", "identity"],
+    ids=[
+        "empty",
+        "headers only",
+        "missing column",
+        "separator",
+        "encoding",
+        "random bytes",
+        "no numbers",
+        "name",
+        "phone",
+        "identity",
+    ],
 )
 def test_a_file_that_cannot_be_used_stops_its_source_alone(site, content, words):
     site.put("water.csv", content)
@@ -79,7 +105,13 @@ def test_a_source_that_recovers_is_judged_again(site):
 def test_rows_that_cannot_be_right_are_refused_with_file_row_and_reason_and_the_rest_goes_on(site):
     power = rows("power", daily()["power"])
     tomorrow = str(dt.date.today() + dt.timedelta(days=40))
-    bad = pl.DataFrame({"id": ["0001", "0002", "0003", None], "day": [str(LAST), str(LAST), tomorrow, str(LAST)], "used": ["-3", "much", "3", "3"]})
+    bad = pl.DataFrame(
+        {
+            "id": ["0001", "0002", "0003", None],
+            "day": [str(LAST), str(LAST), tomorrow, str(LAST)],
+            "used": ["-3", "much", "3", "3"],
+        }
+    )
     site.put("power-bad.csv", pl.concat([bad, power.head(6)]))
     site.nightly()  # 4 of 1,800: below rejects_share
     assert site.view("rejects").select("source", "file", "row", "reason").rows() == [
@@ -93,7 +125,12 @@ def test_rows_that_cannot_be_right_are_refused_with_file_row_and_reason_and_the_
 
 def test_rejects_over_their_share_degrade_the_night(site):
     frame = rows("power", daily()["power"])
-    site.put("power.csv", frame.with_columns(used=pl.when(pl.int_range(pl.len()) % 50 == 0).then(pl.lit("-1")).otherwise("used")))
+    site.put(
+        "power.csv",
+        frame.with_columns(
+            used=pl.when(pl.int_range(pl.len()) % 50 == 0).then(pl.lit("-1")).otherwise("used")
+        ),
+    )
     result = site.nightly(code=3)
     assert "power: 36 of 1800 rows refused (2.0%), mostly: value negative; see v1.rejects" in result.stderr
     site.change("[store]", "[limits]\nrejects_share = 0.03\n\n[store]")
@@ -110,10 +147,17 @@ def test_one_id_in_two_districts_is_refused_never_a_case_and_named(site):
         ("households", int(SURGED) + 1, "the same id with different places"),
         ("households", HOMES + 1, "the same id with different places"),
     ]
-    assert site.view("cases").is_empty() and site.view("evidence").filter(pl.col("household") == SURGED).is_empty()
+    assert (
+        site.view("cases").is_empty()
+        and site.view("evidence").filter(pl.col("household") == SURGED).is_empty()
+    )
     named = site.view("not_judged").rows(named=True)
-    assert {(row["household"], row["signal"]) for row in named} == {(SURGED, signal) for signal in ("entries", "power", "water")}
-    assert {row["reason"] for row in named} == {"the register gives this id more than once, with different places"}
+    assert {(row["household"], row["signal"]) for row in named} == {
+        (SURGED, signal) for signal in ("entries", "power", "water")
+    }
+    assert {row["reason"] for row in named} == {
+        "the register gives this id more than once, with different places"
+    }
 
 
 def test_one_id_twice_alike_is_one_home(site):
@@ -181,7 +225,9 @@ def test_a_settings_file_that_is_not_there_or_is_no_toml_is_refused(site):
 
 
 def test_a_store_that_cannot_be_written_is_refused(site):
-    site.change("out/anomaly.duckdb", "water.csv/below/anomaly.duckdb")  # beneath a regular file: not even root can
+    site.change(
+        "out/anomaly.duckdb", "water.csv/below/anomaly.duckdb"
+    )  # beneath a regular file: not even root can
     refused(site.nightly(code=2), "water.csv/below: cannot be written", "[store] path")
 
 
@@ -197,7 +243,11 @@ def test_damaged_state_is_one_line_with_the_remedy(site):
         part = min((site.root / "out/state" / kind / "power").glob("*.parquet"))
         part.write_bytes(NOISE)
         site.put("power-2.csv", f"id,day,used\n0001,2026-05-13,{3.5 if kind == 'days' else 4.5}\n")
-        refused(site.nightly(code=4), f"{kind}/power/{part.name}: cannot be read", "remove that file and run again")
+        refused(
+            site.nightly(code=4),
+            f"{kind}/power/{part.name}: cannot be read",
+            "remove that file and run again",
+        )
         part.unlink()
         site.nightly()  # made anew, from the rows or from the files
 
@@ -226,7 +276,11 @@ def test_ids_that_look_like_formulas_or_paths_do_no_harm(tmp_path):
     assert site.view("worklist")["household"].to_list() == [odd]
     night = tmp_path / "out" / "reports" / str(LAST)
     assert "<odd>" not in (night / "index.html").read_text()
-    assert "\n=cmd" not in (csv := site.run("worklist", "--format", "csv").stdout) and ",=cmd" not in csv and "'=cmd" in csv
+    assert (
+        "\n=cmd" not in (csv := site.run("worklist", "--format", "csv").stdout)
+        and ",=cmd" not in csv
+        and "'=cmd" in csv
+    )
     assert all(path.resolve().is_relative_to(tmp_path) for path in tmp_path.rglob("*"))
 
 
@@ -236,6 +290,11 @@ def test_a_day_between_readings_is_never_made_up(site):
     silent = (pl.col("id") == "0002") & pl.col("day").is_between(pl.lit(str(day(-12))), pl.lit(str(day(-6))))
     site.put("water.csv", water.filter(~silent))
     site.nightly()
-    mine = site.view("readings").filter((pl.col("household") == "0002") & (pl.col("signal") == "water") & (pl.col("day") >= day(-12)) & (pl.col("day") <= day(-5)))
+    mine = site.view("readings").filter(
+        (pl.col("household") == "0002")
+        & (pl.col("signal") == "water")
+        & (pl.col("day") >= day(-12))
+        & (pl.col("day") <= day(-5))
+    )
     assert mine["value"].to_list() == [None] * 8 and set(mine["quality"]) <= {"missing", "doubtful"}
     assert "0002" not in site.view("cases")["household"].to_list()

@@ -35,7 +35,9 @@ def episodes(*rows: tuple[int, int, int, float, bool]) -> scoring.Episodes:
     return scoring.Episodes(home, first, last, size, asked)
 
 
-def trial(score: np.ndarray, truth: scoring.Episodes = NO_EPISODES, nights: tuple[int, int] | None = None) -> scoring.Trial:
+def trial(
+    score: np.ndarray, truth: scoring.Episodes = NO_EPISODES, nights: tuple[int, int] | None = None
+) -> scoring.Trial:
     return scoring.trial(score, np.ones(score.shape, dtype=bool), truth, nights or (0, score.shape[1]))
 
 
@@ -88,7 +90,9 @@ def test_homes_with_an_episode_have_no_say_in_the_threshold_unless_asked():
 
 
 def test_found_from_the_first_day_to_a_week_after_the_last():
-    truth = episodes((0, 30, 40, 2.0, True), (1, 30, 40, 2.0, True), (2, 30, 40, 3.0, True), (3, 30, 40, 3.0, True))
+    truth = episodes(
+        (0, 30, 40, 2.0, True), (1, 30, 40, 2.0, True), (2, 30, 40, 3.0, True), (3, 30, 40, 3.0, True)
+    )
     score = np.stack([peaks(80, (30, 3.0)), peaks(80, (47, 3.0)), peaks(80, (48, 3.0)), peaks(80, (29, 3.0))])
     reached = scoring.point([trial(score, truth)], 3.0)
     assert reached.found.tolist() == [True, True, False, False]
@@ -116,7 +120,9 @@ def test_episode_days_move_with_the_judged_nights():
 
 def test_rate_at_counts_only_homes_without_an_episode():
     score = np.stack([peaks(100, (30, 3.0)), peaks(100, (30, 3.0)), np.zeros(100)])
-    assert scoring.rate_at([trial(score, episodes((0, 25, 35, 2.0, True)))], 3.0) == pytest.approx(1 / 200 * 30_000)
+    assert scoring.rate_at([trial(score, episodes((0, 25, 35, 2.0, True)))], 3.0) == pytest.approx(
+        1 / 200 * 30_000
+    )
 
 
 def test_errors():
@@ -136,17 +142,23 @@ def test_planting_multiplies_the_days_of_the_surge_and_nothing_else():
         wanted = plain.value.copy()
         for h, a, z, size in zip(e.home, e.first, e.last, e.size, strict=True):
             wanted[0, h, a : z + 1] = np.rint(1001 * size)
-            assert 100 <= a and z < 200 and 10 <= z - a + 1 <= 40
+            assert a >= 100 and z < 200 and 10 <= z - a + 1 <= 40
         assert (planted.value == wanted).all()
     assert (plain.value == 1001).all()
 
 
 def test_copies_stand_after_the_untouched_homes():
-    made = list(planting.rounds(grid(np.full((1, 40, 200), 1000.0)), planting.Plan(nights=(100, 200), a_size=2), seed=3))
+    made = list(
+        planting.rounds(
+            grid(np.full((1, 40, 200), 1000.0)), planting.Plan(nights=(100, 200), a_size=2), seed=3
+        )
+    )
     both, truth, copied = planting.copies(grid(np.full((1, 40, 200), 1000.0)), made)
     assert both.value.shape == (1, 46, 200) and len(both.households) == len(set(both.households)) == 46
     assert (both.value[:, :40] == 1000).all()
-    assert truth.home.tolist() == list(range(40, 46)) and copied[40:].tolist() == [h for _, e in made for h in e.home]
+    assert truth.home.tolist() == list(range(40, 46)) and copied[40:].tolist() == [
+        h for _, e in made for h in e.home
+    ]
     assert all(both.value[0, h, a] > 1000 for h, a in zip(truth.home, truth.first, strict=True))
 
 
@@ -156,7 +168,9 @@ def test_drawn_errors_are_none_where_all_is_found_and_large_where_one_home_decid
     every[:20, 32] = 5.0
     assert recall_errors([trial(every, truth)], (5.0,), (2.0,)).tolist() == [[0.0]]
     one_loud = every.copy()
-    one_loud[25, 60] = 6.0  # drawn: no threshold finds any surge; not drawn (about a third of the time): all are found
+    one_loud[25, 60] = (
+        6.0  # drawn: no threshold finds any surge; not drawn (about a third of the time): all are found
+    )
     assert recall_errors([trial(one_loud, truth)], (5.0,), (2.0,))[0, 0] > 0.4
 
 
@@ -164,7 +178,10 @@ def test_rolling_sums_fills_and_robust_z_of_the_peers():
     x = np.array([1.0, 2.0, NAN, 4.0])
     assert np.allclose(peers.rolling(x, 2)[0], [1.0, 1.5, 2.0, 4.0])
     assert np.allclose(peers.rolling(x, 2, skip=1)[0], [NAN, 1.0, 1.5, 2.0], equal_nan=True)
-    assert np.allclose(peers.filled(np.array([NAN, 1.0, NAN, 3.0, 4.0, 5.0, 6.0, 7.0, NAN]))[2:], [1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 1.0])
+    assert np.allclose(
+        peers.filled(np.array([NAN, 1.0, NAN, 3.0, 4.0, 5.0, 6.0, 7.0, NAN]))[2:],
+        [1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 1.0],
+    )
     past = np.tile([1.0, 2.0, 3.0], 7)
     assert np.allclose(peers._robust(np.array([2.0, 2.0 + 1.4826]), past), [0.0, 1.0])
 
@@ -190,7 +207,9 @@ def test_peers_see_no_later_day(peer):
 
 
 def test_area_under_the_curve():
-    assert cards.auc(np.array([3.0, 2.0, 1.0, 2.0]), np.array([True, True, False, False]))[0] == pytest.approx(3.5 / 4)
+    assert cards.auc(np.array([3.0, 2.0, 1.0, 2.0]), np.array([True, True, False, False]))[
+        0
+    ] == pytest.approx(3.5 / 4)
 
 
 def test_cells_and_tables_are_plain():

@@ -35,14 +35,24 @@ CHROMIUM = next((path for name in BROWSERS if (path := shutil.which(name))), Non
 
 def test_there_is_a_browser():
     if CHROMIUM is None:
-        pytest.fail("no Chromium on this machine, so the pages were not looked at: on Debian, apt-get install -y chromium", pytrace=False)
+        pytest.fail(
+            "no Chromium on this machine, so the pages were not looked at: on Debian, apt-get install -y chromium",
+            pytrace=False,
+        )
 
 
 @pytest.fixture(scope="module")
 def browser():
     if CHROMIUM is None:
         pytest.skip("no Chromium: see test_there_is_a_browser")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    flags = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield browser
@@ -57,11 +67,54 @@ def site(tmp_path_factory) -> Path:
     empty = night_page([], run=night_page([]).run | {"night": NIGHT - timedelta(days=1)})
     pages.write_night(folder, empty, [])
     busy = [case_page(case_id=door["case_id"], signature=door["signature"]) for door in DOORS[:1]]
-    pages.write_night(folder, night_page(DOORS, districts=pl.DataFrame({"district": ["North"], "homes": [60], "doors": [6], "largest_share": [0.1]})), [pages.case_files(page, font) for page in busy])
-    card = {"capacity": [None, 5.0], "wrong": 4.0, "wrong_low": 3.0, "wrong_high": 5.0, "size": 3.0, "planted": 10, "found": 8, "share": 0.8, "low": 0.6, "high": 0.9, "median_delay": 6.0}
-    shapes = {"size": [3.0], "shape": ["step"], "planted": [10], "found": [8], "share": [0.8], "low": [0.6], "high": [0.9], "median_delay": [6.0]}
+    pages.write_night(
+        folder,
+        night_page(
+            DOORS,
+            districts=pl.DataFrame(
+                {"district": ["North"], "homes": [60], "doors": [6], "largest_share": [0.1]}
+            ),
+        ),
+        [pages.case_files(page, font) for page in busy],
+    )
+    card = {
+        "capacity": [None, 5.0],
+        "wrong": 4.0,
+        "wrong_low": 3.0,
+        "wrong_high": 5.0,
+        "size": 3.0,
+        "planted": 10,
+        "found": 8,
+        "share": 0.8,
+        "low": 0.6,
+        "high": 0.9,
+        "median_delay": 6.0,
+    }
+    shapes = {
+        "size": [3.0],
+        "shape": ["step"],
+        "planted": [10],
+        "found": [8],
+        "share": [0.8],
+        "low": [0.6],
+        "high": [0.9],
+        "median_delay": [6.0],
+    }
     groups = pl.DataFrame({"group": ["signals"], "name": ["3"], "homes": [20], "size": [2.0]})
-    page = report.EvaluationPage(SITE, NIGHT - timedelta(days=60), NIGHT, 300, 300, 2, 0.05, pl.DataFrame(card), pl.DataFrame(shapes), groups, 5.0, overview=True)
+    page = report.EvaluationPage(
+        SITE,
+        NIGHT - timedelta(days=60),
+        NIGHT,
+        300,
+        300,
+        2,
+        0.05,
+        pl.DataFrame(card),
+        pl.DataFrame(shapes),
+        groups,
+        5.0,
+        overview=True,
+    )
     curves = {
         name: charts.share_figure({3.0: ([1.0, 5.0], [0.5, 0.8])}, "capacity", (1, 5), language, font)
         for language in SITE.languages
@@ -102,7 +155,9 @@ def test_no_page_has_a_barrier_and_none_asks_for_anything_from_elsewhere(browser
     page = opened(browser, address(site, kind, language))
     assert page.asked and all(url.startswith(site.as_uri()) for url in page.asked)
     assert not page.said  # nor does its own policy stop anything
-    broken = page.eval_on_selector_all("img", "images => images.filter(image => !image.naturalWidth).map(image => image.src)")
+    broken = page.eval_on_selector_all(
+        "img", "images => images.filter(image => !image.naturalWidth).map(image => image.src)"
+    )
     # axe brings a script of its own, which the page's policy rightly refuses: it looks at the page without the policy.
     bare = browser.new_context(bypass_csp=True).new_page()
     bare.goto(page.url)
@@ -110,7 +165,11 @@ def test_no_page_has_a_barrier_and_none_asks_for_anything_from_elsewhere(browser
     found = said["violations"]
     bare.context.close()
     page.close()
-    assert len(said["passes"]) > 10 and not broken and not [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+    assert (
+        len(said["passes"]) > 10
+        and not broken
+        and not [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found]
+    )
 
 
 @pytest.mark.parametrize("language", SITE.languages)
@@ -130,7 +189,12 @@ def night(browser, site):
 
 
 def ranks(page: Page) -> list[int]:
-    return [int(text) for text in page.eval_on_selector_all("#doors tbody tr:not([hidden]) td.rank", "cells => cells.map(cell => cell.textContent)")]
+    return [
+        int(text)
+        for text in page.eval_on_selector_all(
+            "#doors tbody tr:not([hidden]) td.rank", "cells => cells.map(cell => cell.textContent)"
+        )
+    ]
 
 
 def test_the_list_sorts_by_its_heads_there_and_back(night):
@@ -142,7 +206,12 @@ def test_the_list_sorts_by_its_heads_there_and_back(night):
     assert ranks(night) == [8, 7, 6, 5, 4, 3, 2, 1]
     assert night.locator("th[aria-sort=descending]").inner_text().startswith("Chance of")
     night.get_by_role("button", name="More people").click()
-    assert ranks(night)[:4] == [2, 4, 6, 8] and sorted(ranks(night)[4:]) == [1, 3, 5, 7]  # none is last in either order
+    assert ranks(night)[:4] == [2, 4, 6, 8] and sorted(ranks(night)[4:]) == [
+        1,
+        3,
+        5,
+        7,
+    ]  # none is last in either order
     night.get_by_role("button", name="More people").click()
     assert ranks(night)[:4] == [8, 6, 4, 2] and sorted(ranks(night)[4:]) == [1, 3, 5, 7]
     night.get_by_role("button", name="Status").press("Enter")  # by keyboard too
@@ -183,11 +252,22 @@ def test_a_case_is_printed_on_one_sheet(browser, site, language):
 def test_a_full_case_of_four_signals_is_still_one_sheet(browser, tmp_path, language):
     entries, water, power = (SERIES[name] for name in ("entries", "water", "power"))
     evidence = pl.concat([case_page().evidence] * 3)
-    page = case_page(evidence=evidence, notes=[(None, "coarse"), (None, "neighbours"), ("gas", "meter repeats the same value")])
-    page = report.CasePage(**{**vars(page), "series": {"entries": entries, "gas": water, "power": power, "water": water}, "units": {**page.units, "gas": "litre"}})
+    page = case_page(
+        evidence=evidence,
+        notes=[(None, "coarse"), (None, "neighbours"), ("gas", "meter repeats the same value")],
+    )
+    page = report.CasePage(
+        **{
+            **vars(page),
+            "series": {"entries": entries, "gas": water, "power": power, "water": water},
+            "units": {**page.units, "gas": "litre"},
+        }
+    )
     for name, content in pages.case_files(page, charts.chinese_font()).items():
         (tmp_path / name).write_bytes(content)
-    shown = opened(browser, (tmp_path / report.file_name(page.case["case_id"], language, SITE.languages)).as_uri())
+    shown = opened(
+        browser, (tmp_path / report.file_name(page.case["case_id"], language, SITE.languages)).as_uri()
+    )
     assert sheets(shown) == 1
     shown.close()
 

@@ -25,19 +25,29 @@ def test_china_2026_days():
     # Saturday 14 February is worked in exchange for Friday the 20th, Sunday 20 September for Tuesday 6 October.
     expected = {
         date(2026, 2, 14): (4, "workday", "Made-up workday", "调休上班"),
-        date(2026, 2, 20): (6, "holiday", "Day off (substituted from 02/14/2026)", "休息日（由 2026-02-14 调休）"),
+        date(2026, 2, 20): (
+            6,
+            "holiday",
+            "Day off (substituted from 02/14/2026)",
+            "休息日（由 2026-02-14 调休）",
+        ),
         date(2026, 9, 20): (0, "workday", "Made-up workday", "调休上班"),
         date(2026, 10, 1): (6, "holiday", "National Day", "国庆节"),
         date(2026, 2, 13): (4, "window", "Spring Festival", "春节"),
         date(2026, 3, 20): (4, "", "", ""),
         date(2026, 3, 21): (5, "", "", ""),
     }
-    got = {day: tuple(_row(days, day)[key] for key in ("weekday", "kind", "name_en", "name_zh")) for day in expected}
+    got = {
+        day: tuple(_row(days, day)[key] for key in ("weekday", "kind", "name_en", "name_zh"))
+        for day in expected
+    }
     assert got == expected
 
 
 def test_spring_festival_window_reaches_20_days_both_ways():
-    days = calendar_days("CN", date(2026, 1, 1), date(2026, 4, 1)).filter(pl.col("window") == "Spring Festival")
+    days = calendar_days("CN", date(2026, 1, 1), date(2026, 4, 1)).filter(
+        pl.col("window") == "Spring Festival"
+    )
     # New year's day is 17 February 2026.
     assert (days["day"].min(), days["day"].max(), days.height) == (date(2026, 1, 28), date(2026, 3, 9), 41)
 
@@ -64,7 +74,9 @@ def test_windows_only_where_the_feast_is_kept():
     egypt = calendar_days("EG", date(2026, 1, 1), date(2026, 12, 31))
     assert set(egypt["window"].drop_nulls()) == {"Ramadan"}
     for country in ("HK", "KR", "SG", "VN"):
-        assert "Spring Festival" in set(calendar_days(country, date(2026, 1, 1), date(2026, 12, 31))["window"])
+        assert "Spring Festival" in set(
+            calendar_days(country, date(2026, 1, 1), date(2026, 12, 31))["window"]
+        )
 
 
 def test_where_the_weekend_is_friday_a_holiday_is_its_last_day():
@@ -73,7 +85,9 @@ def test_where_the_weekend_is_friday_a_holiday_is_its_last_day():
 
 
 def test_status_of_years():
-    assert [calendar_status("CN", year) for year in (2025, 2026, 2090, 2101, 1800)] == ["official"] * 2 + ["provisional"] * 3
+    assert [calendar_status("CN", year) for year in (2025, 2026, 2090, 2101, 1800)] == ["official"] * 2 + [
+        "provisional"
+    ] * 3
     assert calendar_status("GB", 2027) == "official"
     assert calendar_status("TR", 2026) == "official"
     assert calendar_status("TR", 2040) == "provisional"  # its feasts follow the moon and are still estimates
@@ -84,17 +98,28 @@ def test_overrides_win_and_settle_their_year():
     override = {
         "holidays": [{"day": date(2090, 3, 6), "en": "Day off", "zh": "放假"}],
         "workdays": [{"day": date(2090, 3, 11)}, {"day": date(2090, 10, 2)}],
-        "windows": [{"first": date(2090, 7, 10), "last": date(2090, 8, 31), "en": "School holidays", "zh": "暑假"}],
+        "windows": [
+            {"first": date(2090, 7, 10), "last": date(2090, 8, 31), "en": "School holidays", "zh": "暑假"}
+        ],
         "provisional": False,
     }
     days = calendar_days("CN", date(2090, 1, 1), date(2091, 12, 31), [override])
-    kept = [tuple(_row(days, day)[key] for key in ("weekday", "kind")) for day in (date(2090, 3, 6), date(2090, 3, 11))]
+    kept = [
+        tuple(_row(days, day)[key] for key in ("weekday", "kind"))
+        for day in (date(2090, 3, 6), date(2090, 3, 11))
+    ]
     assert kept == [(6, "holiday"), (4, "workday")]  # 11 March 2090 is a Saturday
-    assert _row(days, date(2090, 10, 2))["kind"] == "workday"  # a National Day that the override makes a working day
+    assert (
+        _row(days, date(2090, 10, 2))["kind"] == "workday"
+    )  # a National Day that the override makes a working day
     assert _row(days, date(2090, 7, 10))["window"] == "School holidays"
-    status = days.group_by(pl.col("day").dt.year().alias("year")).agg(pl.col("provisional").unique()).sort("year")
+    status = (
+        days.group_by(pl.col("day").dt.year().alias("year")).agg(pl.col("provisional").unique()).sort("year")
+    )
     assert status["provisional"].to_list() == [[False], [True]]
-    later = calendar_days("CN", date(2090, 3, 6), date(2090, 3, 6), [override, {"workdays": [{"day": date(2090, 3, 6)}]}])
+    later = calendar_days(
+        "CN", date(2090, 3, 6), date(2090, 3, 6), [override, {"workdays": [{"day": date(2090, 3, 6)}]}]
+    )
     assert later["kind"].to_list() == ["workday"]
 
 
@@ -104,16 +129,27 @@ def test_the_example_override_reads_and_claims_nothing_that_is_not_law():
     assert days["provisional"].all()
     assert _row(days, date(2027, 2, 5))["name_zh"] == "除夕"
     plain = calendar_days("CN", date(2027, 1, 1), date(2027, 12, 31))
-    assert days.drop("name_en", "name_zh").equals(plain.drop("name_en", "name_zh"))  # it ships in force: dates stay the package's
+    assert days.drop("name_en", "name_zh").equals(
+        plain.drop("name_en", "name_zh")
+    )  # it ships in force: dates stay the package's
     # With its examples uncommented it is still TOML that reads.
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    text = "\n".join(line.removeprefix("# ") if line.startswith("# ") and ("[[" in line or " = " in line[:12]) else line for line in lines)
+    text = "\n".join(
+        line.removeprefix("# ") if line.startswith("# ") and ("[[" in line or " = " in line[:12]) else line
+        for line in lines
+    )
     full = calendar_days("CN", date(2027, 1, 1), date(2027, 12, 31), [tomllib.loads(text)])
     assert _row(full, date(2027, 8, 1))["name_zh"] == "学校暑假"
-    assert (_row(full, date(2027, 2, 11))["kind"], _row(full, date(2027, 2, 20))["kind"]) == ("holiday", "workday")
+    assert (_row(full, date(2027, 2, 11))["kind"], _row(full, date(2027, 2, 20))["kind"]) == (
+        "holiday",
+        "workday",
+    )
 
 
-@pytest.mark.parametrize(("country", "word"), [("CHN1", "CHN"), ("XX", "did you mean"), ("GB-ZZZ", "ENG"), ("", "CN"), ("HolidayBase", "CN")])
+@pytest.mark.parametrize(
+    ("country", "word"),
+    [("CHN1", "CHN"), ("XX", "did you mean"), ("GB-ZZZ", "ENG"), ("", "CN"), ("HolidayBase", "CN")],
+)
 def test_an_unknown_country_is_one_line_with_a_remedy(country, word):
     with pytest.raises(ValueError, match=word) as refused:
         calendar_days(country, date(2026, 1, 1), date(2026, 1, 2))

@@ -36,17 +36,29 @@ def seen(household="a", signature="water", rarity=7_000.0, onset=0, chance=0.2, 
 
 def judged(nights, last=None):
     """{night index: rows} as the evidence and rarities of every night from 0 to the last."""
-    told = {night(t): pl.DataFrame(nights.get(t, []), schema=REASONS, orient="row") for t in range((max(nights) if last is None else last) + 1)}
+    told = {
+        night(t): pl.DataFrame(nights.get(t, []), schema=REASONS, orient="row")
+        for t in range((max(nights) if last is None else last) + 1)
+    }
     return {t: (frame, frame.group_by("household").agg(pl.col("rarity").max())) for t, frame in told.items()}
 
 
 def folded(nights, last=None, answers=(), doors=20, **rules):
-    return fold(judged(nights, last), NEEDED, Told(answers), CaseRules(**rules), WorklistRules(doors_per_night=doors))
+    return fold(
+        judged(nights, last), NEEDED, Told(answers), CaseRules(**rules), WorklistRules(doors_per_night=doors)
+    )
 
 
 def said(outcome, since, signature="water", opened=0, household="a"):
     """An answer to a case, known from night `since` on."""
-    return Answer(case_code(household, signature, night(opened)), household, signature, outcome, night(since), night(since))
+    return Answer(
+        case_code(household, signature, night(opened)),
+        household,
+        signature,
+        outcome,
+        night(since),
+        night(since),
+    )
 
 
 def listed(result, index):
@@ -65,7 +77,9 @@ def test_new_ongoing_fading_closed():
     whole = folded(rise, 18)
     assert [whole.opened[night(t)] for t in range(5)] == [0, 0, 1, 0, 0]
     assert [whole.open[night(t)] for t in (1, 2, 17, 18)] == [0, 1, 1, 0]
-    assert whole.cases.select("onset", "opened", "last_seen", "listed").rows() == [(night(0), night(2), night(4), night(2))]
+    assert whole.cases.select("onset", "opened", "last_seen", "listed").rows() == [
+        (night(0), night(2), night(4), night(2))
+    ]
 
 
 @pytest.mark.parametrize(("again", "cases"), [(13, 1), (14, 1), (15, 2), (60, 2)])
@@ -76,7 +90,10 @@ def test_what_comes_back_after_the_quiet_days_is_a_new_case(again, cases):
 def test_nights_that_were_not_judged_count_as_quiet():
     told = judged({0: [seen()], 60: [seen(onset=58)]})
     result = fold({t: told[t] for t in (night(0), night(60))}, NEEDED)
-    assert sorted(result.cases.select("opened", "status").rows()) == [(night(0), "closed"), (night(60), "new")]
+    assert sorted(result.cases.select("opened", "status").rows()) == [
+        (night(0), "closed"),
+        (night(60), "new"),
+    ]
 
 
 def test_evidence_short_of_a_case_keeps_one_alive_but_opens_none():
@@ -93,7 +110,13 @@ def test_a_second_opinion_opens_no_case_and_keeps_none():
 
 
 def test_a_case_keeps_its_largest_rarity_and_its_latest_ratios():
-    result = folded({0: [seen(rarity=7e3, water=2.0)], 1: [seen(rarity=9e3, water=3.0, chance=0.1)], 2: [seen(rarity=8e3, water=2.5, chance=0.3)]})
+    result = folded(
+        {
+            0: [seen(rarity=7e3, water=2.0)],
+            1: [seen(rarity=9e3, water=3.0, chance=0.1)],
+            2: [seen(rarity=8e3, water=2.5, chance=0.3)],
+        }
+    )
     assert result.cases.select("rarity", "chance_wrong").rows() == [(9e3, 0.1)]
     assert result.cases["ratios"].to_list() == [[{"key": "water", "value": 2.5}]]
 
@@ -113,23 +136,40 @@ def test_the_onset_is_never_later_than_the_opening():
 
 def test_one_case_a_rise():
     # the same kind again; another signal whose rise began within a fortnight; not one that began a month later
-    same = {0: [seen("a", "water", rarity=9e3), seen("a", "power")], 1: [seen("a", "water"), seen("a", "power", onset=14)]}
+    same = {
+        0: [seen("a", "water", rarity=9e3), seen("a", "power")],
+        1: [seen("a", "water"), seen("a", "power", onset=14)],
+    }
     assert folded(same).cases["signature"].to_list() == ["water"]
-    apart = {t: [seen("a", "water")] for t in range(31)} | {31: [seen("a", "water"), seen("a", "power", onset=15)]}
+    apart = {t: [seen("a", "water")] for t in range(31)} | {
+        31: [seen("a", "water"), seen("a", "power", onset=15)]
+    }
     assert sorted(folded(apart).cases["signature"]) == ["power", "water"]
 
 
 def test_people_take_in_every_signal():
-    result = folded({0: [seen("a", "water", rarity=1e9), seen("a", "people", rarity=7e3)], 1: [seen("a", "power", onset=40)]})
-    assert result.cases.select("case_id", "signature").rows() == [(case_code("a", "people", night(0)), "people")]
+    result = folded(
+        {
+            0: [seen("a", "water", rarity=1e9), seen("a", "people", rarity=7e3)],
+            1: [seen("a", "power", onset=40)],
+        }
+    )
+    assert result.cases.select("case_id", "signature").rows() == [
+        (case_code("a", "people", night(0)), "people")
+    ]
     assert result.opened[night(0)] == 1
 
 
 def test_water_becomes_people_when_the_others_join():
-    result = folded({3: [seen("a", "water", onset=2, water=3.0)], 4: [seen("a", "people", rarity=6.5e3, onset=1, chance=0.4, entries=2.0, water=2.0)]})
-    assert result.cases.select("case_id", "signature", "onset", "opened", "rarity", "chance_wrong").rows() == [
-        (case_code("a", "water", night(3)), "people", night(1), night(3), 7e3, 0.4)
-    ]
+    result = folded(
+        {
+            3: [seen("a", "water", onset=2, water=3.0)],
+            4: [seen("a", "people", rarity=6.5e3, onset=1, chance=0.4, entries=2.0, water=2.0)],
+        }
+    )
+    assert result.cases.select(
+        "case_id", "signature", "onset", "opened", "rarity", "chance_wrong"
+    ).rows() == [(case_code("a", "water", night(3)), "people", night(1), night(3), 7e3, 0.4)]
     assert result.worklist["signature"].to_list() == ["water", "people"]
     assert result.worklist["desk"].to_list() == ["water", "occupancy"]
     # joined later than join_days, it is a case of its own
@@ -148,7 +188,11 @@ def test_the_cap_is_on_new_doors_and_the_rest_wait():
     homes = [seen(h, rarity=7e3 + i) for i, h in enumerate("abcde")]
     result = folded({0: homes, 1: homes, 2: homes}, doors=2)
     # rarest first; listed ones stay
-    assert [listed(result, t) for t in range(3)] == [["e", "d"], ["e", "d", "c", "b"], ["e", "d", "c", "b", "a"]]
+    assert [listed(result, t) for t in range(3)] == [
+        ["e", "d"],
+        ["e", "d", "c", "b"],
+        ["e", "d", "c", "b", "a"],
+    ]
     assert result.worklist.filter(pl.col("night") == night(2))["rank"].to_list() == [1, 2, 3, 4, 5]
     assert result.opened[night(0)] == 5
 
@@ -180,8 +224,18 @@ def test_the_doors_expected_to_be_wrong_are_those_first_listed():
 # a pure function of the judged nights
 
 
-rows = st.builds(seen, st.sampled_from("abc"), st.sampled_from(["people", "water", "power"]), st.sampled_from([1e3, 7e3, 9e3]), st.integers(0, 30))
-histories = st.dictionaries(st.integers(0, 40), st.lists(rows, max_size=4, unique_by=lambda r: (r["household"], r["signal"])), min_size=1)
+rows = st.builds(
+    seen,
+    st.sampled_from("abc"),
+    st.sampled_from(["people", "water", "power"]),
+    st.sampled_from([1e3, 7e3, 9e3]),
+    st.integers(0, 30),
+)
+histories = st.dictionaries(
+    st.integers(0, 40),
+    st.lists(rows, max_size=4, unique_by=lambda r: (r["household"], r["signal"])),
+    min_size=1,
+)
 
 
 @settings(max_examples=40, deadline=None)
@@ -189,7 +243,10 @@ histories = st.dictionaries(st.integers(0, 40), st.lists(rows, max_size=4, uniqu
 def test_the_order_of_nights_and_rows_is_irrelevant(history, random):
     told = judged(history)
     nights = random.sample(list(told), len(told))
-    mixed = {t: (told[t][0].sample(fraction=1, shuffle=True, seed=random.randrange(99)), told[t][1]) for t in nights}
+    mixed = {
+        t: (told[t][0].sample(fraction=1, shuffle=True, seed=random.randrange(99)), told[t][1])
+        for t in nights
+    }
     one, other = fold(told, NEEDED), fold(mixed, NEEDED)
     assert one.cases.equals(other.cases) and one.worklist.equals(other.worklist)
     assert (one.opened, one.open, one.wrong) == (other.opened, other.open, other.wrong)
@@ -227,5 +284,15 @@ def test_a_code_is_safe_in_a_file_name_and_a_shell(household, signature, opened)
 def test_a_code_depends_on_home_kind_and_opening_night_only():
     code = case_code("0001", "water", night(0))
     assert code == "c260301-23203fe6a5"
-    assert len({code, case_code("001", "water", night(0)), case_code("0001", "power", night(0)), case_code("0001", "water", night(1))}) == 4
+    assert (
+        len(
+            {
+                code,
+                case_code("001", "water", night(0)),
+                case_code("0001", "power", night(0)),
+                case_code("0001", "water", night(1)),
+            }
+        )
+        == 4
+    )
     assert folded({0: [seen("0001", rarity=1e9, onset=0, chance=0.9)]}).cases["case_id"].to_list() == [code]

@@ -33,7 +33,12 @@ def under(fig):
 
 def texts(fig):
     fig.draw_without_rendering()
-    return [text.get_text() for part in (fig, under(fig)) for text in part.findobj(Text) if text.get_text() and text.get_visible()]
+    return [
+        text.get_text()
+        for part in (fig, under(fig))
+        for text in part.findobj(Text)
+        if text.get_text() and text.get_visible()
+    ]
 
 
 def test_observed_and_expected_are_the_series_in_readable_units():
@@ -44,7 +49,11 @@ def test_observed_and_expected_are_the_series_in_readable_units():
     assert drawn(fig, "power expected").get_ydata()[-1] == pytest.approx(9.0)
     assert drawn(fig, "water observed").get_ydata()[-1] == 720  # L: under 10,000
     assert mdates.num2date(line.get_xdata()[-1]).date() == NIGHT
-    assert [text for text in texts(fig) if text.endswith(" a day")] == ["Entries, passages a day", "Water, L a day", "Power, kWh a day"]
+    assert [text for text in texts(fig) if text.endswith(" a day")] == [
+        "Entries, passages a day",
+        "Water, L a day",
+        "Power, kWh a day",
+    ]
 
 
 def test_large_water_is_told_in_cubic_metres():
@@ -69,7 +78,9 @@ def test_a_missing_day_is_a_gap_and_a_mark_never_a_value():
 
 def test_a_doubtful_day_is_a_hollow_point_off_the_line():
     doubtful = NIGHT - timedelta(days=10)
-    frame = SERIES["power"].with_columns(quality=pl.when(pl.col("day") == doubtful).then(pl.lit("doubtful")).otherwise("quality"))
+    frame = SERIES["power"].with_columns(
+        quality=pl.when(pl.col("day") == doubtful).then(pl.lit("doubtful")).otherwise("quality")
+    )
     fig = figure(series={"power": frame})
     assert np.isnan(drawn(fig, "power observed").get_ydata()[-11])
     hollow = drawn(fig, "power doubtful")
@@ -94,7 +105,11 @@ def test_holidays_and_windows_are_shaded_and_named():
 
 
 def test_a_holidays_name_never_stands_on_the_charts_title():
-    early = CALENDAR.with_columns(kind=pl.when(pl.col("day") == NIGHT - timedelta(days=110)).then(pl.lit("holiday")).otherwise(pl.lit("")))
+    early = CALENDAR.with_columns(
+        kind=pl.when(pl.col("day") == NIGHT - timedelta(days=110))
+        .then(pl.lit("holiday"))
+        .otherwise(pl.lit(""))
+    )
     fig = figure(calendar=early)
     assert drawn(under(fig), "holiday") and "Spring Festival" not in texts(fig)
 
@@ -106,7 +121,10 @@ def test_a_picture_does_not_hang_on_those_drawn_before():
         return bytes(canvas.buffer_rgba())
 
     quiet = CALENDAR.with_columns(kind=pl.lit(""))
-    whole = {name: frame.with_columns(quality=pl.lit("read")).drop("peers", strict=False) for name, frame in SERIES.items()}
+    whole = {
+        name: frame.with_columns(quality=pl.lit("read")).drop("peers", strict=False)
+        for name, frame in SERIES.items()
+    }
     asked = [{}, {"language": "zh"}, {"language": "zh", "font": charts.chinese_font()}, {"calendar": quiet}, {"series": whole}, {"series": {"water": SERIES["water"]}},
              {"marks": charts.Marks(ONSET, NIGHT - timedelta(days=1), UNITS)}]  # fmt: skip
     together = [pixels(figure(**one)) for one in asked]
@@ -120,7 +138,9 @@ def test_row_order_changes_nothing():
     shuffled = {name: frame.sample(fraction=1, shuffle=True, seed=3) for name, frame in SERIES.items()}
     one, other = figure(), figure(series=shuffled, calendar=CALENDAR.reverse())
     for signal in SERIES:
-        np.testing.assert_array_equal(drawn(one, f"{signal} observed").get_ydata(), drawn(other, f"{signal} observed").get_ydata())
+        np.testing.assert_array_equal(
+            drawn(one, f"{signal} observed").get_ydata(), drawn(other, f"{signal} observed").get_ydata()
+        )
     assert drawn(under(one), "holiday").get_x() == drawn(under(other), "holiday").get_x()
 
 
@@ -130,7 +150,9 @@ def test_a_case_older_than_the_chart_is_marked_over_its_whole_width():
 
 
 def test_series_without_any_value_still_draw():
-    nothing = SERIES["water"].with_columns(value=pl.lit(None, pl.Int64), low=None, high=None, expected=None, quality=pl.lit("missing"))
+    nothing = SERIES["water"].with_columns(
+        value=pl.lit(None, pl.Int64), low=None, high=None, expected=None, quality=pl.lit("missing")
+    )
     assert texts(figure(series={"water": nothing.cast(dict(SERIES["water"].schema))}))
     assert texts(figure(series={}))
 
@@ -192,14 +214,22 @@ def test_the_peers_are_a_dotted_line_only_where_there_are_some():
 
 
 def test_peers_above_the_home_stay_in_the_picture():
-    line = drawn(figure(series={"power": SERIES["power"].with_columns(peers=pl.lit(40_000.0))}), "power peers")
+    line = drawn(
+        figure(series={"power": SERIES["power"].with_columns(peers=pl.lit(40_000.0))}), "power peers"
+    )
     box = line.get_clip_box()
     assert box.y0 < line.get_transform().transform(line.get_xydata())[:, 1].max() < box.y1
 
 
 def test_axes_are_labelled_with_a_few_round_numbers_as_people_write_them():
     def axis(signal, scale):
-        shown = texts(figure(series={signal: SERIES[signal].with_columns(pl.col("value", "expected", "low", "high") * scale)}))
+        shown = texts(
+            figure(
+                series={
+                    signal: SERIES[signal].with_columns(pl.col("value", "expected", "low", "high") * scale)
+                }
+            )
+        )
         return [text for text in shown if re.fullmatch(r"[\d.,]+", text)]
 
     assert axis("entries", 100) == ["0", "1,000", "2,000"]  # up to 2,100

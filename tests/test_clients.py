@@ -74,7 +74,18 @@ def clients(pytestconfig) -> dict[str, dict[str, str]]:
             draft = place.with_name(f"{release}.draft")
             shutil.rmtree(draft, ignore_errors=True)
             env = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
-            asked = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--target", str(draft), f"duckdb=={release}.*"]
+            asked = [
+                sys.executable,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--no-deps",
+                "--target",
+                str(draft),
+                f"duckdb=={release}.*",
+            ]
             subprocess.run(asked, check=True, env=env, timeout=300)
             draft.rename(place)
         found[release] = os.environ | {"PYTHONPATH": str(place)}
@@ -87,13 +98,26 @@ def test_every_release_since_1_4_reads_the_same(clients, tmp_path):
     site.nightly()
     told = {}
     for release, env in clients.items():
-        asked = subprocess.run([sys.executable, "-c", ASK, str(site.file)], env=env, capture_output=True, text=True, check=True, timeout=120)
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK, str(site.file)],
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
         told[release] = json.loads(asked.stdout)
         assert told[release].pop("version").startswith(f"{release}.")
     assert len(told) == 3 and told["1.4"] == told["1.5"] == told[HERE]
-    assert set(told[HERE]["told"]) == {f"v1.{name}" for name in tables.PUBLISHED} | {f"meta.{name}" for name in tables.META}
+    assert set(told[HERE]["told"]) == {f"v1.{name}" for name in tables.PUBLISHED} | {
+        f"meta.{name}" for name in tables.META
+    }
     assert told[HERE]["comments"] == 0 and 2.0 < told[HERE]["ratio"] < 4.5
-    held = [n for name, (n, _) in told[HERE]["told"].items() if name in ("v1.readings", "v1.households", "v1.cases")]
+    held = [
+        n
+        for name, (n, _) in told[HERE]["told"].items()
+        if name in ("v1.readings", "v1.households", "v1.cases")
+    ]
     assert sorted(held) == [1, 24, 3 * 24 * 75]
 
 
@@ -103,8 +127,13 @@ def test_three_readers_see_whole_nights_only_while_ten_are_published(clients, tm
     site, values, stop = make_site(tmp_path, last=day(-11)), daily(), tmp_path / "stop"
     site.nightly()
     with contextlib.ExitStack() as stack:
-        readers = [stack.enter_context(reader(clients[release], site, stop, how)) for release, how in ((HERE, "anew"), ("1.4", "anew"), ("1.5", "keep"))]
-        looks = [[json.loads(one.stdout.readline())] for one in readers]  # all have had a look before the first night is published
+        readers = [
+            stack.enter_context(reader(clients[release], site, stop, how))
+            for release, how in ((HERE, "anew"), ("1.4", "anew"), ("1.5", "keep"))
+        ]
+        looks = [
+            [json.loads(one.stdout.readline())] for one in readers
+        ]  # all have had a look before the first night is published
         for number in range(-10, 0):
             for name in values:
                 site.put(f"{name}.csv", until(rows(name, values[name]), day(number)))
@@ -115,18 +144,28 @@ def test_three_readers_see_whole_nights_only_while_ten_are_published(clients, tm
             assert one.returncode == 0, err
             seen += [json.loads(line) for line in out.splitlines()]
     assert [look for seen in looks for look in seen if look["wrong"]] == []
-    readings = {str(day(n)): 3 * 24 * (75 + n + 1) for n in range(-11, 0)}  # 24 homes with three signals: what each night holds
+    readings = {
+        str(day(n)): 3 * 24 * (75 + n + 1) for n in range(-11, 0)
+    }  # 24 homes with three signals: what each night holds
     for seen in looks[:2]:
         nights = [look["night"] for look in seen]
         assert nights == sorted(nights) and len(set(nights)) >= 6 and nights[-1] == str(LAST)
         assert all(look["readings"] == readings[look["night"]] for look in seen)
-    assert len(looks[2]) > 10 and {(look["night"], look["readings"]) for look in looks[2]} == {(str(day(-11)), readings[str(day(-11))])}
+    assert len(looks[2]) > 10 and {(look["night"], look["readings"]) for look in looks[2]} == {
+        (str(day(-11)), readings[str(day(-11))])
+    }
 
 
 @contextlib.contextmanager
 def reader(env: dict[str, str], site: Site, stop: Path, how: str):
     """A program that looks at the file again and again until `stop` is there."""
-    started = subprocess.Popen([sys.executable, "-c", READ, str(site.file), str(stop), how], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    started = subprocess.Popen(
+        [sys.executable, "-c", READ, str(site.file), str(stop), how],
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         yield started
     finally:

@@ -16,9 +16,13 @@ def as_read(text: bytes, separator: str) -> tuple | str:
     return table.cells.columns, table.cells.rows(), table.row.to_list(), table.broken.to_list()
 
 
-bare_cell = st.sampled_from(["", "", "1", "2.5", "0001", "2026-01-05", " a ", "\t", "中", "\u3000", "x y", "1;2", "\r"])
+bare_cell = st.sampled_from(
+    ["", "", "1", "2.5", "0001", "2026-01-05", " a ", "\t", "中", "\u3000", "x y", "1;2", "\r"]
+)
 bare_rows = st.integers(2, 3).flatmap(
-    lambda width: st.lists(st.lists(bare_cell, min_size=width, max_size=width) | st.lists(bare_cell, max_size=4), max_size=6).map(lambda rows: [["home", "day", "value"][:width], *rows])
+    lambda width: st.lists(
+        st.lists(bare_cell, min_size=width, max_size=width) | st.lists(bare_cell, max_size=4), max_size=6
+    ).map(lambda rows: [["home", "day", "value"][:width], *rows])
 )
 
 
@@ -38,4 +42,6 @@ def test_a_row_too_long_is_found_however_far_it_lies_from_one_too_short(wide):
     for more, told in ((",", [1]), (",6", [1, wide + 1])):
         rows[0], rows[wide] = "1,a", f"{wide + 1},a,5{more}"
         table = delimited.parse("\n".join(["home,day,reading", *rows]).encode(), ",")
-        assert table.row.filter(table.broken == delimited.WRONG_COUNT).to_list() == told and table.broken.null_count() == 100_000 - len(told)
+        assert table.row.filter(
+            table.broken == delimited.WRONG_COUNT
+        ).to_list() == told and table.broken.null_count() == 100_000 - len(told)

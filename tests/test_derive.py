@@ -28,7 +28,10 @@ def loaded(site: Site, said: list | None = None) -> pl.DataFrame:
 
 
 def parts(site: Site, kind: str) -> dict[str, list[str]]:
-    return {name: sorted(path.name for path in (site.root / "out/state" / kind / name).glob("*.parquet")) for name in SIGNALS}
+    return {
+        name: sorted(path.name for path in (site.root / "out/state" / kind / name).glob("*.parquet"))
+        for name in SIGNALS
+    }
 
 
 def at_once(root, site: Site) -> pl.DataFrame:
@@ -59,21 +62,32 @@ def by_day(tmp_path) -> Site:
 def test_day_by_day_is_what_all_at_once_is(tmp_path, by_day):
     readings = loaded(by_day)
     assert readings.equals(at_once(tmp_path / "once", by_day))
-    marked = readings.filter((pl.col("household") == "0003") & pl.col("note").is_in(["zero", "catch_up"])).select("signal", "day", "note").rows()
-    assert marked == [*(("power", day(n), "zero") for n in (-4, -3)), ("power", LAST, "catch_up")]  # the day between had few passages
+    marked = (
+        readings.filter((pl.col("household") == "0003") & pl.col("note").is_in(["zero", "catch_up"]))
+        .select("signal", "day", "note")
+        .rows()
+    )
+    assert marked == [
+        *(("power", day(n), "zero") for n in (-4, -3)),
+        ("power", LAST, "catch_up"),
+    ]  # the day between had few passages
 
 
 def test_a_day_adds_parts_and_rewrites_none(by_day):
     before = parts(by_day, "days"), parts(by_day, "rows")
     for name in SIGNALS:
         next_day = daily(days=76)[name]
-        by_day.put(f"{name}-9.csv", rows(name, next_day).filter(pl.col("day") == str(LAST + dt.timedelta(days=1))))
+        by_day.put(
+            f"{name}-9.csv", rows(name, next_day).filter(pl.col("day") == str(LAST + dt.timedelta(days=1)))
+        )
     loaded(by_day)
     for kind, then in zip(("days", "rows"), before, strict=True):
         now = parts(by_day, kind)
         for name in SIGNALS:
             assert now[name][: len(then[name])] == then[name] and len(now[name]) > len(then[name])
-    assert set(Days(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()) == {LAST + dt.timedelta(days=1)}
+    assert set(Days(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()) == {
+        LAST + dt.timedelta(days=1)
+    }
 
 
 def test_a_late_row_touches_its_home_only(tmp_path):
@@ -93,7 +107,11 @@ def test_a_late_row_touches_its_home_only(tmp_path):
     assert parts(site, "days")["power"] == before["power"]
     # said twice it counts once, also where nobody asks whose it is
     days = Days(Store(site.file), "water")
-    assert days.read(columns=("quality",)).height == days.read().select("home", "day").n_unique() == days.height - 2
+    assert (
+        days.read(columns=("quality",)).height
+        == days.read().select("home", "day").n_unique()
+        == days.height - 2
+    )
 
 
 def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
@@ -109,7 +127,9 @@ def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
     assert len(names) <= 3 + LOOSE_PARTS and any("_2026-03-01_2026-03-31" in name for name in names)
     settings = load_settings(site.settings)
     kept = stored_inputs(settings, Store(settings.store)).kept
-    assert kept.span() == (day(0), day(65)) and kept.cells(day(65))["home"].n_unique() == HOMES  # a month put together ends where its days do
+    assert (
+        kept.span() == (day(0), day(65)) and kept.cells(day(65))["home"].n_unique() == HOMES
+    )  # a month put together ends where its days do
 
 
 @pytest.mark.parametrize("broken_off", ["cells", "carry", "rejects", "compare"])
@@ -118,7 +138,12 @@ def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
     site = make_site(tmp_path / "site", last=day(-3))
     for name in SIGNALS:
         site.put(f"{name}-2.csv", rows(name, daily()[name]).filter(pl.col("day") > str(day(-3))))
-    places = {"cells": (Days, "add"), "carry": (derive.Signal, "_keep"), "rejects": (loading, "_keep_rejects"), "compare": (loading, "compare_signals")}
+    places = {
+        "cells": (Days, "add"),
+        "carry": (derive.Signal, "_keep"),
+        "rejects": (loading, "_keep_rejects"),
+        "compare": (loading, "compare_signals"),
+    }
     holder, name = places[broken_off]
     whole, times = getattr(holder, name), 0
 
@@ -144,11 +169,15 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     site = make_site(tmp_path / "site", last=day(10))
     for number in range(11, 15):
         for name in SIGNALS:
-            site.put(f"{name}-{number}.csv", rows(name, daily()[name]).filter(pl.col("day") == str(day(number))))
+            site.put(
+                f"{name}-{number}.csv", rows(name, daily()[name]).filter(pl.col("day") == str(day(number)))
+            )
     once = at_once(tmp_path / "once", site)
     monkeypatch.setattr(loading, "BATCH_ROWS", 1)
     monkeypatch.setattr(derive, "CHUNK", 5)
-    monkeypatch.setattr(derive, "blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5)))
+    monkeypatch.setattr(
+        derive, "blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5))
+    )
     assert loaded(site).equals(once)
     restated = rows("water", daily(seed=2)["water"])
     site.put("water.csv", until(restated, day(10)))
@@ -162,5 +191,10 @@ def test_older_readings_are_joined_as_the_readme_says(by_day, monkeypatch):
     monkeypatch.chdir(by_day.root)
     with duckdb.connect() as con:
         asked = con.execute(query).fetchall()
-    published = by_day.view("readings").filter(pl.col("signal") == "water").select("household", "day", "value", "quality").rows()
+    published = (
+        by_day.view("readings")
+        .filter(pl.col("signal") == "water")
+        .select("household", "day", "value", "quality")
+        .rows()
+    )
     assert sorted(asked) == sorted(published) and len(asked) == 24 * 75

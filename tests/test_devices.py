@@ -31,7 +31,10 @@ def home(name="a", days=DAYS, **tail):
 
 def register_of(series, building=None):
     homes = sorted({name for name, _ in series})
-    return pl.DataFrame({"household": homes, "building": [building] * len(homes)}, schema={"household": pl.String, "building": pl.String})
+    return pl.DataFrame(
+        {"household": homes, "building": [building] * len(homes)},
+        schema={"household": pl.String, "building": pl.String},
+    )
 
 
 def notes(series, night=None, building=None, late=None, kinds=KINDS):
@@ -71,21 +74,32 @@ def test_an_empty_home_is_not_a_broken_door():
     assert notes(home(entries=[0] * 5, water=[0] * 5, power=[900] * 5)) == {}
     # one meter at less than half speaks for an empty home
     assert notes(home(entries=[0] * 5, power=[3900] * 5)) == {}
-    assert notes(home(entries=[0] * 5, power=[4100, 4200, 4100, 4200, 4100])) == {("a", "entries"): DOOR_SILENT}
+    assert notes(home(entries=[0] * 5, power=[4100, 4200, 4100, 4200, 4100])) == {
+        ("a", "entries"): DOOR_SILENT
+    }
     # without a meter nothing can be said
     assert notes({("a", "entries"): ordinary("entries", DAYS - 5) + [0] * 5}) == {}
 
 
 def test_a_door_whose_own_zeros_make_the_silence_likely_is_believed():
-    seldom = [0, 1, 0, 2, 1] * 11 + [1, 1] + [0] * 3  # two days in five: three in a row come about once in sixteen
+    seldom = (
+        [0, 1, 0, 2, 1] * 11 + [1, 1] + [0] * 3
+    )  # two days in five: three in a row come about once in sixteen
     assert notes(home() | {("a", "entries"): seldom}) == {}
-    assert notes(home() | {("a", "entries"): seldom + [0] * 5} | home("b", days=DAYS + 5) | {("a", "water"): ordinary("water", 65)}) == {("a", "entries"): DOOR_SILENT}
+    assert notes(
+        home()
+        | {("a", "entries"): seldom + [0] * 5}
+        | home("b", days=DAYS + 5)
+        | {("a", "water"): ordinary("water", 65)}
+    ) == {("a", "entries"): DOOR_SILENT}
 
 
 def test_a_door_never_seen_working_is_not_broken():
     assert notes(home() | {("a", "entries"): [0] * DAYS}) == {}
     assert notes(home() | {("a", "entries"): [None] * (DAYS - 16) + ordinary("entries", 13) + [0] * 3}) == {}
-    assert notes(home() | {("a", "entries"): [None] * (DAYS - 17) + ordinary("entries", 14) + [0] * 3}) == {("a", "entries"): DOOR_SILENT}
+    assert notes(home() | {("a", "entries"): [None] * (DAYS - 17) + ordinary("entries", 14) + [0] * 3}) == {
+        ("a", "entries"): DOOR_SILENT
+    }
 
 
 # the building
@@ -93,7 +107,11 @@ def test_a_door_never_seen_working_is_not_broken():
 
 def block(silent, homes=5, **tail):
     """A building of so many homes, some of whose doors are silent on the night."""
-    return {key: value for h in range(homes) for key, value in home(str(h), **(tail | {"entries": [0]} if h < silent else {})).items()}
+    return {
+        key: value
+        for h in range(homes)
+        for key, value in home(str(h), **(tail | {"entries": [0]} if h < silent else {})).items()
+    }
 
 
 def test_a_silent_gateway():
@@ -131,11 +149,15 @@ def test_a_meter_stuck_at_zero_next_to_a_busy_door(signal):
     assert notes(home(**{signal: [0] * 2})) == {}
     assert notes(home(**{signal: [0] * 3})) == {("a", signal): METER_STUCK}
     assert notes(home(**{signal: [0] * 3, "entries": [1, 2, 1]})) == {}  # nobody comes or goes
-    assert notes({key: values for key, values in home(**{signal: [0] * 3}).items() if key[1] != "entries"}) == {}  # no door to tell
+    assert (
+        notes({key: values for key, values in home(**{signal: [0] * 3}).items() if key[1] != "entries"}) == {}
+    )  # no door to tell
 
 
 def test_a_zero_that_was_not_believed_as_a_use_still_counts():
-    frame = readings(home(water=[0] * 3)).with_columns(quality=pl.when(pl.col("value") == 0).then(pl.lit("doubtful")).otherwise("quality"))
+    frame = readings(home(water=[0] * 3)).with_columns(
+        quality=pl.when(pl.col("value") == 0).then(pl.lit("doubtful")).otherwise("quality")
+    )
     told = device_notes(frame, register_of(home()), KINDS, [day(DAYS - 1)])
     assert told["reason"].to_list() == [METER_STUCK]
 
@@ -159,8 +181,13 @@ def test_nothing_depends_on_the_names():
     names = {"entries": "gate", "water": "gas", "power": "heat"}
     series = home(entries=[0] * 3) | home("b", water=[0] * 3)
     frame = readings(series).with_columns(pl.col("signal").replace(names))
-    told = device_notes(frame, register_of(series), {names[s]: kind for s, kind in KINDS.items()}, [day(DAYS - 1)])
-    assert told.select("household", "signal", "reason").rows() == [("a", "gate", DOOR_SILENT), ("b", "gas", METER_STUCK)]
+    told = device_notes(
+        frame, register_of(series), {names[s]: kind for s, kind in KINDS.items()}, [day(DAYS - 1)]
+    )
+    assert told.select("household", "signal", "reason").rows() == [
+        ("a", "gate", DOOR_SILENT),
+        ("b", "gas", METER_STUCK),
+    ]
 
 
 # the nights
@@ -181,7 +208,9 @@ def test_many_nights_at_once_say_what_each_says_alone_in_any_row_order():
     frame, register = readings(series), register_of(series, "B")
     nights = [day(t) for t in range(DAYS - 8, DAYS)]
     told = device_notes(frame.sample(fraction=1, shuffle=True, seed=1), register, KINDS, nights)
-    alone = pl.concat(device_notes(frame.filter(pl.col("day") <= night), register, KINDS, [night]) for night in nights)
+    alone = pl.concat(
+        device_notes(frame.filter(pl.col("day") <= night), register, KINDS, [night]) for night in nights
+    )
     assert told.rows() == alone.rows() and told.height > 8
     assert told.select("night", "household", "signal").is_unique().all()
 
@@ -202,7 +231,9 @@ def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():
     scores = [one for detector in detectors.chosen(detectors.DetectorRules()) for one in detector(seen)]
     needed = evidence.case_rarity(evidence.EvidenceRules(), 4)
     rated = evidence.rate(scores, range(180, 200), needed, ("forest",))
-    largest = np.array([np.nanmax([one.rarity[t][:6] for one in rated if one.opens], axis=0) for t in range(180, 200)])
+    largest = np.array(
+        [np.nanmax([one.rarity[t][:6] for one in rated if one.opens], axis=0) for t in range(180, 200)]
+    )
     assert (largest[:, :5] < needed).all()
     assert largest[-1, 5] > needed  # what a case would look like
 
@@ -225,8 +256,14 @@ def night(tmp_path_factory):
 
 
 def test_failed_sensors_are_among_what_could_not_be_judged(night):
-    noted = {(r["household"], r["signal"]): r["reason"] for r in night.view("not_judged").iter_rows(named=True)}
-    assert noted == {("0003", "entries"): DOOR_SILENT, ("0004", "power"): METER_STUCK, (SURGED, "water"): METER_REPEATS}
+    noted = {
+        (r["household"], r["signal"]): r["reason"] for r in night.view("not_judged").iter_rows(named=True)
+    }
+    assert noted == {
+        ("0003", "entries"): DOOR_SILENT,
+        ("0004", "power"): METER_STUCK,
+        (SURGED, "water"): METER_REPEATS,
+    }
     page = (night.root / "out" / "reports" / str(LAST) / "index.html").read_text("utf-8")
     assert all(reason in page for reason in noted.values())
 
@@ -240,5 +277,7 @@ def test_a_people_case_says_how_many_more_it_is_like(night):
     case = night.view("cases").row(0, named=True)
     assert 0 < case["extra_people_low"] < case["extra_people"] < case["extra_people_high"]
     told = f"more people ({case['extra_people_low']:.0f}–{case['extra_people_high']:.0f})."
-    assert told in (night.root / "out" / "reports" / str(LAST) / "cases" / f"{case['case_id']}.html").read_text("utf-8")
+    assert told in (
+        night.root / "out" / "reports" / str(LAST) / "cases" / f"{case['case_id']}.html"
+    ).read_text("utf-8")
     assert told in night.run("explain", case["case_id"]).output

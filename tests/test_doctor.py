@@ -16,7 +16,11 @@ from tests.site import LAST, Site, make_site
 def findings(site: Site) -> tuple[int, dict[str, dict]]:
     result = site.run("doctor", "--json")
     *lines, summary = [json.loads(line) for line in result.stdout.splitlines()]
-    assert summary == {"message_type": "summary", "checks": len(lines), "to_look_at": sum(not line["fine"] for line in lines)}
+    assert summary == {
+        "message_type": "summary",
+        "checks": len(lines),
+        "to_look_at": sum(not line["fine"] for line in lines),
+    }
     return result.exit_code, {line["what"]: line for line in lines}
 
 
@@ -26,7 +30,19 @@ def test_doctor_finds_nothing_at_a_sound_site(tmp_path):
     wrong = {name for name, line in found.items() if not line["fine"]}
     assert wrong <= {"calendar", "disk"}, found  # what depends on the day and on this machine
     assert code == (3 if wrong else 0)
-    assert {"purpose", "source entries", "source water", "source power", "store", "reports", "file", "disk", "calendar", "clock", "fonts"} <= set(found)
+    assert {
+        "purpose",
+        "source entries",
+        "source water",
+        "source power",
+        "store",
+        "reports",
+        "file",
+        "disk",
+        "calendar",
+        "clock",
+        "fonts",
+    } <= set(found)
     assert not site.file.parent.exists()  # it leaves nothing behind
 
 
@@ -39,8 +55,13 @@ def test_doctor_finds_nothing_at_a_sound_site(tmp_path):
         ('value = "used"', 'value = "use"', "source power", "did you mean 'used'?"),
         ("out/anomaly.duckdb", "water.csv/anomaly.duckdb", "store", "cannot be written"),
         ("[store]", '[reports]\npath = "water.csv/reports"\n\n[store]', "reports", "cannot be written"),
-        ("[store]", '[site.x]\n[store]', None, "unknown name `x` in [site]"),
-        ('timezone = "Asia/Shanghai"', 'timezone = "Asia/Shanghai"\ncalendar = "XX"', "calendar", "unknown country 'XX'"),
+        ("[store]", "[site.x]\n[store]", None, "unknown name `x` in [site]"),
+        (
+            'timezone = "Asia/Shanghai"',
+            'timezone = "Asia/Shanghai"\ncalendar = "XX"',
+            "calendar",
+            "unknown country 'XX'",
+        ),
     ],
     ids=["expired", "soon", "no file", "column", "store", "reports", "settings", "country"],
 )
@@ -62,7 +83,10 @@ def test_doctor_finds_a_provisional_calendar(tmp_path):
     from pipelines.settings import load_settings
 
     found = {f.what: f for f in examine(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))}
-    assert not found["calendar"].fine and "CN 2027 is provisional: put calendars/CN/2027.toml" in found["calendar"].detail
+    assert (
+        not found["calendar"].fine
+        and "CN 2027 is provisional: put calendars/CN/2027.toml" in found["calendar"].detail
+    )
 
 
 def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
@@ -78,8 +102,16 @@ def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
         found = {f.what: f for f in examine(settings, dt.datetime(2026, 1, 1))}
         assert (site.file.parent / "run.holder").exists()
     who = f"another run holds the lock (process {os.getpid()}, {Path(sys.argv[0]).name}"
-    assert not found["store"].fine and who in found["store"].detail and "wait for it to end, or stop it" in found["store"].detail
-    assert not found["clock"].fine and "an input was written later" in found["clock"].detail and "set the clock" in found["clock"].detail
+    assert (
+        not found["store"].fine
+        and who in found["store"].detail
+        and "wait for it to end, or stop it" in found["store"].detail
+    )
+    assert (
+        not found["clock"].fine
+        and "an input was written later" in found["clock"].detail
+        and "set the clock" in found["clock"].detail
+    )
 
 
 def test_doctor_finds_readings_and_runs_that_lie_ahead_of_the_clock(tmp_path):
@@ -91,7 +123,9 @@ def test_doctor_finds_readings_and_runs_that_lie_ahead_of_the_clock(tmp_path):
     site.put("power-2.csv", ahead)
     assert "but the latest reading is dated later" in findings(site)[1]["clock"]["detail"]
     (tmp_path / "power-2.csv").unlink()
-    site.put("out/state/runs.jsonl", json.dumps({"night": str(LAST), "finished_utc": f"{later}T03:00:00"}) + "\n")
+    site.put(
+        "out/state/runs.jsonl", json.dumps({"night": str(LAST), "finished_utc": f"{later}T03:00:00"}) + "\n"
+    )
     assert "but the last run ended later" in findings(site)[1]["clock"]["detail"]
 
 
@@ -102,7 +136,11 @@ def test_doctor_finds_a_disk_that_a_night_may_fill(tmp_path, monkeypatch):
     assert findings(site)[1]["disk"]["fine"]
     with open(site.put("out/anomaly.duckdb", ""), "wb") as file:
         file.truncate(1 << 30)  # a night writes another one beside it
-    assert "1.2 GB free" in (told := findings(site)[1]["disk"])["detail"] and told["detail"].endswith("a night may need 3.2 GB: make room") and not told["fine"]
+    assert (
+        "1.2 GB free" in (told := findings(site)[1]["disk"])["detail"]
+        and told["detail"].endswith("a night may need 3.2 GB: make room")
+        and not told["fine"]
+    )
 
 
 def test_doctor_takes_no_lock_of_a_run_that_was_killed_and_refuses_a_newer_store(tmp_path):
@@ -134,7 +172,11 @@ def test_doctor_opens_the_published_file(tmp_path):
     site.file.chmod(0o640)
     site.file.write_bytes(b"torn" * 4096)
     code, found = findings(site)
-    assert code == 3 and not found["file"]["fine"] and "remove that file; the next nightly rebuilds it" in found["file"]["detail"]
+    assert (
+        code == 3
+        and not found["file"]["fine"]
+        and "remove that file; the next nightly rebuilds it" in found["file"]["detail"]
+    )
     site.file.unlink()
     site.nightly()
     assert findings(site)[1]["file"]["fine"]

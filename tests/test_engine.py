@@ -45,7 +45,10 @@ def test_items_come_back_in_order_and_of_many_one_is_fetched_ahead(many, ahead):
 def asks(tmp_path, **wanted: str):
     """A site whose settings ask for an engine."""
     site = make_site(tmp_path, ["power"])
-    site.change("[site]", "[engine]\n" + "".join(f'{name} = "{value}"\n' for name, value in wanted.items()) + "\n[site]")
+    site.change(
+        "[site]",
+        "[engine]\n" + "".join(f'{name} = "{value}"\n' for name, value in wanted.items()) + "\n[site]",
+    )
     return site
 
 
@@ -59,7 +62,12 @@ def asks(tmp_path, **wanted: str):
 )
 def test_settings_that_cannot_be_meant_are_refused(tmp_path, wanted, said):
     told = asks(tmp_path, **wanted).run("nightly")
-    assert told.exit_code == 2 and said in told.stderr and "engine" in told.stderr and told.stderr.count("\n") == 1
+    assert (
+        told.exit_code == 2
+        and said in told.stderr
+        and "engine" in told.stderr
+        and told.stderr.count("\n") == 1
+    )
 
 
 def test_without_the_extra_one_line_says_how_to_install_it_before_anything_is_loaded(tmp_path, monkeypatch):
@@ -78,7 +86,10 @@ def test_where_no_cluster_answers_one_line_says_so_at_once(tmp_path, monkeypatch
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")  # the port of nobody
     site = asks(tmp_path, kind="ray", address=address)
     told = site.run("nightly")
-    assert told.exit_code == 2 and "[engine] address = '127.0.0.1:9': no cluster to work with (nobody answers)" in told.stderr
+    assert (
+        told.exit_code == 2
+        and "[engine] address = '127.0.0.1:9': no cluster to work with (nobody answers)" in told.stderr
+    )
     assert told.stderr.count("\n") == 1 and not (site.root / "out/state/days").exists()
 
 
@@ -106,4 +117,7 @@ def test_a_machine_that_finds_other_readings_judges_nothing(tmp_path, monkeypatc
     seen = iter([["one"], ["another"]])
     monkeypatch.setattr(large, "_parts", lambda kept: next(seen))
     told = site.nightly(code=2)
-    assert "finds other readings there; it must lie on storage that all machines of the cluster share" in told.stderr
+    assert (
+        "finds other readings there; it must lie on storage that all machines of the cluster share"
+        in told.stderr
+    )

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 
 from anomaly import evidence
 from anomaly.detectors import Scores
-from anomaly.evidence import EvidenceRules, Rated, Tail, case_rarity, fortnight_before, onset, rate, ratio, reasons, signature_of, tail
+from anomaly.evidence import (
+    EvidenceRules,
+    Rated,
+    Tail,
+    case_rarity,
+    fortnight_before,
+    onset,
+    rate,
+    ratio,
+    reasons,
+    signature_of,
+    tail,
+)
 from anomaly.expected import expect
 from tests import naive
 from tests.grid_sample import day, grid_of
@@ -39,7 +51,9 @@ def test_only_240_nights_that_end_a_fortnight_before_have_a_say():
     score[0, [300 - GUARD - PAST - 1, 300 - GUARD]] = 9.0
     assert tail(score, 300).episodes(np.array([5.0]))[0] == 0
     score[0, [300 - GUARD - PAST, 300 - GUARD - 1]] = 9.0
-    assert tail(score, 300).episodes(np.array([5.0]))[0] == 1  # the second; the first ran on from the night before it
+    assert (
+        tail(score, 300).episodes(np.array([5.0]))[0] == 1
+    )  # the second; the first ran on from the night before it
     assert tail(score, 300).nights == PAST
 
 
@@ -49,7 +63,9 @@ values = st.one_of(st.just(nan), st.integers(0, 5).map(float))
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.lists(values, min_size=45, max_size=45), min_size=1, max_size=4), st.integers(0, 20))
 def test_fortnight_before_and_episodes_and_their_twins(scores, nights):
-    np.testing.assert_array_equal(fortnight_before(np.array(scores), nights), [naive.fortnight_before(home, nights) for home in scores])
+    np.testing.assert_array_equal(
+        fortnight_before(np.array(scores), nights), [naive.fortnight_before(home, nights) for home in scores]
+    )
     levels = np.arange(7.0)
     counted = past(*scores).episodes(levels)
     assert counted.tolist() == [sum(naive.episodes(home, 14, level) for home in scores) for level in levels]
@@ -121,7 +137,10 @@ def test_what_is_reached_less_often_than_the_line_has_it_is_rarer():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.floats(0.05, 1.0), min_size=1, max_size=5), st.lists(st.floats(-3, 9), min_size=2, max_size=20))
+@given(
+    st.lists(st.floats(0.05, 1.0), min_size=1, max_size=5),
+    st.lists(st.floats(-3, 9), min_size=2, max_size=20),
+)
 def test_the_score_of_a_rarity_and_the_rarity_of_a_score_are_one_line(steps, scores):
     bends = tuple((np.log(1600 * 2**n), 1.1 + 0.3 * np.log(8) + sum(steps[:n])) for n in range(len(steps)))
     bent = Tail(0.0, np.empty(0), np.empty(0), bends=bends)
@@ -216,7 +235,11 @@ def test_of_many_nights_that_are_rated_one_past_is_held_at_a_time(monkeypatch):
         return past
 
     monkeypatch.setattr(evidence, "tail", noted)
-    rate([scores("alone", signal, ordinary(homes=50, nights=300)) for signal in ("power", "water")], range(200, 300), 6000.0)
+    rate(
+        [scores("alone", signal, ordinary(homes=50, nights=300)) for signal in ("power", "water")],
+        range(200, 300),
+        6000.0,
+    )
     assert len(held) == 200 and max(held) == 1
 
 
@@ -248,7 +271,13 @@ def test_ratio_is_of_the_sums_of_days_known_to_both():
 
 
 def test_the_kind_of_case_of_a_signal():
-    assert [signature_of(s) for s in ("all", "entries", "water", "power", "gas")] == ["people", "door", "water", "power", "gas"]
+    assert [signature_of(s) for s in ("all", "entries", "water", "power", "gas")] == [
+        "people",
+        "door",
+        "water",
+        "power",
+        "gas",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -273,7 +302,10 @@ def test_the_kind_of_case_of_several_signals(ratios, kind):
 
 def site():
     """One home, flat but for the last six days at twice and 2.5 times; the last water day is not known that night."""
-    series = {("a", "entries"): [11] + [10] * 60 + [20] * 6, ("a", "water"): [101] + [100] * 60 + [250] * 5 + [9999]}
+    series = {
+        ("a", "entries"): [11] + [10] * 60 + [20] * 6,
+        ("a", "water"): [101] + [100] * 60 + [250] * 5 + [9999],
+    }
     series |= {("b", "entries"): [11] + [10] * 66}
     return expect(grid_of(series, late={("a", "water", 66): 2}))
 
@@ -297,7 +329,11 @@ def test_the_evidence_of_a_night():
             "usual": [{"key": "entries", "value": 10.0}, {"key": "water", "value": 100.0}],
     }  # fmt: skip
     # both rise, so it is people, whichever signal speaks
-    assert (water["signature"], water["ratio"], water["rarity"]) == ("people", pytest.approx(1350 / 600), 700.0)
+    assert (water["signature"], water["ratio"], water["rarity"]) == (
+        "people",
+        pytest.approx(1350 / 600),
+        700.0,
+    )
     assert water["onset"] == day(61) == date(2025, 3, 3)
 
 

@@ -11,12 +11,24 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from anomaly import words
-from anomaly.expected import ExpectedRules, expect, expected_frame, judged, kernels, levels, make_grid, not_judged, resolution
+from anomaly.expected import (
+    ExpectedRules,
+    expect,
+    expected_frame,
+    judged,
+    kernels,
+    levels,
+    make_grid,
+    not_judged,
+    resolution,
+)
 from tests import naive
 from tests.grid_sample import calendar, city, day, grid_of, readings
 
 nan = np.nan
-FLAT = [200] + [199] * 199  # the first day makes it a fine register: 199 throughout would be one that moves in steps of 199
+FLAT = [200] + [
+    199
+] * 199  # the first day makes it a fine register: 199 throughout would be one that moves in steps of 199
 DOUBLE = 418  # log(418 + 20) = log(199 + 20) + log 2
 
 
@@ -28,10 +40,18 @@ def water(**homes):
 
 
 def test_readings_become_arrays():
-    rows = readings({("b", "water"): [5, None, 7], ("a", "entries"): [None, 3], ("x", "water"): [9]}, late={("b", "water", 2): 2})
+    rows = readings(
+        {("b", "water"): [5, None, 7], ("a", "entries"): [None, 3], ("x", "water"): [9]},
+        late={("b", "water", 2): 2},
+    )
     partial = readings({("a", "water"): [4]}).with_columns(quality=pl.lit("partial"))
     grid = make_grid(pl.concat([rows, partial]), calendar(3), {"b": "south", "a": None})
-    assert (grid.households, grid.signals, grid.units, grid.days) == (("a", "b"), ("entries", "water"), ("count", "litre"), 3)
+    assert (grid.households, grid.signals, grid.units, grid.days) == (
+        ("a", "b"),
+        ("entries", "water"),
+        ("count", "litre"),
+        3,
+    )
     np.testing.assert_array_equal(grid.value, [[[nan, 3, nan], [nan] * 3], [[nan] * 3, [5, nan, 7]]])
     assert grid.lag[1, 1].tolist() == [0, 0, 2]
     assert grid.group.tolist() == [0, 1]
@@ -155,7 +175,9 @@ def test_a_coarse_register_is_judged_on_whole_weeks():
     seen = expect(water(a=coarse, b=FLAT[:90], c=[*coarse[:-3], None, 0, 1000]))
     assert seen.block[0, :, -1].tolist() == [7, 1, 7]
     # a week holds two or three steps
-    assert np.isin(np.round(np.exp(seen.log_ratio[0, 0, -1]) * (seen.expected[0, 0, -1] + 100) - 100), [286, 429])
+    assert np.isin(
+        np.round(np.exp(seen.log_ratio[0, 0, -1]) * (seen.expected[0, 0, -1] + 100) - 100), [286, 429]
+    )
     assert 285 < seen.expected[0, 0, -1] < 429
     assert np.isnan(seen.surprise[0, 2, -3:]).all() and not np.isnan(seen.surprise[0, 2, -4])
 
@@ -163,7 +185,12 @@ def test_a_coarse_register_is_judged_on_whole_weeks():
 def test_what_became_known_late_makes_no_register_coarse():
     # steps of 1,000 are not coarse at 4,333 a day, but would be at the 2,167 that three late zeros make of it
     values = [0, 0, 0] + [4000, 5000] * 20
-    assert (expect(grid_of({("a", "water"): values}, late={("a", "water", t): 8 for t in range(3)})).block[0, 0, 12:] == 1).all()
+    assert (
+        expect(grid_of({("a", "water"): values}, late={("a", "water", t): 8 for t in range(3)})).block[
+            0, 0, 12:
+        ]
+        == 1
+    ).all()
     assert expect(grid_of({("a", "water"): values})).block[0, 0, 12] == 7
 
 
@@ -183,9 +210,14 @@ def test_the_ladder_of_a_short_history():
 
 
 def test_half_of_the_last_week_is_needed():
-    seen = expect(water(a=FLAT[:60], b=FLAT[:53] + [None, 199] * 3 + [199], c=FLAT[:53] + [199, None] * 3 + [None]))
+    seen = expect(
+        water(a=FLAT[:60], b=FLAT[:53] + [None, 199] * 3 + [199], c=FLAT[:53] + [199, None] * 3 + [None])
+    )
     assert judged(seen, 59)[0].tolist() == [True, True, False]  # 7, 4 and 3 of 7
-    assert [judged(seen, t)[0, 0] for t in (18, 19)] == [False, True]  # day 16 is the first with an expectation
+    assert [judged(seen, t)[0, 0] for t in (18, 19)] == [
+        False,
+        True,
+    ]  # day 16 is the first with an expectation
 
 
 def reason(series, night, unit="water", late=None):
@@ -197,13 +229,21 @@ def reason(series, night, unit="water", late=None):
 def test_a_home_that_cannot_be_judged_is_told_why():
     assert reason([None] * 30 + [199], 29) == ["no whole day yet"]
     assert reason(FLAT[:60], 59) == []
-    assert reason([*FLAT[:55], None, None, None, None, 199], 59) == ["3 whole days in the last 7, half are needed"]
+    assert reason([*FLAT[:55], None, None, None, None, 199], 59) == [
+        "3 whole days in the last 7, half are needed"
+    ]
     assert reason(FLAT[:15], 14) == ["8 whole days between 7 and 258 days old, 10 are needed"]
-    assert reason(FLAT[:18], 17) == ["2 of the last 7 days are whole and have enough history, half are needed"]
+    assert reason(FLAT[:18], 17) == [
+        "2 of the last 7 days are whole and have enough history, half are needed"
+    ]
     # long, but interrupted: ten months of history that ended too long ago
-    assert reason(FLAT * 2 + [None] * 255 + [199] * 10, 664) == ["3 whole days between 7 and 258 days old, 10 are needed"]
+    assert reason(FLAT * 2 + [None] * 255 + [199] * 10, 664) == [
+        "3 whole days between 7 and 258 days old, 10 are needed"
+    ]
     # a month of life, then eight of absence, with the home just taken up again
-    assert reason(FLAT[:30] + [0] * 250 + [199] * 8, 287) == ["2 occupied days between 7 and 258 days old, 10 are needed"]
+    assert reason(FLAT[:30] + [0] * 250 + [199] * 8, 287) == [
+        "2 occupied days between 7 and 258 days old, 10 are needed"
+    ]
     assert reason([0, 0, 1000] * 30 + [0, None, 1000, 0, 0, 1000, 0], 96) == [
         "coarse register: 1 of the last 7 days end a week without a gap, half are needed"
     ]
@@ -228,7 +268,9 @@ def test_a_late_value_waits_for_its_night():
     assert [judged(seen, night)[0, 0] for night in (58, 59)] == [True, True]
     late = expect(grid_of(series, late={("a", "water", t): 5 for t in range(55, 60)}))
     assert not judged(late, 59)[0, 0]
-    assert not_judged(late, 59, ExpectedRules())["reason"].to_list() == ["2 whole days in the last 7, half are needed"]
+    assert not_judged(late, 59, ExpectedRules())["reason"].to_list() == [
+        "2 whole days in the last 7, half are needed"
+    ]
     frame = expected_frame(late, 59, np.array([0]), 7)
     assert frame["value"].to_list() == [199, 199, None, None, None, None, None]
     assert frame["surprise"].is_null().to_list() == [False] * 2 + [True] * 5
@@ -247,21 +289,38 @@ def agree(kernel, twin):
 
 
 @settings(max_examples=60, deadline=None)
-@given(series, st.integers(1, 30), st.sampled_from([0.0, 0.3, 0.6, 1.0]), st.integers(1, 6), st.integers(0, 6))
+@given(
+    series, st.integers(1, 30), st.sampled_from([0.0, 0.3, 0.6, 1.0]), st.integers(1, 6), st.integers(0, 6)
+)
 def test_trailing_quantile(value, days, q, least, ordinal):
-    agree(kernels.trailing_quantile(np.array([value]), days, q, least, ordinal)[0], naive.trailing_quantile(value, days, q, least, ordinal))
+    agree(
+        kernels.trailing_quantile(np.array([value]), days, q, least, ordinal)[0],
+        naive.trailing_quantile(value, days, q, least, ordinal),
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(series, st.sampled_from([1, 6, 1000]), st.integers(1, 9), st.sampled_from([0.02, 0.25, 1.0]), st.integers(1, 8), st.data())
+@given(
+    series,
+    st.sampled_from([1, 6, 1000]),
+    st.integers(1, 9),
+    st.sampled_from([0.02, 0.25, 1.0]),
+    st.integers(1, 8),
+    st.data(),
+)
 def test_steps_and_means_of_coarse_registers(value, unit, guard, share, n, data):
     value = np.array(value) * unit
-    lag = np.array(data.draw(st.lists(st.sampled_from([0, 0, 0, 3, 8]), min_size=len(value), max_size=len(value))), dtype=np.int16)
+    lag = np.array(
+        data.draw(st.lists(st.sampled_from([0, 0, 0, 3, 8]), min_size=len(value), max_size=len(value))),
+        dtype=np.int16,
+    )
     step = resolution(value[None, None], lag[None, None])[0]
     agree(step[0], naive.resolution(value, lag))
     made, block = value[None].copy(), np.ones((1, len(value)), dtype=np.int8)
     kernels.take_means(value[None], lag[None], step, (guard, share, n), (made, block))
-    for kernel, twin in zip((made[0], block[0]), naive.take_means(value, lag, step[0], (guard, share, n)), strict=True):
+    for kernel, twin in zip(
+        (made[0], block[0]), naive.take_means(value, lag, step[0], (guard, share, n)), strict=True
+    ):
         agree(kernel, twin)
 
 
@@ -269,22 +328,36 @@ def test_steps_and_means_of_coarse_registers(value, unit, guard, share, n, data)
 @given(series, guards, st.integers(1, 8), st.integers(1, 5))
 def test_trailing_level(x, guard, days, least):
     usable = ~np.isnan(x)
-    agree(kernels.trailing_level(np.array([x]), usable[None], guard, days, least)[0], naive.trailing_level(x, usable, guard, days, least))
+    agree(
+        kernels.trailing_level(np.array([x]), usable[None], guard, days, least)[0],
+        naive.trailing_level(x, usable, guard, days, least),
+    )
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.tuples(st.one_of(st.just(nan), st.integers(-3, 3).map(float)), st.integers(0, 2)), max_size=14), st.integers(1, 5))
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.just(nan), st.integers(-3, 3).map(float)), st.integers(0, 2)), max_size=14
+    ),
+    st.integers(1, 5),
+)
 def test_shared_shock(homes, peers_min):
     departure, group = [d for d, _ in homes], [g for _, g in homes]
     column = np.array(departure, dtype=float).reshape(-1, 1)
-    agree(kernels.shared_shock(column, np.array(group, dtype=np.int32), peers_min)[:, 0], naive.shared_shock(departure, group, peers_min))
+    agree(
+        kernels.shared_shock(column, np.array(group, dtype=np.int32), peers_min)[:, 0],
+        naive.shared_shock(departure, group, peers_min),
+    )
 
 
 @given(st.lists(series, min_size=1, max_size=6), st.integers(0, 4))
 def test_median_by_day(homes, least):
     value = np.array([one[:5] + [nan] * (5 - len(one)) for one in homes])
     known = [[v for v in day if not math.isnan(v)] for day in value.T]
-    agree(kernels.median_by_day(value, least), [statistics.median(day) if day and len(day) >= least else nan for day in known])
+    agree(
+        kernels.median_by_day(value, least),
+        [statistics.median(day) if day and len(day) >= least else nan for day in known],
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -295,12 +368,21 @@ def test_usual_and_spread(y, first, ordinal, days, before):
     ladder = np.array([[5, 6, 7], [2, 3, 1]])
     last = len(y) - min(before, len(y) - 1)
     usual, spread, count = levels.usual_and_spread(np.array([y]), (weekday, ordinal), ladder, days, last)
-    agree(np.stack([usual[0], spread[0], count[0]], axis=1), naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days)[-last:])
+    agree(
+        np.stack([usual[0], spread[0], count[0]], axis=1),
+        naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days)[-last:],
+    )
 
 
-@given(values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)), guess=st.floats(-5, 12), width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]))
+@given(
+    values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)),
+    guess=st.floats(-5, 12),
+    width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]),
+)
 def test_a_median_is_found_by_counting_wherever_it_is_looked_for(values, guess, width):
-    np.testing.assert_allclose(levels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(
+        levels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12
+    )
 
 
 def test_equal_values_are_sorted_after_all():
@@ -308,12 +390,20 @@ def test_equal_values_are_sorted_after_all():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.one_of(st.just(nan), st.integers(0, 9).map(float)), min_size=1, max_size=10), st.integers(0, 6), guards, st.data())
+@given(
+    st.lists(st.one_of(st.just(nan), st.integers(0, 9).map(float)), min_size=1, max_size=10),
+    st.integers(0, 6),
+    guards,
+    st.data(),
+)
 def test_past_level(lived, ordinal, guard, data):
     y = np.repeat(lived, data.draw(st.lists(st.integers(1, 50), min_size=len(lived), max_size=len(lived))))
     usable = ~np.isnan(y)
     last = data.draw(st.integers(1, len(y)))
-    agree(levels.past_level(y[None], guard, ordinal, last)[0], naive.past_level(y, usable, guard, ordinal)[-last:])
+    agree(
+        levels.past_level(y[None], guard, ordinal, last)[0],
+        naive.past_level(y, usable, guard, ordinal)[-last:],
+    )
 
 
 # what holds for every site
@@ -330,7 +420,10 @@ def sites(draw):
         values[start : start + length] = 0
         gaps = rng.random(70) < rng.choice([0, 0.05, 0.4])
         made[home, signal] = [None if gap else int(v) for v, gap in zip(values, gaps, strict=True)]
-        late |= {(home, signal, t): int(rng.integers(1, 20)) for t in np.flatnonzero(rng.random(70) < rng.choice([0, 0.1]))}
+        late |= {
+            (home, signal, t): int(rng.integers(1, 20))
+            for t in np.flatnonzero(rng.random(70) < rng.choice([0, 0.1]))
+        }
     return made, late
 
 
@@ -355,7 +448,10 @@ def test_a_night_knows_what_it_would_have_known_alone(site, night):
 def test_a_day_never_moves_its_own_expectation_nor_an_earlier_one(site, home, t, value):
     grid = grid_of(*site)
     made, late = site
-    changed = made | {(f"{home:04d}", s): [value if u == t else v for u, v in enumerate(made[f"{home:04d}", s])] for s in grid.signals}
+    changed = made | {
+        (f"{home:04d}", s): [value if u == t else v for u, v in enumerate(made[f"{home:04d}", s])]
+        for s in grid.signals
+    }
     before, after = expect(grid), expect(grid_of(changed, late))
     np.testing.assert_array_equal(after.expected[:, home, : t + 1], before.expected[:, home, : t + 1])
     np.testing.assert_array_equal(after.expected[:, :, :t], before.expected[:, :, :t])
@@ -367,7 +463,9 @@ def test_order_and_names_change_nothing(site, random):
     made, late = site
     rows, homes = readings(made, late), list(dict.fromkeys(home for home, _ in made))
     seen = expect(make_grid(rows, calendar(70), dict.fromkeys(homes)))
-    shuffled = expect(make_grid(rows.sample(fraction=1, shuffle=True, seed=1), calendar(70), dict.fromkeys(reversed(homes))))
+    shuffled = expect(
+        make_grid(rows.sample(fraction=1, shuffle=True, seed=1), calendar(70), dict.fromkeys(reversed(homes)))
+    )
     np.testing.assert_array_equal(shuffled.surprise, seen.surprise)
     names = random.sample(homes, len(homes))
     renamed = rows.with_columns(pl.col("household").replace_strict(dict(zip(homes, names, strict=True))))

@@ -63,27 +63,48 @@ def ask(sql: str, path: str = ":memory:") -> list[tuple]:
 def test_polars_and_duckdb_read_the_rows_and_types_of_the_view(standing, name):
     path = folder(standing) / "v1" / f"{name}.parquet"
     told = "to_json(ratios)::VARCHAR" if name == "cases" else "ratios"
-    columns = ", ".join(told if column == "ratios" else f'"{column}"' for column in tables.PUBLISHED[name].column_names())
+    columns = ", ".join(
+        told if column == "ratios" else f'"{column}"' for column in tables.PUBLISHED[name].column_names()
+    )
     view = sorted(ask(f"SELECT {columns} FROM v1.{name}", str(standing.store)), key=repr)
     assert sorted(ask(f"FROM read_parquet('{path}')"), key=repr) == view and len(view) == len(ROWS[name])
     assert sorted(pl.read_parquet(path).rows(), key=repr) == view
-    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | ({"ratios": "VARCHAR"} if name == "cases" else {})
+    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
+        {"ratios": "VARCHAR"} if name == "cases" else {}
+    )
     assert dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE FROM read_parquet('{path}'))")) == types
-    expected = {"VARCHAR": pl.String, "DATE": pl.Date, "BIGINT": pl.Int64, "INTEGER": pl.Int32, "DOUBLE": pl.Float64, "BOOLEAN": pl.Boolean, "TIMESTAMP": pl.Datetime("us")}
+    expected = {
+        "VARCHAR": pl.String,
+        "DATE": pl.Date,
+        "BIGINT": pl.Int64,
+        "INTEGER": pl.Int32,
+        "DOUBLE": pl.Float64,
+        "BOOLEAN": pl.Boolean,
+        "TIMESTAMP": pl.Datetime("us"),
+    }
     assert pl.read_parquet_schema(path) == {column: expected[kind] for column, kind in types.items()}
 
 
 @pytest.mark.parametrize("name", tables.PUBLISHED)
 def test_the_files_own_types_are_plain(standing, name):
     path = folder(standing) / "v1" / f"{name}.parquet"
-    written = {row[0]: row[1:] for row in ask(f"SELECT name, type, converted_type FROM parquet_schema('{path}') WHERE num_children IS NULL")}
-    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | ({"ratios": "VARCHAR"} if name == "cases" else {})
+    written = {
+        row[0]: row[1:]
+        for row in ask(
+            f"SELECT name, type, converted_type FROM parquet_schema('{path}') WHERE num_children IS NULL"
+        )
+    }
+    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
+        {"ratios": "VARCHAR"} if name == "cases" else {}
+    )
     assert written == {column: TYPES[kind] for column, kind in types.items()}
     assert set(ask(f"SELECT DISTINCT compression FROM parquet_metadata('{path}')")) == {("ZSTD",)}
 
 
 def test_ratios_are_json(standing):
-    assert pl.read_parquet(folder(standing) / "v1" / "cases.parquet")["ratios"].str.json_path_match("$.water").to_list() == ["2.1"]
+    assert pl.read_parquet(folder(standing) / "v1" / "cases.parquet")["ratios"].str.json_path_match(
+        "$.water"
+    ).to_list() == ["2.1"]
 
 
 def test_the_link_leads_to_a_whole_export_and_the_one_before_stays(made):
@@ -112,7 +133,9 @@ def test_only_views_that_changed_are_written_again(made):
     revise(made.store, {"outcomes": again["outcomes"]})
     export.follow(made, {"outcomes"})
     after = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
-    assert {name for name in before if before[name] != after[name]} == {"outcomes"} and before.keys() == after.keys()
+    assert {name for name in before if before[name] != after[name]} == {
+        "outcomes"
+    } and before.keys() == after.keys()
     assert pl.read_parquet(folder(made) / "v1" / "outcomes.parquet").height == 2
 
 
@@ -127,8 +150,13 @@ def test_an_export_that_fails_says_so_and_leaves_the_one_before(made, monkeypatc
         patch.setattr(export, "_write", full)
         (told,) = export.follow(made)
     assert "No space left on device" in told and "the export before stands" in told and "\n" not in told
-    assert sorted(path.name for path in folder(made).iterdir()) == ["v1", there.name] and pl.read_parquet(there / "households.parquet").height == 2
-    assert export.follow(made) == [] and pl.read_parquet(folder(made) / "v1" / "households.parquet").is_empty()
+    assert (
+        sorted(path.name for path in folder(made).iterdir()) == ["v1", there.name]
+        and pl.read_parquet(there / "households.parquet").height == 2
+    )
+    assert (
+        export.follow(made) == [] and pl.read_parquet(folder(made) / "v1" / "households.parquet").is_empty()
+    )
 
 
 def test_what_a_killed_run_left_is_written_over(made):
@@ -142,7 +170,9 @@ def test_what_a_killed_run_left_is_written_over(made):
 
 def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(made):
     modes = {stat.S_IMODE(path.stat().st_mode) for path in folder(made).rglob("*") if path.is_file()}
-    assert modes == {0o640} and {stat.S_IMODE(path.stat().st_mode) for path in folder(made).glob("v1-*")} == {0o750}
+    assert modes == {0o640} and {stat.S_IMODE(path.stat().st_mode) for path in folder(made).glob("v1-*")} == {
+        0o750
+    }
     assert export.follow(wanting(made.store, parquet=False)) == [] and not folder(made).exists()
 
 

@@ -32,7 +32,9 @@ def one_line(told: str, *words: str) -> None:
 
 def same(site: Site, other: Site) -> None:
     """Both show the same; how many runs it took, and what each changed, is told, and is another matter."""
-    assert [line for line in differing(shown(site), shown(other)) if line.split()[0] not in ("runs", "revisions")] == []
+    assert [
+        line for line in differing(shown(site), shown(other)) if line.split()[0] not in ("runs", "revisions")
+    ] == []
 
 
 @pytest.fixture
@@ -63,7 +65,11 @@ def disk(tmp_path):
 
     def mount(place: Path, kilobytes: int) -> Path:
         place.mkdir(parents=True, exist_ok=True)
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(place)], capture_output=True, text=True)
+        made = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "none", str(place)],
+            capture_output=True,
+            text=True,
+        )
         if made.returncode:
             pytest.skip(f"a disk of its own can only be mounted as root: {made.stderr.strip()}")
         mounted.append(place)
@@ -112,13 +118,17 @@ def test_a_decision_on_a_full_disk_is_recorded_or_refused_and_once_is_enough(tmp
     assert site.view("outcomes")["reason"].to_list() == ["guests"] and site.run("audit verify").exit_code == 0
 
 
-def test_a_report_folder_that_takes_nothing_is_2_and_the_report_comes_later(tmp_path, disk, yesterday, undisturbed):
+def test_a_report_folder_that_takes_nothing_is_2_and_the_report_comes_later(
+    tmp_path, disk, yesterday, undisturbed
+):
     site, place = yesterday, tmp_path / "pages"
     site.change("[store]", f'[reports]\npath = "{place}"\n\n[store]')
     bring(site)
     disk(place, 4_000)
     filler = fill(place, 8_000)
-    one_line(site.nightly(code=2).stderr, str(place), FULL, "the file is published, its report is not", "run again")
+    one_line(
+        site.nightly(code=2).stderr, str(place), FULL, "the file is published, its report is not", "run again"
+    )
     same(site, undisturbed)
     subprocess.run(["mount", "-o", "remount,ro", str(place)], check=True)
     before = site.file.read_bytes()
@@ -146,7 +156,9 @@ def test_a_second_run_is_told_which_process_and_command_hold_the_lock_and_since_
         first.send_signal(signal.SIGCONT)
         first.communicate(timeout=60)
     assert (first.returncode, second.exit_code) == (0, 11)
-    one_line(second.stderr, f"process {first.pid}, anomaly nightly, since 20", "wait for it to end, or stop it")
+    one_line(
+        second.stderr, f"process {first.pid}, anomaly nightly, since 20", "wait for it to end, or stop it"
+    )
     assert yesterday.view("runs")["night"].to_list() == [day(-2), LAST]
 
 
@@ -168,9 +180,14 @@ def clock(monkeypatch, ahead: dt.timedelta) -> None:
 def test_a_clock_that_jumps_back_and_forward_loses_nothing(yesterday, undisturbed, monkeypatch):
     now = dt.datetime.now()
     bring(yesterday)
-    clock(monkeypatch, dt.datetime.combine(day(-3), dt.time(3)) - now)  # to before the last day of the exports
+    clock(
+        monkeypatch, dt.datetime.combine(day(-3), dt.time(3)) - now
+    )  # to before the last day of the exports
     yesterday.nightly(code=3)
-    assert set(yesterday.view("rejects")["reason"]) == {"in the future"} and yesterday.view("runs")["night"].max() < LAST
+    assert (
+        set(yesterday.view("rejects")["reason"]) == {"in the future"}
+        and yesterday.view("runs")["night"].max() < LAST
+    )
     clock(monkeypatch, dt.timedelta(days=400))
     yesterday.nightly()
     same(yesterday, undisturbed)
@@ -194,8 +211,14 @@ def test_a_damaged_part_is_named_and_made_anew_once_it_is_gone(tmp_path, yesterd
         yesterday.put(name, late)
     for _ in range(2):
         at = chance.randrange(len(whole))
-        part.write_bytes(whole[:at] if harm == "cut" else whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :])
-        one_line(yesterday.nightly(code=4).stderr, f"{kind}/power/{part.name}", "remove that file and run again")
+        part.write_bytes(
+            whole[:at]
+            if harm == "cut"
+            else whole[:at] + bytes([whole[at] ^ 1 << chance.randrange(8)]) + whole[at + 1 :]
+        )
+        one_line(
+            yesterday.nightly(code=4).stderr, f"{kind}/power/{part.name}", "remove that file and run again"
+        )
         assert shown(yesterday) == before
     part.unlink()
     yesterday.nightly()
@@ -204,7 +227,17 @@ def test_a_damaged_part_is_named_and_made_anew_once_it_is_gone(tmp_path, yesterd
     same(yesterday, anew)
 
 
-@pytest.mark.parametrize("name", ["carry/power/*.rows.parquet", "carry/water/??????.parquet", "nights/*/evidence.parquet", "nights/*/control.parquet", "nights/*/late.json", "chain.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "carry/power/*.rows.parquet",
+        "carry/water/??????.parquet",
+        "nights/*/evidence.parquet",
+        "nights/*/control.parquet",
+        "nights/*/late.json",
+        "chain.json",
+    ],
+)
 def test_a_torn_file_ends_the_night_before_anything_is_published(yesterday, undisturbed, name):
     bring(yesterday)
     yesterday.put("out/state/late.jsonl", '{"days": {"2026-03-09": 1}, "signal": "power"}\n')
@@ -247,12 +280,21 @@ def test_a_source_missing_tonight_and_there_tomorrow(yesterday, undisturbed):
     bring(yesterday)
     power = (yesterday.root / "power.csv").rename(yesterday.root / "elsewhere")
     assert "power stopped" in yesterday.nightly(code=3).stderr
-    assert yesterday.view("runs")["night"].max() == LAST and "power stopped" in yesterday.view("runs").sort("night")["notes"][-1]
-    assert yesterday.view("expected").filter((pl.col("day") == LAST) & (pl.col("signal") == "power") & pl.col("value").is_not_null()).is_empty()
+    assert (
+        yesterday.view("runs")["night"].max() == LAST
+        and "power stopped" in yesterday.view("runs").sort("night")["notes"][-1]
+    )
+    assert (
+        yesterday.view("expected")
+        .filter((pl.col("day") == LAST) & (pl.col("signal") == "power") & pl.col("value").is_not_null())
+        .is_empty()
+    )
     power.rename(yesterday.root / "power.csv")
     yesterday.nightly()
     same(yesterday, undisturbed)
-    assert SURGED in yesterday.view("worklist")["household"].to_list() and set(VALUE) == set(yesterday.view("expected")["signal"])
+    assert SURGED in yesterday.view("worklist")["household"].to_list() and set(VALUE) == set(
+        yesterday.view("expected")["signal"]
+    )
 
 
 # nights

@@ -6,7 +6,12 @@ import pytest
 
 from tests.site import DAYS, HOMES, LAST, SURGE_DAYS, SURGED, Site, make_site, rows
 
-NAMES = {"gas": ("register", "m3", 1000), "heat": ("usage", "kWh", 1000), "charges": ("usage", "cent", 1), "parcels": ("count", "count", 1)}
+NAMES = {
+    "gas": ("register", "m3", 1000),
+    "heat": ("usage", "kWh", 1000),
+    "charges": ("usage", "cent", 1),
+    "parcels": ("count", "count", 1),
+}
 """signal → kind, unit, base units in one of it."""
 
 
@@ -22,7 +27,11 @@ def export(name: str, surging: bool) -> pl.DataFrame:
     if surging:
         level[int(SURGED), -SURGE_DAYS:] *= 4
     kind, _, factor = NAMES[name]
-    values = rng.poisson(level / 300) if kind == "count" else np.rint(level * rng.lognormal(0.0, 0.2, level.shape)).astype(int)
+    values = (
+        rng.poisson(level / 300)
+        if kind == "count"
+        else np.rint(level * rng.lognormal(0.0, 0.2, level.shape)).astype(int)
+    )
     values = 500_000 + values.cumsum(axis=1) if kind == "register" else values
     cells = [f"{v / factor:.3f}" if factor > 1 else str(v) for v in values.T.ravel()]
     return rows("entries", values).select("id", "day", value=pl.Series(cells))
@@ -41,7 +50,9 @@ def test_alone_it_is_judged_and_listed_under_its_own_name(tmp_path, name):
     assert case["ratios"][name] == pytest.approx(4, rel=0.3)
     (door,) = site.view("worklist").rows(named=True)
     assert (door["signature"], door["desk"]) == (name, name)
-    page = (tmp_path / "out" / "reports" / str(LAST) / "cases" / f"{case['case_id']}.html").read_text(encoding="utf-8")
+    page = (tmp_path / "out" / "reports" / str(LAST) / "cases" / f"{case['case_id']}.html").read_text(
+        encoding="utf-8"
+    )
     assert name in page.lower()
     told = site.run("explain", SURGED)
     assert told.exit_code == 0 and f"{name} ({base} a day)" in told.stdout
@@ -55,7 +66,7 @@ def test_beside_the_usual_three_it_has_its_own_signature(tmp_path):
 
     for name in signals:  # without the surge of people
         values = daily(seed=4)[name]
-        values[int(SURGED), -SURGE_DAYS:] = values[int(SURGED), : SURGE_DAYS]
+        values[int(SURGED), -SURGE_DAYS:] = values[int(SURGED), :SURGE_DAYS]
         site.put(f"{name}.csv", rows(name, values))
     site.configure(SIGNALS | {"gas": section("gas")}, signatures=["people", "water", "power", "door", "gas"])
     site.put("gas.csv", export("gas", surging=True))
@@ -84,16 +95,19 @@ def test_a_misspelt_signature_is_refused_with_a_guess(tmp_path):
 
 def test_no_code_holds_the_names_as_a_closed_list():
     """A signal called anything at all, by settings alone: digits, capitals, underscores, Chinese letters."""
-    from pipelines.settings import load_settings
-    from tests.site import PURPOSE
-
     import tempfile
     from pathlib import Path
+
+    from pipelines.settings import load_settings
+    from tests.site import PURPOSE
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "anomaly.toml"
         names = ["Gas_2", "heizung", "天然气"]
         text = PURPOSE.format(signatures=str(names).replace("'", '"')) + '[store]\npath = "a.duckdb"\n'
-        text += "".join(f'[signals."{n}"]\nfiles = "x.csv"\nkind = "usage"\nunit = "kWh"\ncolumns = {{ household = "a", time = "b", value = "c" }}\n' for n in names)
+        text += "".join(
+            f'[signals."{n}"]\nfiles = "x.csv"\nkind = "usage"\nunit = "kWh"\ncolumns = {{ household = "a", time = "b", value = "c" }}\n'
+            for n in names
+        )
         path.write_text(text, encoding="utf-8")
         assert sorted(load_settings(path).rules) == sorted(names)

@@ -44,21 +44,57 @@ FLOW = (
 )
 # All that a room that thinks may lean on: nothing here opens a file, asks the clock or starts a process.
 THINKS_WITH = set(
-    "base64 calendar collections csv dataclasses datetime difflib functools hashlib importlib io itertools math re tomllib typing unicodedata zlib zoneinfo "
-    "dataframely holidays jinja2 markupsafe matplotlib numba numpy polars pyod statsmodels".split()
+    [
+        "base64",
+        "calendar",
+        "collections",
+        "csv",
+        "dataclasses",
+        "datetime",
+        "difflib",
+        "functools",
+        "hashlib",
+        "importlib",
+        "io",
+        "itertools",
+        "math",
+        "re",
+        "tomllib",
+        "typing",
+        "unicodedata",
+        "zlib",
+        "zoneinfo",
+        "dataframely",
+        "holidays",
+        "jinja2",
+        "markupsafe",
+        "matplotlib",
+        "numba",
+        "numpy",
+        "polars",
+        "pyod",
+        "statsmodels",
+    ]
 )
 # file: what it imports besides, and why
 MAY_IMPORT = {"anomaly/charts/look.py": {"pathlib"}}  # where an installed font lies; matplotlib opens it
 # Calls that read or write files, or ask the clock, whatever they are called on.
-ACTS = re.compile(r"^(open|now|today|utcnow|getenv|write_bytes|write_text|write_parquet|sink_\w+|scan_\w+|read_(csv|parquet|excel|bytes)|savefig)$")
+ACTS = re.compile(
+    r"^(open|now|today|utcnow|getenv|write_bytes|write_text|write_parquet|sink_\w+|scan_\w+|read_(csv|parquet|excel|bytes)|savefig)$"
+)
 NEVER = {"pandas", "pyarrow", "plotly", "pydantic", "seaborn"}
 
 FILE_LINES, FUNCTION_LINES, PARAMETERS = 400, 50, 6
 # What is longer or wider than the marks, and why it is clearer so.
 LONGER: dict[str, str] = {}
 
-ACCUSING = re.compile("|".join(("sus" + "pect", "viol" + "ation", "嫌" + "疑", "可" + "疑", "违" + "法", "违" + "规")), re.IGNORECASE)
-REGISTRIES = re.compile(r"pypi\.org|pythonhosted|--(extra-)?index-url|npmjs|//registry\.|//mirrors?\.|trusted-host", re.IGNORECASE)
+ACCUSING = re.compile(
+    "|".join(("sus" + "pect", "viol" + "ation", "嫌" + "疑", "可" + "疑", "违" + "法", "违" + "规")),
+    re.IGNORECASE,
+)
+REGISTRIES = re.compile(
+    r"pypi\.org|pythonhosted|--(extra-)?index-url|npmjs|//registry\.|//mirrors?\.|trusted-host", re.IGNORECASE
+)
 TOP = {"README.md", "LICENSE", "pyproject.toml", "anomaly", "pipelines", "tests", "sample_data", "reports"}
 MEGABYTES = 20
 
@@ -67,7 +103,9 @@ def name_of(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-SOURCES = {name_of(p): p for folder in ("anomaly", "pipelines") for p in sorted((ROOT / folder).rglob("*.py"))}
+SOURCES = {
+    name_of(p): p for folder in ("anomaly", "pipelines") for p in sorted((ROOT / folder).rglob("*.py"))
+}
 
 
 @cache
@@ -84,7 +122,10 @@ def imported(module: str) -> frozenset[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{module} line {node.lineno}: write imports out in full"
-            found |= {full if (full := f"{node.module}.{alias.name}") in SOURCES else node.module for alias in node.names}
+            found |= {
+                full if (full := f"{node.module}.{alias.name}") in SOURCES else node.module
+                for alias in node.names
+            }
     return frozenset(found)
 
 
@@ -95,7 +136,12 @@ def room(module: str) -> str:
 
 def floors() -> dict[str, int]:
     """Room → how many floors lie above it."""
-    return {f"{house}.{one}": level for house, plan in (("anomaly", ROOMS), ("pipelines", FLOW)) for level, names in enumerate(plan) for one in names.split()}
+    return {
+        f"{house}.{one}": level
+        for house, plan in (("anomaly", ROOMS), ("pipelines", FLOW))
+        for level, names in enumerate(plan)
+        for one in names.split()
+    }
 
 
 def test_every_room_has_its_floor_and_every_floor_its_rooms():
@@ -108,9 +154,13 @@ def test_imports_go_down_only(module):
     for target in imported(module) & SOURCES.keys():
         if target == "anomaly" or room(target) == room(module):
             continue
-        assert not (module.startswith("anomaly") and target.startswith("pipelines")), f"{module} thinks, {target} acts"
+        assert not (module.startswith("anomaly") and target.startswith("pipelines")), (
+            f"{module} thinks, {target} acts"
+        )
         if module.split(".")[0] == target.split(".")[0]:
-            assert level[room(target)] > level[room(module)], f"{module} imports {target}, which is not below it"
+            assert level[room(target)] > level[room(module)], (
+                f"{module} imports {target}, which is not below it"
+            )
 
 
 def test_no_import_cycles_not_even_hidden_ones():
@@ -124,7 +174,9 @@ def test_the_library_only_thinks(module):
     leaned_on = {name.split(".")[0] for name in imported(module)} - {"anomaly"}
     assert leaned_on - THINKS_WITH == MAY_IMPORT.get(str(path.relative_to(ROOT)), set())
     calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
-    named = {f.id if isinstance(f, ast.Name) else f.attr for f in calls if isinstance(f, ast.Name | ast.Attribute)}
+    named = {
+        f.id if isinstance(f, ast.Name) else f.attr for f in calls if isinstance(f, ast.Name | ast.Attribute)
+    }
     assert not [name for name in named if ACTS.match(name)]
 
 
@@ -137,9 +189,16 @@ def test_what_is_never_imported(module):
 
 def test_what_is_imported_is_declared():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.match(r"[\w-]+", line)[0].lower() for line in [*project["dependencies"], *project["optional-dependencies"]["ray"]]}
+    declared = {
+        re.match(r"[\w-]+", line)[0].lower()
+        for line in [*project["dependencies"], *project["optional-dependencies"]["ray"]]
+    }
     called = {"PIL": "pillow"}  # where the name to install is not the name to import
-    foreign = {name.split(".")[0] for module in SOURCES for name in imported(module)} - set(sys.stdlib_module_names) - {"anomaly", "pipelines"}
+    foreign = (
+        {name.split(".")[0] for module in SOURCES for name in imported(module)}
+        - set(sys.stdlib_module_names)
+        - {"anomaly", "pipelines"}
+    )
     assert {called.get(name, name) for name in foreign} <= declared
 
 
@@ -160,7 +219,9 @@ def longer() -> set[str]:
 
 
 def test_sizes():
-    assert longer() == set(LONGER), "split it, or say in LONGER why it is clearer so; an exception that is not needed goes"
+    assert longer() == set(LONGER), (
+        "split it, or say in LONGER why it is clearer so; an exception that is not needed goes"
+    )
 
 
 @pytest.mark.parametrize("module", SOURCES)
@@ -182,7 +243,11 @@ def public(holder: ast.AST):
 
 def compiled(path: Path) -> dict[str, set[str]]:
     """The functions of a module that numba compiles, with the names used in each."""
-    functions = (node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef))
+    functions = (
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    )
     ours = (one for one in functions if any("njit" in ast.unparse(mark) for mark in one.decorator_list))
     return {one.name: {node.id for node in ast.walk(one) if isinstance(node, ast.Name)} for one in ours}
 
@@ -192,7 +257,11 @@ def test_compiled_code_never_outlives_what_it_calls():
     calling = {}
     for path in sorted((ROOT / "anomaly").rglob("*.py")):
         text, used = path.read_text(encoding="utf-8"), set().union(*compiled(path).values())
-        for node in (node for node in ast.parse(text).body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anomaly.")):
+        for node in (
+            node
+            for node in ast.parse(text).body
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("anomaly.")
+        ):
             other = ROOT / (node.module.replace(".", "/") + ".py")
             if other.is_file() and compiled(other).keys() & used & {name.name for name in node.names}:
                 name = path.relative_to(ROOT).as_posix()
@@ -204,25 +273,56 @@ def test_compiled_code_never_outlives_what_it_calls():
 
 def test_no_query_calls_back_into_python():
     """A thread of Polars that waits for the interpreter, while a thread that has it waits for Polars (one that pickles a frame does), waits for ever."""
-    back = re.compile(r"map_elements|map_batches|map_groups|map_rows|rolling_map|register_io_source|create_function")
-    calls = [(m, node.attr, node.lineno) for m in SOURCES for node in ast.walk(tree(SOURCES[m])) if isinstance(node, ast.Attribute) and back.fullmatch(node.attr)]
+    back = re.compile(
+        r"map_elements|map_batches|map_groups|map_rows|rolling_map|register_io_source|create_function"
+    )
+    calls = [
+        (m, node.attr, node.lineno)
+        for m in SOURCES
+        for node in ast.walk(tree(SOURCES[m]))
+        if isinstance(node, ast.Attribute) and back.fullmatch(node.attr)
+    ]
     assert not calls
 
 
 def test_no_bare_except():
-    bare = [m for m in SOURCES for node in ast.walk(tree(SOURCES[m])) if isinstance(node, ast.ExceptHandler) and node.type is None]
+    bare = [
+        m
+        for m in SOURCES
+        for node in ast.walk(tree(SOURCES[m]))
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
     assert not bare
 
 
 def read_by_people() -> list[Path]:
-    kinds = {".py", ".toml", ".j2", ".css", ".js", ".sql", ".md", ".service", ".timer", ".html", ".txt", ".csv"}
+    kinds = {
+        ".py",
+        ".toml",
+        ".j2",
+        ".css",
+        ".js",
+        ".sql",
+        ".md",
+        ".service",
+        ".timer",
+        ".html",
+        ".txt",
+        ".csv",
+    }
     places = [ROOT / "anomaly", ROOT / "pipelines", ROOT / "reports" / "example"]
-    files = [p for place in places for p in place.rglob("*") if p.suffix in kinds] + list((ROOT / "sample_data").rglob("*.md"))
+    files = [p for place in places for p in place.rglob("*") if p.suffix in kinds] + list(
+        (ROOT / "sample_data").rglob("*.md")
+    )
     return sorted([*files, ROOT / "README.md"])
 
 
 def test_nobody_is_accused():
-    found = [f"{path.relative_to(ROOT)}: {hit[0]}" for path in read_by_people() if (hit := ACCUSING.search(path.read_text(encoding="utf-8")))]
+    found = [
+        f"{path.relative_to(ROOT)}: {hit[0]}"
+        for path in read_by_people()
+        if (hit := ACCUSING.search(path.read_text(encoding="utf-8")))
+    ]
     assert not found
 
 
@@ -233,7 +333,9 @@ def commands(group: click.Group, name: str):
             yield from commands(command, f"{name} {one}")
 
 
-@pytest.mark.parametrize(("name", "command"), list(commands(main, "anomaly")), ids=lambda x: x if isinstance(x, str) else "")
+@pytest.mark.parametrize(
+    ("name", "command"), list(commands(main, "anomaly")), ids=lambda x: x if isinstance(x, str) else ""
+)
 def test_every_command_helps_with_a_sentence_and_an_example(name, command):
     first, *rest = [line.strip() for line in command.help.splitlines() if line.strip()]
     assert re.match(r"[A-Z].*", first) and " ".join([first, *rest]).split("Example:")[0].strip().endswith(".")
@@ -249,7 +351,12 @@ def kept() -> list[Path]:
     """What is, or is about to be, in the repository; what a settings file or a run left behind is not."""
     if not (ROOT / ".git").exists():
         pytest.skip("not a checkout: which files are kept cannot be told")
-    asked = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z", "-c", "-o", "--exclude-standard"], capture_output=True, text=True, check=True)
+    asked = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z", "-c", "-o", "--exclude-standard"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return [path for name in asked.stdout.split("\0") if name and (path := ROOT / name).is_file()]
 
 

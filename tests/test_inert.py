@@ -45,7 +45,10 @@ def evil(request) -> str:
 def site(evil, tmp_path_factory) -> Site:
     """A night on which id, building and district of the one case are each such a text."""
     site = make_site(tmp_path_factory.mktemp("inert"))
-    site.change("[store]", '[households]\nfiles = "homes.csv"\ncolumns = { household = "id", building = "house", district = "area" }\n\n[store]')
+    site.change(
+        "[store]",
+        '[households]\nfiles = "homes.csv"\ncolumns = { household = "id", building = "house", district = "area" }\n\n[store]',
+    )
     homes = [(f"{h:04}" if h != int(SURGED) else evil, evil, evil) for h in range(HOMES)]
     site.put("homes.csv", pl.DataFrame(homes, schema=["id", "house", "area"], orient="row"))
     for name, values in daily().items():
@@ -63,8 +66,6 @@ def case(site, evil) -> str:
     return row["case_id"]
 
 
-
-
 def test_pages_hold_it_as_text_only(site, case, evil):
     site.run("audit fairness")
     site.run("audit record")
@@ -74,15 +75,27 @@ def test_pages_hold_it_as_text_only(site, case, evil):
     assert len(pages) >= 6
     for path in pages:
         page = Pages(path.read_text(encoding="utf-8"))
-        assert "img" not in page.tags or {value for name, value in page.attributes if name == "src"} <= {f"{case}.png"}
-        assert not [name for name, _ in page.attributes if name.startswith("on")] and page.tags.count("script") <= 1
-        (policy,) = [value for name, value in page.attributes if name == "content" and "default-src" in (value or "")]
+        assert "img" not in page.tags or {value for name, value in page.attributes if name == "src"} <= {
+            f"{case}.png"
+        }
+        assert (
+            not [name for name, _ in page.attributes if name.startswith("on")]
+            and page.tags.count("script") <= 1
+        )
+        (policy,) = [
+            value for name, value in page.attributes if name == "content" and "default-src" in (value or "")
+        ]
         assert policy.startswith("default-src 'none'")
-        assert "4949" not in (text := path.read_text(encoding="utf-8")) and ">49<" not in text.replace(evil, "")
+        assert "4949" not in (text := path.read_text(encoding="utf-8")) and ">49<" not in text.replace(
+            evil, ""
+        )
 
 
 def test_no_cell_of_an_export_is_a_formula_and_numbers_stay_numbers(site, case, evil):
-    exports = {"worklist": site.run("worklist", "--format", "csv").stdout, "cases": (site.root / f"out/reports/{LAST}/cases.csv").read_text(encoding="utf-8-sig")}
+    exports = {
+        "worklist": site.run("worklist", "--format", "csv").stdout,
+        "cases": (site.root / f"out/reports/{LAST}/cases.csv").read_text(encoding="utf-8-sig"),
+    }
     for text in exports.values():
         (row,) = csv.DictReader(io.StringIO(text, newline=""))
         assert not [cell for cell in row.values() if cell and cell.startswith(FORMULA)]
@@ -97,12 +110,19 @@ def test_a_query_takes_it_as_a_value(site, case, evil):
     assert told.exit_code == 0 and case in told.stdout
     assert site.run("worklist", "--district", evil, "--format", "json").stdout.count("\n") == 1
     for name in (f"{evil}' OR 1=1 --", "' UNION SELECT 1 --"):
-        assert site.run("explain", name).exit_code == 2 and site.run("decide", name, "benign", "--reason", "x").exit_code == 2
+        assert (
+            site.run("explain", name).exit_code == 2
+            and site.run("decide", name, "benign", "--reason", "x").exit_code == 2
+        )
     assert site.view("cases").height == before and site.view("outcomes")["reason"].to_list() == [evil]
 
 
 def test_a_terminal_is_told_of_it_in_plain_signs(site, case, evil):
     for command in ("worklist", f"explain {case}", f"explain {case} --for-resident", "status", "doctor"):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", site.run(command).output), command
-    (door,) = [line for line in map(json.loads, site.run("worklist", "--json").stdout.splitlines()) if line["message_type"] == "door"]
+    (door,) = [
+        line
+        for line in map(json.loads, site.run("worklist", "--json").stdout.splitlines())
+        if line["message_type"] == "door"
+    ]
     assert door["household"] == evil

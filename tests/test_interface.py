@@ -22,11 +22,30 @@ def interface() -> dict:
     for row in dictionary().iter_rows(named=True):
         table = (tables.PUBLISHED if row["schema"] == "v1" else tables.META)[row["view"]]
         spec = table.columns()[row["column"]]
-        view = views.setdefault(f"{row['schema']}.{row['view']}", {"grain": table.__doc__, "key": list(table.primary_key()), "columns": []})
-        column = {"name": row["column"], "type": row["type"], "null": spec.nullable, "unit": row["unit_en"], "en": row["meaning_en"], "zh": row["meaning_zh"]}
+        view = views.setdefault(
+            f"{row['schema']}.{row['view']}",
+            {"grain": table.__doc__, "key": list(table.primary_key()), "columns": []},
+        )
+        column = {
+            "name": row["column"],
+            "type": row["type"],
+            "null": spec.nullable,
+            "unit": row["unit_en"],
+            "en": row["meaning_en"],
+            "zh": row["meaning_zh"],
+        }
         view["columns"].append(column)
-    words = {"quality": tables.QUALITIES, "status": tables.STATUSES, "outcome": tables.OUTCOMES, "change": tables.CHANGES}
-    return {"version": SCHEMA_VERSION, "views": views, "words": {name: list(values) for name, values in words.items()}}
+    words = {
+        "quality": tables.QUALITIES,
+        "status": tables.STATUSES,
+        "outcome": tables.OUTCOMES,
+        "change": tables.CHANGES,
+    }
+    return {
+        "version": SCHEMA_VERSION,
+        "views": views,
+        "words": {name: list(values) for name, values in words.items()},
+    }
 
 
 def asked_for(old: dict, new: dict) -> tuple[int, list[str]]:
@@ -42,12 +61,18 @@ def asked_for(old: dict, new: dict) -> tuple[int, list[str]]:
         if now is None:
             found.append((MAJOR, f"{view} is gone"))
             continue
-        found += [(MAJOR, f"{view} has another {part}") for part in ("grain", "key") if was[part] != now[part]]
+        found += [
+            (MAJOR, f"{view} has another {part}") for part in ("grain", "key") if was[part] != now[part]
+        ]
         names = [column["name"] for column in was["columns"]]
         if [column["name"] for column in now["columns"]][: len(names)] != names:
             found.append((MAJOR, f"{view}: columns are gone, renamed or moved; new ones come last"))
             continue
-        found += [change for a, b in zip(was["columns"], now["columns"], strict=False) for change in column_changes(view, a, b)]
+        found += [
+            change
+            for a, b in zip(was["columns"], now["columns"], strict=False)
+            for change in column_changes(view, a, b)
+        ]
         found += [(MINOR, f"{view}.{column['name']} is new") for column in now["columns"][len(names) :]]
     found += [(MINOR, f"{view} is new") for view in new["views"] if view not in old["views"]]
     for name, values in old["words"].items():
@@ -60,7 +85,11 @@ def column_changes(view: str, was: dict, now: dict) -> list[tuple[int, str]]:
     name = f"{view}.{was['name']}"
     found = [(MAJOR, f"{name} has another {part}") for part in ("type", "unit") if was[part] != now[part]]
     found += [(MAJOR, f"{name} may be empty now")] if now["null"] and not was["null"] else []
-    return found + [(PATCH, f"{name} has other words for its meaning; raise the major number if it means something else") for part in ("en", "zh") if was[part] != now[part]]
+    return found + [
+        (PATCH, f"{name} has other words for its meaning; raise the major number if it means something else")
+        for part in ("en", "zh")
+        if was[part] != now[part]
+    ]
 
 
 def raised(old: str, new: str) -> int:
@@ -76,20 +105,32 @@ def test_the_interface_is_what_was_promised():
     promise, now = json.loads(PROMISE.read_text(encoding="utf-8")), interface()
     number, why = asked_for(promise, now)
     enough = number == NONE or raised(promise["version"], now["version"]) <= number
-    assert enough, f"{'; '.join(why)}: raise SCHEMA_VERSION {promise['version']} by a {('major', 'minor', 'patch')[number]} number"
+    assert enough, (
+        f"{'; '.join(why)}: raise SCHEMA_VERSION {promise['version']} by a {('major', 'minor', 'patch')[number]} number"
+    )
     if os.environ.get("UPDATE_INTERFACE") == "1":
         PROMISE.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
-        assert promise == now, "UPDATE_INTERFACE=1 python -m pytest tests/test_interface.py writes the new promise down"
+        assert promise == now, (
+            "UPDATE_INTERFACE=1 python -m pytest tests/test_interface.py writes the new promise down"
+        )
 
 
 def changed(**columns) -> dict:
     """An interface of one view; a: its first column."""
     first = {"name": "a", "type": "BIGINT", "null": False, "unit": "days", "en": "x", "zh": "甲"}
-    view = {"grain": "One thing.", "key": ["a"], "columns": [first | columns.pop("a", {}), {**first, "name": "b"}]}
+    view = {
+        "grain": "One thing.",
+        "key": ["a"],
+        "columns": [first | columns.pop("a", {}), {**first, "name": "b"}],
+    }
     more = columns.pop("more", [])
     view["columns"] += more
-    return {"version": "1.4.2", "views": {"v1.things": view | columns.pop("view", {})} | columns.pop("views", {}), "words": columns.pop("words", {"status": ["new", "closed"]})}
+    return {
+        "version": "1.4.2",
+        "views": {"v1.things": view | columns.pop("view", {})} | columns.pop("views", {}),
+        "words": columns.pop("words", {"status": ["new", "closed"]}),
+    }
 
 
 B = {"name": "b", "type": "BIGINT", "null": False, "unit": "days", "en": "x", "zh": "甲"}
@@ -126,7 +167,17 @@ def test_a_view_that_goes_asks_for_a_major_version():
 
 
 @pytest.mark.parametrize(
-    ("new", "number"), [("2.0.0", MAJOR), ("1.5.0", MINOR), ("1.4.3", PATCH), ("1.4.2", NONE), ("1.4.1", NONE), ("2.4.2", NONE), ("1.6.0", NONE), ("3.0.0", NONE)]
+    ("new", "number"),
+    [
+        ("2.0.0", MAJOR),
+        ("1.5.0", MINOR),
+        ("1.4.3", PATCH),
+        ("1.4.2", NONE),
+        ("1.4.1", NONE),
+        ("2.4.2", NONE),
+        ("1.6.0", NONE),
+        ("3.0.0", NONE),
+    ],
 )
 def test_which_number_rose(new, number):
     assert raised("1.4.2", new) == number

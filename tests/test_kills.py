@@ -37,7 +37,9 @@ def fresh(root: Path) -> Site:
     """A site with a register, three files a signal, and nothing loaded."""
     root.mkdir(parents=True)
     site = Site(root)
-    site.configure(SIGNALS, more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "d" }\n')
+    site.configure(
+        SIGNALS, more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "d" }\n'
+    )
     site.put("homes.csv", "id,d\n" + "".join(f"{h:04},{'AB'[h % 2]}\n" for h in range(HOMES)))
     for number in range(3):
         put_days(site, day(24 * number), day(24 * number + 23 if number < 2 else -3), str(number))
@@ -52,7 +54,9 @@ def prepared(root: Path, name: str) -> tuple[Site, tuple[str, ...]]:
     site.nightly()
     (code,) = site.view("worklist").filter(pl.col("household") == SURGED)["case_id"]
     site.nightly("--night", str(day(-4)))
-    assert site.run("decide", code, "no_access", "--reason", "nobody in", "--day", str(day(-3))).exit_code == 0
+    assert (
+        site.run("decide", code, "no_access", "--reason", "nobody in", "--day", str(day(-3))).exit_code == 0
+    )
     if name == "later":
         put_days(site, day(-2), LAST, "3")
         return site, ("nightly",)
@@ -60,10 +64,16 @@ def prepared(root: Path, name: str) -> tuple[Site, tuple[str, ...]]:
         return many_parts(site), ("nightly",)
     if name == "prune":
         keep = (kills.TODAY - day(-4)).days
-        site.change("[households]", f"[retention]\nreadings_days = {(kills.TODAY - day(30)).days}\nnights_days = {keep}\nreports_days = {keep}\n\n[households]")
+        site.change(
+            "[households]",
+            f"[retention]\nreadings_days = {(kills.TODAY - day(30)).days}\nnights_days = {keep}\nreports_days = {keep}\n\n[households]",
+        )
         site.nightly()
         return site, ("prune",)
-    field = site.put("field.csv", "case,day,outcome,reason\n" + "".join(f"{code},{day(-n)},no_access,visit {n}\n" for n in (5, 4, 3)))
+    field = site.put(
+        "field.csv",
+        "case,day,outcome,reason\n" + "".join(f"{code},{day(-n)},no_access,visit {n}\n" for n in (5, 4, 3)),
+    )
     return site, {
         "backfill": ("backfill", "--from", str(day(-6)), "--to", str(day(-3)), "--reports"),
         "decide": ("decide", code, "benign", "--reason", "guests", "--day", str(day(-3))),
@@ -100,7 +110,9 @@ def trial(root: Path, source: Path, what: tuple) -> list[str]:
     told = kills.troubles(site, before, after) if killed else []
     told += kills.mended(site, after, *command)
     shutil.rmtree(root)
-    return [f"killed at {at}: {line}" for line in told] + ([] if killed or isinstance(at, float) else [f"killed at {at}: it was not"])
+    return [f"killed at {at}: {line}" for line in told] + (
+        [] if killed or isinstance(at, float) else [f"killed at {at}: it was not"]
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -125,7 +137,12 @@ def survive(lanes, root: Path, name: str, some) -> int:
     writes, seconds = kills.writes_of(Site(whole), *split(command))
     after = kills.known(Site(whole))
     points = some(writes, seconds)
-    found = lanes.map(trial, [root / str(n) for n in range(len(points))], [site.root] * len(points), [(at, command, before, after) for at in points])
+    found = lanes.map(
+        trial,
+        [root / str(n) for n in range(len(points))],
+        [site.root] * len(points),
+        [(at, command, before, after) for at in points],
+    )
     assert [line for told in found for line in told] == []
     return len(points)
 
@@ -134,7 +151,10 @@ def throughout(writes: int, seconds: float) -> list[int | float]:
     """Writes and moments of a command at which it is killed."""
     chance = random.Random(SEED)
     some = min(writes, WRITES)
-    return [*(1 + n * (writes - 1) // (some - 1) for n in range(some)), *(chance.uniform(0, seconds) for _ in range(TIMES))]
+    return [
+        *(1 + n * (writes - 1) // (some - 1) for n in range(some)),
+        *(chance.uniform(0, seconds) for _ in range(TIMES)),
+    ]
 
 
 @pytest.mark.long

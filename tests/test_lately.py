@@ -38,7 +38,17 @@ def grid(seed: int, homes: int = HOMES) -> Grid:
     names = tuple(f"{seed}-{h:03}" for h in range(homes))
     weekday = ((np.arange(DAYS) + FIRST.weekday()) % 7).astype(np.int8)
     group = (np.arange(homes) % 3).astype(np.int32)
-    return Grid(names, ("entries", "power", "water"), ("count", "Wh", "litre"), FIRST, value, lag, weekday, group, resolution(value, lag))
+    return Grid(
+        names,
+        ("entries", "power", "water"),
+        ("count", "Wh", "litre"),
+        FIRST,
+        value,
+        lag,
+        weekday,
+        group,
+        resolution(value, lag),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +60,14 @@ def peers() -> Peers:
     return said
 
 
-@pytest.mark.parametrize("rules", [ExpectedRules(), ExpectedRules(past_level=False, coarse_share=0.02), ExpectedRules(baseline_days=40, vacancy_days=90, short_guard_days=5)])
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ExpectedRules(),
+        ExpectedRules(past_level=False, coarse_share=0.02),
+        ExpectedRules(baseline_days=40, vacancy_days=90, short_guard_days=5),
+    ],
+)
 def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
     said = Peers(groups=3)
     expect(grid(1), rules, said)
@@ -59,7 +76,9 @@ def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
     late, vacant = expect_lately(others, rules, said, LAST)
     assert (vacant == whole.vacant).all() and vacant.any()
     for name in ("expected", "low", "high", "surprise", "count", "block"):
-        np.testing.assert_allclose(getattr(late, name), getattr(whole, name)[:, :, -LAST:], rtol=1e-9, atol=1e-9, err_msg=name)
+        np.testing.assert_allclose(
+            getattr(late, name), getattr(whole, name)[:, :, -LAST:], rtol=1e-9, atol=1e-9, err_msg=name
+        )
     assert late.grid.last == others.last and (~np.isnan(late.surprise)).mean() > 0.8
 
 
@@ -90,7 +109,9 @@ def test_the_last_months_are_what_they_are_among_all_days(model):
     rules = ExpectedRules(model=model)
     homes = 12 if model == "stl" else HOMES
     whole, (last, vacant) = expect(grid(1, homes), rules), expect_last(grid(1, homes), rules, None, 100)
-    assert last.grid.days == 100 and last.grid.last == whole.grid.last and np.array_equal(vacant, whole.vacant)
+    assert (
+        last.grid.days == 100 and last.grid.last == whole.grid.last and np.array_equal(vacant, whole.vacant)
+    )
     for name in ("expected", "low", "high", "surprise", "log_ratio", "count", "block"):
         np.testing.assert_array_equal(getattr(last, name), getattr(whole, name)[:, :, -100:], err_msg=name)
     np.testing.assert_array_equal(last.grid.value, whole.grid.value[:, :, -100:])
@@ -100,7 +121,9 @@ def test_peers_are_not_asked_about_days_they_said_nothing_of():
     said = Peers(groups=3)
     expect_last(grid(1), ExpectedRules(), said, 100)
     late, _ = expect_lately(grid(2), ExpectedRules(), said, 100)
-    np.testing.assert_allclose(late.expected, expect_lately(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected)
+    np.testing.assert_allclose(
+        late.expected, expect_lately(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected
+    )
     with pytest.raises(LookupError, match="the peers said nothing of expected entries level before day"):
         expect_lately(grid(2), ExpectedRules(), said, 101)
 

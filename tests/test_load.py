@@ -52,7 +52,11 @@ def test_a_file_that_grows_gives_what_the_whole_file_gives(tmp_path, entries):
     for number in (4, 9):
         grown.put("entries.csv", until(entries, day(number)))
         grown.nightly()
-    assert merged(grown, "entries") == {"loaded": 240, "duplicate": 0, "restated": 0}  # the same file again restates nothing
+    assert merged(grown, "entries") == {
+        "loaded": 240,
+        "duplicate": 0,
+        "restated": 0,
+    }  # the same file again restates nothing
     assert readings(grown) == readings(once)
 
 
@@ -90,7 +94,7 @@ def test_the_later_file_name_wins_whichever_comes_first(tmp_path, entries, first
     told = {"entries-9.csv": "3", "entries-10.csv": "4"}
     others = entries.filter(pl.col("id") != "0003")
     for name in sorted(told, key=lambda name: name != first_file):
-        restated = entries.filter((pl.col("id") == "0003")).with_columns(entries=pl.lit(told[name]))
+        restated = entries.filter(pl.col("id") == "0003").with_columns(entries=pl.lit(told[name]))
         site.put(name, pl.concat([others, restated]))
         site.nightly()
     assert site.view("readings").filter(pl.col("household") == "0003")["value"].unique().to_list() == [4]
@@ -98,7 +102,16 @@ def test_the_later_file_name_wins_whichever_comes_first(tmp_path, entries, first
 
 
 def test_duplicate_and_restated_rows_of_one_file_are_counted_and_the_last_wins(tmp_path):
-    site = only(tmp_path, pl.DataFrame({"id": ["0001"] * 4, "day": ["2026-03-01", "2026-03-02", "2026-03-02", "2026-03-01"], "entries": ["5", "7", "7", "6"]}))
+    site = only(
+        tmp_path,
+        pl.DataFrame(
+            {
+                "id": ["0001"] * 4,
+                "day": ["2026-03-01", "2026-03-02", "2026-03-02", "2026-03-01"],
+                "entries": ["5", "7", "7", "6"],
+            }
+        ),
+    )
     site.nightly()
     # 1 March said twice and otherwise: 6 wins. 2 March said twice alike.
     assert [(r[2], r[3]) for r in readings(site)] == [(day(0), 6), (day(1), 7)]
@@ -124,11 +137,16 @@ def test_formats_mix_in_one_glob(tmp_path, entries):
     site.put("access/2.csv", b"\xef\xbb\xbf" + days[1].write_csv().encode())
     site.put("access/3.csv", chinese.write_csv().encode("gb18030"))
     site.put("access/4.csv.gz", gzip.compress(days[3].write_csv().encode()))
-    days[4].with_columns(pl.col("day").str.to_date(), pl.col("entries").cast(pl.Int32)).write_parquet(tmp_path / "mixed/access/5.parquet")
+    days[4].with_columns(pl.col("day").str.to_date(), pl.col("entries").cast(pl.Int32)).write_parquet(
+        tmp_path / "mixed/access/5.parquet"
+    )
     days[5].write_excel(tmp_path / "mixed/access/6.xlsx")
     site.nightly()
     assert readings(site) == readings(once) and len(readings(site)) == 24 * 6
-    assert site.view("households")["household"].head(2).to_list() == ["0000", "0001"]  # ids stay text in every format
+    assert site.view("households")["household"].head(2).to_list() == [
+        "0000",
+        "0001",
+    ]  # ids stay text in every format
 
 
 def test_other_forms_are_read_as_the_settings_say(tmp_path):
@@ -139,7 +157,10 @@ def test_other_forms_are_read_as_the_settings_say(tmp_path):
     )
     site = only(tmp_path)
     site.configure({"power": section})
-    site.put("use.csv", "id;at;kwh;n\n0001;01/03/2026;1,5;48\n0001;02/03/2026;2,25;47\n0001;03/03/2026;1.234,5;48\n0001;04/03/2026;3;48\n")
+    site.put(
+        "use.csv",
+        "id;at;kwh;n\n0001;01/03/2026;1,5;48\n0001;02/03/2026;2,25;47\n0001;03/03/2026;1.234,5;48\n0001;04/03/2026;3;48\n",
+    )
     site.nightly()
     # 2 March is partial, 3 March beyond what a home can use in a day: neither is judged
     assert [(r[2], r[3], r[4], r[5]) for r in readings(site)] == [
@@ -154,14 +175,20 @@ def test_other_forms_are_read_as_the_settings_say(tmp_path):
 def test_a_stamp_names_the_start_or_the_end_of_its_period(tmp_path, stamp, days):
     """Twelve hours a row, stamped at noon and midnight: by the end, midnight belongs to the day before."""
     site = only(tmp_path)
-    site.configure({"power": f'files = "p.csv"\nkind = "usage"\nunit = "Wh"\nstamp = "{stamp}"\ncolumns = {{ household = "id", time = "at", value = "wh" }}\n'})
+    site.configure(
+        {
+            "power": f'files = "p.csv"\nkind = "usage"\nunit = "Wh"\nstamp = "{stamp}"\ncolumns = {{ household = "id", time = "at", value = "wh" }}\n'
+        }
+    )
     first = [(d, h) for d in (1, 2, 3, 4) for h in ("00:00", "12:00")][1 if stamp == "end" else 0 :]
     site.put("p.csv", "id,at,wh\n" + "".join(f"0001,2026-03-0{d} {h},{100 * d + 1}\n" for d, h in first))
     site.nightly()
     whole = site.view("readings").filter(pl.col("quality") == "read")
     start = {2: 402, 3: 602, 4: 802}  # both rows of the day
     end = {1: 302, 2: 502, 3: 702}  # noon of the day and midnight of the next
-    assert {row["day"].day: row["value"] for row in whole.rows(named=True) if row["day"].day in days} == (start if stamp == "start" else end)
+    assert {row["day"].day: row["value"] for row in whole.rows(named=True) if row["day"].day in days} == (
+        start if stamp == "start" else end
+    )
 
 
 def test_stamped_readings_at_any_cadence_meet_at_local_midnight(tmp_path):
@@ -169,7 +196,14 @@ def test_stamped_readings_at_any_cadence_meet_at_local_midnight(tmp_path):
     site = only(tmp_path)
     section = 'files = "w.csv"\nkind = "register"\nunit = "litre"\ncolumns = { household = "id", time = "at", value = "litres" }\n'
     site.configure({"water": section})
-    cells = ["2026-03-01T23:00,1000", "2026-03-02T01:00,1020", "2026-03-02T23:00,1200", "2026-03-03T01:00,1240", "2026-03-03T23:00,1300", "2026-03-04T01:00,1310"]
+    cells = [
+        "2026-03-01T23:00,1000",
+        "2026-03-02T01:00,1020",
+        "2026-03-02T23:00,1200",
+        "2026-03-03T01:00,1240",
+        "2026-03-03T23:00,1300",
+        "2026-03-04T01:00,1310",
+    ]
     site.put("w.csv", "id,at,litres\n" + "".join(f"0001,{cell}\n" for cell in cells))
     site.nightly()
     # midnights: 1010, 1220, 1305 → 2 March 210, 3 March 85
@@ -197,12 +231,20 @@ def test_under_changed_dates_the_old_days_are_gone(tmp_path):
     assert site.view("readings").select("day", "value").rows() == [(FIRST, 4), (day(1), 5)]
 
 
-def test_the_register_is_read_again_when_it_changes_and_history_before_moving_in_is_left_out(tmp_path, entries):
+def test_the_register_is_read_again_when_it_changes_and_history_before_moving_in_is_left_out(
+    tmp_path, entries
+):
     site = only(tmp_path, entries)
-    site.configure({"entries": SIGNALS["entries"]}, more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "area", moved_in = "since" }\n')
+    site.configure(
+        {"entries": SIGNALS["entries"]},
+        more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "area", moved_in = "since" }\n',
+    )
     site.put("homes.csv", "id,area,since\n" + "".join(f"{h:04},N,\n" for h in range(24)))
     site.nightly()
-    site.put("homes.csv", "id,area,since\n" + "".join(f"{h:04},S,{'2026-03-06' if h == 3 else ''}\n" for h in range(23)))
+    site.put(
+        "homes.csv",
+        "id,area,since\n" + "".join(f"{h:04},S,{'2026-03-06' if h == 3 else ''}\n" for h in range(23)),
+    )
     result = site.nightly(code=3)  # the 24th is no longer in the register: its rows are refused
     assert "10 of 240 rows refused (4.2%), mostly: household not in the register" in result.stderr
     assert site.view("households").select("district").unique().rows() == [("S",)]

@@ -43,7 +43,10 @@ def decide(site: Site, outcome: str, *more: str, case: str | None = None):
 
 
 def log(site: Site) -> list[dict]:
-    return [json.loads(line) for line in (site.root / "out" / "audit.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [
+        json.loads(line)
+        for line in (site.root / "out" / "audit.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
 
 
 # decide
@@ -53,12 +56,20 @@ def test_a_decision_is_published_at_once_and_leaves_the_next_list(site):
     case = case_of(site)
     assert decide(site, "benign", "--by", "A", "--minutes", "12").exit_code == 0
     (told,) = site.view("outcomes").rows(named=True)
-    assert (told["case_id"], told["outcome"], told["reason"], told["by"], told["minutes"]) == (case, "benign", "seen at the door", "A", 12)
+    assert (told["case_id"], told["outcome"], told["reason"], told["by"], told["minutes"]) == (
+        case,
+        "benign",
+        "seen at the door",
+        "A",
+        12,
+    )
     assert site.view("cases")["decision"].to_list() == ["benign"]
     assert "benign" in site.run("worklist").stdout
     site.nightly()
     doors = site.view("worklist")
-    assert doors["night"].to_list() == [day(-2)] and site.view("cases").height == 1  # the list of that night is as it was
+    assert (
+        doors["night"].to_list() == [day(-2)] and site.view("cases").height == 1
+    )  # the list of that night is as it was
 
 
 def test_a_visit_before_the_last_list_takes_the_door_off_it(site):
@@ -92,7 +103,9 @@ def test_records_survive_runs_backfills_and_the_loss_of_the_file(site):
     told = site.view("outcomes")
     site.run("backfill", "--from", str(day(-4)), "--to", str(day(-1)))
     assert site.view("outcomes").equals(told)
-    assert site.view("cases")["decision"].drop_nulls().to_list() == ["contested"]  # though it opens earlier now, under another code
+    assert site.view("cases")["decision"].drop_nulls().to_list() == [
+        "contested"
+    ]  # though it opens earlier now, under another code
     site.file.unlink()
     site.nightly()
     assert site.view("outcomes").equals(told)
@@ -104,9 +117,14 @@ def test_the_code_on_paper_and_a_second_thought_still_count(site):
     site.run("backfill", "--from", str(day(-4)), "--to", str(day(-3)))
     assert paper not in site.view("cases")["case_id"]
     assert decide(site, "confirmed", "--day", str(day(-2)), case=paper).exit_code == 0
-    assert site.view("cases")["decision"].to_list() == ["confirmed"] and paper in site.run("explain", paper).stdout
+    assert (
+        site.view("cases")["decision"].to_list() == ["confirmed"]
+        and paper in site.run("explain", paper).stdout
+    )
     decide(site, "benign", "--day", str(day(-2)), case=paper)
-    assert site.view("account").filter(pl.col("grouped_by") == "all").select("answered", "wrong").rows() == [(1, 1)]
+    assert site.view("account").filter(pl.col("grouped_by") == "all").select("answered", "wrong").rows() == [
+        (1, 1)
+    ]
 
 
 def test_a_kill_while_publishing_loses_no_record(site):
@@ -116,7 +134,9 @@ def test_a_kill_while_publishing_loses_no_record(site):
     with lock:  # so that it waits with the publishing
         code = "from pipelines.cli import program; program()"
         told = ["decide", case, "benign", "--reason", "seen", "--settings", str(site.settings)]
-        process = subprocess.Popen([sys.executable, "-c", code, *told], env=os.environ | {"PYTHONPATH": os.getcwd()})
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *told], env=os.environ | {"PYTHONPATH": os.getcwd()}
+        )
         while not journal.exists() or not journal.read_bytes().endswith(b"\n"):
             time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
@@ -144,8 +164,12 @@ def test_deciding_in_haste_or_always_alike_is_remarked(site, tmp_path, monkeypat
         return [line.partition(";")[0] for line in meter(store, now)]
 
     assert warned(["confirmed", "benign"] * 5, 5) == ["warning: 10 decisions were recorded within a minute"]
-    assert warned(["confirmed", "benign"] * 4 + ["benign"], 5) == [] == warned(["confirmed", "benign"] * 6, 60)
-    assert warned(["benign"] + ["confirmed"] * 19, 90) == ["warning: 19 of the last 20 decisions are confirmed"]
+    assert (
+        warned(["confirmed", "benign"] * 4 + ["benign"], 5) == [] == warned(["confirmed", "benign"] * 6, 60)
+    )
+    assert warned(["benign"] + ["confirmed"] * 19, 90) == [
+        "warning: 19 of the last 20 decisions are confirmed"
+    ]
     assert warned(["benign"] * 2 + ["confirmed"] * 18, 120) == []
     monkeypatch.setattr("pipelines.decide.HASTE", 1)
     assert "1 decisions were recorded within a minute" in decide(site, "benign").stderr
@@ -161,20 +185,35 @@ def test_the_field_file_row_by_row(site):
     file = site.put("field.csv", "case,day,outcome,reason,by,minutes\n" + good + bad)
     result = site.run("outcomes import", str(file))
     assert result.exit_code == 3 and "2 recorded, 0 were there already" in result.stderr
-    assert [f"row {n}:" in result.stderr for n in (1, 2, 3, 4, 5, 6)] == [False, False, True, True, True, True]
-    assert site.view("outcomes")["outcome"].to_list() == ["benign", "no_access"] and site.view("cases")["decision"].to_list() == ["benign"]
+    assert [f"row {n}:" in result.stderr for n in (1, 2, 3, 4, 5, 6)] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+    ]
+    assert site.view("outcomes")["outcome"].to_list() == ["benign", "no_access"] and site.view("cases")[
+        "decision"
+    ].to_list() == ["benign"]
     again = site.run("outcomes import", str(file))
     assert "0 recorded, 2 were there already" in again.stderr and site.view("outcomes").height == 2
 
 
 def test_a_field_file_in_gb18030_with_case_id_and_no_minutes(site):
-    site.put("field.csv", f"case_id,day,outcome,reason,by\n{case_of(site)},{day(-2)},benign,亲戚来访,王伟\n".encode("gb18030"))
+    site.put(
+        "field.csv",
+        f"case_id,day,outcome,reason,by\n{case_of(site)},{day(-2)},benign,亲戚来访,王伟\n".encode("gb18030"),
+    )
     assert site.run("outcomes import", str(site.root / "field.csv")).exit_code == 0
     assert site.view("outcomes").select("reason", "by").rows() == [("亲戚来访", "王伟")]
 
 
 def test_a_file_that_is_none_is_refused(site):
-    assert "has no column outcome" in site.run("outcomes import", str(site.put("f.csv", "case,day,reason\n"))).stderr
+    assert (
+        "has no column outcome"
+        in site.run("outcomes import", str(site.put("f.csv", "case,day,reason\n"))).stderr
+    )
     assert "cannot be read" in site.run("outcomes import", str(site.root / "none.csv")).stderr
 
 
@@ -186,9 +225,14 @@ def test_who_has_a_case_and_since_when(site):
     assert site.run("assign", case, "--to", "team 2", "--by", "A").exit_code == 0
     site.run("assign", case, "--to", "team 3")
     assert site.view("assignments").select("to", "by").rows() == [("team 2", "A"), ("team 3", None)]
-    assert site.view("worklist")["assigned"].to_list() == ["team 3"] and "team 3" in site.run("worklist").stdout
+    assert (
+        site.view("worklist")["assigned"].to_list() == ["team 3"] and "team 3" in site.run("worklist").stdout
+    )
     assert site.run("assign", "nobody", "--to", "x").exit_code == 2
-    assert case in site.run("worklist", "--desk", "occupancy").stdout and "nobody to visit" in site.run("worklist", "--desk", "water").stdout
+    assert (
+        case in site.run("worklist", "--desk", "occupancy").stdout
+        and "nobody to visit" in site.run("worklist", "--desk", "water").stdout
+    )
 
 
 # what a night knew
@@ -222,12 +266,18 @@ def test_a_home_without_a_case_is_explained_from_what_is_stored_now(before):
 
 def test_control_doors_are_drawn_logged_and_answered(site):
     (drawn,) = site.view("control").rows(named=True)
-    assert re.fullmatch(r"k\d{6}-[0-9a-f]{10}", drawn["case_id"]) and drawn["household"] != SURGED and drawn["night"] == day(-2)
+    assert (
+        re.fullmatch(r"k\d{6}-[0-9a-f]{10}", drawn["case_id"])
+        and drawn["household"] != SURGED
+        and drawn["night"] == day(-2)
+    )
     assert log(site)[0]["control"] == [drawn["case_id"]]
     assert drawn["household"] not in site.view("worklist")["household"]
     decide(site, "confirmed", case=drawn["case_id"])
     (row,) = site.view("misses").rows(named=True)
-    assert (row["drawn"], row["answered"], row["found"], row["unlisted"]) == (1, 1, 1, 23) and row["missed_low"] > 0
+    assert (row["drawn"], row["answered"], row["found"], row["unlisted"]) == (1, 1, 1, 23) and row[
+        "missed_low"
+    ] > 0
     assert site.view("account").filter(pl.col("grouped_by") == "all")["answered"].to_list() == [0]
     site.change("[signals.entries]", "[control]\ndoors_per_night = 0\n\n[signals.entries]")
     site.nightly()
@@ -241,8 +291,17 @@ def test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind(site):
     site.change("[signals.entries]", "[account]\nleast_outcomes = 1\nstop_share = 0.2\n\n[signals.entries]")
     promised = site.view("worklist")["chance_wrong"][0]
     decide(site, "benign")
-    people = site.view("account").filter((pl.col("grouped_by") == "signature") & (pl.col("name") == "people")).row(0, named=True)
-    assert (people["answered"], people["wrong"], people["promised"], people["wrong_share"]) == (1, 1, round(promised, 4), 1.0)
+    people = (
+        site.view("account")
+        .filter((pl.col("grouped_by") == "signature") & (pl.col("name") == "people"))
+        .row(0, named=True)
+    )
+    assert (people["answered"], people["wrong"], people["promised"], people["wrong_share"]) == (
+        1,
+        1,
+        round(promised, 4),
+        1.0,
+    )
     assert people["low"] == pytest.approx(0.207, abs=1e-3) and people["stopped"]
     assert people["chance_before"] == promised and people["chance_after"] == pytest.approx(0.75, abs=1e-3)
     site.nightly()
@@ -251,4 +310,8 @@ def test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind(site):
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
     assert "More people than usual is not listed: 1 of its 1 answered doors were wrong" in page
     overview = (site.root / "out" / "reports" / "index.html").read_text(encoding="utf-8")
-    assert "Of 1 answered doors 1 were wrong" in overview and f"{100 * promised:.0f} % → 75 %" in overview and "no longer listed" in overview
+    assert (
+        "Of 1 answered doors 1 were wrong" in overview
+        and f"{100 * promised:.0f} % → 75 %" in overview
+        and "no longer listed" in overview
+    )

@@ -31,7 +31,9 @@ def test_a_ledger_that_was_lost_is_made_anew(site):
     assert site.published() == before
 
 
-@pytest.mark.parametrize("name", ["evidence.parquet", "rarities.parquet", "expected.parquet", "not_judged.parquet", "done.json"])
+@pytest.mark.parametrize(
+    "name", ["evidence.parquet", "rarities.parquet", "expected.parquet", "not_judged.parquet", "done.json"]
+)
 def test_a_night_that_lost_a_file_is_judged_again(site, name):
     first = LAST - dt.timedelta(days=2)
     assert site.run("backfill", "--from", str(first), "--to", str(LAST)).exit_code == 0

@@ -18,7 +18,20 @@ import pytest
 from anomaly import tables
 from pipelines import nightly as flow
 from pipelines import publish
-from tests.site import FIRST, HOMES, LAST, SIGNALS, SURGE_DAYS, SURGED, Site, daily, day, make_site, rows, until
+from tests.site import (
+    FIRST,
+    HOMES,
+    LAST,
+    SIGNALS,
+    SURGE_DAYS,
+    SURGED,
+    Site,
+    daily,
+    day,
+    make_site,
+    rows,
+    until,
+)
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,7 +46,11 @@ def judged(tmp_path_factory) -> Site:
 
 def folder_bytes(site: Site) -> dict[str, bytes]:
     """Every file but the log, which tells of every run."""
-    return {str(path): path.read_bytes() for path in sorted(site.root.rglob("*")) if path.is_file() and path.name != "log.jsonl"}
+    return {
+        str(path): path.read_bytes()
+        for path in sorted(site.root.rglob("*"))
+        if path.is_file() and path.name != "log.jsonl"
+    }
 
 
 def start(site: Site, *command: str, tty: bool = False) -> subprocess.Popen:
@@ -50,11 +67,23 @@ def start(site: Site, *command: str, tty: bool = False) -> subprocess.Popen:
 
 def test_the_home_that_surged_is_the_case_and_no_other(judged):
     (case,) = judged.view("cases").rows(named=True)
-    assert (case["household"], case["signature"], case["status"], case["opened"]) == (SURGED, "people", "new", LAST)
+    assert (case["household"], case["signature"], case["status"], case["opened"]) == (
+        SURGED,
+        "people",
+        "new",
+        LAST,
+    )
     assert abs((case["onset"] - (LAST - dt.timedelta(days=SURGE_DAYS - 1))).days) <= 5
-    assert set(case["ratios"]) == {"entries", "water", "power"} and all(2.0 < ratio < 4.5 for ratio in case["ratios"].values())
+    assert set(case["ratios"]) == {"entries", "water", "power"} and all(
+        2.0 < ratio < 4.5 for ratio in case["ratios"].values()
+    )
     (door,) = judged.view("worklist").rows(named=True)
-    assert (door["rank"], door["household"], door["case_id"], door["night"]) == (1, SURGED, case["case_id"], LAST)
+    assert (door["rank"], door["household"], door["case_id"], door["night"]) == (
+        1,
+        SURGED,
+        case["case_id"],
+        LAST,
+    )
     assert judged.view("not_judged").is_empty() and judged.view("rejects").is_empty()
     (run,) = judged.view("runs").rows(named=True)
     assert (run["judged"], run["cases_new"], run["cases_open"], run["notes"]) == (HOMES, 1, 1, "")
@@ -70,7 +99,9 @@ def test_every_view_has_the_columns_of_its_table_and_the_report_is_there(judged)
     case_id = judged.view("cases")["case_id"][0]
     night = judged.root / "out" / "reports" / str(LAST)
     for page in (night / "index.html", night / "cases" / f"{case_id}.html", night.parent / "index.html"):
-        assert "Trying the night" in page.read_text(encoding="utf-8"), page  # the purpose stands on every page
+        assert "Trying the night" in page.read_text(encoding="utf-8"), (
+            page
+        )  # the purpose stands on every page
     assert (night / "cases.csv").read_bytes().startswith(b"\xef\xbb\xbf")
 
 
@@ -78,7 +109,11 @@ def test_all_state_lies_beside_the_file_and_one_file_is_a_database(judged):
     names = [path.name for path in judged.file.parent.rglob("*") if path.is_file()]
     assert [name for name in names if name.endswith(".duckdb")] == ["anomaly.duckdb"]
     assert not [name for name in names if name.endswith((".draft", ".wal"))]
-    state = [path for path in judged.file.parent.rglob("*") if path.is_file() and "reports" not in path.parts and path.name != "run.lock"]
+    state = [
+        path
+        for path in judged.file.parent.rglob("*")
+        if path.is_file() and "reports" not in path.parts and path.name != "run.lock"
+    ]
     assert not [str(path) for path in state if path.stat().st_mode & 0o027]
 
 
@@ -101,7 +136,9 @@ def test_whatever_changed_there_is_something_to_do(tmp_path, change):
     elif change == "settings":
         site.change("Tiny", "Small")
     elif change == "calendar":
-        site.put("calendars/CN/2026.toml", '[[holidays]]\nday = 2026-05-06\nen = "Local day"\nzh = "本地假日"\n')
+        site.put(
+            "calendars/CN/2026.toml", '[[holidays]]\nday = 2026-05-06\nen = "Local day"\nzh = "本地假日"\n'
+        )
     elif change == "file":
         site.file.unlink()
     else:
@@ -133,7 +170,9 @@ def test_homes_with_one_two_or_three_signals_young_and_old_are_judged_or_named(t
         new = (pl.col("id") == "0005") & (pl.col("day") <= str(day(-6)))
         site.put(f"{name}.csv", rows(name, values).filter(~lost[name] & ~silent & ~new))
     site.nightly()
-    named = {(row["household"], row["signal"]): row["reason"] for row in site.view("not_judged").rows(named=True)}
+    named = {
+        (row["household"], row["signal"]): row["reason"] for row in site.view("not_judged").rows(named=True)
+    }
     assert {home for home, _ in named} == {"0004", "0005"}
     assert {signal for _, signal in named} == {"entries", "water", "power"}
     assert "0 whole days in the last 7" in named["0004", "entries"]
@@ -141,9 +180,17 @@ def test_homes_with_one_two_or_three_signals_young_and_old_are_judged_or_named(t
     (run,) = site.view("runs").rows(named=True)
     assert run["judged"] == HOMES - 2 and run["not_judged"] == 6
     seen = site.view("expected").filter(pl.col("day") == LAST)
-    signals_of = {home: sorted(seen.filter(pl.col("household") == home)["signal"]) for home in ("0001", "0002", "0003", "0006")}
+    signals_of = {
+        home: sorted(seen.filter(pl.col("household") == home)["signal"])
+        for home in ("0001", "0002", "0003", "0006")
+    }
     # the home of 20 days is on the short rung of the ladder: 10 days older than 7 are enough
-    assert signals_of == {"0001": ["entries"], "0002": ["entries", "water"], "0003": ["entries"], "0006": ["entries", "power", "water"]}
+    assert signals_of == {
+        "0001": ["entries"],
+        "0002": ["entries", "water"],
+        "0003": ["entries"],
+        "0006": ["entries", "power", "water"],
+    }
 
 
 def test_homes_with_400_days_and_different_first_days_are_all_judged(tmp_path):
@@ -155,7 +202,9 @@ def test_homes_with_400_days_and_different_first_days_are_all_judged(tmp_path):
     site.put("power.csv", frame.filter(pl.col("day") >= pl.col("id").replace_strict(starts)))
     site.nightly()
     assert site.view("runs")["judged"].to_list() == [HOMES] and site.view("not_judged").is_empty()
-    assert site.view("readings").group_by("household").len().sort("household")["len"].to_list() == [400 - 15 * h for h in range(HOMES)]
+    assert site.view("readings").group_by("household").len().sort("household")["len"].to_list() == [
+        400 - 15 * h for h in range(HOMES)
+    ]
 
 
 def test_every_home_is_judged_or_named_for_every_signal_it_has(tmp_path):
@@ -170,7 +219,9 @@ def test_only_the_purposes_signatures_are_listed(tmp_path):
     site = make_site(tmp_path)
     site.change('["people", "water", "power", "door"]', '["water"]')
     site.nightly()
-    assert set(site.view("cases")["signature"]) <= {"water"} and set(site.view("evidence")["signal"]) <= {"water"}
+    assert set(site.view("cases")["signature"]) <= {"water"} and set(site.view("evidence")["signal"]) <= {
+        "water"
+    }
     assert site.view("readings")["signal"].n_unique() == 3
 
 
@@ -181,17 +232,28 @@ def test_a_purpose_made_narrower_takes_the_other_cases_off_every_list(tmp_path):
     assert site.view("worklist").height == 2 and set(site.view("cases")["signature"]) == {"people"}
     site.change('["people", "water", "power", "door"]', '["water"]')
     site.nightly()
-    assert set(site.view("cases")["signature"]) <= {"water"} and set(site.view("worklist")["signature"]) <= {"water"}
+    assert set(site.view("cases")["signature"]) <= {"water"} and set(site.view("worklist")["signature"]) <= {
+        "water"
+    }
     assert set(site.view("evidence")["signal"]) <= {"water"}
 
 
 def test_a_home_that_is_no_dwelling_is_named_and_never_a_case(tmp_path):
     site = make_site(tmp_path)
-    site.change("[store]", '[households]\nfiles = "homes.csv"\ncolumns = { household = "id", class = "use" }\n\n[store]')
-    site.put("homes.csv", "id,use\n" + "".join(f"{h:04},{'shop' if f'{h:04}' == SURGED else 'dwelling'}\n" for h in range(HOMES)))
+    site.change(
+        "[store]",
+        '[households]\nfiles = "homes.csv"\ncolumns = { household = "id", class = "use" }\n\n[store]',
+    )
+    site.put(
+        "homes.csv",
+        "id,use\n"
+        + "".join(f"{h:04},{'shop' if f'{h:04}' == SURGED else 'dwelling'}\n" for h in range(HOMES)),
+    )
     site.nightly()
     assert site.view("cases").is_empty()
-    assert site.view("not_judged").select("household", "reason").unique().rows() == [(SURGED, "class shop: only dwellings are judged")]
+    assert site.view("not_judged").select("household", "reason").unique().rows() == [
+        (SURGED, "class shop: only dwellings are judged")
+    ]
 
 
 def test_the_default_night_is_the_last_whole_one(tmp_path):
@@ -224,7 +286,12 @@ def test_an_open_reader_never_blocks_the_night(tmp_path):
     site = make_site(tmp_path, last=day(-2))
     site.nightly()
     reader = subprocess.Popen(
-        [sys.executable, "-c", "import duckdb,sys; con=duckdb.connect(sys.argv[1],read_only=True); print(1,flush=True); sys.stdin.read(); print(con.execute('select max(night) from v1.runs').fetchone()[0])", str(site.file)],
+        [
+            sys.executable,
+            "-c",
+            "import duckdb,sys; con=duckdb.connect(sys.argv[1],read_only=True); print(1,flush=True); sys.stdin.read(); print(con.execute('select max(night) from v1.runs').fetchone()[0])",
+            str(site.file),
+        ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -247,12 +314,18 @@ def test_a_refused_publication_leaves_yesterdays_file(tmp_path, monkeypatch):
 
     def broken(*args):
         frames = collected(*args)
-        return frames | {"worklist": pl.concat([frames["worklist"]] * 2)}  # every door twice: the key is broken
+        return frames | {
+            "worklist": pl.concat([frames["worklist"]] * 2)
+        }  # every door twice: the key is broken
 
     with monkeypatch.context() as patch:
         patch.setattr(flow, "collect", broken)
         result = site.nightly(code=4)
-    assert "worklist" in result.stderr and "yesterday's file stands" in result.stderr and result.stderr.count("\n") == 1
+    assert (
+        "worklist" in result.stderr
+        and "yesterday's file stands" in result.stderr
+        and result.stderr.count("\n") == 1
+    )
     assert site.file.read_bytes() == before and not list(site.file.parent.glob(".*draft*"))
     site.nightly()  # and the next run makes it good
     assert site.view("runs")["night"].max() == LAST
@@ -322,9 +395,18 @@ def test_json_lines_end_in_a_summary_and_stderr_is_silent(tmp_path):
     site = make_site(tmp_path)
     result = site.nightly("--json")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert all("message_type" in line for line in lines) and [line["message_type"] for line in lines].count("summary") == 1
+    assert (
+        all("message_type" in line for line in lines)
+        and [line["message_type"] for line in lines].count("summary") == 1
+    )
     last = lines[-1]
-    assert (last["message_type"], last["night"], last["did"], last["judged"], last["cases_new"]) == ("summary", str(LAST), True, HOMES, 1)
+    assert (last["message_type"], last["night"], last["did"], last["judged"], last["cases_new"]) == (
+        "summary",
+        str(LAST),
+        True,
+        HOMES,
+        1,
+    )
     assert result.stderr == ""
     again = json.loads(site.nightly("--json").stdout.splitlines()[-1])
     assert (again["message_type"], again["did"]) == ("summary", False)
@@ -373,6 +455,14 @@ def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
     sites["cut"].nightly()
     end = night + dt.timedelta(days=8)
     assert sites["whole"].run("backfill", "--from", str(night), "--to", str(end)).exit_code == 0
-    told = {name: [site.view(view).filter(pl.col("night") == night).rows() for view in ("evidence", "worklist", "not_judged")] for name, site in sites.items()}
+    told = {
+        name: [
+            site.view(view).filter(pl.col("night") == night).rows()
+            for view in ("evidence", "worklist", "not_judged")
+        ]
+        for name, site in sites.items()
+    }
     assert told["whole"] == told["cut"] and SURGED in [row[1] for row in told["cut"][0]]
-    assert sites["whole"].view("evidence").filter(pl.col("night") == end).height >= 4  # what came after is seen, on its own nights
+    assert (
+        sites["whole"].view("evidence").filter(pl.col("night") == end).height >= 4
+    )  # what came after is seen, on its own nights

@@ -14,11 +14,20 @@ from tests.test_report import Reader
 
 
 def test_a_night_on_disk(tmp_path):
-    folder = pages.write_night(tmp_path, night_page([case()]), [pages.case_files(case_page(), charts.chinese_font())])
+    folder = pages.write_night(
+        tmp_path, night_page([case()]), [pages.case_files(case_page(), charts.chinese_font())]
+    )
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
     assert written == sorted(
-        ["cases.csv", "index.html", "index.en.html", "round.html", "round.en.html", *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png"))]
+        [
+            "cases.csv",
+            "index.html",
+            "index.en.html",
+            "round.html",
+            "round.en.html",
+            *(f"cases/{name}{end}" for end in (".html", ".en.html", ".png", ".en.png")),
+        ]
     )
     assert folder == tmp_path / "2026-03-14" and [p.name for p in tmp_path.iterdir()] == ["2026-03-14"]
     for path in folder.rglob("*"):
@@ -78,7 +87,10 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
     checked("replace")
     folder = pages.write_night(tmp_path, night_page([case()]), [pages.case_files(case_page(), None)])
     pages.write_overview(tmp_path, overview_page(1))
-    assert late == [] and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
+    assert (
+        late == []
+        and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
+    )
 
 
 def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_back(tmp_path):
@@ -86,7 +98,11 @@ def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_
     folder.rename(tmp_path / f".{folder.name}.old")  # stopped between the two renames
     (tmp_path / f".{folder.name}.draft").mkdir()
     with pytest.raises(ValueError, match="cannot name a file"):
-        pages.write_night(tmp_path, night_page([]), (pages.case_files(page, None) for page in [case_page(case_id="../evil")]))
+        pages.write_night(
+            tmp_path,
+            night_page([]),
+            (pages.case_files(page, None) for page in [case_page(case_id="../evil")]),
+        )
     assert (folder / "index.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 

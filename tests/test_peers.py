@@ -44,4 +44,9 @@ def test_each_home_by_its_own_district():
 
 def test_no_home_at_all():
     grid = grid_of({(home, "water"): values for home, values in NORTH.items()})
-    assert peers_frame(grid, 1, np.array([], dtype=int), 2, 2).schema == {"household": pl.String, "signal": pl.String, "day": pl.Date, "peers": pl.Float64}
+    assert peers_frame(grid, 1, np.array([], dtype=int), 2, 2).schema == {
+        "household": pl.String,
+        "signal": pl.String,
+        "day": pl.Date,
+        "peers": pl.Float64,
+    }

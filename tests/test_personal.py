@@ -71,7 +71,9 @@ def test_every_cell_of_a_long_column_is_looked_at_for_identity_numbers():
 
 
 def test_full_width_digits_are_digits():
-    wide = identity("310101", "19700101", "006").translate(str.maketrans("0123456789", "０１２３４５６７８９"))
+    wide = identity("310101", "19700101", "006").translate(
+        str.maketrans("0123456789", "０１２３４５６７８９")
+    )
     assert refused("c", [wide])
 
 
@@ -98,7 +100,15 @@ def test_only_one_check_character_in_eleven_is_right(shift):
 
 PERSONS = {
     "phones": ["13800138000", "13912345678", "+86 15012345678", "86-18612345678", "17712345678"],
-    "phones among empty cells and dashes": ["13800138000", "-", "13912345678", "15012345678", None, None, "无"],
+    "phones among empty cells and dashes": [
+        "13800138000",
+        "-",
+        "13912345678",
+        "15012345678",
+        None,
+        None,
+        "无",
+    ],
     "spaced phones": ["138 0013 8000", "139-1234-5678", "150 1234 5678"],
     "phones of one prefix": ["13800138000", "13812345678", "13850123456", "13886123456", "13877123456"],
     "bank cards": ["6222021234567890128", "4111111111111111", "5500005555555559", "6011111111111117"],
@@ -127,11 +137,20 @@ PLAIN = {
     "11 digit ids of one region": [str(15_201_000_000 + 104_729 * n) for n in range(90)],
     "random 11 digit ids": [str((n * 982_451_653) % 90_000_000_000 + 10_000_000_000) for n in range(1, 400)],
     "11 digit ids with holes": [str(13_800_000_000 + n) for n in range(400) if n % 7 and n % 11],
-    "11 digit ids of flats": [str(13_010_200_000 + 10_000 * b + 100 * f + n) for b in range(1, 9) for f in range(1, 7) for n in (1, 2)],
+    "11 digit ids of flats": [
+        str(13_010_200_000 + 10_000 * b + 100 * f + n)
+        for b in range(1, 9)
+        for f in range(1, 7)
+        for n in (1, 2)
+    ],
     "16 digit meter numbers": [str(6_200_000_000_000_000 + 104_729 * n) for n in range(400)],
     "19 digit numbers": [str(4_200_000_000_000_000_000 + 982_451_653 * n) for n in range(400)],
     "18 digit numbers": [str(520_102_001_001_010_000 + n) for n in range(4000)],
-    "uuids": ["1f8730a9-5d67-4895-9215-6e247087ea00", "05be51c3-e74b-4d02-a4bd-942c68c76f0c", "13800138-0000-4111-8111-138001380001"],
+    "uuids": [
+        "1f8730a9-5d67-4895-9215-6e247087ea00",
+        "05be51c3-e74b-4d02-a4bd-942c68c76f0c",
+        "13800138-0000-4111-8111-138001380001",
+    ],
     "hashes": [f"{n * 2**61 % (2**128 - 159):032x}" for n in range(1, 200)],
     "readings": [f"{n * 13.7:.3f}" for n in range(400)],
     "large readings in Wh": [str(13_912_345 + n * 8_400) for n in range(400)],
@@ -172,7 +191,10 @@ def test_ids_that_count_up_are_told_from_phones_in_columns_longer_than_the_sampl
 
 def test_the_answer_keeps_the_order_of_the_frame_and_says_why():
     frame = pl.DataFrame({"household": ["1"], "手机号": ["x"], "b": ["京A12345"]})
-    assert personal_columns(frame) == {"手机号": "is named like a phone number", "b": "holds what looks like a number plate"}
+    assert personal_columns(frame) == {
+        "手机号": "is named like a phone number",
+        "b": "holds what looks like a number plate",
+    }
 
 
 def test_nothing_in_nothing():

@@ -45,12 +45,16 @@ def test_no_process_of_a_night_uses_a_socket(tmp_path):
     site = make_site(tmp_path, ["power"])
     done = watched(site, command(site, "nightly"))
     assert done.returncode == 0, done.stderr
-    assert "resource_tracker" not in done.stderr and "leaked" not in done.stderr  # all is closed when it leaves
+    assert (
+        "resource_tracker" not in done.stderr and "leaked" not in done.stderr
+    )  # all is closed when it leaves
     assert not (tmp_path / "sockets").exists()
     seen = (tmp_path / "sockets.seen").read_text().splitlines()
     assert sum("spawn_main" in line for line in seen) >= 1, "no worker took part"
     probe = watched(site, [sys.executable, "-c", "import socket; socket.create_connection(('127.0.0.1', 9))"])
-    assert probe.returncode != 0 and "socket" in (tmp_path / "sockets").read_text()  # the hook would have seen one
+    assert (
+        probe.returncode != 0 and "socket" in (tmp_path / "sockets").read_text()
+    )  # the hook would have seen one
 
 
 def without_network() -> list[str] | None:
@@ -68,7 +72,17 @@ def test_a_night_needs_no_network_and_the_system_sees_it_ask_for_none(tmp_path):
     site = make_site(tmp_path)
     trace = tmp_path / "trace"
     for words in (["nightly"], ["audit", "record"], ["doctor"]):
-        traced = [*way, "strace", "-f", "-qq", "-e", "trace=socket,connect,bind", "-o", str(trace), *command(site, *words)]
+        traced = [
+            *way,
+            "strace",
+            "-f",
+            "-qq",
+            "-e",
+            "trace=socket,connect,bind",
+            "-o",
+            str(trace),
+            *command(site, *words),
+        ]
         done = watched(site, traced)
         assert done.returncode in (0, 3), done.stderr
         # names of users are asked of a local service where there is one; that is no network
@@ -77,7 +91,11 @@ def test_a_night_needs_no_network_and_the_system_sees_it_ask_for_none(tmp_path):
 
 
 def open_to_others(folder: Path) -> list[str]:
-    return sorted(f"{path.relative_to(folder)} {path.stat().st_mode & 0o777:o}" for path in [folder, *folder.rglob("*")] if path.stat().st_mode & OTHERS)
+    return sorted(
+        f"{path.relative_to(folder)} {path.stat().st_mode & 0o777:o}"
+        for path in [folder, *folder.rglob("*")]
+        if path.stat().st_mode & OTHERS
+    )
 
 
 @pytest.fixture(params=[0o000, 0o022])
@@ -94,7 +112,13 @@ def test_what_is_written_is_for_owner_and_group_whatever_the_umask(tmp_path, car
     monkeypatch.setattr("pipelines.workers.WORTH_A_WORKER", 0)
     site.nightly()
     (case,) = site.view("worklist")["case_id"]
-    for words in (["decide", case, "benign", "--reason", "x"], ["assign", case, "--to", "x"], ["audit fairness"], ["audit record"], ["prune"]):
+    for words in (
+        ["decide", case, "benign", "--reason", "x"],
+        ["assign", case, "--to", "x"],
+        ["audit fairness"],
+        ["audit record"],
+        ["prune"],
+    ):
         assert site.run(*words).exit_code == 0, words
     site.put("water-2.csv", rows("water", daily()["water"]))
     site.nightly()
@@ -111,10 +135,27 @@ def test_the_service_is_understood_and_shut_in(tmp_path):
         pytest.skip("no systemd here")
     for name in ("anomaly.service", "anomaly.timer"):
         unit = (ROOT / "pipelines" / "examples" / name).read_text(encoding="utf-8")
-        (tmp_path / name).write_text(unit.replace("/opt/anomaly/.venv/bin/anomaly", "/bin/true").replace("User=anomaly", "DynamicUser=true"), encoding="utf-8")
-    checked = subprocess.run(["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True)
+        (tmp_path / name).write_text(
+            unit.replace("/opt/anomaly/.venv/bin/anomaly", "/bin/true").replace(
+                "User=anomaly", "DynamicUser=true"
+            ),
+            encoding="utf-8",
+        )
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", *map(str, tmp_path.iterdir())], capture_output=True, text=True
+    )
     assert (checked.returncode, checked.stderr) == (0, "")
-    asked = subprocess.run(["systemd-analyze", "security", "--offline=true", "--threshold=20", str(tmp_path / "anomaly.service")], capture_output=True, text=True)
+    asked = subprocess.run(
+        [
+            "systemd-analyze",
+            "security",
+            "--offline=true",
+            "--threshold=20",
+            str(tmp_path / "anomaly.service"),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert asked.returncode == 0, asked.stdout[-300:]  # at most 2.0
 
 
@@ -124,4 +165,7 @@ def test_the_schedulers_call_a_command_that_is_there():
         (called,) = re.findall(r"/bin/anomaly (.*)$", unit, re.MULTILINE)
         name, *words = called.split()
         command = main.commands[name]
-        assert command.make_parser(click.Context(command)).parse_args(args=words)[0]["settings_path"] == "/srv/anomaly/anomaly.toml"
+        assert (
+            command.make_parser(click.Context(command)).parse_args(args=words)[0]["settings_path"]
+            == "/srv/anomaly/anomaly.toml"
+        )

@@ -17,10 +17,16 @@ def nights_of(seed):
     needed = evidence.case_rarity(evidence.EvidenceRules(), KINDS)
     rules = detectors.DetectorRules(use=("together", "alone", "spike"))
     nights = range(*world.nights)
-    rated = evidence.rate([one for detector in detectors.chosen(rules) for one in detector(seen)], nights, needed)
+    rated = evidence.rate(
+        [one for detector in detectors.chosen(rules) for one in detector(seen)], nights, needed
+    )
     found = {world.grid.day(t): evidence.reasons(seen, rated, t, needed * 0.1) for t in nights}
     unremarkable = pl.DataFrame(schema={"household": pl.String, "rarity": pl.Float64})
-    folded = cases.fold({night: (rows, unremarkable) for night, rows in found.items()}, needed, worklist=cases.WorklistRules(doors_per_night=10_000))
+    folded = cases.fold(
+        {night: (rows, unremarkable) for night, rows in found.items()},
+        needed,
+        worklist=cases.WorklistRules(doors_per_night=10_000),
+    )
     return folded, int(world.present[:, slice(*world.nights)].sum()), needed
 
 
@@ -35,7 +41,9 @@ def test_people_cases_come_as_often_as_promised_where_nobody_surged():
         promised += judged / needed
         wrong += sum(folded.wrong.values())
         home_nights += judged
-    print(f"{home_nights} home-nights: {people} people cases for {promised:.1f} promised; {all_cases} cases in all, {wrong:.1f} said to be wrong")
+    print(
+        f"{home_nights} home-nights: {people} people cases for {promised:.1f} promised; {all_cases} cases in all, {wrong:.1f} said to be wrong"
+    )
     assert home_nights >= 200_000
     assert 0.5 <= people / promised <= 2.0
     assert 0.5 <= all_cases / wrong <= 2.0

@@ -12,7 +12,16 @@ import pytest
 from anomaly import __version__, tables
 from anomaly.calendar import calendar_days
 from pipelines import publish as publishing
-from pipelines.publish import OFFLINE, SCHEMA_VERSION, SQL, PublicationRefused, dictionary, publish, revise, settings_json
+from pipelines.publish import (
+    OFFLINE,
+    SCHEMA_VERSION,
+    SQL,
+    PublicationRefused,
+    dictionary,
+    publish,
+    revise,
+    settings_json,
+)
 from pipelines.settings import load_settings
 from pipelines.store import Store
 
@@ -22,11 +31,28 @@ META = {"settings": '{"site": "O\'Hara"}', "calendar": calendar_days("CN", NIGHT
 ROWS = {
     "runs": [("r1", NIGHT, CLOCK, CLOCK, "0.1.0", "9f2c", 2, 0, 1, 1, 0.2, "", 0)],
     "households": [("0001", "7", "O'Hara"), ("0002", None, None)],
-    "readings": [("0001", "water", NIGHT, 418, "litre", "read"), ("0002", "water", NIGHT, None, "litre", "missing")],
-    "expected": [(NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93, "litre"), (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None, None)],
+    "readings": [
+        ("0001", "water", NIGHT, 418, "litre", "read"),
+        ("0002", "water", NIGHT, None, "litre", "missing"),
+    ],
+    "expected": [
+        (NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93, "litre"),
+        (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None, None),
+    ],
     "evidence": [(NIGHT, "0001", "alone", "water", 7, 2.1, 3.0, 9000.0, "Water 2.1×")],
     "cases": [
-        (CODE, "0001", "O'Hara", "water", NIGHT, NIGHT, NIGHT, "new", 9000.0, [{"key": "water", "value": 2.1}])
+        (
+            CODE,
+            "0001",
+            "O'Hara",
+            "water",
+            NIGHT,
+            NIGHT,
+            NIGHT,
+            "new",
+            9000.0,
+            [{"key": "water", "value": 2.1}],
+        )
         + (3.5, 2.0, 6.5, "Water 2.1×", "用水 2.1 倍", "benign", None)
     ],
     "worklist": [(NIGHT, 1, CODE, "0001", "O'Hara", "water", "water", 9000.0, 0.2, 0.3, True, "O'Neil")],
@@ -42,7 +68,10 @@ ROWS = {
 
 
 def frames(**changed):
-    return {name: pl.DataFrame(changed.get(name, ROWS[name]), schema=tables.empty(table).schema, orient="row") for name, table in tables.PUBLISHED.items()}
+    return {
+        name: pl.DataFrame(changed.get(name, ROWS[name]), schema=tables.empty(table).schema, orient="row")
+        for name, table in tables.PUBLISHED.items()
+    }
 
 
 def ask(path, sql):
@@ -73,7 +102,9 @@ def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
     lying = []
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.publish._literal", lambda part: lying.append(part) or 1 / 0)
-        patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)  # as where nothing was left to do it
+        patch.setattr(
+            Path, "unlink", lambda path, missing_ok=False: None
+        )  # as where nothing was left to do it
         with pytest.raises(ZeroDivisionError):
             publish(target, frames(), META)
     assert lying and lying[0].exists()
@@ -98,12 +129,19 @@ def test_an_empty_site_has_every_view(tmp_path):
 
 
 def test_some_tables_are_revised_and_the_rest_stays(published):
-    again = frames(outcomes=[*ROWS["outcomes"], (CODE, NIGHT, "contested", "says no", "me", 5)], assignments=[])
+    again = frames(
+        outcomes=[*ROWS["outcomes"], (CODE, NIGHT, "contested", "says no", "me", 5)], assignments=[]
+    )
     revise(published, {name: again[name] for name in ("outcomes", "assignments")})
     assert ask(published, "SELECT outcome FROM v1.outcomes ORDER BY ALL") == [("benign",), ("contested",)]
-    assert ask(published, "SELECT count(*) FROM v1.assignments") == [(0,)] and ask(published, "SELECT * FROM v1.runs") == ROWS["runs"]
+    assert (
+        ask(published, "SELECT count(*) FROM v1.assignments") == [(0,)]
+        and ask(published, "SELECT * FROM v1.runs") == ROWS["runs"]
+    )
     assert files(published.parent) == ["anomaly.duckdb"] and stat.S_IMODE(published.stat().st_mode) == 0o640
-    assert ask(published, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal")[0][0].startswith("v1.4")
+    assert ask(published, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal")[0][
+        0
+    ].startswith("v1.4")
 
 
 def test_a_revision_that_breaks_a_table_changes_nothing(published):
@@ -116,9 +154,14 @@ def test_a_revision_that_breaks_a_table_changes_nothing(published):
 def test_every_view_and_column_has_a_comment(standing):
     views = ask(standing, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'v1'")
     assert {name for name, comment in views if comment} == set(tables.PUBLISHED)
-    columns = ask(standing, "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal")
+    columns = ask(
+        standing,
+        "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal",
+    )
     assert {schema for schema, *_ in columns} == {"v1", "meta", "_internal"}
-    assert len([column for column in columns if column[0] == "v1"]) == sum(len(table.column_names()) for table in tables.PUBLISHED.values())
+    assert len([column for column in columns if column[0] == "v1"]) == sum(
+        len(table.column_names()) for table in tables.PUBLISHED.values()
+    )
     assert [column for column in columns if not column[3]] == []
     assert ask(standing, "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
 
@@ -128,14 +171,22 @@ def test_the_meta_tables(standing):
     assert ask(standing, "FROM meta.settings") == [(META["settings"],)]
     assert ask(standing, "FROM meta.calendar") == META["calendar"].rows()
     assert sorted(ask(standing, "FROM meta.dictionary")) == sorted(dictionary().rows())
-    types = dict(ask(standing, "SELECT table_name || '.' || column_name, data_type FROM duckdb_columns() WHERE schema_name IN ('v1', 'meta')"))
+    types = dict(
+        ask(
+            standing,
+            "SELECT table_name || '.' || column_name, data_type FROM duckdb_columns() WHERE schema_name IN ('v1', 'meta')",
+        )
+    )
     assert {f"{view}.{column}": kind for view, column, kind, *_ in dictionary().iter_rows()} == types
 
 
 def test_every_number_has_a_unit_and_nothing_else_has_in_both_languages():
     words = dictionary()
     number = pl.col("type").str.contains("INT|DOUBLE")
-    assert words.filter(number != pl.col("unit_en").is_not_null()).is_empty() and words.filter(pl.col("unit_en").is_null() != pl.col("unit_zh").is_null()).is_empty()
+    assert (
+        words.filter(number != pl.col("unit_en").is_not_null()).is_empty()
+        and words.filter(pl.col("unit_en").is_null() != pl.col("unit_zh").is_null()).is_empty()
+    )
     assert words.filter(pl.any_horizontal(pl.col("meaning_en", "meaning_zh").str.len_chars() < 1)).is_empty()
     assert words.filter(~pl.col("meaning_zh").str.contains(r"\p{Han}")).is_empty()
 
@@ -147,7 +198,9 @@ def test_one_file_is_left_for_owner_and_group(standing):
 
 def test_no_keys_no_indexes_and_readable_since_1_4(standing):
     assert ask(standing, "SELECT count(*) FROM duckdb_indexes()") == [(0,)]
-    assert ask(standing, "SELECT count(*) FROM duckdb_constraints() WHERE constraint_type <> 'NOT NULL'") == [(0,)]
+    assert ask(standing, "SELECT count(*) FROM duckdb_constraints() WHERE constraint_type <> 'NOT NULL'") == [
+        (0,)
+    ]
     with duckdb.connect(config=OFFLINE) as con:
         con.execute(f"ATTACH '{standing}' AS file (READ_ONLY)")
         (tags,) = con.sql("SELECT tags FROM duckdb_databases() WHERE database_name = 'file'").fetchall()[0]
@@ -158,7 +211,11 @@ def test_no_keys_no_indexes_and_readable_since_1_4(standing):
     ("name", "rows", "told"),
     [
         ("households", [("0001", None, None), ("0001", None, None)], "households: 2 rows break"),
-        ("worklist", [(NIGHT, 1, CODE, "0001", None, "water", "water", 9000.0, 1.2, 0.2, True, None)], "worklist: 1 rows break"),
+        (
+            "worklist",
+            [(NIGHT, 1, CODE, "0001", None, "water", "water", 9000.0, 1.2, 0.2, True, None)],
+            "worklist: 1 rows break",
+        ),
         ("rejects", [("water", "water.csv", None, "no value")], "rejects: 1 rows break"),
         ("readings", [("0001", "water", NIGHT, 1, None, "read")], "readings: 1 rows break"),
     ],
@@ -181,14 +238,18 @@ def test_a_draft_that_does_not_read_back_is_refused(published, monkeypatch):
     before = published.read_bytes()
     whole = publishing._checked
     monkeypatch.setattr(publishing, "_checked", lambda name, table, frame: whole(name, table, frame).head(1))
-    with pytest.raises(PublicationRefused, match="households: the draft holds 1 rows of 2; yesterday's file stands"):
+    with pytest.raises(
+        PublicationRefused, match="households: the draft holds 1 rows of 2; yesterday's file stands"
+    ):
         publish(published, frames(), META)
     assert published.read_bytes() == before
 
 
 def test_what_a_killed_run_left_is_cleared(published):
     with duckdb.connect(str(published.parent / ".anomaly.duckdb.draft"), config=OFFLINE) as con:
-        con.execute("PRAGMA disable_checkpoint_on_shutdown; CREATE SCHEMA v1; CREATE TABLE v1.runs (night DATE)")
+        con.execute(
+            "PRAGMA disable_checkpoint_on_shutdown; CREATE SCHEMA v1; CREATE TABLE v1.runs (night DATE)"
+        )
     assert files(published.parent) == [".anomaly.duckdb.draft", ".anomaly.duckdb.draft.wal", "anomaly.duckdb"]
     publish(published, frames(households=[("0009", None, None)]), META)
     assert ask(published, "SELECT household FROM v1.households") == [("0009",)]
@@ -203,7 +264,13 @@ con = duckdb.connect(sys.argv[1], read_only=True)
 for line in sys.stdin:
     print(con.sql({count!r}).fetchall(), flush=True)
 """
-    with subprocess.Popen([sys.executable, "-c", script, str(published)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as reader:
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(published)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as reader:
         for households in (3, 4):
             reader.stdin.write("\n")
             assert reader.stdout.readline() == "[(2, '0002')]\n"
@@ -267,4 +334,6 @@ columns = { household = "id", time = "li-wei-day", value = "reading" }
     (tmp_path / "anomaly.toml").write_text(text, encoding="utf-8")
     told = settings_json(load_settings(tmp_path / "anomaly.toml"))
     assert "li-wei" not in told and "secret" not in told and str(tmp_path) not in told
-    assert json.loads(told)["site"]["name"] == "Nanming" and json.loads(told)["rules"]["water"]["unit"] == "m3"
+    assert (
+        json.loads(told)["site"]["name"] == "Nanming" and json.loads(told)["rules"]["water"]["unit"] == "m3"
+    )

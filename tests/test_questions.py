@@ -15,7 +15,9 @@ from pipelines.answers import as_columns
 from tests.test_readme import HOW, README, RENEW, ROOT, answer, renew, same
 
 pytestmark = pytest.mark.long
-PAIR = re.compile(r"^\*\*(\d+\. [^*]+)\*\*\n\n```sql answer\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PAIR = re.compile(
+    r"^\*\*(\d+\. [^*]+)\*\*\n\n```sql answer\n(.*?)^```\n\n```text\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 BROKEN = "household_id,day,entries,exits\nGA-01-0101,2026-08-30,-3,4\nGA-01-0102,31st of August,3,4\nXX-99-9999,2026-08-31,6,6\n"
 FIELD = """case,day,outcome,reason,by,minutes
 c260701-59ceb00886,2026-07-10,benign,new sensor,team 1,10
@@ -38,8 +40,12 @@ def city(tmp_path_factory) -> Path:
     shutil.copytree(ROOT / "sample_data" / "city", sample, ignore=shutil.ignore_patterns("out"))
     (sample / "access" / "broken.csv").write_text(BROKEN, encoding="utf-8")
     (place / "field.csv").write_text(FIELD, encoding="utf-8")
-    answer(place, "anomaly backfill --settings sample_data/city/anomaly.toml --from 2026-07-01 --to 2026-08-31")
-    assert answer(place, "anomaly outcomes import field.csv --settings sample_data/city/anomaly.toml").startswith("4 recorded, 0 were there already")
+    answer(
+        place, "anomaly backfill --settings sample_data/city/anomaly.toml --from 2026-07-01 --to 2026-08-31"
+    )
+    assert answer(
+        place, "anomaly outcomes import field.csv --settings sample_data/city/anomaly.toml"
+    ).startswith("4 recorded, 0 were there already")
     return sample
 
 
@@ -47,7 +53,9 @@ def test_there_are_ten():
     assert [asked.partition(".")[0] for asked, *_ in questions()] == [str(n) for n in range(1, 11)]
 
 
-@pytest.mark.parametrize(("asked", "query", "told"), questions(), ids=lambda text: text[:40] if text[:1].isdigit() else "")
+@pytest.mark.parametrize(
+    ("asked", "query", "told"), questions(), ids=lambda text: text[:40] if text[:1].isdigit() else ""
+)
 def test_the_answer_on_the_page(city, monkeypatch, asked, query, told):
     monkeypatch.chdir(city)
     with duckdb.connect("out/anomaly.duckdb", read_only=True) as con:
@@ -57,7 +65,9 @@ def test_the_answer_on_the_page(city, monkeypatch, asked, query, told):
     assert frame.height, asked
     fresh = as_columns(frame)
     if RENEW:
-        renew(f"```sql answer\n{query}```\n\n```text\n{told}", f"```sql answer\n{query}```\n\n```text\n{fresh}")
+        renew(
+            f"```sql answer\n{query}```\n\n```text\n{told}", f"```sql answer\n{query}```\n\n```text\n{fresh}"
+        )
     else:
         assert same(told, fresh), f"{fresh}\n{HOW}"
     if query.startswith("COPY"):

@@ -35,9 +35,15 @@ def two_machines():
     machine = {"num_cpus": 1, "object_store_memory": 100_000_000}
     cluster = Cluster()
     try:
-        head = cluster.add_node(**machine, node_ip_address="127.0.0.2", include_dashboard=False, temp_dir=folder)
+        head = cluster.add_node(
+            **machine, node_ip_address="127.0.0.2", include_dashboard=False, temp_dir=folder
+        )
         other = cluster.add_node(**machine, node_ip_address="127.0.0.3")
-        yield cluster.address, lambda: cluster.remove_node(other, allow_graceful=False), lambda: head.kill_all_processes(allow_graceful=False, check_alive=False)
+        yield (
+            cluster.address,
+            lambda: cluster.remove_node(other, allow_graceful=False),
+            lambda: head.kill_all_processes(allow_graceful=False, check_alive=False),
+        )
     finally:
         ray.shutdown()
         cluster.shutdown()
@@ -93,7 +99,10 @@ def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, cap
     with engine.at("ray", address) as over:
         came = over(looked_at, marked, str(tmp_path), range(10))
         first = next(came)
-        while len({path.name.split("-")[1] for path in tmp_path.iterdir()} | {first[1]}) < 2 or sum(started(tmp_path).values()) < 4:
+        while (
+            len({path.name.split("-")[1] for path in tmp_path.iterdir()} | {first[1]}) < 2
+            or sum(started(tmp_path).values()) < 4
+        ):
             time.sleep(0.05)  # both are at work
         lose()
         done, machines = zip(first, *came, strict=True)
@@ -104,7 +113,10 @@ def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, cap
 
 def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, cluster):
     address, _, lose_head = cluster
-    with pytest.raises(engine.EngineLost, match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$"):
+    with pytest.raises(
+        engine.EngineLost,
+        match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$",
+    ):
         with engine.at("ray", address) as over:
             for _ in over(looked_at, marked, str(tmp_path), range(10)):
                 lose_head()
@@ -127,8 +139,14 @@ def small_blocks(homes: int):
 def pages(site: Site) -> dict[str, bytes]:
     """What the report of the night is made of, file by file; without what the clock says."""
     clock = rb"<div><dt>(Finished \(UTC\)|Run)</dt><dd>[^<]*</dd></div>"
-    (night,) = (path for path in (site.root / "out/reports").iterdir() if path.is_dir() and path.name[:2] == "20")
-    return {str(path.relative_to(night)): re.sub(clock, b"", path.read_bytes()) for path in sorted(night.rglob("*")) if path.is_file()}
+    (night,) = (
+        path for path in (site.root / "out/reports").iterdir() if path.is_dir() and path.name[:2] == "20"
+    )
+    return {
+        str(path.relative_to(night)): re.sub(clock, b"", path.read_bytes())
+        for path in sorted(night.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, cluster, monkeypatch):
@@ -136,7 +154,9 @@ def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, clust
     site = town(tmp_path / "town", sample=130)
     settings = load_settings(site.settings)
     on_cluster = dataclasses.replace(settings.engine, kind="ray", address=cluster[0])
-    flow.nightly(dataclasses.replace(settings, engine=on_cluster))  # the same settings file, whose hash is on every page
+    flow.nightly(
+        dataclasses.replace(settings, engine=on_cluster)
+    )  # the same settings file, whose hash is on every page
     ours, theirs = alone.published(ALL), site.published(ALL)
     assert theirs == ours and len(ours["cases"]) >= 1 and len(ours["expected"]) > 700
     assert pages(site) == pages(alone) and any(name.startswith("cases/") for name in pages(alone))

@@ -16,9 +16,20 @@ FIRST = date(2026, 1, 1)
 
 def days(signal, values, home="a", late=()):
     """One value a day from 1 January; None: missing. late: days by which each became known later, at the earliest with the day before."""
-    known = accumulate((n + wait for n, wait in zip_longest(range(len(values)), late[: len(values)], fillvalue=0)), max)
+    known = accumulate(
+        (n + wait for n, wait in zip_longest(range(len(values)), late[: len(values)], fillvalue=0)), max
+    )
     rows = [
-        (home, signal, FIRST + timedelta(n), v, "count", "missing" if v is None else "read", FIRST + timedelta(k), None)
+        (
+            home,
+            signal,
+            FIRST + timedelta(n),
+            v,
+            "count",
+            "missing" if v is None else "read",
+            FIRST + timedelta(k),
+            None,
+        )
         for (n, v), k in zip(enumerate(values), known, strict=True)
     ]
     return pl.DataFrame(rows, schema=READINGS, orient="row")
@@ -28,7 +39,9 @@ def marks(*frames):
     """(signal, day number, note) of the days that became doubtful."""
     readings = pl.concat(frames)
     checked = cross_check(readings, KINDS)
-    assert checked.select("household", "signal", "day", "value").equals(readings.sort("household", "signal", "day").select("household", "signal", "day", "value"))
+    assert checked.select("household", "signal", "day", "value").equals(
+        readings.sort("household", "signal", "day").select("household", "signal", "day", "value")
+    )
     told = checked.filter(pl.col("quality") == "doubtful").select("signal", "day", "note")
     return [(signal, (day - FIRST).days, note) for signal, day, note in told.iter_rows()]
 
@@ -37,7 +50,11 @@ USUAL = [200, 210, 190, 205, 195] * 4
 
 
 def test_a_meter_at_zero_behind_a_busy_door():
-    assert marks(days("water", [*USUAL, 0, 0, 600, 200]), days("entries", [6] * 24)) == [("water", 20, "zero"), ("water", 21, "zero"), ("water", 22, "catch_up")]
+    assert marks(days("water", [*USUAL, 0, 0, 600, 200]), days("entries", [6] * 24)) == [
+        ("water", 20, "zero"),
+        ("water", 21, "zero"),
+        ("water", 22, "catch_up"),
+    ]
 
 
 def test_nobody_home():
@@ -96,9 +113,17 @@ PASSAGES = st.lists(st.sampled_from([6, 5, 0, 1, None]), min_size=20, max_size=4
 
 
 @settings(deadline=None, max_examples=150)
-@given(VALUES, PASSAGES, VALUES, st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), max_size=60), st.integers(17, 50))
+@given(
+    VALUES, PASSAGES, VALUES, st.lists(st.sampled_from([0, 0, 0, 0, 1, 2]), max_size=60), st.integers(17, 50)
+)
 def test_no_night_sees_what_comes_later(water, doors, power, late, night):
-    full = pl.concat([days("water", [*USUAL, *water], late=late), days("entries", [5] * 14 + doors), days("power", [*USUAL, *power], home="b", late=late)])
+    full = pl.concat(
+        [
+            days("water", [*USUAL, *water], late=late),
+            days("entries", [5] * 14 + doors),
+            days("power", [*USUAL, *power], home="b", late=late),
+        ]
+    )
     last = FIRST + timedelta(night)
     # what that night had: a day not known yet is there, waiting, without a value
     waits = pl.col("known_on") > last
@@ -109,7 +134,10 @@ def test_no_night_sees_what_comes_later(water, doors, power, late, night):
     )
     on = ["household", "signal", "day"]
     known = full.filter(~waits & (pl.col("day") <= last)).select(on)
-    seen, now = (cross_check(frame, KINDS).join(known, on=on, how="semi", maintain_order="left") for frame in (full, then))
+    seen, now = (
+        cross_check(frame, KINDS).join(known, on=on, how="semi", maintain_order="left")
+        for frame in (full, then)
+    )
     assert seen.equals(now)
 
 
@@ -121,7 +149,9 @@ def test_contradictions_agree_with_their_slow_twin_from_any_day_on(water, doors,
     meter, passages = (days + [None] * (length - len(days)) for days in (meter, passages))
     arrays = [np.array([[UNKNOWN if v is None else v for v in days]]) for days in (meter, passages)]
     whole = contradictions(*arrays, np.zeros((1, length), np.uint8), 0)
-    assert [("zero" if b & ZERO else "catch_up" if b & CATCH_UP else None) for b in whole[0]] == naive.contradictions(meter, passages)
+    assert [
+        ("zero" if b & ZERO else "catch_up" if b & CATCH_UP else None) for b in whole[0]
+    ] == naive.contradictions(meter, passages)
     before = np.where(np.arange(length) < first, whole, 255).astype(np.uint8)
     before[:, first:] = 0
     assert (contradictions(*arrays, before, first) == whole).all()

@@ -13,7 +13,10 @@ DAY = datetime(2026, 3, 1)
 
 def rows(*stamped, dated=False):
     """(household, hours after midnight of the first day, value) to rows."""
-    table = [(home, DAY + timedelta(hours=at), dated, value, None, None, n) for n, (home, at, value) in enumerate(stamped)]
+    table = [
+        (home, DAY + timedelta(hours=at), dated, value, None, None, n)
+        for n, (home, at, value) in enumerate(stamped)
+    ]
     return pl.DataFrame(table, schema=ROWS, orient="row")
 
 
@@ -70,4 +73,6 @@ def test_daily_rows_say_nothing_of_the_night():
 
 def test_the_order_of_rows_does_not_matter():
     seen = rows(*[(home, hour + 0.5, 1000 + 7 * hour) for home in "ab" for hour in range(-1, 30)])
-    assert least_flow(seen.sample(fraction=1, shuffle=True, seed=1), REGISTER).equals(least_flow(seen, REGISTER))
+    assert least_flow(seen.sample(fraction=1, shuffle=True, seed=1), REGISTER).equals(
+        least_flow(seen, REGISTER)
+    )

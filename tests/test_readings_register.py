@@ -17,13 +17,20 @@ NIGHT = datetime(2026, 1, 1)
 
 def dated(*values, home="a", start=date(2026, 1, 1)):
     """A register read at the end of each day; None: no reading."""
-    rows = [(home, datetime.combine(start + timedelta(n), datetime.min.time()), True, v, None, None, n) for n, v in enumerate(values) if v is not None]
+    rows = [
+        (home, datetime.combine(start + timedelta(n), datetime.min.time()), True, v, None, None, n)
+        for n, v in enumerate(values)
+        if v is not None
+    ]
     return pl.DataFrame(rows, schema=ROWS, orient="row")
 
 
 def stamped(*rows, home="a"):
     """("01-17 08:37:09", reading) …, in 2017."""
-    told = [(home, datetime.fromisoformat(f"2017-{time}"), False, v, None, None, n) for n, (time, v) in enumerate(rows)]
+    told = [
+        (home, datetime.fromisoformat(f"2017-{time}"), False, v, None, None, n)
+        for n, (time, v) in enumerate(rows)
+    ]
     return pl.DataFrame(told, schema=ROWS, orient="row")
 
 
@@ -46,12 +53,22 @@ def test_dated_days():
 
 def test_a_catch_up_over_a_gap_is_no_day():
     days = told(dated(100, 300, *[None] * 9, 26_300, 26_500))
-    assert [day for day in days if day[1] is not None] == [(2, 200, "read", None, 0), (13, 200, "read", None, 0)]
+    assert [day for day in days if day[1] is not None] == [
+        (2, 200, "read", None, 0),
+        (13, 200, "read", None, 0),
+    ]
 
 
 def test_midnight_between_two_stamps():
     # 23:00 → 01:00 uses 20: 10 on each side; the last midnight has no reading after it
-    rows = stamped(("01-01 23:00", 100), ("01-02 01:00", 120), ("01-02 12:00", 200), ("01-02 22:00", 300), ("01-03 02:00", 340), ("01-03 23:00", 400))
+    rows = stamped(
+        ("01-01 23:00", 100),
+        ("01-02 01:00", 120),
+        ("01-02 12:00", 200),
+        ("01-02 22:00", 300),
+        ("01-03 02:00", 340),
+        ("01-03 23:00", 400),
+    )
     assert told(rows) == [(1, *GAP), (2, 210, "interpolated", None, 0), (3, *GAP)]
 
 
@@ -78,7 +95,11 @@ def test_a_glitch_waits_for_the_next_reading():
         (1, *GAP), (2, 200, "read", None, 0), (3, None, "doubtful", "glitch", 1), (4, None, "doubtful", "glitch", 0), (5, 200, "read", None, 0),
     ]  # fmt: skip
     up = told(dated(100_000, 100_200, 900_000, 100_600, 100_800))
-    assert [day[1:] for day in up[2:]] == [(None, "doubtful", "glitch", 1), (None, "doubtful", "glitch", 0), (200, "read", None, 0)]
+    assert [day[1:] for day in up[2:]] == [
+        (None, "doubtful", "glitch", 1),
+        (None, "doubtful", "glitch", 0),
+        (200, "read", None, 0),
+    ]
 
 
 def test_a_midnight_between_readings_not_believed_is_unknown():
@@ -94,7 +115,11 @@ def test_an_exchange_at_midnight_spoils_both_days():
         ("01-01 23:00", 100_000), ("01-02 01:00", 100_020), ("01-02 23:00", 100_100), ("01-03 01:00", 10), ("01-03 12:00", 200),
         ("01-03 23:00", 300), ("01-04 01:00", 320), ("01-04 23:00", 400), ("01-05 01:00", 400),
     )  # fmt: skip
-    assert told(rows)[1:4] == [(2, None, "doubtful", "reset", 1), (3, None, "doubtful", "reset", 0), (4, 90, "interpolated", None, 0)]
+    assert told(rows)[1:4] == [
+        (2, None, "doubtful", "reset", 1),
+        (3, None, "doubtful", "reset", 0),
+        (4, 90, "interpolated", None, 0),
+    ]
 
 
 def test_not_yet_decided():
@@ -109,12 +134,22 @@ def test_zeros_while_the_gateway_is_down_are_no_new_meter():
 
 def test_exchange():
     days = told(dated(100_000, 100_200, 50, 250, 400, 700))
-    assert days[2:] == [(3, None, "doubtful", "reset", 2), (4, 200, "read", None, 1), (5, 150, "read", None, 0), (6, 300, "read", None, 0)]
+    assert days[2:] == [
+        (3, None, "doubtful", "reset", 2),
+        (4, 200, "read", None, 1),
+        (5, 150, "read", None, 0),
+        (6, 300, "read", None, 0),
+    ]
 
 
 def test_exchange_for_a_used_meter():
     days = told(dated(100_000, 100_200, 700_000, 700_150, 700_300, 700_500))
-    assert days[2:] == [(3, None, "doubtful", "reset", 2), (4, 150, "read", None, 1), (5, 150, "read", None, 0), (6, 200, "read", None, 0)]
+    assert days[2:] == [
+        (3, None, "doubtful", "reset", 2),
+        (4, 150, "read", None, 1),
+        (5, 150, "read", None, 0),
+        (6, 200, "read", None, 0),
+    ]
 
 
 def test_roll_over():
@@ -122,7 +157,11 @@ def test_roll_over():
     assert days[2:] == [(3, 230, "read", "rollover", 2), (4, 220, "read", None, 1), (5, 150, "read", None, 0)]
     # an electricity meter of five digits in whole kWh
     power = told(dated(99_988_000, 99_994_000, 2_000, 9_000, 15_000), SignalRule("power", "register", "kWh"))
-    assert power[2:] == [(3, 8_000, "read", "rollover", 2), (4, 7_000, "read", None, 1), (5, 6_000, "read", None, 0)]
+    assert power[2:] == [
+        (3, 8_000, "read", "rollover", 2),
+        (4, 7_000, "read", None, 1),
+        (5, 6_000, "read", None, 0),
+    ]
     # from the middle of the dial it is an exchange
     assert told(dated(59_600, 59_800, 30, 250, 400))[2][1:4] == (None, "doubtful", "reset")
 
@@ -139,10 +178,18 @@ def test_rollback_is_held():
 def test_a_rise_far_above_all_days_waits_for_one_reading():
     usual = [10_000 + 200 * n for n in range(20)]
     days = told(dated(*usual, usual[-1] + 5_000, usual[-1] + 10_000, usual[-1] + 10_200))
-    assert [day[1:] for day in days[-3:]] == [(5_000, "read", None, 1), (5_000, "read", None, 0), (200, "read", None, 0)]
+    assert [day[1:] for day in days[-3:]] == [
+        (5_000, "read", None, 1),
+        (5_000, "read", None, 0),
+        (200, "read", None, 0),
+    ]
     # contradicted
     back = told(dated(*usual, usual[-1] + 5_000, usual[-1] + 400, usual[-1] + 600))
-    assert [day[1:] for day in back[-3:]] == [(None, "doubtful", "glitch", 1), (None, "doubtful", "glitch", 0), (200, "read", None, 0)]
+    assert [day[1:] for day in back[-3:]] == [
+        (None, "doubtful", "glitch", 1),
+        (None, "doubtful", "glitch", 0),
+        (200, "read", None, 0),
+    ]
     # within three times its largest day nothing waits
     assert told(dated(*usual, usual[-1] + 1_900, usual[-1] + 2_000))[-2][1:] == (1_900, "read", None, 0)
 
@@ -155,10 +202,19 @@ def test_a_unit_without_a_floor_asks_the_home_itself():
 
 def test_the_cap():
     spring = SignalRule("water", "register", "litre", max_per_day=1_000)
-    assert told(dated(0, 500, 5_000, 5_100, 5_200, 5_300), spring)[2:4] == [(3, None, "doubtful", "reset", 2), (4, 100, "read", None, 1)]
+    assert told(dated(0, 500, 5_000, 5_100, 5_200, 5_300), spring)[2:4] == [
+        (3, None, "doubtful", "reset", 2),
+        (4, 100, "read", None, 1),
+    ]
     # over a day the cap is reached in possible steps: the day is not believed, the register is
-    steps = [(f"01-02 {h:02}:00", 250 * h) for h in range(24)] + [("01-03 00:00", 6_000), ("01-04 00:00", 6_100)]
-    assert [day[1:4] for day in told(stamped(("01-02 00:00", 0), *steps[1:]), spring)[1:]] == [(6_000, "doubtful", "glitch"), (100, "read", None)]
+    steps = [(f"01-02 {h:02}:00", 250 * h) for h in range(24)] + [
+        ("01-03 00:00", 6_000),
+        ("01-04 00:00", 6_100),
+    ]
+    assert [day[1:4] for day in told(stamped(("01-02 00:00", 0), *steps[1:]), spring)[1:]] == [
+        (6_000, "doubtful", "glitch"),
+        (100, "read", None),
+    ]
 
 
 # Real rows of the Alicante meters
@@ -225,7 +281,10 @@ def test_alicante_rounded_reading():
     [
         (399_400, (600, "interpolated", None, 0)),
         (399_415, (600, "interpolated", "rollback", 0)),
-        (400_000, (None, "doubtful", "reset", 0)),  # a small step up, believed until the line goes on below it: the day is lost, no surge
+        (
+            400_000,
+            (None, "doubtful", "reset", 0),
+        ),  # a small step up, believed until the line goes on below it: the day is lost, no surge
         (402_000, (600, "interpolated", "glitch", 0)),
         (390_000, (600, "interpolated", "glitch", 0)),
     ],
@@ -242,7 +301,30 @@ def test_a_rounded_reading_makes_no_surge(rounded, day):
 # Properties
 
 MINUTE = 60_000_000
-CHANGES = st.sampled_from([0, 1, 7, -1, -6, -15, -30, 60, 300, 500, 1_000, -1_000, 3_000, 9_000, 14_000, 70_000, "zero", "back", "low", "top"])
+CHANGES = st.sampled_from(
+    [
+        0,
+        1,
+        7,
+        -1,
+        -6,
+        -15,
+        -30,
+        60,
+        300,
+        500,
+        1_000,
+        -1_000,
+        3_000,
+        9_000,
+        14_000,
+        70_000,
+        "zero",
+        "back",
+        "low",
+        "top",
+    ]
+)
 STEPS = st.sampled_from([1, 30, 60, 60, 180, 360, 600, 1440, 1440, 4000])
 WALKS = st.lists(st.tuples(STEPS, CHANGES), min_size=1, max_size=45)
 
@@ -264,7 +346,9 @@ def walk(steps, start=96_000):
     return np.array(times), np.array(values)
 
 
-LIMITS = st.sampled_from([Limits(20, 50_000.0, 2_000.0), Limits(5, np.inf, np.inf), Limits(5, 20_000.0, np.inf)])
+LIMITS = st.sampled_from(
+    [Limits(20, 50_000.0, 2_000.0), Limits(5, np.inf, np.inf), Limits(5, 20_000.0, np.inf)]
+)
 
 
 @settings(deadline=None, max_examples=300)
@@ -275,7 +359,10 @@ def test_settle_agrees_with_its_slow_twin(homes, limits):
     out = settle(np.concatenate([t for t, _ in walks]), np.concatenate([v for _, v in walks]), starts, limits)
     for (times, values), start, end in zip(walks, starts, starts[1:], strict=False):
         slow = naive.Register(times.tolist(), values.tolist(), *limits).settle()
-        fast = [(level, segment, decided - start, NOTES[note]) for level, segment, decided, note in out[start:end].tolist()]
+        fast = [
+            (level, segment, decided - start, NOTES[note])
+            for level, segment, decided, note in out[start:end].tolist()
+        ]
         assert [f if f[1] > -2 else -2 for f in fast] == [s if s[1] > -2 else -2 for s in slow]
 
 
@@ -283,21 +370,38 @@ def as_rows(steps, home="a", whole_days=False):
     times, values = walk(steps)
     if whole_days:
         rows = {int(t // DAY): int(v) for t, v in zip(times, values, strict=True)}
-        return pl.DataFrame([(home, NIGHT + timedelta(d), True, v, None, None, d) for d, v in rows.items()], schema=ROWS, orient="row")
-    rows = [(home, NIGHT + timedelta(microseconds=int(t)), False, int(v), None, None, n) for n, (t, v) in enumerate(zip(times, values, strict=True))]
+        return pl.DataFrame(
+            [(home, NIGHT + timedelta(d), True, v, None, None, d) for d, v in rows.items()],
+            schema=ROWS,
+            orient="row",
+        )
+    rows = [
+        (home, NIGHT + timedelta(microseconds=int(t)), False, int(v), None, None, n)
+        for n, (t, v) in enumerate(zip(times, values, strict=True))
+    ]
     return pl.DataFrame(rows, schema=ROWS, orient="row")
 
 
 def cut(rows, day, rule):
     end = datetime.combine(day, datetime.min.time()) + timedelta(days=1)
-    return rows.filter(pl.when("dated").then(pl.col("time") < end).otherwise(pl.col("time") <= end + timedelta(hours=rule.boundary_hours)))
+    return rows.filter(
+        pl.when("dated")
+        .then(pl.col("time") < end)
+        .otherwise(pl.col("time") <= end + timedelta(hours=rule.boundary_hours))
+    )
 
 
 def known_by(days, day):
     return days.filter((pl.col("known_on") <= day) & (pl.col("day") <= day))
 
 
-RULES = st.sampled_from([WATER, SignalRule("charges", "register", "cent"), SignalRule("water", "register", "m3", boundary_hours=6, max_per_day=9_000)])
+RULES = st.sampled_from(
+    [
+        WATER,
+        SignalRule("charges", "register", "cent"),
+        SignalRule("water", "register", "m3", boundary_hours=6, max_per_day=9_000),
+    ]
+)
 
 
 @settings(deadline=None, max_examples=200)
@@ -313,7 +417,9 @@ def test_no_night_sees_what_comes_later(one, two, whole_days, rule):
         settled = seen.filter(pl.col("quality") != "missing")
         assert settled.equals(now.join(settled.select(keys), on=keys, how="semi"))
         # and that night has no other value, nor calls anything but a waiting day doubtful
-        extra = now.join(settled.select(keys), on=keys, how="anti").filter((pl.col("quality") != "missing") & (pl.col("note").ne_missing("unconfirmed")))
+        extra = now.join(settled.select(keys), on=keys, how="anti").filter(
+            (pl.col("quality") != "missing") & (pl.col("note").ne_missing("unconfirmed"))
+        )
         assert extra.is_empty()
 
 
@@ -331,13 +437,18 @@ def test_the_order_of_rows_changes_nothing(one, two, random):
 def test_days_agree_with_the_slow_twin(steps, whole_days):
     rows = as_rows(steps, "a", whole_days)
     days = daily_readings(rows, WATER)
-    plain = [((t - datetime(1970, 1, 1)) // timedelta(microseconds=1) + (DAY if d else 0), v) for t, d, v in rows.sort("time").select("time", "dated", "value").iter_rows()]
+    plain = [
+        ((t - datetime(1970, 1, 1)) // timedelta(microseconds=1) + (DAY if d else 0), v)
+        for t, d, v in rows.sort("time").select("time", "dated", "value").iter_rows()
+    ]
     times = [t for t, _ in plain]
     settled = naive.Register(times, [v for _, v in plain], 20, 50_000, 2_000).settle()
     assert days["day"].to_list() == [days["day"][0] + timedelta(n) for n in range(len(days))]
     for day, value in days.select("day", "value").iter_rows():
         at = (day - date(1970, 1, 1)).days * DAY
-        opening, closing = (naive.midnight_level(times, settled, edge, 3 * 3600 * 1_000_000) for edge in (at, at + DAY))
+        opening, closing = (
+            naive.midnight_level(times, settled, edge, 3 * 3600 * 1_000_000) for edge in (at, at + DAY)
+        )
         known = opening[0] == closing[0] == "level" and opening[2] == closing[2] is not None
         assert value == (closing[1] - opening[1] if known else None)
 
@@ -348,8 +459,17 @@ def test_a_register_never_makes_more_than_it_showed(steps):
     rows = as_rows(steps)
     days = daily_readings(rows, WATER)
     assert (days["value"].drop_nulls() >= 0).all()
-    assert days.filter(pl.col("value").is_not_null())["known_on"].is_sorted()  # what is said of a day is never known before the days behind it
-    assert days.select((pl.col("value").is_null() == pl.col("quality").is_in(["missing", "doubtful"])) | (pl.col("note") == "glitch")).to_series().all()
+    assert days.filter(pl.col("value").is_not_null())[
+        "known_on"
+    ].is_sorted()  # what is said of a day is never known before the days behind it
+    assert (
+        days.select(
+            (pl.col("value").is_null() == pl.col("quality").is_in(["missing", "doubtful"]))
+            | (pl.col("note") == "glitch")
+        )
+        .to_series()
+        .all()
+    )
 
 
 def test_first_and_last_cut_the_days():
@@ -358,4 +478,13 @@ def test_first_and_last_cut_the_days():
 
 
 def test_no_rows():
-    assert daily_readings(dated(), WATER).columns == ["household", "signal", "day", "value", "unit", "quality", "known_on", "note"]
+    assert daily_readings(dated(), WATER).columns == [
+        "household",
+        "signal",
+        "day",
+        "value",
+        "unit",
+        "quality",
+        "known_on",
+        "note",
+    ]

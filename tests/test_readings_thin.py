@@ -17,14 +17,24 @@ USE = SignalRule("power", "usage", "kWh", stamp="end")
 
 def hourly(days, values=None, missing=(), first=FIRST):
     rows = every(60, first, first + timedelta(days=days))
-    return stamped([(time, values[i % len(values)] if values else 1) for i, (time, _) in enumerate(rows) if i not in missing])
+    return stamped(
+        [
+            (time, values[i % len(values)] if values else 1)
+            for i, (time, _) in enumerate(rows)
+            if i not in missing
+        ]
+    )
 
 
 @pytest.mark.parametrize("rule", [DOOR, USE], ids=lambda rule: rule.name)
 def test_one_row_a_whole_day_remains_and_recent_days_keep_theirs(rule):
-    rows = hourly(10, [1, 2, 3], first=FIRST + timedelta(hours=rule.stamp == "end"))  # an hour that ends at midnight is the day's before
+    rows = hourly(
+        10, [1, 2, 3], first=FIRST + timedelta(hours=rule.stamp == "end")
+    )  # an hour that ends at midnight is the day's before
     left = thin(rows, rule, BEFORE)
-    assert left.filter("dated").sort("time").select(pl.col("time").dt.day(), "value").rows() == [(d, 48) for d in range(1, 8)]
+    assert left.filter("dated").sort("time").select(pl.col("time").dt.day(), "value").rows() == [
+        (d, 48) for d in range(1, 8)
+    ]
     assert left.filter(~pl.col("dated")).height == 3 * 24
     before, after = daily_readings(rows, rule), daily_readings(left, rule)
     assert before.filter(pl.col("quality") == "read").equals(after.filter(pl.col("quality") == "read"))
@@ -39,10 +49,14 @@ def test_a_day_of_which_hours_are_missing_stays_unjudged():
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.lists(st.integers(0, 40), min_size=24, max_size=24), st.sampled_from([15, 60, 180]), st.integers(0, 50))
+@given(
+    st.lists(st.integers(0, 40), min_size=24, max_size=24), st.sampled_from([15, 60, 180]), st.integers(0, 50)
+)
 def test_a_register_gives_the_same_days_from_two_readings_a_day(uses, minutes, offset):
     total, told = 100_000, []
-    for i, (time, _) in enumerate(every(minutes, FIRST + timedelta(minutes=offset), FIRST + timedelta(days=10))):
+    for i, (time, _) in enumerate(
+        every(minutes, FIRST + timedelta(minutes=offset), FIRST + timedelta(days=10))
+    ):
         total += uses[i % 24]
         told.append((time, total))
     rows = stamped(told)
@@ -52,7 +66,13 @@ def test_a_register_gives_the_same_days_from_two_readings_a_day(uses, minutes, o
 
 
 def test_daily_rows_and_recent_ones_are_left_as_they_are():
-    daily = stamped([]).vstack(pl.DataFrame([("a", FIRST + timedelta(days=d), True, 5, None, None, d) for d in range(9)], schema=stamped([]).schema, orient="row"))
+    daily = stamped([]).vstack(
+        pl.DataFrame(
+            [("a", FIRST + timedelta(days=d), True, 5, None, None, d) for d in range(9)],
+            schema=stamped([]).schema,
+            orient="row",
+        )
+    )
     assert thin(daily, DOOR, BEFORE).equals(daily)
     assert thin(hourly(3), DOOR, date(2026, 3, 1)).equals(hourly(3))
 

@@ -50,11 +50,15 @@ class Block:
     @property
     def lines(self) -> int | None:
         """After how many lines of output the page leaves off."""
-        return next((int(word.removeprefix("lines=")) for word in self.words if word.startswith("lines=")), None)
+        return next(
+            (int(word.removeprefix("lines=")) for word in self.words if word.startswith("lines=")), None
+        )
 
 
 def blocks(language: str) -> list[Block]:
-    fenced = re.findall(r"^```(\w+)([^\n]*)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(
+        r"^```(\w+)([^\n]*)\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     return [Block(kind, tuple(words.split()), text) for kind, words, text in fenced if kind == language]
 
 
@@ -70,9 +74,13 @@ def session(tmp_path_factory) -> Path:
     sample = ROOT / "sample_data" / "city"
     shutil.copytree(sample, place / "sample_data" / "city", ignore=shutil.ignore_patterns("out"))
     first, second = commands()
-    assert first.endswith("anomaly nightly --settings sample_data/city/anomaly.toml") and second.endswith("pytest")
+    assert first.endswith("anomaly nightly --settings sample_data/city/anomaly.toml") and second.endswith(
+        "pytest"
+    )
     (place / "first.txt").write_text(answer(place, first.rpartition("bin/")[2]), encoding="utf-8")
-    shutil.copytree(place / "reports" / "city", place / "first")  # later commands on the page judge further nights
+    shutil.copytree(
+        place / "reports" / "city", place / "first"
+    )  # later commands on the page judge further nights
     return place
 
 
@@ -107,10 +115,22 @@ def near(a: str, b: str) -> bool:
     found = [[float(n.replace(",", "").rstrip(".")) for n in re.findall(number, text)] for text in (a, b)]
     if re.sub(number, "#", a) != re.sub(number, "#", b) or "-" in a or "/" in a:
         return False
-    return all(abs(x - y) <= max(TOLERANCE * max(x, y), 0.1001 if "." in a else 1) for x, y in zip(*found, strict=True))
+    return all(
+        abs(x - y) <= max(TOLERANCE * max(x, y), 0.1001 if "." in a else 1)
+        for x, y in zip(*found, strict=True)
+    )
 
 
-@pytest.mark.parametrize(("a", "b", "is_near"), [("472,070", "472,071", True), ("×1.96", "×1.97", True), ("9%", "14%", False), ("new", "old", False), ("2026-08-30", "2026-08-31", False)])
+@pytest.mark.parametrize(
+    ("a", "b", "is_near"),
+    [
+        ("472,070", "472,071", True),
+        ("×1.96", "×1.97", True),
+        ("9%", "14%", False),
+        ("new", "old", False),
+        ("2026-08-30", "2026-08-31", False),
+    ],
+)
 def test_near(a, b, is_near):
     assert near(a, b) is is_near
 
@@ -128,7 +148,9 @@ def test_the_outputs_on_the_page(block, session):
     if RENEW:
         renew(block.text, fresh)
     elif changing(block):
-        named = [[line[:40].partition(":")[0][6:] for line in text.splitlines()] for text in (block.text, fresh)]
+        named = [
+            [line[:40].partition(":")[0][6:] for line in text.splitlines()] for text in (block.text, fresh)
+        ]
         assert named[0] == named[1], HOW
     else:
         assert same(block.text, fresh), f"{fresh}\n{HOW}"
@@ -140,7 +162,11 @@ def renew(old: str, new: str) -> None:
     README.write_text(page.replace(f"\n{old}```", f"\n{new}```"), encoding="utf-8")
 
 
-@pytest.mark.parametrize("block", [block for block in blocks("sql") if "answer" not in block.words], ids=lambda block: block.command[:20])
+@pytest.mark.parametrize(
+    "block",
+    [block for block in blocks("sql") if "answer" not in block.words],
+    ids=lambda block: block.command[:20],
+)
 def test_the_queries_on_the_page(block, session, monkeypatch):
     monkeypatch.chdir(session / "sample_data/city")  # the folder of the settings
     with duckdb.connect(str(session / "sample_data/city/out/anomaly.duckdb"), read_only=True) as con:
@@ -151,9 +177,22 @@ def dictionary_page() -> str:
     """A table a view, in Markdown."""
     parts = []
     for (schema, view), frame in dictionary().group_by("schema", "view", maintain_order=True):
-        rows = [f"| `{row['column']}` | {row['type']} | {row['unit_en'] or ''} | {row['meaning_en']} |" for row in frame.iter_rows(named=True)]
+        rows = [
+            f"| `{row['column']}` | {row['type']} | {row['unit_en'] or ''} | {row['meaning_en']} |"
+            for row in frame.iter_rows(named=True)
+        ]
         grain = (tables.PUBLISHED if schema == "v1" else tables.META)[view].__doc__.strip().rstrip(".")
-        parts.append("\n".join([f"**`{schema}.{view}`**: {grain[0].lower()}{grain[1:]}", "", "| column | type | unit | meaning |", "|---|---|---|---|", *rows]))
+        parts.append(
+            "\n".join(
+                [
+                    f"**`{schema}.{view}`**: {grain[0].lower()}{grain[1:]}",
+                    "",
+                    "| column | type | unit | meaning |",
+                    "|---|---|---|---|",
+                    *rows,
+                ]
+            )
+        )
     return "\n" + "\n\n".join(parts) + "\n\n"
 
 
@@ -168,7 +207,10 @@ def test_the_dictionary_is_that_of_the_tables():
 
 def test_the_two_commands_stand_at_the_top():
     first, second = commands()
-    assert first.startswith("python3 -m venv .venv && .venv/bin/pip install ") and "--settings sample_data/city/anomaly.toml" in first
+    assert (
+        first.startswith("python3 -m venv .venv && .venv/bin/pip install ")
+        and "--settings sample_data/city/anomaly.toml" in first
+    )
     assert ".[test]" in second and second.endswith("-m pytest")
     assert README.read_text(encoding="utf-8").index(second) < 2000
 
@@ -209,7 +251,9 @@ def test_the_example_is_whole_and_small(session):
         renew_example(session / "first")
     pages = sorted(EXAMPLE.rglob("*.html"))
     assert len([page for page in pages if page.parent.name == "cases"]) >= 2
-    assert not [(page.name, one) for page in pages for one in targets(page) if not (page.parent / one).exists()]
+    assert not [
+        (page.name, one) for page in pages for one in targets(page) if not (page.parent / one).exists()
+    ]
     assert all("Sample city" in page.read_text(encoding="utf-8") for page in pages)
     assert sum(file.stat().st_size for file in EXAMPLE.rglob("*") if file.is_file()) <= 1e6
 
@@ -229,7 +273,10 @@ def renew_example(fresh: Path) -> None:
     first = (latest / "cases.csv").read_text(encoding="utf-8-sig").splitlines()[1]
     code = re.search(r"c\d{6}-[0-9a-f]{10}", first)[0]
     page = README.read_text(encoding="utf-8")
-    README.write_text(re.sub(r"reports/example/[\w/.-]+\.png", f"reports/example/{latest.name}/cases/{code}.png", page), encoding="utf-8")
+    README.write_text(
+        re.sub(r"reports/example/[\w/.-]+\.png", f"reports/example/{latest.name}/cases/{code}.png", page),
+        encoding="utf-8",
+    )
 
 
 def test_the_picture_is_light():
@@ -243,5 +290,9 @@ def test_the_project_file_ships_what_the_flow_reads():
     for package, globs in patterns.items():
         folder = ROOT / package
         shipped = {path for pattern in globs for path in folder.glob(pattern)}
-        data = {path for path in folder.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")}
+        data = {
+            path
+            for path in folder.rglob("*")
+            if path.is_file() and path.suffix not in (".py", ".pyc", ".nbi", ".nbc")
+        }
         assert data <= shipped, f"{sorted(map(str, data - shipped))} would be missing from an installed copy"

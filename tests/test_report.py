@@ -13,7 +13,18 @@ import polars as pl
 import pytest
 
 from anomaly import charts, report, tables
-from tests.report_sample import CHANGES, NIGHT, ONSET, SITE, TWICE, UNITS, case, case_page, night_page, overview_page
+from tests.report_sample import (
+    CHANGES,
+    NIGHT,
+    ONSET,
+    SITE,
+    TWICE,
+    UNITS,
+    case,
+    case_page,
+    night_page,
+    overview_page,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
@@ -22,7 +33,11 @@ MANY = [case(rank, status=("new", "ongoing", "fading")[rank % 3]) for rank in ra
 
 
 def drawing(language):
-    return charts.decomposition_svg(case_page().parts.filter(pl.col("day") > NIGHT - timedelta(days=9)), charts.Marks(ONSET, NIGHT, UNITS), language)
+    return charts.decomposition_svg(
+        case_page().parts.filter(pl.col("day") > NIGHT - timedelta(days=9)),
+        charts.Marks(ONSET, NIGHT, UNITS),
+        language,
+    )
 
 
 def every_page(language):
@@ -62,9 +77,16 @@ class Reader(HTMLParser):
 # --- golden pages: how a page reads as a whole; UPDATE_GOLDEN=1 writes them anew, the diff is for a person to read ---------
 
 RENDERED = {
-    "case": lambda language: report.case_html(case_page(revised=CHANGES.row(0, named=True) | TWICE), language, "case.png", drawing(language)),
-    "night": lambda language: report.night_html(night_page([case(1, status="new"), case(2, signature="water")], again=TWICE, revisions=CHANGES), language),
-    "round": lambda language: report.round_html(night_page([case(1), case(2, signature="water", district=None, extra_people=None)]), language),
+    "case": lambda language: report.case_html(
+        case_page(revised=CHANGES.row(0, named=True) | TWICE), language, "case.png", drawing(language)
+    ),
+    "night": lambda language: report.night_html(
+        night_page([case(1, status="new"), case(2, signature="water")], again=TWICE, revisions=CHANGES),
+        language,
+    ),
+    "round": lambda language: report.round_html(
+        night_page([case(1), case(2, signature="water", district=None, extra_people=None)]), language
+    ),
     "overview": lambda language: report.overview_html(overview_page(2), language),
     "letter": lambda language: report.resident_letter(case_page(), language),
 }
@@ -77,7 +99,9 @@ def test_golden(name, language):
     golden = GOLDEN / f"{name}.{language}.{'txt' if name == 'letter' else 'html'}"
     if os.environ.get("UPDATE_GOLDEN"):
         golden.write_text(rendered, "utf-8", newline="")
-    assert rendered == golden.read_text("utf-8"), f"{golden.name} differs: UPDATE_GOLDEN=1 pytest tests/test_report.py, then read the diff"
+    assert rendered == golden.read_text("utf-8"), (
+        f"{golden.name} differs: UPDATE_GOLDEN=1 pytest tests/test_report.py, then read the diff"
+    )
 
 
 # --- every page -----------------------------------------------------------------------------------------------------------
@@ -88,7 +112,12 @@ def test_every_page_carries_its_language_the_purpose_and_the_right_to_object(lan
     for name, html in every_page(language).items():
         page = Reader(html)
         assert page.all("html") == [{"lang": language}], name
-        for told in (SITE.purpose["name"], SITE.purpose["legal_basis"], SITE.purpose["owner"], SITE.purpose["contact"]):
+        for told in (
+            SITE.purpose["name"],
+            SITE.purpose["legal_basis"],
+            SITE.purpose["owner"],
+            SITE.purpose["contact"],
+        ):
             assert told in page.text, name
         assert {"en": "not evidence of wrongdoing", "zh": "不是过错的证据"}[language] in page.text, name
 
@@ -108,14 +137,20 @@ def test_no_page_loads_anything_and_the_one_style_and_script_are_named_by_their_
         assert not [a for _, attrs in page.tags for a in attrs if a == "style" or a.startswith("on")], name
         addresses = [attrs.get("src") or attrs.get("href") for attrs in page.all("a", "img")]
         assert not [a for a in addresses if re.match(r"\w+:|//|/", a)], name
-        (policy,) = [m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+        (policy,) = [
+            m["content"] for m in page.all("meta") if m.get("http-equiv") == "Content-Security-Policy"
+        ]
         (style,) = re.findall(r"<style>(.*?)</style>", html, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
         assert policy.startswith("default-src 'none'") and f"style-src 'sha256-{digest}'" in policy
         scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
         allowed = re.findall(r"script-src '(sha256-[^']+)'", policy)
-        assert allowed == ["sha256-" + base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts], name
-        assert len(page.all("script")) == len(scripts) == (name == "night") and sum(map(len, scripts)) < 4_000, name
+        assert allowed == [
+            "sha256-" + base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in scripts
+        ], name
+        assert (
+            len(page.all("script")) == len(scripts) == (name == "night") and sum(map(len, scripts)) < 4_000
+        ), name
         assert "img-src 'self' data:" in policy and "unsafe" not in policy
         assert "@import" not in style and "url(" not in style
 
@@ -189,12 +224,23 @@ def test_the_table_of_numbers_is_the_last_fourteen_days_the_missing_one_a_dash()
     assert rows[-1] == ["14", "Mar", "720", "300", "180–450", "read"]
     assert rows[-3] == ["12", "Mar", "–", "300", "180–450", "missing"]
     assert water.count('class="marked"') == 9  # 6 to 14 March
-    assert "Peers" not in water and html.split("Entries, passages a day</caption>")[1].split("</table>")[0].count('<td class="n">7</td><td>read') == 14
+    assert (
+        "Peers" not in water
+        and html.split("Entries, passages a day</caption>")[1]
+        .split("</table>")[0]
+        .count('<td class="n">7</td><td>read')
+        == 14
+    )
 
 
 def test_a_case_without_evidence_chance_or_second_signal_says_so():
     page = case_page(
-        evidence=tables.empty(tables.Evidence), notes=(), chance_wrong=None, rarity_night=None, ratios={"water": 2.4}, signature="water"
+        evidence=tables.empty(tables.Evidence),
+        notes=(),
+        chance_wrong=None,
+        rarity_night=None,
+        ratios={"water": 2.4},
+        signature="water",
     )
     text = Reader(report.case_html(page, "en", "case.png")).text
     assert "No new evidence on this night" in text
@@ -206,7 +252,10 @@ def test_a_case_without_evidence_chance_or_second_signal_says_so():
 def test_a_past_record_is_told_where_there_is_one():
     told = "Past record here, more people than usual: doors visited 40, with an ordinary cause 22 (40–69 of 100)."
     record = {"visited": 40, "wrong": 22, "low": 0.398, "high": 0.694}
-    assert told in Reader(report.case_html(dataclasses.replace(case_page(), record=record), "en", "case.png")).text
+    assert (
+        told
+        in Reader(report.case_html(dataclasses.replace(case_page(), record=record), "en", "case.png")).text
+    )
     assert "Past record" not in report.case_html(case_page(), "en", "case.png")
 
 
@@ -222,15 +271,24 @@ def test_an_unmeasured_chance_is_never_told_as_none_of_a_hundred():
 
 def test_what_comes_from_outside_is_escaped():
     evil = "<script>alert(1)</script>"
-    html = report.case_html(case_page(household=evil, desk='"><img src=x>', notes=((None, evil),)), "en", "case.png")
+    html = report.case_html(
+        case_page(household=evil, desk='"><img src=x>', notes=((None, evil),)), "en", "case.png"
+    )
     assert "<script" not in html and "<img src=x" not in html and "&lt;script&gt;" in html
-    night = night_page([case(1, district=evil)], notes=(evil,), rejects=pl.DataFrame({"source": [evil], "reason": [evil], "rows": [1]}))
+    night = night_page(
+        [case(1, district=evil)],
+        notes=(evil,),
+        rejects=pl.DataFrame({"source": [evil], "reason": [evil], "rows": [1]}),
+    )
     for page in (report.night_html(night, "zh"), report.round_html(night, "zh")):
         assert evil not in page and "&lt;script&gt;" in page
 
 
 def test_languages_are_linked_to_one_another():
-    assert report.file_name("C", "zh", ("zh", "en")) == "C.html" and report.file_name("C", "en", ("zh", "en")) == "C.en.html"
+    assert (
+        report.file_name("C", "zh", ("zh", "en")) == "C.html"
+        and report.file_name("C", "en", ("zh", "en")) == "C.en.html"
+    )
     first, other = (Reader(report.case_html(case_page(), language, "x.png")) for language in ("zh", "en"))
     name = case()["case_id"]
     assert {"href": f"{name}.en.html", "lang": "en", "hreflang": "en"} in first.all("a")
@@ -241,7 +299,10 @@ def test_languages_are_linked_to_one_another():
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_letter_is_one_plain_page(language):
     letter = report.resident_letter(case_page(household="A & B"), language)
-    told = {"en": "comings and goings at 3.1 times and water at 2.4 times", "zh": "进出约为预期的3.1倍、用水约为预期的2.4倍"}
+    told = {
+        "en": "comings and goings at 3.1 times and water at 2.4 times",
+        "zh": "进出约为预期的3.1倍、用水约为预期的2.4倍",
+    }
     assert told[language] in letter and "×" not in letter
     assert "A & B" in letter and "<" not in letter  # text, so nothing is escaped
     assert SITE.purpose["contact"] in letter and case()["case_id"] in letter
@@ -254,14 +315,21 @@ def test_the_letter_is_one_plain_page(language):
 def test_an_empty_night_is_a_good_night():
     text = Reader(report.night_html(night_page([]), "en")).text
     assert "Nothing to visit tonight. An empty list is a good night." in text
-    assert "No door is listed for the first time tonight." in text and "What could not be judged, and why" in text
+    assert (
+        "No door is listed for the first time tonight." in text
+        and "What could not be judged, and why" in text
+    )
 
 
 def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
     doors = [case(1, status="new"), case(2, status="new"), case(3)]
     night = night_page(doors, notes=("water.csv: half the usual rows",))
     text = Reader(report.night_html(night, "en")).text
-    for told in ("3 doors are proposed.", "2 new, 1 ongoing, 0 fading.", "Of the 2 doors listed for the first time tonight, about 0.3 are"):
+    for told in (
+        "3 doors are proposed.",
+        "2 new, 1 ongoing, 0 fading.",
+        "Of the 2 doors listed for the first time tonight, about 0.3 are",
+    ):
         assert told in text
     for told in (
         "water.csv: half the usual rows", "no whole day yet", "too few whole days in the last week", "value negative", "1,204",
@@ -273,7 +341,9 @@ def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
 
 
 def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_the_last():
-    reasons = [f"{n} whole days between 7 and 258 days old, 10 are needed" for n in range(5)] + [f"odd reason {n:02d}" for n in range(40)]
+    reasons = [f"{n} whole days between 7 and 258 days old, 10 are needed" for n in range(5)] + [
+        f"odd reason {n:02d}" for n in range(40)
+    ]
     frame = pl.DataFrame({"reason": reasons, "signal": "water", "homes": [2] * 5 + [1] * 40})
     html = report.night_html(night_page([], not_judged=frame), "en")
     assert re.search(r'too little history</th><td[^>]*>water</td><td class="n"[^>]*>10<', html)
@@ -283,7 +353,9 @@ def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_th
 
 def test_doors_first_listed_tonight_are_those_the_worklist_says():
     night = night_page([case(1, status="new"), case(2)])
-    night = night_page([case(1), case(2)], worklist=night.worklist.with_columns(first_listed=pl.Series([True, True])))
+    night = night_page(
+        [case(1), case(2)], worklist=night.worklist.with_columns(first_listed=pl.Series([True, True]))
+    )
     assert "Of the 2 doors listed for the first time" in report.night_html(night, "en")
 
 
@@ -309,23 +381,36 @@ def test_two_thousand_doors_are_cut_into_pages_that_stay_small():
 
 def test_small_or_dominated_districts_are_not_shown():
     districts = pl.DataFrame(
-        {"district": ["Harbour", "Mill", "Hill"], "homes": [15, 14, 400], "doors": [1, 1, 2], "largest_share": [0.15, 0.1, 0.16]}
+        {
+            "district": ["Harbour", "Mill", "Hill"],
+            "homes": [15, 14, 400],
+            "doors": [1, 1, 2],
+            "largest_share": [0.15, 0.1, 0.16],
+        }
     )
     html = report.night_html(night_page([case()], districts=districts), "en")
     assert "Harbour" in html and "Mill" not in html and "Hill" not in html
-    assert "By district" not in report.night_html(night_page([case()]), "en") and "Doors proposed by" not in every_page("en")["night"]
+    assert (
+        "By district" not in report.night_html(night_page([case()]), "en")
+        and "Doors proposed by" not in every_page("en")["night"]
+    )
 
 
 def test_row_order_changes_nothing():
     night = night_page([case(1), case(2), case(3)])
-    turned = night_page([case(3), case(2), case(1)], not_judged=night.not_judged.reverse(), quality=night.quality.reverse())
+    turned = night_page(
+        [case(3), case(2), case(1)], not_judged=night.not_judged.reverse(), quality=night.quality.reverse()
+    )
     assert report.night_html(night, "en") == report.night_html(turned, "en")
     assert report.cases_csv(night) == report.cases_csv(turned)
 
 
 def test_no_csv_cell_is_a_formula():
     signs = ["=1+1", "+1", "-1", "@x", "\tx", "\rx"]
-    night = night_page([case(rank, household=sign) for rank, sign in enumerate(signs, 1)] + [case(7, household="x=1", district=None)])
+    night = night_page(
+        [case(rank, household=sign) for rank, sign in enumerate(signs, 1)]
+        + [case(7, household="x=1", district=None)]
+    )
     rows = list(csv.DictReader(io.StringIO(report.cases_csv(night))))
     assert [row["household"] for row in rows] == ["'" + sign for sign in signs] + ["x=1"]
     assert rows[0]["ratios"] == "entries=3.10; water=2.40; power=1.00" and rows[6]["district"] == ""
@@ -336,18 +421,28 @@ def test_no_csv_cell_is_a_formula():
 
 def test_the_overview_links_the_nights_that_have_a_folder_latest_first():
     page = Reader(report.overview_html(overview_page(3), "en"))
-    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == ["2026-03-14/index.en.html"] * 2  # calendar and list
+    assert [a["href"] for a in page.all("a") if a["href"].startswith("2026")] == [
+        "2026-03-14/index.en.html"
+    ] * 2  # calendar and list
     assert page.text.index("14 Mar 2026") < page.text.index("13 Mar 2026") < page.text.index("12 Mar 2026")
 
 
 def test_a_night_run_twice_is_one_row_and_a_long_history_stays_small():
     page = overview_page(900)
-    again = pl.concat([page.runs, page.runs.head(1).with_columns(run=pl.lit("run-x"), judged=pl.lit(77, pl.Int64))])
-    html = report.overview_html(dataclasses.replace(page, runs=again, reported=frozenset(page.runs["night"])), "zh")
+    again = pl.concat(
+        [page.runs, page.runs.head(1).with_columns(run=pl.lit("run-x"), judged=pl.lit(77, pl.Int64))]
+    )
+    html = report.overview_html(
+        dataclasses.replace(page, runs=again, reported=frozenset(page.runs["night"])), "zh"
+    )
     assert len(html.encode()) <= 150_000 and "仅显示最近31个日期" in html
     assert html.count("2026年3月14日") == 1 and ">77<" in html
 
 
 def test_an_overview_of_nothing():
-    text = Reader(report.overview_html(report.OverviewPage(SITE, tables.empty(tables.Runs), tables.empty(tables.Cases)), "en")).text
+    text = Reader(
+        report.overview_html(
+            report.OverviewPage(SITE, tables.empty(tables.Runs), tables.empty(tables.Cases)), "en"
+        )
+    ).text
     assert "No night has been judged yet." in text and "There are no cases." in text

@@ -19,8 +19,16 @@ ACCOUNT = pl.DataFrame(
     ],
     schema=tables.empty(tables.Account).schema, orient="row",
 )  # fmt: skip
-MISSES = pl.DataFrame([(12, 10, 2, 0.2, 0.057, 0.51, 200, 40.0, 11.0, 102.0)], schema=tables.empty(tables.Misses).schema, orient="row")
-NO_MISSES = pl.DataFrame([(1, 0, 0, None, None, None, 200, None, None, None)], schema=tables.empty(tables.Misses).schema, orient="row")
+MISSES = pl.DataFrame(
+    [(12, 10, 2, 0.2, 0.057, 0.51, 200, 40.0, 11.0, 102.0)],
+    schema=tables.empty(tables.Misses).schema,
+    orient="row",
+)
+NO_MISSES = pl.DataFrame(
+    [(1, 0, 0, None, None, None, 200, None, None, None)],
+    schema=tables.empty(tables.Misses).schema,
+    orient="row",
+)
 RATE = (0.1, 0.03, 0.3)
 GROUPS = pl.DataFrame(
     [("district", "North", 20, 2, 2, 0, 2, *RATE, 1.0, 0.34, 1.0, 0.0, 0.0, 0.66, 1.0, 0.34, 1.0, True), ("district", "South", 40, 0, 0, 0, 0, 0.0, 0.0, 0.09, *[None] * 9, False)],
@@ -34,7 +42,9 @@ FACTS = {
 def pages(language):
     return {
         "overview": report.overview_html(replace(overview_page(2), account=ACCOUNT, misses=MISSES), language),
-        "fairness": report.fairness_html(report.FairnessPage(SITE, GROUPS, {"stop_times": 1.5, "least_outcomes": 30}), language),
+        "fairness": report.fairness_html(
+            report.FairnessPage(SITE, GROUPS, {"stop_times": 1.5, "least_outcomes": 30}), language
+        ),
         "record": report.record_html(report.RecordPage(SITE, ACCOUNT, NO_MISSES, GROUPS, FACTS), language),
     }
 
@@ -43,11 +53,19 @@ def pages(language):
 def test_they_are_pages_like_all_others(language):
     for name, html in pages(language).items():
         page = Reader(html)
-        assert page.all("html") == [{"lang": language}] and SITE.purpose["name"] in page.text and SITE.purpose["contact"] in page.text, name
-        assert len(page.all("table")) == len(page.all("caption")) and not page.all("script", "form", "link"), name
+        assert (
+            page.all("html") == [{"lang": language}]
+            and SITE.purpose["name"] in page.text
+            and SITE.purpose["contact"] in page.text
+        ), name
+        assert len(page.all("table")) == len(page.all("caption")) and not page.all(
+            "script", "form", "link"
+        ), name
         assert all(cell.get("scope") in ("row", "col") for cell in page.all("th")), name
         ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
-        assert len(ids) == len(set(ids)) and {attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs} <= set(ids), name
+        assert len(ids) == len(set(ids)) and {
+            attrs["aria-labelledby"] for _, attrs in page.tags if "aria-labelledby" in attrs
+        } <= set(ids), name
         assert not FORBIDDEN.search(html) and "<b>North" not in html, name
 
 
@@ -63,14 +81,28 @@ def test_the_account_in_words():
 
 def test_a_group_without_answers_has_a_dash_and_one_that_stops_is_named():
     text = Reader(pages("en")["fairness"]).text
-    assert "Stop: in North, 2 of 2 answered doors were wrong, far more often than elsewhere." in text and "0: 0 % (0–9) – – –" in text
-    fine = report.fairness_html(report.FairnessPage(SITE, GROUPS.filter(~pl.col("stop")), {"stop_times": 1.5, "least_outcomes": 30}), "en")
+    assert (
+        "Stop: in North, 2 of 2 answered doors were wrong, far more often than elsewhere." in text
+        and "0: 0 % (0–9) – – –" in text
+    )
+    fine = report.fairness_html(
+        report.FairnessPage(SITE, GROUPS.filter(~pl.col("stop")), {"stop_times": 1.5, "least_outcomes": 30}),
+        "en",
+    )
     assert "No group's doors are wrong far more often" in Reader(fine).text
 
 
 def test_the_record_says_what_it_rests_on_and_that_it_is_a_draft():
     text = Reader(pages("en")["record"]).text
-    for words in ("Draft, made from the settings", "Night 14 Mar 2026, version 0.1.0", "water: register, m3", "HMAC-SHA-256", "At most 5.0 new cases by chance", "more people than usual and more water than usual", "What is left, to be completed"):
+    for words in (
+        "Draft, made from the settings",
+        "Night 14 Mar 2026, version 0.1.0",
+        "water: register, m3",
+        "HMAC-SHA-256",
+        "At most 5.0 new cases by chance",
+        "more people than usual and more water than usual",
+        "What is left, to be completed",
+    ):
         assert words in text, words
 
 

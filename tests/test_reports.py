@@ -18,7 +18,10 @@ def site(tmp_path_factory) -> Site:
     for signal in values:
         values[signal][int(BESIDE), -SURGE_DAYS:] *= 3
         site.put(f"{signal}.csv", rows(signal, values[signal]))
-    homes = "".join(f"{h:04},{'B1' if f'{h:04}' in (SURGED, BESIDE) else 'B2'},{'East' if h < 20 else 'West'}\n" for h in range(HOMES))
+    homes = "".join(
+        f"{h:04},{'B1' if f'{h:04}' in (SURGED, BESIDE) else 'B2'},{'East' if h < 20 else 'West'}\n"
+        for h in range(HOMES)
+    )
     site.put("households.csv", "id,building,district\n" + homes)
     register = '[households]\nfiles = "households.csv"\ncolumns = { household = "id", building = "building", district = "district" }\n'
     site.configure({name: SIGNALS[name] for name in values}, more=register)
@@ -30,7 +33,9 @@ def pages(site: Site) -> dict[str, str]:
     """home → the page of its case."""
     night = site.root / "out" / "reports" / str(LAST)
     listed = list(csv.DictReader((night / "cases.csv").read_text("utf-8-sig").splitlines()))
-    return {row["household"]: (night / "cases" / f"{row['case_id']}.html").read_text("utf-8") for row in listed}
+    return {
+        row["household"]: (night / "cases" / f"{row['case_id']}.html").read_text("utf-8") for row in listed
+    }
 
 
 def test_another_door_of_the_building_is_told(site):
@@ -51,7 +56,17 @@ def test_peers_are_those_of_a_district_large_enough_and_told_as_numbers(site):
 def test_small_districts_are_on_the_round_but_in_no_table(site):
     night = site.root / "out" / "reports" / str(LAST)
     assert ">East<" in (night / "round.html").read_text("utf-8")
-    tables = (night / "index.html").read_text("utf-8").split("Doors proposed by district</caption>")[1].split("</table>")[0]
+    tables = (
+        (night / "index.html")
+        .read_text("utf-8")
+        .split("Doors proposed by district</caption>")[1]
+        .split("</table>")[0]
+    )
     assert "East" in tables and "West" not in tables  # West has 4 homes
-    overview = (night.parent / "index.html").read_text("utf-8").split("by district and signal</caption>")[1].split("</table>")[0]
+    overview = (
+        (night.parent / "index.html")
+        .read_text("utf-8")
+        .split("by district and signal</caption>")[1]
+        .split("</table>")[0]
+    )
     assert "All homes" in overview and "East" in overview and "West" not in overview

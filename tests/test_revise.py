@@ -13,7 +13,13 @@ from pipelines.store import Store
 from tests.site import LAST, SURGED, Site, daily, day, make_site, rows
 
 NIGHTS = [day(n) for n in (-4, -3, -2, -1)]
-CASE = {"case_id": pl.String, "household": pl.String, "signature": pl.String, "rarity": pl.Float64, "rank": pl.Int32}
+CASE = {
+    "case_id": pl.String,
+    "household": pl.String,
+    "signature": pl.String,
+    "rarity": pl.Float64,
+    "rank": pl.Int32,
+}
 
 
 def said(*rows: tuple) -> pl.DataFrame:
@@ -21,8 +27,18 @@ def said(*rows: tuple) -> pl.DataFrame:
 
 
 def test_what_a_night_says_otherwise():
-    before = said(("a1", "0001", "water", 100.0, 1), ("b1", "0002", "power", 50.0, 2), ("c1", "0003", "people", 70.0, None), ("d1", "0004", "water", 40.0, 3))
-    after = said(("a1", "0001", "water", 100.05, 1), ("b1", "0002", "water", 50.0, 2), ("c1", "0003", "people", 90.0, 3), ("d0", "0004", "water", 40.0, 3))
+    before = said(
+        ("a1", "0001", "water", 100.0, 1),
+        ("b1", "0002", "power", 50.0, 2),
+        ("c1", "0003", "people", 70.0, None),
+        ("d1", "0004", "water", 40.0, 3),
+    )
+    after = said(
+        ("a1", "0001", "water", 100.05, 1),
+        ("b1", "0002", "water", 50.0, 2),
+        ("c1", "0003", "people", 90.0, 3),
+        ("d0", "0004", "water", 40.0, 3),
+    )
     assert changes(before, after).rows() == [
         ("0002", "power", "gone", "b1", None, 50.0, None, 2, None),
         ("0002", "water", "new", None, "b1", None, 50.0, None, 2),
@@ -30,16 +46,27 @@ def test_what_a_night_says_otherwise():
         ("0004", "water", "changed", "d1", "d0", 40.0, 40.0, 3, 3),  # it opens on another night now
     ]
     assert changes(before, before).is_empty() and changes(said(), said()).is_empty()
-    assert set(changes(said(), after)["change"]) == {"new"} and set(changes(before, said())["change"]) == {"gone"}
+    assert set(changes(said(), after)["change"]) == {"new"} and set(changes(before, said())["change"]) == {
+        "gone"
+    }
 
 
 # notes: quality 0 read, 1 interpolated, 3 doubtful, 4 missing
 
 D = [dt.date(2026, 3, n) for n in range(1, 11)]
-CELLS = {"day": pl.Date, "quality": pl.UInt8, "lag": pl.Int32, "quality_before": pl.UInt8, "lag_before": pl.Int32}
+CELLS = {
+    "day": pl.Date,
+    "quality": pl.UInt8,
+    "lag": pl.Int32,
+    "quality_before": pl.UInt8,
+    "lag_before": pl.Int32,
+}
 NOTED = [
     ((D[2], 0, 0, None, None), [D[2], D[3], D[4]]),  # came late: every night from its day on
-    ((D[2], 0, 2, None, None), [D[4]]),  # confirmed by a reading of D[4] only: no earlier night could have known
+    (
+        (D[2], 0, 2, None, None),
+        [D[4]],
+    ),  # confirmed by a reading of D[4] only: no earlier night could have known
     ((D[4], 0, 1, None, None), []),
     ((D[3], 4, 0, None, None), []),  # that it is missing was known
     ((D[3], 3, 0, 0, 0), [D[3], D[4]]),  # believed then, not now
@@ -72,7 +99,11 @@ def test_notes_go_when_their_nights_were_judged_again_or_pruned_and_later_ones_t
     for night in D[2:6]:
         store.write_json(f"nights/{night}/done.json", {})
         late.judged(store, night)
-    for signal, came in (("a", D[0]), ("b", D[5]), ("c", D[3])):  # a touches D[2] and D[3], b D[5], c D[3] to D[5]
+    for signal, came in (
+        ("a", D[0]),
+        ("b", D[5]),
+        ("c", D[3]),
+    ):  # a touches D[2] and D[3], b D[5], c D[3] to D[5]
         late.note(store, signal, pl.DataFrame([(came, 0, 0, None, None)], schema=CELLS, orient="row"))
     late.trim(store, 4)
     assert noted(store) == [(0, "a"), (1, "b"), (2, "c")]
@@ -137,9 +168,14 @@ def test_nights_stand_until_somebody_asks_and_status_says_which_are_touched(site
     calm(site)
     site.nightly("--night", str(NIGHTS[-1]))
     evidence = site.view("evidence")
-    assert evidence.filter(pl.col("night") < NIGHTS[-1]).rows() == [row for row in before[0] if row[0] < NIGHTS[-1]]
+    assert evidence.filter(pl.col("night") < NIGHTS[-1]).rows() == [
+        row for row in before[0] if row[0] < NIGHTS[-1]
+    ]
     told = site.run("status").stdout
-    assert f"touch 3 judged nights ({NIGHTS[0]} … {NIGHTS[2]}), at most 26 a night: `anomaly nightly --revise`" in told  # of 14 days of two signals one is still to come
+    assert (
+        f"touch 3 judged nights ({NIGHTS[0]} … {NIGHTS[2]}), at most 26 a night: `anomaly nightly --revise`"
+        in told
+    )  # of 14 days of two signals one is still to come
     summary = json.loads(site.run("status", "--json").stdout.splitlines()[-1])
     assert summary["touched"] == [str(night) for night in NIGHTS[:3]]
 
@@ -151,15 +187,26 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     result = site.nightly("--revise")
     runs = site.view("runs").sort("revised", "night")
     assert runs["night"].to_list() == NIGHTS * 2 and runs["revised"].to_list() == [0] * 4 + [1] * 4
-    assert site.view("cases").filter(pl.col("household") == SURGED).rows() == [] == site.view("worklist").filter(pl.col("household") == SURGED).rows()
+    assert (
+        site.view("cases").filter(pl.col("household") == SURGED).rows()
+        == []
+        == site.view("worklist").filter(pl.col("household") == SURGED).rows()
+    )
     told = site.view("revisions").filter(pl.col("household") == SURGED).sort("night")
-    assert told.select("night", "revised", "change", "case_id_before", "case_id_after", "rank_before", "rank_after").rows() == [
-        (night, 1, "gone", then[night][1], None, then[night][3], None) for night in NIGHTS
-    ]
-    assert f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr and "4 doors listed before, 0 now" in result.stderr
+    assert told.select(
+        "night", "revised", "change", "case_id_before", "case_id_after", "rank_before", "rank_after"
+    ).rows() == [(night, 1, "gone", then[night][1], None, then[night][3], None) for night in NIGHTS]
+    assert (
+        f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr
+        and "4 doors listed before, 0 now" in result.stderr
+    )
     assert "touch" not in site.run("status").stdout and len(Store(site.file).read_lines(late.NOTES)) == 1
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
-    assert "This night was judged again once, on " in page and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}." in page
+    assert (
+        "This night was judged again once, on " in page
+        and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}."
+        in page
+    )
 
 
 @pytest.mark.long
@@ -177,7 +224,9 @@ def test_a_backfill_over_judged_nights_marks_them_too_and_numbers_go_on(site):
     for number in (1, 2):
         site.change("Tiny" if number == 1 else "Small", "Small" if number == 1 else "Tiny")
         assert site.run("backfill", "--from", str(NIGHTS[-1]), "--to", str(NIGHTS[-1])).exit_code == 0
-        assert site.view("runs").filter(pl.col("night") == NIGHTS[-1])["revised"].to_list() == list(range(number + 1))
+        assert site.view("runs").filter(pl.col("night") == NIGHTS[-1])["revised"].to_list() == list(
+            range(number + 1)
+        )
     assert site.view("revisions").is_empty()  # the name of a site changes no case
 
 
@@ -206,6 +255,9 @@ def test_pages_of_nights_judged_again_follow(site):
     page = site.root / "out" / "reports" / str(LAST) / "index.html"
     assert SURGED in page.read_text(encoding="utf-8")
     calm(site)
-    site.put("power-next.csv", rows("power", daily(days=76)["power"]).filter(pl.col("day") == str(LAST + dt.timedelta(days=1))))
+    site.put(
+        "power-next.csv",
+        rows("power", daily(days=76)["power"]).filter(pl.col("day") == str(LAST + dt.timedelta(days=1))),
+    )
     site.nightly("--revise", "--night", str(LAST + dt.timedelta(days=1)))
     assert SURGED not in page.read_text(encoding="utf-8") and site.view("runs").height == 4 + 4 + 1

@@ -8,7 +8,13 @@ import polars as pl
 import pytest
 
 from tests.site import LAST, SURGED, Site, daily, day, make_site, rows
-from tests.test_loop import before, case_of, decide, log, site  # the two fixtures among them are asked for by name
+from tests.test_loop import (
+    before,
+    case_of,
+    decide,
+    log,
+    site,
+)  # the two fixtures among them are asked for by name
 
 __all__ = ["before", "site"]
 KEY = "0123456789abcdef0123456789abcdef0123\n"
@@ -24,8 +30,20 @@ def test_every_step_leaves_a_line_and_the_chain_is_whole(site):
     site.run("audit fairness")
     site.run("audit record")
     site.nightly()
-    assert [line["step"] for line in log(site)] == ["run", "decide", "assign", "import", "fairness", "record", "run"]
-    assert log(site)[0]["night"] == str(day(-2)) and len(log(site)[0]["settings_sha256"]) == 64 and log(site)[1]["outcome"] == "benign"
+    assert [line["step"] for line in log(site)] == [
+        "run",
+        "decide",
+        "assign",
+        "import",
+        "fairness",
+        "record",
+        "run",
+    ]
+    assert (
+        log(site)[0]["night"] == str(day(-2))
+        and len(log(site)[0]["settings_sha256"]) == 64
+        and log(site)[1]["outcome"] == "benign"
+    )
     verified = site.run("audit verify")
     assert verified.exit_code == 0 and verified.stdout.startswith("7 lines, the chain is whole")
 
@@ -71,7 +89,10 @@ def test_a_line_cut_short_by_a_kill_is_no_tampering(site):
         file.write(b'{"at": "2026')
     assert site.run("audit verify").exit_code == 0
     decide(site, "benign")
-    assert site.run("audit verify").exit_code == 0 and [line["step"] for line in log(site)] == ["run", "decide"]
+    assert site.run("audit verify").exit_code == 0 and [line["step"] for line in log(site)] == [
+        "run",
+        "decide",
+    ]
 
 
 # pseudonyms
@@ -79,28 +100,46 @@ def test_a_line_cut_short_by_a_kill_is_no_tampering(site):
 
 def keyed(site: Site) -> Site:
     site.put("private/key", KEY).chmod(0o600)
-    site.change("[signals.power]", '[pseudonyms]\nkey = "private/key"\nmap = "private/map.csv"\n\n[signals.power]')
+    site.change(
+        "[signals.power]", '[pseudonyms]\nkey = "private/key"\nmap = "private/map.csv"\n\n[signals.power]'
+    )
     return site
 
 
 def test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged(tmp_path):
     site = keyed(make_site(tmp_path, ["power"]))
     site.put("households.csv", "id,place\n" + "".join(f"{h:04},N\n" for h in range(24)))
-    site.change("[pseudonyms]", '[households]\nfiles = "households.csv"\ncolumns = { household = "id", district = "place" }\n\n[pseudonyms]')
+    site.change(
+        "[pseudonyms]",
+        '[households]\nfiles = "households.csv"\ncolumns = { household = "id", district = "place" }\n\n[pseudonyms]',
+    )
     site.nightly()
     homes = site.view("households")["household"].to_list()
     assert len(homes) == 24 and all(re.fullmatch("h[0-9a-f]{20}", home) for home in homes)
-    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.suffix in (".html", ".csv", ".json", ".jsonl")]
-    assert files and not [path for path in files if re.search(rf"\b{SURGED}\b", path.read_text(encoding="utf-8"))]
+    files = [
+        path
+        for path in (tmp_path / "out").rglob("*")
+        if path.is_file() and path.suffix in (".html", ".csv", ".json", ".jsonl")
+    ]
+    assert files and not [
+        path for path in files if re.search(rf"\b{SURGED}\b", path.read_text(encoding="utf-8"))
+    ]
     stored = [pl.read_parquet(path) for path in (tmp_path / "out").rglob("*.parquet")]
-    assert not [1 for frame in stored if "household" in frame.columns and SURGED in frame["household"].to_list()]
+    assert not [
+        1 for frame in stored if "household" in frame.columns and SURGED in frame["household"].to_list()
+    ]
     assert stat.S_IMODE((tmp_path / "private" / "map.csv").stat().st_mode) == 0o600
     case = case_of(site)
     refused = site.run("reveal", case, "--reason", " ", "--by", "A")
     assert refused.exit_code == 2 and [line["step"] for line in log(site)] == ["run"]
     told = site.run("reveal", case, "--reason", "visit on Friday", "--by", "A")
     assert told.stdout == f"{SURGED}\n"
-    assert {name: log(site)[-1][name] for name in ("step", "case", "reason", "by")} == {"step": "reveal", "case": case, "reason": "visit on Friday", "by": "A"}
+    assert {name: log(site)[-1][name] for name in ("step", "case", "reason", "by")} == {
+        "step": "reveal",
+        "case": case,
+        "reason": "visit on Friday",
+        "by": "A",
+    }
     assert SURGED not in (tmp_path / "out" / "audit.jsonl").read_text(encoding="utf-8")
 
 
@@ -127,8 +166,16 @@ def test_fairness_and_the_record_are_pages_in_every_language(site):
     assert "No group's doors are wrong far more often" in site.run("audit fairness").stdout
     page = site.root / "out" / "reports" / "record" / "index.html"
     assert site.run("audit record").stdout == f"{page}\n"
-    told = {name: page.with_name(name).read_text(encoding="utf-8") for name in ("index.html", "index.zh.html")}
-    for words in ("Trying the night", "Draft impact assessment", "Of 1 answered doors 1 were wrong", "Everything", "objections@example.org")[:3]:
+    told = {
+        name: page.with_name(name).read_text(encoding="utf-8") for name in ("index.html", "index.zh.html")
+    }
+    for words in (
+        "Trying the night",
+        "Draft impact assessment",
+        "Of 1 answered doors 1 were wrong",
+        "Everything",
+        "objections@example.org",
+    )[:3]:
         assert words in told["index.html"]
     assert "影响评估草稿" in told["index.zh.html"] and "Trying the night" in told["index.zh.html"]
     assert (site.root / "out" / "reports" / "fairness" / "index.zh.html").exists()
@@ -143,10 +190,18 @@ def holding(site: Site, before: str) -> list[str]:
     found = []
     for path in site.root.glob("out/**/*.parquet"):
         frame = pl.read_parquet(path)
-        found += [str(path) for name in ("time", "day", "night") if name in frame.columns and (frame[name].cast(pl.String) < before).any()]
+        found += [
+            str(path)
+            for name in ("time", "day", "night")
+            if name in frame.columns and (frame[name].cast(pl.String) < before).any()
+        ]
     for view in ("readings", "expected", "worklist", "evidence", "cases", "control", "not_judged"):
         frame = site.view(view)
-        found += [f"v1.{view}" for name in ("day", "night", "last_seen") if name in frame.columns and (frame[name].cast(pl.String) < before).any()]
+        found += [
+            f"v1.{view}"
+            for name in ("day", "night", "last_seen")
+            if name in frame.columns and (frame[name].cast(pl.String) < before).any()
+        ]
     return found + [str(path) for path in site.root.glob("out/**/????-??-??") if path.name < before]
 
 
@@ -166,14 +221,23 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
     assert holding(site, cut)
     everything = {path: path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()}
     dry = site.run("prune", "--dry-run")
-    assert dry.exit_code == 0 and re.search(rf"^readings: [1-9]\d+ from before {cut}, in \d+ places$", dry.stdout, re.MULTILINE)
-    assert {path: path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()} == everything
+    assert dry.exit_code == 0 and re.search(
+        rf"^readings: [1-9]\d+ from before {cut}, in \d+ places$", dry.stdout, re.MULTILINE
+    )
+    assert {
+        path: path.read_bytes() for path in (site.root / "out").rglob("*") if path.is_file()
+    } == everything
     assert site.run("prune").exit_code == 0
     assert holding(site, cut) == [] and not draft.exists()
     assert not (site.root / "out" / "state" / "nights" / str(day(-20))).exists()
     assert site.view("outcomes").equals(outcomes) and site.view("runs").height == runs
-    record = [json.loads(line) for line in (site.root / "out" / "state" / "deletions.jsonl").read_text().splitlines()]
-    assert {line["class"] for line in record} == {"readings", "nights", "drafts"} and log(site)[-1]["step"] == "prune"
+    record = [
+        json.loads(line)
+        for line in (site.root / "out" / "state" / "deletions.jsonl").read_text().splitlines()
+    ]
+    assert {line["class"] for line in record} == {"readings", "nights", "drafts"} and log(site)[-1][
+        "step"
+    ] == "prune"
     # the exports still hold the old rows, and a run line still names the old night
     site.change('name = "Tiny"', 'name = "Small"')
     site.put("power-2.csv", rows("power", daily()["power"]))
@@ -202,13 +266,19 @@ def test_finer_readings_are_pruned_to_their_daily_grain_and_the_days_stay(tmp_pa
     site = make_site(tmp_path, ["power"])
     used = daily()["power"][:20, :40]
     stamps = [f"{day(d)} {hour:02}:00:00" for d in range(-40, 0) for hour in range(24)]
-    hourly = [(f"{h:04}", stamp, f"{used[h, i // 24] / 24_000:.3f}") for h in range(20) for i, stamp in enumerate(stamps)]
+    hourly = [
+        (f"{h:04}", stamp, f"{used[h, i // 24] / 24_000:.3f}")
+        for h in range(20)
+        for i, stamp in enumerate(stamps)
+    ]
     site.put("power.csv", pl.DataFrame(hourly, schema=["id", "day", "used"], orient="row"))
     site.nightly()
     readings = site.view("readings")
     assert f"raw: {20 * (40 - 8) * 23} from before {day(-8)}, in 1 place" in site.run("prune").stdout
     (kept,) = [pl.read_parquet(path) for path in (tmp_path / "out" / "state" / "rows").rglob("*.parquet")]
-    assert kept.filter(pl.col("time") < day(-8)).height == 20 * 32 and kept.filter(~pl.col("dated"))["time"].min().date() == day(-8)
+    assert kept.filter(pl.col("time") < day(-8)).height == 20 * 32 and kept.filter(~pl.col("dated"))[
+        "time"
+    ].min().date() == day(-8)
     assert site.view("readings").equals(readings)
     site.change('name = "Tiny"', 'name = "Small"')
     site.nightly()

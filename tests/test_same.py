@@ -17,7 +17,11 @@ from tests.site import LAST, SIGNALS, SURGED, Site, daily, day, make_site, rows
 
 pytestmark = pytest.mark.long
 CLOCK = ("run", "started_utc", "finished_utc")
-BAD = {"entries": ("0003", "2026-05-02", "-4"), "water": ("0004", "2026-05-03", "wet"), "power": ("", "2026-05-04", "7.5")}
+BAD = {
+    "entries": ("0003", "2026-05-02", "-4"),
+    "water": ("0004", "2026-05-03", "wet"),
+    "power": ("", "2026-05-04", "7.5"),
+}
 """A row of each export that is refused."""
 
 
@@ -26,7 +30,12 @@ def everything(site: Site) -> dict[str, list[tuple]]:
     with duckdb.connect(str(site.file), read_only=True, config={"threads": 1}) as con:
         names = [f"v1.{name}" for name in tables.PUBLISHED] + [f"meta.{name}" for name in tables.META]
         some = {"v1.runs": f"* EXCLUDE ({', '.join(CLOCK)})"}
-        return {name: con.execute(f"SELECT {some.get(name, '*')} FROM {name}" + " ORDER BY ALL" * (name == "v1.readings")).fetchall() for name in names}
+        return {
+            name: con.execute(
+                f"SELECT {some.get(name, '*')} FROM {name}" + " ORDER BY ALL" * (name == "v1.readings")
+            ).fetchall()
+            for name in names
+        }
 
 
 def differing(one: dict[str, list], other: dict[str, list]) -> list[str]:
@@ -36,7 +45,10 @@ def differing(one: dict[str, list], other: dict[str, list]) -> list[str]:
 def exports(homes: int = 24) -> dict[str, pl.DataFrame]:
     """signal → its rows, one of them to be refused."""
     every = {name: rows(name, values) for name, values in daily(homes).items()}
-    return {name: pl.concat([frame, pl.DataFrame([BAD[name]], schema=frame.schema, orient="row")]) for name, frame in every.items()}
+    return {
+        name: pl.concat([frame, pl.DataFrame([BAD[name]], schema=frame.schema, orient="row")])
+        for name, frame in every.items()
+    }
 
 
 def site_of(root: Path, files: dict[str, pl.DataFrame], more: str = "") -> Site:
@@ -57,14 +69,36 @@ def test_with_one_thread_and_with_two_and_a_second_time(tmp_path, homes, more):
     files, told = exports(homes), []
     for number, threads in enumerate(("1", "2", "2")):
         site = site_of(tmp_path / str(number), files, more)
-        env = os.environ | dict.fromkeys(("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), threads)
+        env = os.environ | dict.fromkeys(
+            ("POLARS_MAX_THREADS", "NUMBA_NUM_THREADS", "OMP_NUM_THREADS"), threads
+        )
         code = "from pipelines.cli import program; program()"
-        asked = [sys.executable, "-c", code, "backfill", "--settings", str(site.settings), "--from", str(day(-3)), "--to", str(LAST)]
-        done = subprocess.run(asked, env=env | {"PYTHONPATH": str(Path(__file__).parents[1])}, capture_output=True, text=True, timeout=300)
+        asked = [
+            sys.executable,
+            "-c",
+            code,
+            "backfill",
+            "--settings",
+            str(site.settings),
+            "--from",
+            str(day(-3)),
+            "--to",
+            str(LAST),
+        ]
+        done = subprocess.run(
+            asked,
+            env=env | {"PYTHONPATH": str(Path(__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert done.returncode == 0, done.stderr
         told.append(everything(site))
     assert differing(told[0], told[1]) == differing(told[1], told[2]) == []
-    assert SURGED in {row[2] for row in told[0]["v1.worklist"]} | {row[3] for row in told[0]["v1.worklist"]} and len(told[0]["v1.rejects"]) == 3
+    assert (
+        SURGED in {row[2] for row in told[0]["v1.worklist"]} | {row[3] for row in told[0]["v1.worklist"]}
+        and len(told[0]["v1.rejects"]) == 3
+    )
     assert {row[0] for row in told[0]["v1.evidence"]} >= {LAST} and len(told[0]["v1.runs"]) == 3
 
 
@@ -81,8 +115,17 @@ def plain(tmp_path_factory) -> dict[str, list[tuple]]:
 def test_in_any_order_and_in_any_files(tmp_path_factory, plain, seed, parts, at_once):
     """Rows shuffled over several files, which come all at once or night after night: the tables are the same."""
     rng = np.random.default_rng(seed)
-    shuffled = {name: frame[rng.permutation(frame.height)].with_columns(part=pl.Series(rng.integers(0, parts, frame.height))) for name, frame in exports().items()}
-    files = {f"{name}-{part}": frame.filter(pl.col("part") == part).drop("part") for name, frame in shuffled.items() for part in range(parts)}
+    shuffled = {
+        name: frame[rng.permutation(frame.height)].with_columns(
+            part=pl.Series(rng.integers(0, parts, frame.height))
+        )
+        for name, frame in exports().items()
+    }
+    files = {
+        f"{name}-{part}": frame.filter(pl.col("part") == part).drop("part")
+        for name, frame in shuffled.items()
+        for part in range(parts)
+    }
     files = {name: frame for name, frame in files.items() if frame.height}
     root = tmp_path_factory.mktemp("other")
     names = list(rng.permutation(sorted(files)))
@@ -93,7 +136,11 @@ def test_in_any_order_and_in_any_files(tmp_path_factory, plain, seed, parts, at_
     site.nightly("--night", str(LAST))
     told = everything(site)
     where = [sorted((source, reason) for source, _, _, reason in one["v1.rejects"]) for one in (plain, told)]
-    apart = {"v1.rejects", "v1.revisions", "v1.runs"}  # a refused row lies elsewhere, and the night may have been judged before
+    apart = {
+        "v1.rejects",
+        "v1.revisions",
+        "v1.runs",
+    }  # a refused row lies elsewhere, and the night may have been judged before
     assert set(differing(plain, told)) <= apart and where[0] == where[1] and len(where[0]) == 3
     assert told["v1.runs"][-1][:-1] == plain["v1.runs"][0][:-1]  # but for how often it was judged
 

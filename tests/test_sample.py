@@ -22,8 +22,15 @@ TABLES = ("evidence", "cases", "worklist", "not_judged", "households", "expected
 
 def test_the_nights_of_a_period_hear_the_sample_from_the_same_day_on():
     since = [sample.heard_from(FIRST + dt.timedelta(days=k)) for k in range(400)]
-    assert all(sample.SCORED_DAYS <= (FIRST + dt.timedelta(days=k) - day).days + 1 < sample.SCORED_DAYS + sample.PERIOD_DAYS for k, day in enumerate(since))
-    assert {(b - a).days for a, b in zip(sorted(set(since)), sorted(set(since))[1:], strict=False)} == {sample.PERIOD_DAYS}
+    assert all(
+        sample.SCORED_DAYS
+        <= (FIRST + dt.timedelta(days=k) - day).days + 1
+        < sample.SCORED_DAYS + sample.PERIOD_DAYS
+        for k, day in enumerate(since)
+    )
+    assert {(b - a).days for a, b in zip(sorted(set(since)), sorted(set(since))[1:], strict=False)} == {
+        sample.PERIOD_DAYS
+    }
 
 
 def test_the_longer_the_sample_is_heard_the_fewer_homes_are_asked(tmp_path):
@@ -37,7 +44,11 @@ def test_the_longer_the_sample_is_heard_the_fewer_homes_are_asked(tmp_path):
     # three districts of twenty homes at least
     assert len(few) == 60 and set(few) < set(many)
     heard = sample.heard_from(LAST)
-    assert sample.heard_days(heard, heard - dt.timedelta(days=9)) == sample.heard_days(heard, heard) == sample.SCORED_DAYS
+    assert (
+        sample.heard_days(heard, heard - dt.timedelta(days=9))
+        == sample.heard_days(heard, heard)
+        == sample.SCORED_DAYS
+    )
     assert sample.heard_days(heard, heard + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
 
 
@@ -51,12 +62,22 @@ def short(monkeypatch):
 def judged(root, *runs: list[dt.date]) -> Site:
     site = town(root, sample=130)
     for nights in runs:
-        flow.run(load_settings(site.settings), lambda latest, nights=nights: nights, lambda night: True, lambda text: None)
+        flow.run(
+            load_settings(site.settings),
+            lambda latest, nights=nights: nights,
+            lambda night: True,
+            lambda text: None,
+        )
     return site
 
 
 def rarities(site: Site) -> list[tuple]:
-    return site.view("evidence").sort("night", "household", "detector", "signal").select("night", "household", "rarity").rows()
+    return (
+        site.view("evidence")
+        .sort("night", "household", "detector", "signal")
+        .select("night", "household", "rarity")
+        .rows()
+    )
 
 
 @pytest.mark.long
@@ -64,7 +85,9 @@ def test_a_night_is_the_same_alone_and_among_others(tmp_path, short, monkeypatch
     together = judged(tmp_path / "together", NIGHTS)
     alone = judged(tmp_path / "alone", *([night] for night in NIGHTS))
     assert rarities(together) == rarities(alone) and len({night for night, _, _ in rarities(alone)}) >= 3
-    assert together.published(("cases", "worklist", "not_judged", "households")) == alone.published(("cases", "worklist", "not_judged", "households"))
+    assert together.published(("cases", "worklist", "not_judged", "households")) == alone.published(
+        ("cases", "worklist", "not_judged", "households")
+    )
     assert len({sample.heard_from(night) for night in NIGHTS}) == 3
     # all of the past would say something else
     monkeypatch.setattr(sample, "SCORED_DAYS", 400)
@@ -121,4 +144,7 @@ def test_the_first_night_of_a_backfill_looks_back_as_far_as_the_last(tmp_path, s
     asked = read(monkeypatch)
     monkeypatch.setattr(large, "LOOK_BACK", 60)
     judged(tmp_path / "town", [LAST - dt.timedelta(days=25), LAST])
-    assert [days for homes, days in asked if homes == 259] == [DAYS - 25, DAYS]  # and as far as the page of a case
+    assert [days for homes, days in asked if homes == 259] == [
+        DAYS - 25,
+        DAYS,
+    ]  # and as far as the page of a case

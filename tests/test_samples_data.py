@@ -38,10 +38,14 @@ def alicante() -> pl.DataFrame:
         litre=pl.col("value").cast(pl.Float64),
     )
     ordered = rows.sort("household", "time", maintain_order=True)
-    return ordered.with_columns(step=pl.col("litre").diff().over("household"), pause=pl.col("time").diff().over("household"))
+    return ordered.with_columns(
+        step=pl.col("litre").diff().over("household"), pause=pl.col("time").diff().over("household")
+    )
 
 
-@pytest.mark.parametrize(("sample", "rows", "homes"), [("alicante", 552_365, 60), ("london", 194_243, 300), ("calit2", 3_024, 1)])
+@pytest.mark.parametrize(
+    ("sample", "rows", "homes"), [("alicante", 552_365, 60), ("london", 194_243, 300), ("calit2", 3_024, 1)]
+)
 def test_every_row_reads(sample, rows, homes):
     frame = read(sample)
     assert (len(frame), frame["household"].n_unique()) == (rows, homes)
@@ -59,13 +63,22 @@ def test_terms_and_provenance_are_beside_the_data(sample):
 @pytest.mark.parametrize("sample", REAL)
 def test_settings_say_whose_data_and_what_may_be_listed(sample):
     toml = settings(sample)
-    assert toml["purpose"]["signatures"] == [{"alicante": "water", "london": "power", "calit2": "door"}[sample]]
-    assert str(toml["purpose"]["expires"]) == "2099-12-31" and "Public research data" in toml["purpose"]["legal_basis"]
-    assert toml["store"]["path"] == "out/anomaly.duckdb" and toml["reports"]["path"] == f"../../reports/{sample}"
+    assert toml["purpose"]["signatures"] == [
+        {"alicante": "water", "london": "power", "calit2": "door"}[sample]
+    ]
+    assert (
+        str(toml["purpose"]["expires"]) == "2099-12-31"
+        and "Public research data" in toml["purpose"]["legal_basis"]
+    )
+    assert (
+        toml["store"]["path"] == "out/anomaly.duckdb" and toml["reports"]["path"] == f"../../reports/{sample}"
+    )
 
 
 def test_the_samples_stay_small():
-    size = sum(path.stat().st_size for sample in REAL for path in (SAMPLES / sample).glob("*") if path.is_file())
+    size = sum(
+        path.stat().st_size for sample in REAL for path in (SAMPLES / sample).glob("*") if path.is_file()
+    )
     assert size < 6_000_000
 
 
@@ -80,7 +93,14 @@ def test_alicante_holds_its_known_defects(alicante):
     }
     after_gap = alicante.filter(pl.col("pause").dt.total_hours() > 24)["step"]
     assert after_gap.is_between(20_000, 60_000).sum() >= 1
-    assert count == {"read twice": 53, "back by a litre": 130, "up by 248,000": 4, "down by 248,000": 4, "gap over a day": 248, "rounded": 5}
+    assert count == {
+        "read twice": 53,
+        "back by a litre": 130,
+        "up by 248,000": 4,
+        "down by 248,000": 4,
+        "gap over a day": 248,
+        "rounded": 5,
+    }
 
 
 def test_london_has_days_that_are_partly_read():
@@ -106,7 +126,9 @@ def test_reshape_puts_two_directions_into_one_row(tmp_path):
         import reshape
     finally:
         sys.path.remove(str(SAMPLES))
-    (tmp_path / "CalIt2_weeks1-9.data").write_text("7,07/24/05,00:00:00,3\n9,07/24/05,00:00:00,1\n9,07/24/05,00:30:00,2\n")
+    (tmp_path / "CalIt2_weeks1-9.data").write_text(
+        "7,07/24/05,00:00:00,3\n9,07/24/05,00:00:00,1\n9,07/24/05,00:30:00,2\n"
+    )
     (tmp_path / "CalIt2_weeks1-9.events").write_text("07/26/05,11:00:00,14:00:00,10; event\n")
     reshape.main(str(tmp_path), str(tmp_path))
     rows = list(csv.reader((tmp_path / "access.csv").read_text().splitlines()))
@@ -115,4 +137,6 @@ def test_reshape_puts_two_directions_into_one_row(tmp_path):
         ["calit2-main-door", "2005-07-23T23:30:00", "1", "3"],
         ["calit2-main-door", "2005-07-24T00:00:00", "2", ""],
     ]
-    assert (tmp_path / "events.csv").read_text() == "date,begin,end,event\n2005-07-26,11:00:00,14:00:00,10; event\n"
+    assert (
+        tmp_path / "events.csv"
+    ).read_text() == "date,begin,end,event\n2005-07-26,11:00:00,14:00:00,10; event\n"

@@ -11,8 +11,25 @@ from pipelines.settings import SettingsError, check_purpose, load_settings
 from pipelines.start import REFERENCE, start
 from tests.site import PURPOSE, SIGNALS
 
-LEAST = PURPOSE.format(signatures='["power"]') + '[store]\npath = "out/a.duckdb"\n\n[signals.power]\n' + SIGNALS["power"]
-EXAMPLE = {"kind", "columns", "files", "unit", "name", "legal_basis", "owner", "contact", "expires", "signatures", "timezone", "languages"}
+LEAST = (
+    PURPOSE.format(signatures='["power"]')
+    + '[store]\npath = "out/a.duckdb"\n\n[signals.power]\n'
+    + SIGNALS["power"]
+)
+EXAMPLE = {
+    "kind",
+    "columns",
+    "files",
+    "unit",
+    "name",
+    "legal_basis",
+    "owner",
+    "contact",
+    "expires",
+    "signatures",
+    "timezone",
+    "languages",
+}
 """Names that have no default, or for which the reference shows a site's choice."""
 
 
@@ -32,8 +49,14 @@ def refusal(folder, text: str) -> str:
 
 def test_purpose_store_and_one_signal_are_enough(tmp_path):
     settings = load_settings(write(tmp_path, LEAST))
-    assert settings.store == tmp_path / "out" / "a.duckdb" and settings.reports == tmp_path / "out" / "reports"
-    assert settings.households is None and settings.worklist.doors_per_night == 20 and settings.limits.rejects_share == 0.01
+    assert (
+        settings.store == tmp_path / "out" / "a.duckdb" and settings.reports == tmp_path / "out" / "reports"
+    )
+    assert (
+        settings.households is None
+        and settings.worklist.doors_per_night == 20
+        and settings.limits.rejects_share == 0.01
+    )
     assert settings.kinds == {"power": "usage"} and settings.rules["power"].factor == 1000
 
 
@@ -45,7 +68,10 @@ def test_a_mark_at_the_start_of_the_file_is_no_error(tmp_path):
 def test_paths_are_relative_to_the_settings_wherever_one_stands(tmp_path, monkeypatch):
     write(tmp_path, LEAST)
     monkeypatch.chdir(tmp_path.parent)
-    assert load_settings(tmp_path.relative_to(tmp_path.parent) / "anomaly.toml").store == tmp_path / "out" / "a.duckdb"
+    assert (
+        load_settings(tmp_path.relative_to(tmp_path.parent) / "anomaly.toml").store
+        == tmp_path / "out" / "a.duckdb"
+    )
 
 
 @pytest.mark.parametrize(
@@ -53,11 +79,19 @@ def test_paths_are_relative_to_the_settings_wherever_one_stands(tmp_path, monkey
     [
         ("[store]", "[stroe]", "unknown section [stroe]; did you mean `store`?"),
         ("path =", "paht =", "unknown name `paht` in [store]; did you mean `path`?"),
-        ("legal_basis", "legal_bases", "unknown name `legal_bases` in [purpose]; did you mean `legal_basis`?"),
+        (
+            "legal_basis",
+            "legal_bases",
+            "unknown name `legal_bases` in [purpose]; did you mean `legal_basis`?",
+        ),
         ("columns = {", "colums = {", "unknown name `colums` in [signals.power]; did you mean `columns`?"),
         ("household =", "houshold =", "[signals.power] columns: household is not mapped"),
         ('value = "used"', 'value = "used", exit = "out"', "unknown role `exit`; did you mean `exits`?"),
-        ("[store]", "[worklist]\ndoors = 3\n[store]", "unknown name `doors` in [worklist]; did you mean `doors_per_night`?"),
+        (
+            "[store]",
+            "[worklist]\ndoors = 3\n[store]",
+            "unknown name `doors` in [worklist]; did you mean `doors_per_night`?",
+        ),
         ("[store]", "[expected]\nbaselinedays = 3\n[store]", "did you mean `baseline_days`?"),
         ("[store]", '[detectors]\nuse = ["alonee"]\n[store]', "unknown `alonee`; did you mean `alone`?"),
         ('["power"]', '["pwoer"]', "[purpose] signatures: unknown `pwoer`; did you mean `power`?"),
@@ -84,7 +118,11 @@ def test_what_is_misspelt_is_refused_with_a_guess(tmp_path, old, new, words):
         ("[store]", '[site]\ntimezone = "Mars/Olympus"\n[store]', "is not an IANA zone"),
         ("[store]", '[site]\nlanguages = ["fr"]\n[store]', "choose from en, zh"),
         ("[store]", "[site]\nlanguages = []\n[store]", "languages is empty"),
-        ("[store]", "[worklist]\ndoors_per_night = -1\n[store]", "doors_per_night = -1; write a number that is not below 0"),
+        (
+            "[store]",
+            "[worklist]\ndoors_per_night = -1\n[store]",
+            "doors_per_night = -1; write a number that is not below 0",
+        ),
         ("[store]", '[worklist]\ndoors_per_night = "many"\n[store]', "doors_per_night"),
         ("[store]", "[evidence]\nchance_cases = 0\n[store]", "write a number above 0"),
         ("expires = 2099-12-31", 'expires = "soon"', "purpose.expires"),
@@ -112,7 +150,9 @@ def test_a_purpose_is_filled_in_or_refused(tmp_path, name):
     left = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))["purpose"][name]
     assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = ""'))
     assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = "  "'))
-    assert f"[purpose] {name} still reads {left!r}" in refusal(tmp_path, LEAST.replace(line, f'{name} = "{left}"'))
+    assert f"[purpose] {name} still reads {left!r}" in refusal(
+        tmp_path, LEAST.replace(line, f'{name} = "{left}"')
+    )
     load_settings(write(tmp_path, LEAST.replace(line, f'{name} = "State Grid, Nanming"')))
 
 
@@ -175,9 +215,23 @@ def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
     assert words in message and "[signals.power]" in message, message
 
 
-@pytest.mark.parametrize("form", ["%d/%m/%Y %H:%M:%S", "%Y%m%d", "%d.%m.%y %H:%M", "%s", "%Y-%m-%dT%H:%M:%S%z", "%+", "%b %d, %Y %I:%M %p", "%Y年%m月%d日"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%d/%m/%Y %H:%M:%S",
+        "%Y%m%d",
+        "%d.%m.%y %H:%M",
+        "%s",
+        "%Y-%m-%dT%H:%M:%S%z",
+        "%+",
+        "%b %d, %Y %I:%M %p",
+        "%Y年%m月%d日",
+    ],
+)
 def test_forms_of_times_that_exports_have_are_taken(tmp_path, form):
-    assert load_settings(write(tmp_path, LEAST + f'time_format = "{form}"\n')).rules["power"].time_format == form
+    assert (
+        load_settings(write(tmp_path, LEAST + f'time_format = "{form}"\n')).rules["power"].time_format == form
+    )
 
 
 def test_a_signals_name_has_at_most_forty_characters(tmp_path):
@@ -186,7 +240,12 @@ def test_a_signals_name_has_at_most_forty_characters(tmp_path):
 
 
 def test_desks_may_name_every_kind_the_signals_make(tmp_path):
-    text = LEAST + '\n[signals.gas]\n' + SIGNALS["power"] + '[worklist]\ndesks = { people = "a", door = "b", gas = "c", water = "d" }\n'
+    text = (
+        LEAST
+        + "\n[signals.gas]\n"
+        + SIGNALS["power"]
+        + '[worklist]\ndesks = { people = "a", door = "b", gas = "c", water = "d" }\n'
+    )
     assert load_settings(write(tmp_path, text)).worklist.desks["gas"] == "c"
 
 
@@ -205,9 +264,25 @@ def test_the_purpose_holds_to_its_last_day(tmp_path):
 
 def test_no_setting_names_a_household_a_building_or_a_district():
     """No targets: nothing in the settings can raise the sensitivity for anybody."""
-    rules = [room.EvidenceRules, room.WorklistRules, room.CaseRules, room.ExpectedRules, room.DetectorRules, room.Limits, room.AccountRules, room.Control]
+    rules = [
+        room.EvidenceRules,
+        room.WorklistRules,
+        room.CaseRules,
+        room.ExpectedRules,
+        room.DetectorRules,
+        room.Limits,
+        room.AccountRules,
+        room.Control,
+    ]
     names = {field.name for rule in rules for field in dataclasses.fields(rule)}
-    assert not [name for name in names if any(word in name for word in ("household", "home", "building", "district", "watch", "target", "weight"))]
+    assert not [
+        name
+        for name in names
+        if any(
+            word in name
+            for word in ("household", "home", "building", "district", "watch", "target", "weight")
+        )
+    ]
 
 
 # the reference file is what `anomaly init` writes
@@ -220,7 +295,9 @@ def filled_in(text: str) -> str:
 
 def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
     target, *folders = start(tmp_path / "new")
-    with pytest.raises(SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"):
+    with pytest.raises(
+        SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"
+    ):
         load_settings(target)
     target.write_text(filled_in(target.read_text(encoding="utf-8")), encoding="utf-8")
     settings = load_settings(target)
@@ -242,7 +319,9 @@ def sections() -> list[tuple[str, object, dict]]:
     return found
 
 
-@pytest.mark.parametrize(("name", "defaults", "written"), sections(), ids=lambda value: value if isinstance(value, str) else "")
+@pytest.mark.parametrize(
+    ("name", "defaults", "written"), sections(), ids=lambda value: value if isinstance(value, str) else ""
+)
 def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, written):
     """`max_per_day` of water is the cap of its unit: 50 m³ is 50,000 litres."""
     for key, value in written.items():
@@ -262,7 +341,25 @@ def test_the_reference_shows_every_name_there_is():
     text = REFERENCE.read_text(encoding="utf-8")
     for section in dataclasses.fields(room.File):
         assert f"[{section.name}" in text, section.name
-    rules = [room.Site, room.Purpose, room.SignalSection, room.WorklistRules, room.ExpectedRules, room.DetectorRules]
-    rules += [room.EvidenceRules, room.CaseRules, room.Limits, room.Publish, room.AccountRules, room.Control, room.Pseudonyms, room.Retention]
-    missing = [field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text]
+    rules = [
+        room.Site,
+        room.Purpose,
+        room.SignalSection,
+        room.WorklistRules,
+        room.ExpectedRules,
+        room.DetectorRules,
+    ]
+    rules += [
+        room.EvidenceRules,
+        room.CaseRules,
+        room.Limits,
+        room.Publish,
+        room.AccountRules,
+        room.Control,
+        room.Pseudonyms,
+        room.Retention,
+    ]
+    missing = [
+        field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text
+    ]
     assert missing == []

@@ -23,7 +23,15 @@ from anomaly.simulate.signals import daily_use
 from pipelines.city import CannotWrite, make_city, write_city
 
 SAMPLE = Path(__file__).parent.parent / "sample_data" / "city"
-QUIET = {"nuisances": 0.0, "leavers": 0.0, "hosts": 0.0, "faults": 0.0, "outages": 0.0, "water_gaps": 0.0, "power_gaps": 0.0}
+QUIET = {
+    "nuisances": 0.0,
+    "leavers": 0.0,
+    "hosts": 0.0,
+    "faults": 0.0,
+    "outages": 0.0,
+    "water_gaps": 0.0,
+    "power_gaps": 0.0,
+}
 WHOLE = {"coarse": 0.0, "fewer_signals": 0.0, "others": 0.0, "young": 0.0}
 
 
@@ -49,7 +57,10 @@ def _true_use(city: City, seed: int) -> dict[str, np.ndarray]:
     weather, register, happenings, effects, living = np.random.default_rng(seed).spawn(5)
     days, homes = city_days(city, weather), draw_homes(city, register)
     change = apply_events(draw_events(city, homes, days, happenings), (city.homes, city.days), effects)
-    return daily_use(city, homes, days, change, living) | {"weekday": days.weekday, "residents": homes.residents}
+    return daily_use(city, homes, days, change, living) | {
+        "weekday": days.weekday,
+        "residents": homes.residents,
+    }
 
 
 def _residual(log_use: np.ndarray, weekday: np.ndarray) -> np.ndarray:
@@ -95,7 +106,9 @@ def test_residual_spread(ordinary, name, mad, sd):
 def test_residuals_remember_a_day_but_not_a_week(ordinary, name, lag_1):
     residual = _residual(_log(ordinary, name), ordinary["weekday"])
     spread = 1.4826 * np.median(np.abs(residual), axis=1, keepdims=True)
-    residual = np.clip(residual, -3 * spread, 3 * spread)  # absences are a state of their own and not to dominate
+    residual = np.clip(
+        residual, -3 * spread, 3 * spread
+    )  # absences are a state of their own and not to dominate
     assert _per_home(residual[:, 1:], residual[:, :-1]) == pytest.approx(lag_1, abs=0.08)
     assert _per_home(residual[:, 7:], residual[:, :-7]) == pytest.approx(-0.03, abs=0.08)
 
@@ -109,7 +122,10 @@ def test_largest_month_over_smallest(ordinary, name, ratio):
 @pytest.mark.parametrize("name", ["power", "water"])
 def test_weekdays_explain_about_a_twenty_fifth(ordinary, name):
     raw = _log(ordinary, name)
-    level = raw - np.repeat([np.median(raw[:, k : k + 28], axis=1) for k in range(0, 365, 28)], 28, axis=0).T[:, :365]
+    level = (
+        raw
+        - np.repeat([np.median(raw[:, k : k + 28], axis=1) for k in range(0, 365, 28)], 28, axis=0).T[:, :365]
+    )
     explained = 1 - _residual(raw, ordinary["weekday"]).var(axis=1) / level.var(axis=1)
     assert np.median(explained) == pytest.approx(0.04, abs=0.02)
 
@@ -133,7 +149,10 @@ def test_a_plain_rule_would_name_as_many_homes_as_in_real_cities(ordinary):
 
 
 def test_signals_of_a_home_move_together(undisturbed):
-    residual = {name: _residual(_log(undisturbed, name), undisturbed["weekday"]) for name in ("entries", "water", "power")}
+    residual = {
+        name: _residual(_log(undisturbed, name), undisturbed["weekday"])
+        for name in ("entries", "water", "power")
+    }
     for a, b in (("entries", "water"), ("entries", "power"), ("water", "power")):
         assert 0.2 <= _per_home(residual[a], residual[b]) <= 0.42, (a, b)
 
@@ -143,13 +162,17 @@ def test_doors_of_single_persons(undisturbed):
     low, middle, high = np.percentile(openings, [10, 50, 90])
     assert 2.0 <= low <= middle <= high <= 7.5
     entries, weekday = undisturbed["entries"], undisturbed["weekday"]
-    plain = entries - np.stack([entries[:, weekday == day].mean(axis=1) for day in range(7)], axis=1)[:, weekday]
+    plain = (
+        entries - np.stack([entries[:, weekday == day].mean(axis=1) for day in range(7)], axis=1)[:, weekday]
+    )
     assert np.median(plain.var(axis=1) / entries.mean(axis=1)) == pytest.approx(1.0, abs=0.2)
     assert np.abs(undisturbed["entries"].sum(axis=1) - undisturbed["exits"].sum(axis=1)).max() <= 1
 
 
 def test_water_follows_the_residents(undisturbed):
-    medians = [np.median(undisturbed["water"][undisturbed["residents"] == n].mean(axis=1)) for n in range(1, 6)]
+    medians = [
+        np.median(undisturbed["water"][undisturbed["residents"] == n].mean(axis=1)) for n in range(1, 6)
+    ]
     # Five groups of some 40 to 80 homes with a spread of .45 within: ±25 % each.
     assert medians == pytest.approx([85, 188, 220, 282, 413], rel=0.25)
 
@@ -158,7 +181,9 @@ def test_missing_days_of_registers():
     frames = simulate(replace(standard("nuisances", 300, 365), **WHOLE), 5)
     for name, share, off in (("water", 0.07, 0.02), ("power", 0.0015, 0.002)):
         days = frames[name].select("household_id", "day").unique()
-        both = days.join(days.with_columns(pl.col("day") + pl.duration(days=1)), on=["household_id", "day"])  # use needs both ends
+        both = days.join(
+            days.with_columns(pl.col("day") + pl.duration(days=1)), on=["household_id", "day"]
+        )  # use needs both ends
         assert 1 - both.height / (300 * 364) == pytest.approx(share, abs=off)
 
 
@@ -179,13 +204,23 @@ def test_an_event_multiplies_and_adds_where_and_when_it_says():
 
 
 def test_surges_raise_all_signals_by_about_their_size():
-    city = replace(standard("mixed", 300, 300), **WHOLE, **QUIET, targets=20.0, leaks=0.0, sizes=(3.0, 3.0), ramps=(0, 0))
+    city = replace(
+        standard("mixed", 300, 300), **WHOLE, **QUIET, targets=20.0, leaks=0.0, sizes=(3.0, 3.0), ramps=(0, 0)
+    )
     frames = simulate(city, 11)
     surges = frames["truth"].filter(pl.col("kind") == "occupancy").rename({"household_id": "household"})
-    doors = frames["entries"].select(household="household_id", day="day", value="entries").join(surges, on="household")
+    doors = (
+        frames["entries"]
+        .select(household="household_id", day="day", value="entries")
+        .join(surges, on="household")
+    )
     inside = pl.col("day").is_between("first", "last")
-    near = pl.col("day").is_between(pl.col("first") - pl.duration(days=28), pl.col("first") - pl.duration(days=1))
-    ratios = doors.group_by("household", "first").agg((pl.col("value").filter(inside).mean() / pl.col("value").filter(near).mean()).alias("r"))
+    near = pl.col("day").is_between(
+        pl.col("first") - pl.duration(days=28), pl.col("first") - pl.duration(days=1)
+    )
+    ratios = doors.group_by("household", "first").agg(
+        (pl.col("value").filter(inside).mean() / pl.col("value").filter(near).mean()).alias("r")
+    )
     assert surges.height == 60
     assert ratios["r"].drop_nans().median() == pytest.approx(3.0, rel=0.1)
 
@@ -194,7 +229,12 @@ def test_nobody_leaves_a_home_empty_during_a_surge(mixed):
     truth = mixed["truth"]
     away = truth.filter(pl.col("kind").is_in([kind.name for kind in KINDS if kind.away] + ["leaver"]))
     both = truth.filter(pl.col("kind") == "occupancy").join(away, on="household_id", suffix="_away")
-    assert both.filter((pl.col("first_away") <= pl.col("last")) & (pl.col("last_away") >= pl.col("first"))).height == 0
+    assert (
+        both.filter(
+            (pl.col("first_away") <= pl.col("last")) & (pl.col("last_away") >= pl.col("first"))
+        ).height
+        == 0
+    )
 
 
 def test_spring_festival_empties_a_quarter_of_the_city(mixed):
@@ -204,7 +244,10 @@ def test_spring_festival_empties_a_quarter_of_the_city(mixed):
     shares = dict(still.iter_rows())
     feast, other = date(2026, 2, 16), date(2026, 3, 25)  # new year's eve; a Wednesday in spring
     assert shares[feast] > shares[other] + 0.10
-    assert not any(kind in ("leaver", "host") for kind in simulate(replace(standard("mixed", 60, 427), calendar="GB"), 1)["truth"]["kind"])
+    assert not any(
+        kind in ("leaver", "host")
+        for kind in simulate(replace(standard("mixed", 60, 427), calendar="GB"), 1)["truth"]["kind"]
+    )
 
 
 # The exports
@@ -213,15 +256,28 @@ def test_spring_festival_empties_a_quarter_of_the_city(mixed):
 def test_same_seed_same_city_other_seed_another(mixed):
     again = simulate(replace(standard("mixed", 300, 427), running_targets=3, running_leaks=1), 7)
     assert all(mixed[name].equals(again[name]) for name in mixed)
-    assert not simulate(standard("mixed", 60, 90), 1)["water"].equals(simulate(standard("mixed", 60, 90), 2)["water"])
+    assert not simulate(standard("mixed", 60, 90), 1)["water"].equals(
+        simulate(standard("mixed", 60, 90), 2)["water"]
+    )
 
 
 def test_frames_have_the_stated_shape(mixed):
     assert mixed["households"].columns == ["household_id", "building", "district", "class", "moved_in"]
     assert mixed["households"]["household_id"].is_unique().all()
-    assert mixed["entries"].schema == {"household_id": pl.String, "day": pl.Date, "entries": pl.Int64, "exits": pl.Int64, "arrived": pl.Date}
+    assert mixed["entries"].schema == {
+        "household_id": pl.String,
+        "day": pl.Date,
+        "entries": pl.Int64,
+        "exits": pl.Int64,
+        "arrived": pl.Date,
+    }
     for name, digits in (("water", 3), ("power", 2)):
-        assert mixed[name].schema == {"household_id": pl.String, "day": pl.Date, "reading": pl.String, "arrived": pl.Date}
+        assert mixed[name].schema == {
+            "household_id": pl.String,
+            "day": pl.Date,
+            "reading": pl.String,
+            "arrived": pl.Date,
+        }
         assert mixed[name]["reading"].str.contains(rf"^\d+(\.\d{{{digits}}})?$").all()
     for name in ("entries", "water", "power"):
         frame = mixed[name]
@@ -237,7 +293,11 @@ def test_the_last_row_of_a_restated_day_is_the_right_one():
     water = simulate(replace(city, faults=20.0), 4)["water"]
     twice = water.filter(pl.len().over("household_id", "day") > 1)
     assert twice.height > 20
-    values = twice.with_columns(pl.col("reading").cast(pl.Float64)).group_by("household_id", "day").agg(pl.col("reading"))
+    values = (
+        twice.with_columns(pl.col("reading").cast(pl.Float64))
+        .group_by("household_id", "day")
+        .agg(pl.col("reading"))
+    )
     assert (values["reading"].list.last() >= values["reading"].list.first()).all()  # the wrong one lay below
     assert (values["reading"].list.n_unique() == 1).any()  # some are only repeated
     assert water.filter(pl.col("arrived") > pl.col("day")).height > 60
@@ -245,17 +305,29 @@ def test_the_last_row_of_a_restated_day_is_the_right_one():
 
 def test_coarse_homes_show_whole_units_and_outages_hit_whole_buildings():
     frames = simulate(standard("coarse", 100, 120), 2)
-    whole = frames["water"].group_by("household_id").agg((~pl.col("reading").str.contains(".", literal=True)).mean().alias("share"))
+    whole = (
+        frames["water"]
+        .group_by("household_id")
+        .agg((~pl.col("reading").str.contains(".", literal=True)).mean().alias("share"))
+    )
     assert set(whole["share"]) == {0.0, 1.0}
     assert whole["share"].mean() == pytest.approx(0.8, abs=0.13)  # three standard errors of 100 draws
-    outages = simulate(replace(standard("nuisances", 96, 365), outages=4.0), 2)["truth"].filter(pl.col("kind") == "outage")
+    outages = simulate(replace(standard("nuisances", 96, 365), outages=4.0), 2)["truth"].filter(
+        pl.col("kind") == "outage"
+    )
     assert set(outages.group_by("first").len()["len"]) <= {48, 96}
 
 
 def test_registers_are_exact_where_nothing_is_at_fault():
     city = replace(standard("nuisances", 20, 60), **WHOLE, **QUIET)
-    water = simulate(city, 9)["water"].with_columns(litre=(pl.col("reading").cast(pl.Float64) * 1000).round().cast(pl.Int64))
-    use = water.sort("household_id", "day").with_columns(use=pl.col("litre").diff().over("household_id"))["use"].drop_nulls()
+    water = simulate(city, 9)["water"].with_columns(
+        litre=(pl.col("reading").cast(pl.Float64) * 1000).round().cast(pl.Int64)
+    )
+    use = (
+        water.sort("household_id", "day")
+        .with_columns(use=pl.col("litre").diff().over("household_id"))["use"]
+        .drop_nulls()
+    )
     assert len(use) == 20 * 59
     assert use.min() >= 0
     assert 60 < use.median() < 600
@@ -264,7 +336,10 @@ def test_registers_are_exact_where_nothing_is_at_fault():
 def test_running_targets_run_on_the_last_day_in_homes_with_a_past(mixed):
     truth = mixed["truth"].filter("target")
     end = date(2026, 8, 31)
-    late = truth.filter((pl.col("last") == end) & (pl.col("first").is_between(end - timedelta(days=15), end - timedelta(days=9))))
+    late = truth.filter(
+        (pl.col("last") == end)
+        & (pl.col("first").is_between(end - timedelta(days=15), end - timedelta(days=9)))
+    )
     assert late.filter(pl.col("kind") == "occupancy").height >= 3
     assert late.filter(pl.col("kind") == "leak").height >= 1
     assert truth.filter(pl.col("last") < date(2026, 8, 1)).height >= 10
@@ -272,9 +347,16 @@ def test_running_targets_run_on_the_last_day_in_homes_with_a_past(mixed):
 
 def test_presets_differ_in_what_they_are_named_for():
     assert simulate(standard("nuisances", 200, 200), 1)["truth"].filter("target").is_empty()
-    counts = [simulate(standard(name, 500, 300), 1)["truth"].filter("target").height for name in ("few", "mixed")]
-    assert counts == [2 + 1, 20 + 5]  # .5 and .2, 4 and 1 per 1,000 homes and 30 days, over 5,000 home-months, rounded
-    young = simulate(standard("young", 200, 300), 1)["entries"].group_by("household_id").agg(pl.col("day").min())
+    counts = [
+        simulate(standard(name, 500, 300), 1)["truth"].filter("target").height for name in ("few", "mixed")
+    ]
+    assert counts == [
+        2 + 1,
+        20 + 5,
+    ]  # .5 and .2, 4 and 1 per 1,000 homes and 30 days, over 5,000 home-months, rounded
+    young = (
+        simulate(standard("young", 200, 300), 1)["entries"].group_by("household_id").agg(pl.col("day").min())
+    )
     assert (young["day"] > date(2025, 8, 1)).mean() == pytest.approx(0.6, abs=0.11)
     with pytest.raises(ValueError, match="mixed"):
         standard("huge")
@@ -284,7 +366,11 @@ def test_presets_differ_in_what_they_are_named_for():
 def test_tiny_cities_hold_together(homes, days):
     frames = simulate(replace(standard("mixed", homes, days), running_targets=1, running_leaks=1), 1)
     assert frames["households"].height == homes
-    assert frames["truth"].filter((pl.col("last") < pl.col("first")) | (pl.col("first") < date(2025, 7, 1))).is_empty()
+    assert (
+        frames["truth"]
+        .filter((pl.col("last") < pl.col("first")) | (pl.col("first") < date(2025, 7, 1)))
+        .is_empty()
+    )
 
 
 # The files
@@ -300,7 +386,10 @@ def test_files_are_reproducible_and_hold_every_row(tmp_path, mixed):
     assert len(water) == mixed["water"].height + 1
     months = sorted(path.name for path in (tmp_path / "a" / "access").iterdir())
     assert (months[0], months[-1], len(months)) == ("2025-07.csv.gz", "2026-08.csv.gz", 14)
-    doors = sum(len(gzip.decompress(path.read_bytes()).splitlines()) - 1 for path in (tmp_path / "a" / "access").iterdir())
+    doors = sum(
+        len(gzip.decompress(path.read_bytes()).splitlines()) - 1
+        for path in (tmp_path / "a" / "access").iterdir()
+    )
     assert doors == mixed["entries"].height
 
 
@@ -314,7 +403,9 @@ def test_settings_read_and_name_the_files_that_are_there(tmp_path):
         found = sorted((tmp_path / "city").glob(section["files"]))
         assert found
         raw = found[0].read_bytes()
-        header = (gzip.decompress(raw) if found[0].suffix == ".gz" else raw).decode().splitlines()[0].split(",")
+        header = (
+            (gzip.decompress(raw) if found[0].suffix == ".gz" else raw).decode().splitlines()[0].split(",")
+        )
         assert set(section["columns"].values()) <= set(header)
     with pytest.raises(CannotWrite, match="already holds"):
         make_city(tmp_path / "city")
@@ -328,6 +419,11 @@ def test_the_sample_city_is_what_its_seed_gives(tmp_path):
         mine, kept = path.read_bytes(), (SAMPLE / path.relative_to(tmp_path / "city")).read_bytes()
         if path.suffix == ".gz":  # packers may differ, rows may not
             mine, kept = gzip.decompress(mine), gzip.decompress(kept)
-        assert mine == kept, f"{path.name}: the generator has changed; make the sample anew as its PROVENANCE.md says"
-    assert sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file() and "out" not in path.parts) < 4_000_000
+        assert mine == kept, (
+            f"{path.name}: the generator has changed; make the sample anew as its PROVENANCE.md says"
+        )
+    assert (
+        sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file() and "out" not in path.parts)
+        < 4_000_000
+    )
     assert (SAMPLE / "LICENCE").read_text(encoding="utf-8").startswith("CC0")

@@ -68,7 +68,9 @@ class City:
             water.write_bytes(self.again[water.name][:-3])
         if fault == "restated":
             self.values["power"][3, day - 7] += 1_000
-            week = rows("power", self.values["power"][:, day - 7 : day - 6]).with_columns(day=self.exports["power"]["day"].slice((day - 7) * HOMES, HOMES))
+            week = rows("power", self.values["power"][:, day - 7 : day - 6]).with_columns(
+                day=self.exports["power"]["day"].slice((day - 7) * HOMES, HOMES)
+            )
             self.site.put(f"power-{day + 1:03}-restated.csv", week)
         if fault == "twice":
             self.site.put(f"water-{day + 1:03}-again.csv", water.read_bytes())
@@ -103,16 +105,34 @@ def check(city: City, number: int) -> None:
     site, nights = city.site, number + 2  # the first was the history's last day
     assert leftovers(site) == [] and site.run("audit verify").exit_code == 0
     runs = site.view("runs")
-    assert runs["night"].n_unique() == nights and runs["night"].max() == city.exports["power"]["day"].str.to_date()[(HISTORY + number) * HOMES]
+    assert (
+        runs["night"].n_unique() == nights
+        and runs["night"].max() == city.exports["power"]["day"].str.to_date()[(HISTORY + number) * HOMES]
+    )
     assert runs.sort("night", "started_utc")["judged"][-1] >= 0.98 * HOMES
     outcomes = site.view("outcomes")
-    assert outcomes.height == city.told == len(recorded(site)[0]) and site.view("assignments").height == city.told
+    assert (
+        outcomes.height == city.told == len(recorded(site)[0])
+        and site.view("assignments").height == city.told
+    )
     doors, cases = site.view("worklist"), site.view("cases")
-    assert doors.join(cases, on="case_id", how="anti").is_empty() and cases["case_id"].n_unique() == cases.height
-    assert doors.group_by("night").agg(pl.col("rank").sort()).filter(pl.col("rank") != pl.int_ranges(1, pl.col("rank").list.len() + 1)).is_empty()
+    assert (
+        doors.join(cases, on="case_id", how="anti").is_empty() and cases["case_id"].n_unique() == cases.height
+    )
+    assert (
+        doors.group_by("night")
+        .agg(pl.col("rank").sort())
+        .filter(pl.col("rank") != pl.int_ranges(1, pl.col("rank").list.len() + 1))
+        .is_empty()
+    )
     ((held, single),) = site.ask("SELECT count(*), count(DISTINCT (household, signal, day)) FROM v1.readings")
     assert held == single == 3 * HOMES * (HISTORY + number + 1) - HOMES * city.lacking
-    restated = [value for (value,) in site.ask("SELECT value FROM v1.readings WHERE household = '0003' AND signal = 'power' ORDER BY day")]
+    restated = [
+        value
+        for (value,) in site.ask(
+            "SELECT value FROM v1.readings WHERE household = '0003' AND signal = 'power' ORDER BY day"
+        )
+    ]
     assert restated == city.values["power"][3, : len(restated)].tolist()
 
 
@@ -136,11 +156,17 @@ def test_sixty_nights_with_a_fault_on_each(tmp_path):
         assert code == wanted, (number, fault)
         check(city, number)
         peaks.append(peak)
-        sizes.append(sum(path.stat().st_size for path in (site.file.parent / "state").rglob("*") if path.is_file()))
-        print(f"night {number + 1:2} {fault:<9}{seconds:6.1f} s  {peak:6.0f} MB  state {sizes[-1] / 1e6:7.2f} MB")
+        sizes.append(
+            sum(path.stat().st_size for path in (site.file.parent / "state").rglob("*") if path.is_file())
+        )
+        print(
+            f"night {number + 1:2} {fault:<9}{seconds:6.1f} s  {peak:6.0f} MB  state {sizes[-1] / 1e6:7.2f} MB"
+        )
     growth = (sizes[-1] - sizes[5]) / (NIGHTS - 6)
     assert growth <= BYTES_A_READING * 3 * HOMES + BYTES_A_NIGHT
     assert sizes[-1] - sizes[NIGHTS // 2] <= 1.25 * (sizes[NIGHTS // 2] - sizes[0])
     early, late = max(peaks[6:18]), max(peaks[-12:])
-    more = 3 * HOMES * (NIGHTS - 18)  # readings a night holds more of at the end: the past it learns from doubles here
+    more = (
+        3 * HOMES * (NIGHTS - 18)
+    )  # readings a night holds more of at the end: the past it learns from doubles here
     assert late - early <= 0.15 * early + MEMORY_A_READING * more / 1e6

@@ -20,7 +20,9 @@ from pipelines.sources import MEASURED, Source, SourceError, found_files, read_f
 COLUMNS = {"household": "home", "time": "day", "value": "reading"}
 PLAIN = "home,day,reading\n0001,2024-01-01,12.5\n0002,2024-01-02,13\n"
 ROWS = [("0001", "2024-01-01", "12.5", 1), ("0002", "2024-01-02", "13", 2)]
-ANY_WHERE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+ANY_WHERE = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
 
 
 @pytest.fixture
@@ -38,7 +40,12 @@ def told(read, content, name="water.csv", **how) -> SourceError:
     with pytest.raises(SourceError) as caught:
         read(content, name, **how)
     line = str(caught.value)
-    assert "\n" not in line and line.startswith("[water]") and name in line and line.endswith(caught.value.remedy)
+    assert (
+        "\n" not in line
+        and line.startswith("[water]")
+        and name in line
+        and line.endswith(caught.value.remedy)
+    )
     assert (caught.value.source, os.path.basename(caught.value.file)) == ("water", name)
     return caught.value
 
@@ -46,7 +53,12 @@ def told(read, content, name="water.csv", **how) -> SourceError:
 def cells(frame: pl.DataFrame) -> list[tuple]:
     assert frame.columns[-2:] == ["row", "broken"] and frame["row"].dtype == pl.Int64
     assert all(dtype == pl.String for name, dtype in frame.schema.items() if name not in (*MEASURED, "row"))
-    return frame.filter(pl.col("broken").is_null()).drop("broken").with_columns(_as_told(pl.selectors.date()), _as_told(pl.selectors.float())).rows()
+    return (
+        frame.filter(pl.col("broken").is_null())
+        .drop("broken")
+        .with_columns(_as_told(pl.selectors.date()), _as_told(pl.selectors.float()))
+        .rows()
+    )
 
 
 def _as_told(typed: pl.Expr) -> pl.Expr:
@@ -65,7 +77,11 @@ def broken(frame: pl.DataFrame) -> list[tuple]:
 def workbook(rows, **formats) -> bytes:
     content = io.BytesIO()
     with xlsxwriter.Workbook(content, {"in_memory": True}) as book:
-        sheet, day, clock = book.add_worksheet(), book.add_format({"num_format": "yyyy-mm-dd"}), book.add_format({"num_format": "yyyy-mm-dd hh:mm"})
+        sheet, day, clock = (
+            book.add_worksheet(),
+            book.add_format({"num_format": "yyyy-mm-dd"}),
+            book.add_format({"num_format": "yyyy-mm-dd hh:mm"}),
+        )
         for at, row in enumerate(rows):
             for place, cell in enumerate(row):
                 if isinstance(cell, date):
@@ -90,13 +106,17 @@ COATS = {
     "utf16.csv": PLAIN.encode("utf-16"),
     "crlf.csv": PLAIN.replace("\n", "\r\n").encode(),
     "cr.csv": PLAIN.replace("\n", "\r").encode(),
-    "quoted.csv": '"home","day","reading"\n"0001","2024-01-01","12.5"\n"0002","2024-01-02","13"\n'.encode(),
+    "quoted.csv": b'"home","day","reading"\n"0001","2024-01-01","12.5"\n"0002","2024-01-02","13"\n',
     "padded.csv": b" home , day ,reading\n\t0001, 2024-01-01 ,12.5 \n 0002,2024-01-02,13",
     "tabs.tsv": PLAIN.replace(",", "\t").encode(),
     "water.csv.gz": gzip.compress(PLAIN.encode()),
     "water.gz": gzip.compress(PLAIN.encode("utf-16")),
     "water.parquet": parquet(pl.DataFrame(TYPED)),
-    "text.parquet": parquet(pl.DataFrame({"home": ["0001", "0002"], "day": ["2024-01-01", "2024-01-02"], "reading": ["12.5", "13"]})),
+    "text.parquet": parquet(
+        pl.DataFrame(
+            {"home": ["0001", "0002"], "day": ["2024-01-01", "2024-01-02"], "reading": ["12.5", "13"]}
+        )
+    ),
     "water [1]*?.parquet": parquet(pl.DataFrame(TYPED)),
     "water.xlsx": workbook([tuple(TYPED), *zip(*TYPED.values(), strict=True)]),
 }
@@ -117,7 +137,11 @@ def test_gb18030(read, encoding):
     text = "住户,楼栋,片区\n0001,3栋,南明区\n0002,华府小区1号楼,云岩区\n𠀀,,\n"
     columns = {"household": "住户", "building": "楼栋", "district": "片区"}
     frame = read(text.encode("gb18030"), columns=columns, encoding=encoding)
-    assert cells(frame) == [("0001", "3栋", "南明区", 1), ("0002", "华府小区1号楼", "云岩区", 2), ("𠀀", None, None, 3)]
+    assert cells(frame) == [
+        ("0001", "3栋", "南明区", 1),
+        ("0002", "华府小区1号楼", "云岩区", 2),
+        ("𠀀", None, None, 3),
+    ]
     assert read(text, columns=columns).equals(frame)
 
 
@@ -130,9 +154,16 @@ def test_typed_parquet_loses_nothing(read):
     frame = pl.DataFrame(
         {
             "home": pl.Series([1, 2, 3, None], dtype=pl.Int64),
-            "day": [datetime(2024, 1, 1, 0, 30), datetime(2024, 1, 1, 0, 30, 0, 500_000), None, datetime(2024, 1, 2)],
+            "day": [
+                datetime(2024, 1, 1, 0, 30),
+                datetime(2024, 1, 1, 0, 30, 0, 500_000),
+                None,
+                datetime(2024, 1, 2),
+            ],
             "reading": [400000.0, 0.1, float("nan"), 1234567.125],
-            "out": pl.Series([Decimal("1.50"), None, Decimal("2.00"), Decimal("3.25")], dtype=pl.Decimal(10, 2)),
+            "out": pl.Series(
+                [Decimal("1.50"), None, Decimal("2.00"), Decimal("3.25")], dtype=pl.Decimal(10, 2)
+            ),
             "zone": pl.Series([datetime(2024, 1, 1)] * 4).dt.replace_time_zone("Asia/Shanghai"),
             "list": [[1, 2], [], None, [3]],
         }
@@ -149,22 +180,47 @@ def test_typed_parquet_loses_nothing(read):
 
 def test_sheets_keep_text_ids_and_know_dates_from_times(read):
     head = ("home", "day", "reading")
-    dates = workbook([head, ("0001", datetime(2024, 1, 1), 1.5), (None,) * 3, (101, datetime(2024, 1, 2), "1e3"), ("7", "2024-01-03", None)])
-    assert cells(read(dates, "a.xlsx")) == [("0001", "2024-01-01", "1.5", 1), ("101", "2024-01-02", "1e3", 3), ("7", "2024-01-03", None, 4)]
-    times = workbook([head, ("0001", datetime(2024, 1, 1), 400000), ("0001", datetime(2024, 1, 1, 0, 30), 0.125)])
-    assert cells(read(times, "b.xlsx")) == [("0001", "2024-01-01 00:00:00", "400000", 1), ("0001", "2024-01-01 00:30:00", "0.125", 2)]
+    dates = workbook(
+        [
+            head,
+            ("0001", datetime(2024, 1, 1), 1.5),
+            (None,) * 3,
+            (101, datetime(2024, 1, 2), "1e3"),
+            ("7", "2024-01-03", None),
+        ]
+    )
+    assert cells(read(dates, "a.xlsx")) == [
+        ("0001", "2024-01-01", "1.5", 1),
+        ("101", "2024-01-02", "1e3", 3),
+        ("7", "2024-01-03", None, 4),
+    ]
+    times = workbook(
+        [head, ("0001", datetime(2024, 1, 1), 400000), ("0001", datetime(2024, 1, 1, 0, 30), 0.125)]
+    )
+    assert cells(read(times, "b.xlsx")) == [
+        ("0001", "2024-01-01 00:00:00", "400000", 1),
+        ("0001", "2024-01-01 00:30:00", "0.125", 2),
+    ]
 
 
 def test_numbers_come_as_the_settings_say_they_are_written(read):
-    assert cells(read("home;day;reading\n1;2024-01-01;1.234,5\n", separator=";", decimal=","))[0][2] == "1.234,5"
+    assert (
+        cells(read("home;day;reading\n1;2024-01-01;1.234,5\n", separator=";", decimal=","))[0][2] == "1.234,5"
+    )
     typed = pl.DataFrame({"home": [1.0], "day": ["x"], "reading": [1234.5]})
     assert cells(read(parquet(typed), "w.parquet", decimal=",")) == [("1", "x", "1234.5", 1)]
     sheet = workbook([("home", "day", "reading"), ("1.5", "x", 1234.5), ("1.5", "x", "1.234,5")])
-    assert [row[::2] for row in cells(read(sheet, "w.xlsx", decimal=","))] == [("1.5", "1234,5"), ("1.5", "1.234,5")]
+    assert [row[::2] for row in cells(read(sheet, "w.xlsx", decimal=","))] == [
+        ("1.5", "1234,5"),
+        ("1.5", "1.234,5"),
+    ]
 
 
 def test_only_mapped_columns_are_handed_on_and_one_may_serve_two_roles(read):
-    frame = read("x,home,day,y,reading\n1,0001,2024-01-01,=2+2,=A1\n", columns=COLUMNS | {"periods": "y", "exits": "reading"})
+    frame = read(
+        "x,home,day,y,reading\n1,0001,2024-01-01,=2+2,=A1\n",
+        columns=COLUMNS | {"periods": "y", "exits": "reading"},
+    )
     assert frame.columns == ["household", "time", "value", "periods", "exits", "row", "broken"]
     assert cells(frame) == [("0001", "2024-01-01", "=A1", "=2+2", "=A1", 1)]
 
@@ -191,7 +247,11 @@ def test_a_parquet_file_without_rows_is_an_empty_table(read):
 def test_rows_with_too_few_or_too_many_cells_are_marked_and_nothing_shifts(read):
     frame = read("home,day,reading,note\n1,a,5,x\n2,6,y\n\n3,a,7,x,y\n4,a,8,\n5,a,9,x,,\n6,a\n")
     assert cells(frame) == [("1", "a", "5", 1), ("4", "a", "8", 5), ("5", "a", "9", 6)]
-    assert broken(frame) == [(2, "wrong number of cells"), (4, "wrong number of cells"), (7, "wrong number of cells")]
+    assert broken(frame) == [
+        (2, "wrong number of cells"),
+        (4, "wrong number of cells"),
+        (7, "wrong number of cells"),
+    ]
 
 
 def test_a_half_written_last_line_is_marked(read):
@@ -201,21 +261,40 @@ def test_a_half_written_last_line_is_marked(read):
 
 def test_quoted_cells_hold_separators_quotes_and_newlines(read):
     frame = read('home,day,reading\n"A, 1","b\n\nc","5 ""x"""\nB, "6,5" ,""\nC,2" pipe,7\nD,"a""b"c,8\n')
-    assert cells(frame) == [("A, 1", "b\n\nc", '5 "x"', 1), ("B", "6,5", None, 2), ("C", '2" pipe', "7", 3), ("D", 'a"bc', "8", 4)]
+    assert cells(frame) == [
+        ("A, 1", "b\n\nc", '5 "x"', 1),
+        ("B", "6,5", None, 2),
+        ("C", '2" pipe', "7", 3),
+        ("D", 'a"bc', "8", 4),
+    ]
 
 
 def test_a_quoted_header_may_span_lines(read):
-    assert cells(read('"home","day","reading\n(m3)"\n1,a,5\n', columns=COLUMNS | {"value": "reading\n(m3)"})) == [("1", "a", "5", 1)]
+    assert cells(
+        read('"home","day","reading\n(m3)"\n1,a,5\n', columns=COLUMNS | {"value": "reading\n(m3)"})
+    ) == [("1", "a", "5", 1)]
 
 
-@pytest.mark.parametrize("rest", ['2,b,6\n3,c,7\n', '2,"b",6\n3,c,7\n', '"2","b","6"\n"3","c","7"\n', "2,b,6\n3,c,7\n" + "4,d,8\n" * CELL_LINES])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "2,b,6\n3,c,7\n",
+        '2,"b",6\n3,c,7\n',
+        '"2","b","6"\n"3","c","7"\n',
+        "2,b,6\n3,c,7\n" + "4,d,8\n" * CELL_LINES,
+    ],
+)
 def test_an_unclosed_quote_harms_its_own_row_only(read, rest):
     frame = read('home,day,reading\n1,a,"5\n' + rest)
     assert broken(frame) == [(1, "quote not closed")]
     assert cells(frame)[:2] == [("2", "b", "6", 2), ("3", "c", "7", 3)]
 
 
-cell_text = st.text(st.characters(codec="utf-8", exclude_characters="\0\x1f\x85\u2028\u2029", exclude_categories=["Cc"]) | st.sampled_from('",;\n "'), max_size=8)
+cell_text = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0\x1f\x85\u2028\u2029", exclude_categories=["Cc"])
+    | st.sampled_from('",;\n "'),
+    max_size=8,
+)
 
 
 @ANY_WHERE
@@ -224,7 +303,9 @@ def test_whatever_pythons_writer_writes_is_read_back(read, rows, all_quoted):
     import csv
 
     text = io.StringIO()
-    csv.writer(text, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator="\n").writerows([COLUMNS.values(), *rows])
+    csv.writer(
+        text, quoting=csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL, lineterminator="\n"
+    ).writerows([COLUMNS.values(), *rows])
     expected = [tuple(cell.strip() or None for cell in row) for row in rows]
     assert [row[:3] for row in cells(read(text.getvalue()))] == [row for row in expected if any(row)]
 
@@ -288,8 +369,18 @@ def test_a_bomb_is_given_up_while_it_unpacks(read):
     equal = parquet(pl.DataFrame({name: pl.repeat("1", 200_000, eager=True) for name in COLUMNS.values()}))
     long = parquet(pl.DataFrame({name: pl.repeat("1" * 1000, 2000, eager=True) for name in COLUMNS.values()}))
     lines = PLAIN.encode() + b"\n" * 100_000
-    for name, content in {"b.csv.gz": BOMB, "b.csv": b"1,2,3\n" * 200_000, "b.xlsx": unpacked.getvalue(), "b.parquet": equal, "c.parquet": long, "c.csv": lines}.items():
-        assert "holds more than 1 MB: split the export, by month for instance, or raise [limits] file_mb" in str(told(read, content, name, most_bytes=1 << 20)), name
+    for name, content in {
+        "b.csv.gz": BOMB,
+        "b.csv": b"1,2,3\n" * 200_000,
+        "b.xlsx": unpacked.getvalue(),
+        "b.parquet": equal,
+        "c.parquet": long,
+        "c.csv": lines,
+    }.items():
+        assert (
+            "holds more than 1 MB: split the export, by month for instance, or raise [limits] file_mb"
+            in str(told(read, content, name, most_bytes=1 << 20))
+        ), name
 
 
 def test_a_bomb_of_nothing_ends_at_its_first_bytes(read):
@@ -317,7 +408,9 @@ def test_a_damaged_parquet_page_does_not_end_the_process(read):
 
 
 def test_a_missing_column_is_guessed_at(read):
-    assert "did you mean 'reading'" in str(told(read, "home,day,reading\n", columns=COLUMNS | {"value": "readings"}))
+    assert "did you mean 'reading'" in str(
+        told(read, "home,day,reading\n", columns=COLUMNS | {"value": "readings"})
+    )
     assert "separator" in str(told(read, "home;day;reading\n1;2;3\n"))
     assert "'home', 'day', 'x'" in str(told(read, "home,day,x\n"))
 
@@ -354,10 +447,27 @@ def names(root, files) -> list[str]:
 
 
 def test_files_come_by_folder_stem_and_suffix(tmp_path):
-    for name in ["b/water.csv", "a/water-late.csv", "a/water.csv", "a/water.parquet", "a/water-10.csv", "a/water-2.csv", "a/2024-02.csv.gz", "a/2024-02.csv"]:
+    for name in [
+        "b/water.csv",
+        "a/water-late.csv",
+        "a/water.csv",
+        "a/water.parquet",
+        "a/water-10.csv",
+        "a/water-2.csv",
+        "a/2024-02.csv.gz",
+        "a/2024-02.csv",
+    ]:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    in_a = ["2024-02.csv", "2024-02.csv.gz", "water.csv", "water.parquet", "water-2.csv", "water-10.csv", "water-late.csv"]
+    in_a = [
+        "2024-02.csv",
+        "2024-02.csv.gz",
+        "water.csv",
+        "water.parquet",
+        "water-2.csv",
+        "water-10.csv",
+        "water-late.csv",
+    ]
     assert names(tmp_path, "a/*") == [f"a/{name}" for name in in_a]
     assert names(tmp_path, "*/water.csv") == ["a/water.csv", "b/water.csv"]
     assert names(tmp_path, "**/*late*") == ["a/water-late.csv"]
@@ -365,7 +475,14 @@ def test_files_come_by_folder_stem_and_suffix(tmp_path):
 
 
 def test_hidden_files_locks_and_half_copies_are_passed_over(tmp_path):
-    for name in [".water.csv", "~$water.xlsx", "water.csv.tmp", "water.csv.part", "water.csv~", "water [1].csv"]:
+    for name in [
+        ".water.csv",
+        "~$water.xlsx",
+        "water.csv.tmp",
+        "water.csv.part",
+        "water.csv~",
+        "water [1].csv",
+    ]:
         (tmp_path / name).touch()
     (tmp_path / "folder.csv").mkdir()
     assert names(tmp_path, "*") == names(tmp_path, "water [1].csv") == ["water [1].csv"]
@@ -384,4 +501,6 @@ def test_the_hash_of_a_file(tmp_path):
     path = tmp_path / "a" / "w.csv"
     path.parent.mkdir()
     path.write_bytes(b"abc")
-    assert sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2, appendix B.1
+    assert (
+        sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    )  # FIPS 180-2, appendix B.1

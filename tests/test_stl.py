@@ -17,7 +17,11 @@ from tests.report_sample import LEVELS, SHIFTS, SITE, case_page
 
 STL = ExpectedRules(model="stl")
 WEEK_SHAPE = np.array([0.0, 0.1, -0.1, 0.0, 0.1, 0.3, -0.4])  # sums to 0
-GAPPY = [[None] * 30 + [200] * 90, [200 + t % 7 for t in range(120)], [None if t % 5 == 0 else 300 + t % 2 for t in range(120)]]
+GAPPY = [
+    [None] * 30 + [200] * 90,
+    [200 + t % 7 for t in range(120)],
+    [None if t % 5 == 0 else 300 + t % 2 for t in range(120)],
+]
 
 
 def twin(x, lag, ordinal):
@@ -27,12 +31,20 @@ def twin(x, lag, ordinal):
     out = np.full(x.shape, np.nan)
     for h, t in np.ndindex(x.shape):
         anchor = t - (ordinal + t) % 7
-        past = [(u, x[h, u]) for u in range(max(0, anchor - STL_DAYS), anchor) if not np.isnan(x[h, u]) and u + lag[h, u] <= anchor]
+        past = [
+            (u, x[h, u])
+            for u in range(max(0, anchor - STL_DAYS), anchor)
+            if not np.isnan(x[h, u]) and u + lag[h, u] <= anchor
+        ]
         if anchor < 0 or len(past) < LEAST_DAYS:
             continue
         known, first = dict(past), past[0][0]
         weekdays = {w: [v for u, v in past if u % 7 == w] or [v for _, v in past] for w in range(7)}
-        fit = Fit(np.array([known.get(u, np.median(weekdays[u % 7])) for u in range(first, anchor)]), period=7, robust=True).fit()
+        fit = Fit(
+            np.array([known.get(u, np.median(weekdays[u % 7])) for u in range(first, anchor)]),
+            period=7,
+            robust=True,
+        ).fit()
         out[h, t] = fit.trend[-1] + fit.seasonal[t - anchor - 7]
     return out
 
@@ -100,7 +112,10 @@ def test_nothing_known_expects_nothing():
 
 def test_gaps_never_become_a_value():
     e = expect(grid_of({(str(n), "water"): values for n, values in enumerate(GAPPY)}), STL)
-    assert not np.isnan(e.expected[0, 1:, 29:]).any() and not np.isnan(e.low[0, 1:, 29:] + e.high[0, 1:, 29:]).any()
+    assert (
+        not np.isnan(e.expected[0, 1:, 29:]).any()
+        and not np.isnan(e.low[0, 1:, 29:] + e.high[0, 1:, 29:]).any()
+    )
     assert (np.isnan(e.surprise) >= np.isnan(e.grid.value)).all()
     assert np.isnan(e.surprise[0, 2, 30:]).sum() == 18  # every fifth of 90 days
 
@@ -108,7 +123,9 @@ def test_gaps_never_become_a_value():
 @settings(max_examples=8, deadline=None)
 @given(data=st.data(), ordinal=st.integers(0, 6), late=st.integers(0, 9))
 def test_forecast(data, ordinal, late):
-    values = data.draw(st.lists(st.one_of(st.floats(0, 9), st.floats(0, 9), st.just(np.nan)), min_size=40, max_size=48))
+    values = data.draw(
+        st.lists(st.one_of(st.floats(0, 9), st.floats(0, 9), st.just(np.nan)), min_size=40, max_size=48)
+    )
     x, lag = np.array([values]), np.zeros((1, len(values)), dtype=np.int16)
     lag[0, 30] = late
     centre, spread, count = forecast(x, lag, ordinal)
@@ -118,11 +135,18 @@ def test_forecast(data, ordinal, late):
 
 @pytest.mark.parametrize("night", [30, 47, 64])
 def test_a_night_knows_what_it_would_have_known_alone(night):
-    series = {key: [None if t % 11 == 4 else v for t, v in enumerate(values)] for key, values in city(2, 75).items()}
+    series = {
+        key: [None if t % 11 == 4 else v for t, v in enumerate(values)] for key, values in city(2, 75).items()
+    }
     late = {("0000", "water", 60): 3, ("0001", "power", 62): 9}
     whole = expect(grid_of(series, late), STL)
-    cut = {key: [v if t + late.get((*key, t), 0) <= night else None for t, v in enumerate(values[: night + 1])] for key, values in series.items()}
-    alone = expect(grid_of(cut, {place: days for place, days in late.items() if place[2] + days <= night}), STL)
+    cut = {
+        key: [v if t + late.get((*key, t), 0) <= night else None for t, v in enumerate(values[: night + 1])]
+        for key, values in series.items()
+    }
+    alone = expect(
+        grid_of(cut, {place: days for place, days in late.items() if place[2] + days <= night}), STL
+    )
     np.testing.assert_array_equal(alone.expected[:, :, night], whole.expected[:, :, night])
     np.testing.assert_array_equal(alone.high[:, :, night], whole.high[:, :, night])
 
@@ -155,7 +179,9 @@ def test_a_home_is_told_by_level_week_and_remainder_in_its_own_units():
     parts = taken_apart(weekly)
     assert parts.height == 180 and parts["day"].max() == day(199)
     assert parts["level"].to_list() == pytest.approx([300] * 180, rel=0.02)
-    told = parts.select(((pl.col("level") + 20) * pl.col("week") * pl.col("remainder") - 20 - pl.col("value")).abs().max()).item()
+    told = parts.select(
+        ((pl.col("level") + 20) * pl.col("week") * pl.col("remainder") - 20 - pl.col("value")).abs().max()
+    ).item()
     assert told == pytest.approx(0, abs=1e-6)  # 20 L: where litres near zero stop being told apart
 
 
@@ -207,7 +233,10 @@ def test_the_page_shows_it_in_words_and_as_one_drawing(language):
     (alt,) = re.findall(r'<div role="img" aria-label="([^"]+)"><svg', html)
     assert words.say(language, "level.title") in html and len(alt) > 20
     assert sum(map(len, written.values())) <= 150_000
-    told = {"en": "Water: the level rises from about 300 to 720 L a day around 6 Mar.", "zh": "用水：水平在3月6日前后由每日约300升至约720升。"}
+    told = {
+        "en": "Water: the level rises from about 300 to 720 L a day around 6 Mar.",
+        "zh": "用水：水平在3月6日前后由每日约300升至约720升。",
+    }
     assert told[language] in html
 
 

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from anomaly.readings import SignalRule
 from anomaly.account import AccountRules
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import REASONS, EvidenceRules
+from anomaly.readings import SignalRule
 from pipelines.collect import fold
 from pipelines.store import Damaged, Locked, StateError, Store, collected, of_homes, replacing
 
@@ -72,7 +72,9 @@ def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
 
 def test_a_file_is_on_the_disk_before_it_takes_its_place_and_then_its_name(store, monkeypatch):
     path, steps = store.path("a.json"), []
-    monkeypatch.setattr(os, "fsync", lambda descriptor: steps.append(Path(os.readlink(f"/proc/self/fd/{descriptor}"))))
+    monkeypatch.setattr(
+        os, "fsync", lambda descriptor: steps.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
+    )
     replace = os.replace
     monkeypatch.setattr(os, "replace", lambda one, other: steps.append("replaced") or replace(one, other))
     store.write_json("a.json", 1)
@@ -80,14 +82,24 @@ def test_a_file_is_on_the_disk_before_it_takes_its_place_and_then_its_name(store
 
 
 def test_what_a_killed_writer_left_is_no_part_of_the_next_draft_and_is_swept(store):
-    for name in (".a.json.draft", ".a.json.draft.wal", "deep/.b.parquet.draft", "nights/.2026-03-01.draft/done.json", ".chain.json.draft"):
+    for name in (
+        ".a.json.draft",
+        ".a.json.draft.wal",
+        "deep/.b.parquet.draft",
+        "nights/.2026-03-01.draft/done.json",
+        ".chain.json.draft",
+    ):
         store.path(name).parent.mkdir(parents=True, exist_ok=True)
         store.path(name).write_text("half")
     with replacing(store.path("a.json")) as draft:
         assert not draft.exists() and not draft.with_name(draft.name + ".wal").exists()
         draft.write_text("1")
     store.sweep()
-    assert left(store.state) == [".chain.json.draft", "a.json", "version.json"]  # the audit log's may be under way
+    assert left(store.state) == [
+        ".chain.json.draft",
+        "a.json",
+        "version.json",
+    ]  # the audit log's may be under way
     assert store.nights() == []
 
 
@@ -98,7 +110,9 @@ def test_a_bit_that_fell_over_in_a_part_is_noticed(store):
     for at in range(0, len(whole), 7):
         part.path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         os.utime(part.path, ns=(at, at))
-        with pytest.raises(Damaged, match="its bytes are not those that were written.; remove that file and run again"):
+        with pytest.raises(
+            Damaged, match="its bytes are not those that were written.; remove that file and run again"
+        ):
             of_homes(part, None)
     part = store.rewrite_part(part, FRAME.head(1))
     assert store.parts("days/power") == [part] and collected(of_homes(part, None), part).height == 1
@@ -139,14 +153,18 @@ def test_damaged_state_is_one_line_with_what_to_do(store):
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StateError, match=r"file/out: cannot be written \(Not a directory\); give \[store\] path a folder"):
+    with pytest.raises(
+        StateError, match=r"file/out: cannot be written \(Not a directory\); give \[store\] path a folder"
+    ):
         Store(tmp_path / "file" / "out" / "anomaly.duckdb").prepare()
 
 
 def test_state_of_a_newer_version_is_refused_in_one_line(store):
     store.prepare()  # twice is no harm
     store.write_json("version.json", {"state": 99})
-    with pytest.raises(StateError, match="written by a newer version .state 99, this one knows 1.; upgrade") as told:
+    with pytest.raises(
+        StateError, match="written by a newer version .state 99, this one knows 1.; upgrade"
+    ) as told:
         store.prepare()
     assert "\n" not in str(told.value)
     assert store.read_json("version.json", None) == {"state": 99}
@@ -157,7 +175,10 @@ def test_state_of_a_newer_version_is_refused_in_one_line(store):
 
 def test_a_second_run_is_told_who_holds_the_lock(store):
     with store.locked():
-        with pytest.raises(Locked, match=rf"process {os.getpid()}, \S+.*, since 20.*; wait for it to end"), store.locked():
+        with (
+            pytest.raises(Locked, match=rf"process {os.getpid()}, \S+.*, since 20.*; wait for it to end"),
+            store.locked(),
+        ):
             pass
         assert (store.folder / "run.holder").exists()
     assert not (store.folder / "run.holder").exists()
@@ -173,7 +194,11 @@ def test_a_killed_run_leaves_no_lock(store):
             print("held", flush=True)
             time.sleep(60)
     """
-    with subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), str(store.published)], stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(store.published)],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as run:
         assert run.stdout.readline() == "held\n"
         with pytest.raises(Locked, match=f"process {run.pid}, .* since"), store.locked():
             pass
@@ -198,7 +223,7 @@ def test_a_journal_survives_a_last_line_cut_short(store):
 
 
 def test_a_line_may_hold_any_character(store):
-    lines = [{"reason": f"a{c}b"} for c in "\n\r\x0b\x85\u2028\u2029\"\\"]
+    lines = [{"reason": f"a{c}b"} for c in '\n\r\x0b\x85\u2028\u2029"\\']
     for line in lines:
         store.append_line("j.jsonl", line)
     assert store.read_lines("j.jsonl") == lines
@@ -224,7 +249,10 @@ def test_nights_are_those_that_were_judged_to_the_end(store):
 
 def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(store):
     rules = SimpleNamespace(
-        rules={"water": SignalRule("water", "register", "m3"), "power": SignalRule("power", "register", "kWh")},
+        rules={
+            "water": SignalRule("water", "register", "m3"),
+            "power": SignalRule("power", "register", "kWh"),
+        },
         purpose=SimpleNamespace(signatures=("water",)),
         evidence=EvidenceRules(),
         cases=CaseRules(),
@@ -236,14 +264,24 @@ def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(store)
     for night in nights:
         reason = ("0001", "alone", "water", "water", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
         power = ("0002", "alone", "power", "power", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
-        store.write(f"nights/{night}/evidence.parquet", pl.DataFrame([reason, power], schema=REASONS, orient="row"))
-        store.write(f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]}))
+        store.write(
+            f"nights/{night}/evidence.parquet", pl.DataFrame([reason, power], schema=REASONS, orient="row")
+        )
+        store.write(
+            f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]})
+        )
         store.write_json(f"nights/{night}/done.json", {})
     undecided = fold(rules, store)
     assert undecided.cases["household"].to_list() == ["0001"]  # power is not in the purpose
     assert undecided.worklist["night"].to_list() == nights
-    for day, outcome in (("2026-03-02", "no_access"), ("2026-03-04", "contested"), ("2026-03-05", "confirmed")):
-        store.append_line("outcomes.jsonl", {"case_id": undecided.cases["case_id"][0], "day": day, "outcome": outcome})
+    for day, outcome in (
+        ("2026-03-02", "no_access"),
+        ("2026-03-04", "contested"),
+        ("2026-03-05", "confirmed"),
+    ):
+        store.append_line(
+            "outcomes.jsonl", {"case_id": undecided.cases["case_id"][0], "day": day, "outcome": outcome}
+        )
     assert fold(rules, store).worklist["night"].to_list() == nights[:3]
     assert fold(rules, store).cases["decision"].to_list() == ["confirmed"]
     assert fold(rules, store, until=nights[3]).cases["decision"].to_list() == ["contested"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.site import LAST, SURGED, make_site
 from tests.test_loop import before, case_of, decide, log, site
 from tests.test_safeguards import keyed
-from tests.site import LAST, SURGED, make_site
 
 __all__ = ["before", "site"]
 TESTED = {
@@ -38,7 +38,11 @@ HERE = Path(__file__).parent
 def test_every_feature_has_its_test(feature):
     for place in TESTED[feature].split():
         file, _, name = place.partition(":")
-        defined = {node.name for node in ast.walk(ast.parse((HERE / file).read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)}
+        defined = {
+            node.name
+            for node in ast.walk(ast.parse((HERE / file).read_text(encoding="utf-8")))
+            if isinstance(node, ast.FunctionDef)
+        }
         assert name in defined if name else defined, place
 
 
@@ -53,7 +57,15 @@ def test_no_socket_opens(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     site = make_site(tmp_path, ["power"])
     site.nightly()
-    for command in ("worklist", "status", "doctor", "audit fairness", "audit record", "audit verify", "prune"):
+    for command in (
+        "worklist",
+        "status",
+        "doctor",
+        "audit fairness",
+        "audit record",
+        "audit verify",
+        "prune",
+    ):
         assert site.run(command).exit_code in (0, 3), command
 
 
@@ -80,4 +92,8 @@ def test_no_run_without_a_purpose_in_force(tmp_path, command):
     site.change("2099-12-31", "2020-01-01")
     nights = ["--from", str(LAST), "--to", str(LAST)] if command == "backfill" else []
     result = site.run(command, *nights)
-    assert result.exit_code == 2 and re.search(r"\[purpose\] expired on 2020-01-01", result.stderr) and not (tmp_path / "private" / "map.csv").exists()
+    assert (
+        result.exit_code == 2
+        and re.search(r"\[purpose\] expired on 2020-01-01", result.stderr)
+        and not (tmp_path / "private" / "map.csv").exists()
+    )

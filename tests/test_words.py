@@ -12,11 +12,18 @@ FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNO
 
 
 def entries(language):
-    return {key: (entry,) if isinstance(entry, str) else entry for key, entry in words.catalogue(language).items()}
+    return {
+        key: (entry,) if isinstance(entry, str) else entry for key, entry in words.catalogue(language).items()
+    }
 
 
 def placeholders(sentences):
-    return {name for sentence in sentences for _, name, _, _ in string.Formatter().parse(sentence) if name is not None}
+    return {
+        name
+        for sentence in sentences
+        for _, name, _, _ in string.Formatter().parse(sentence)
+        if name is not None
+    }
 
 
 def test_the_languages():
@@ -40,13 +47,22 @@ def test_no_catalogue_accuses(language):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_tables_words_are_in_every_catalogue(language):
-    for section, names in (("statuses", tables.STATUSES), ("qualities", tables.QUALITIES), ("outcomes", tables.OUTCOMES)):
+    for section, names in (
+        ("statuses", tables.STATUSES),
+        ("qualities", tables.QUALITIES),
+        ("outcomes", tables.OUTCOMES),
+    ):
         assert all(f"{section}.{name}" in words.catalogue(language) for name in names)
 
 
 def test_every_key_the_code_names_is_in_the_catalogue():
     folder = Path(words.__file__).parent
-    sources = [*folder.glob("report/*.py"), *folder.glob("charts/*.py"), folder / "words.py", *folder.glob("templates/*.j2")]
+    sources = [
+        *folder.glob("report/*.py"),
+        *folder.glob("charts/*.py"),
+        folder / "words.py",
+        *folder.glob("templates/*.j2"),
+    ]
     call = re.compile(r"""(?:say|lines|text|t)\((?:\w+, )?["']([a-z]+\.\w+)["']""")
     named = {key for source in sources for key in call.findall(source.read_text("utf-8"))}
     assert len(named) > 60
@@ -62,7 +78,10 @@ def test_an_unknown_key_language_or_placeholder_is_an_error():
         words.say("en", "case.title")
 
 
-@pytest.mark.parametrize(("x", "told"), [(123_456, "120,000"), (99_600, "100,000"), (35.4, "35"), (3.2, "3"), (1.24, "1.2"), (None, "–")])
+@pytest.mark.parametrize(
+    ("x", "told"),
+    [(123_456, "120,000"), (99_600, "100,000"), (35.4, "35"), (3.2, "3"), (1.24, "1.2"), (None, "–")],
+)
 def test_rounded_to_two_figures(x, told):
     assert words.rounded("en", x) == told
 
@@ -80,7 +99,10 @@ def test_because_in_both_languages():
         words.because("en", ratios, "people", 9)
         == "Water 2.4× and entries 3.1× what this home, its neighbours and the calendar lead one to expect, for 9 days."
     )
-    assert words.because("zh", ratios, "people", 9) == "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
+    assert (
+        words.because("zh", ratios, "people", 9)
+        == "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
+    )
 
 
 def test_because_leads_with_the_signatures_own_signal_and_knows_one_day():
@@ -88,7 +110,10 @@ def test_because_leads_with_the_signatures_own_signal_and_knows_one_day():
     assert words.because("en", ratios, "door", 1) == (
         "Entries 3.1×, water 1.1× and steam 12× what this home, its neighbours and the calendar lead one to expect, for 1 day."
     )
-    assert words.because("zh", {"steam": 2.0}, "steam", 1) == "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
+    assert (
+        words.because("zh", {"steam": 2.0}, "steam", 1)
+        == "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
+    )
 
 
 def test_because_without_a_ratio_goes_without_numbers():
@@ -109,7 +134,10 @@ def test_a_reason_keeps_its_numbers():
     assert words.reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
     assert words.reason("zh", "something else 3") == "something else 3"
     assert words.reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
-    assert words.reason_kind("en", "4 whole days between 7 and 258 days old, 10 are needed") == "too little history"
+    assert (
+        words.reason_kind("en", "4 whole days between 7 and 258 days old, 10 are needed")
+        == "too little history"
+    )
     assert words.note("en", "coarse").startswith("The meter counts in coarse steps")
 
 

@@ -76,13 +76,26 @@ os._exit(0)
 
 def test_a_night_finds_its_words_while_a_thread_hands_pages_to_the_others():
     """Pickling a frame waits for Polars without leaving the interpreter to others: no query may wait for that (a night once stood still)."""
-    done = subprocess.run([sys.executable, "-c", HANDED_OUT], cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120)
-    assert done.stdout == "['Power 2.0× and water 3.0× what this home, its neighbours and the calendar lead one to expect, for 20 days.']\n", done.stderr
+    done = subprocess.run(
+        [sys.executable, "-c", HANDED_OUT],
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (
+        done.stdout
+        == "['Power 2.0× and water 3.0× what this home, its neighbours and the calendar lead one to expect, for 20 days.']\n"
+    ), done.stderr
 
 
 def test_few_items_are_not_worth_a_process(two):
     with workers.Pool(3, os.getpid) as pool:
-        assert list(pool.spread(tell, iter(range(3)))) == [(0, os.getpid()), (2, os.getpid()), (4, os.getpid())]
+        assert list(pool.spread(tell, iter(range(3)))) == [
+            (0, os.getpid()),
+            (2, os.getpid()),
+            (4, os.getpid()),
+        ]
         assert list(pool.spread(tell, [])) == []
 
 
@@ -101,7 +114,10 @@ def test_a_pool_serves_several_rounds(two):
 
 
 def test_what_a_worker_raises_is_raised_here(two):
-    with pytest.raises(ValueError, match="item -1 is below nothing"), workers.Pool(len(MANY), os.getpid) as pool:
+    with (
+        pytest.raises(ValueError, match="item -1 is below nothing"),
+        workers.Pool(len(MANY), os.getpid) as pool,
+    ):
         list(pool.spread(tell, [-1, *MANY]))
 
 
@@ -124,7 +140,11 @@ def until(condition, seconds: float = 60) -> bool:
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = "from pipelines import workers; from tests.test_workers import write_and_wait; workers.processors = lambda: 2\n"
     code += f"if __name__ == '__main__':\n    with workers.Pool(40, int) as pool: list(pool.spread(write_and_wait, [{str(tmp_path)!r}] * 40))"
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[1], env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])})
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
     try:
         assert until(lambda: len(list(tmp_path.iterdir())) == 2)
     finally:

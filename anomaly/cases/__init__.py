@@ -10,4 +10,16 @@ from anomaly.cases.fold import Fold, fold
 from anomaly.cases.revised import changes
 from anomaly.cases.worklist import WORKLIST, WorklistRules
 
-__all__ = ["CASES", "WORKLIST", "Answer", "CaseRules", "Fold", "Told", "Trusting", "WorklistRules", "case_code", "changes", "fold"]
+__all__ = [
+    "CASES",
+    "WORKLIST",
+    "Answer",
+    "CaseRules",
+    "Fold",
+    "Told",
+    "Trusting",
+    "WorklistRules",
+    "case_code",
+    "changes",
+    "fold",
+]

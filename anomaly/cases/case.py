@@ -37,14 +37,20 @@ class CaseRules:
     quiet_days: int = 14  # days without evidence after which a case is closed
     onset_days: int = 7  # days after opening in which the estimate of its onset may still move
     join_days: int = 14  # a further signal that joins within these days of the onset belongs to the same rise
-    answer_days: int = 180  # so long a benign level is accepted, and a home that was visited has its old case, not a new one
+    answer_days: int = (
+        180  # so long a benign level is accepted, and a home that was visited has its old case, not a new one
+    )
     beyond: float = 1.5  # times the level that was answered for: from there on it is new evidence
 
     def __post_init__(self) -> None:
         if not self.quiet_days >= 1:
-            raise ValueError(f"quiet_days = {self.quiet_days} would close every case at once; write at least 1")
+            raise ValueError(
+                f"quiet_days = {self.quiet_days} would close every case at once; write at least 1"
+            )
         if not self.beyond > 1:
-            raise ValueError(f"beyond = {self.beyond} would bring back what was answered; write a number above 1")
+            raise ValueError(
+                f"beyond = {self.beyond} would bring back what was answered; write a number above 1"
+            )
 
 
 @dataclass
@@ -96,7 +102,18 @@ def open_case(row: Mapping, night: dt.date) -> Case:
     """A new case from the row of evidence that opens it."""
     code = case_code(row["household"], row["signature"], night)
     # nights judged before the usual level was kept have none
-    return Case(code, row["household"], row["signature"], night, row["onset"], night, row["rarity"], row["ratios"], row.get("usual"), row["chance_wrong"])
+    return Case(
+        code,
+        row["household"],
+        row["signature"],
+        night,
+        row["onset"],
+        night,
+        row["rarity"],
+        row["ratios"],
+        row.get("usual"),
+        row["chance_wrong"],
+    )
 
 
 def belongs(row: Mapping, held: Sequence[Case], rules: CaseRules) -> Case | None:

@@ -48,12 +48,20 @@ def fold(
     doors, opened, still_open, wrong, then = [], {}, {}, {}, {}
     for night in sorted(nights):
         evidence, rarities = nights[night]
-        held.close(night, rules.quiet_days + 1)  # nights between may not have been judged: what is over takes nothing in
+        held.close(
+            night, rules.quiet_days + 1
+        )  # nights between may not have been judged: what is over takes nothing in
         fresh = held.take_in(evidence, night)
-        while waiting and waiting[0].since <= night:  # after the evidence: who answers has seen what that night saw
+        while (
+            waiting and waiting[0].since <= night
+        ):  # after the evidence: who answers has seen what that night saw
             held.answer(waiting.pop(0))
         held.close(night, rules.quiet_days)
-        tonight = dict(rarities.filter(pl.col("household").is_in(list(held.open))).select("household", "rarity").iter_rows())
+        tonight = dict(
+            rarities.filter(pl.col("household").is_in(list(held.open)))
+            .select("household", "rarity")
+            .iter_rows()
+        )
         rows = doors_of_night(held.current(), tonight, night, told, worklist)
         doors += rows
         opened[night], still_open[night] = fresh, len(held.current())
@@ -103,8 +111,13 @@ class _Held:
         """Give each home's evidence to the case it belongs to, or open one; returns how many were opened."""
         fresh = 0
         # people first: what is people is not also a case of one signal
-        rows = evidence.filter("opens").with_columns(people=pl.col("signature") == "people").sort(
-            ["household", "people", "rarity", "detector", "signal"], descending=[False, True, True, False, False]
+        rows = (
+            evidence.filter("opens")
+            .with_columns(people=pl.col("signature") == "people")
+            .sort(
+                ["household", "people", "rarity", "detector", "signal"],
+                descending=[False, True, True, False, False],
+            )
         )
         for row in rows.iter_rows(named=True):
             case = belongs(row, self.open.get(row["household"], []), self.rules) or self._over(row, night)
@@ -122,15 +135,25 @@ class _Held:
         household of more people within whose accepted level it lies."""
 
         def covers(case: Case) -> bool:
-            return case.decision == "benign" and case.signature == "people" and not is_beyond(row, case.answered_at, self.rules)
+            return (
+                case.decision == "benign"
+                and case.signature == "people"
+                and not is_beyond(row, case.answered_at, self.rules)
+            )
 
-        answered = [c for c in self.ended.get(row["household"], []) if c.answer and not lapsed(c, night, self.rules)]
+        answered = [
+            c for c in self.ended.get(row["household"], []) if c.answer and not lapsed(c, night, self.rules)
+        ]
         over = [c for c in answered if c.signature == row["signature"] or covers(c)]
         return over[-1] if over else None
 
     def _again(self, case: Case, row: Mapping, night: dt.date) -> None:
         """Evidence on a case that is there: it grows; answered, it comes back only with what is new."""
-        back = case.answer is not None and row["rarity"] >= self.needed and comes_back(case, row, night, self.rules)
+        back = (
+            case.answer is not None
+            and row["rarity"] >= self.needed
+            and comes_back(case, row, night, self.rules)
+        )
         if case.closed and not back and case.decision != "contested":
             return  # accepted, or too faint to be a relapse
         if case.closed:

@@ -9,7 +9,11 @@ from anomaly import tables
 from anomaly.cases.answers import Told
 from anomaly.cases.case import Case
 
-WORKLIST = {name: kind for name, kind in tables.empty(tables.Worklist).schema.items() if name not in ("district", "assigned")}
+WORKLIST = {
+    name: kind
+    for name, kind in tables.empty(tables.Worklist).schema.items()
+    if name not in ("district", "assigned")
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,9 @@ class WorklistRules:
     """How many doors a night may add, and whose they are. Caps cut the list; nothing fills it."""
 
     doors_per_night: int = 20
-    desks: Mapping[str, str] = field(default_factory=lambda: {"people": "occupancy", "door": "access", "water": "water", "power": "power"})
+    desks: Mapping[str, str] = field(
+        default_factory=lambda: {"people": "occupancy", "door": "access", "water": "water", "power": "power"}
+    )
     desk_capacity: Mapping[str, int] = field(default_factory=dict)
     area_capacity: int | None = None
 
@@ -26,10 +32,16 @@ class WorklistRules:
         return self.desks.get(signature, signature)
 
 
-def doors_of_night(current: Sequence[Case], tonight: Mapping[str, float], night: dt.date, told: Told, rules: WorklistRules) -> list[dict]:
+def doors_of_night(
+    current: Sequence[Case], tonight: Mapping[str, float], night: dt.date, told: Told, rules: WorklistRules
+) -> list[dict]:
     """The night's doors as rows of WORKLIST, rarest first. tonight: household → rarity; 1 where it is not there."""
     standing = told.standing(night)
-    waiting = [c for c in current if c.answer is None and not standing.stops(c.signature, told.districts.get(c.household))]
+    waiting = [
+        c
+        for c in current
+        if c.answer is None and not standing.stops(c.signature, told.districts.get(c.household))
+    ]
     waiting.sort(key=lambda c: (-tonight.get(c.household, 1.0), -c.rarity, c.case_id))
     added: Counter[tuple[str, str | None]] = Counter()
     rows = []
@@ -58,13 +70,21 @@ def doors_of_night(current: Sequence[Case], tonight: Mapping[str, float], night:
 
 def _places(case: Case, told: Told, rules: WorklistRules) -> list[tuple[str, str | None]]:
     """What a new door takes up room of."""
-    return [("night", None), ("desk", rules.desk(case.signature)), ("district", told.districts.get(case.household))]
+    return [
+        ("night", None),
+        ("desk", rules.desk(case.signature)),
+        ("district", told.districts.get(case.household)),
+    ]
 
 
 def _room(case: Case, added: Counter, told: Told, rules: WorklistRules) -> bool:
     for place in _places(case, told, rules):
         kind, name = place
-        cap = {"night": rules.doors_per_night, "desk": rules.desk_capacity.get(name), "district": rules.area_capacity if name else None}[kind]
+        cap = {
+            "night": rules.doors_per_night,
+            "desk": rules.desk_capacity.get(name),
+            "district": rules.area_capacity if name else None,
+        }[kind]
         if cap is not None and added[place] >= cap:
             return False
     return True

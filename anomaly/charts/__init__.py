@@ -6,4 +6,14 @@ from anomaly.charts.ground import SHOWN_DAYS
 from anomaly.charts.look import Marks, chinese_font, has_han, runs
 from anomaly.charts.shares import share_figure
 
-__all__ = ["SHOWN_DAYS", "Marks", "case_figure", "chinese_font", "decomposition_svg", "has_han", "runs", "share_figure", "spark_svg"]
+__all__ = [
+    "SHOWN_DAYS",
+    "Marks",
+    "case_figure",
+    "chinese_font",
+    "decomposition_svg",
+    "has_han",
+    "runs",
+    "share_figure",
+    "spark_svg",
+]

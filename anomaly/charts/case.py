@@ -18,7 +18,9 @@ from anomaly.charts.panel import Panel, midday, place, sheet
 BELIEVED = ("read", "interpolated")
 
 
-def case_figure(series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, marks: Marks, language: str, font: str | None) -> Figure:
+def case_figure(
+    series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, marks: Marks, language: str, font: str | None
+) -> Figure:
     """One small chart a signal on a common time axis: observed against what was expected, the last 120 days.
 
     series: signal → day, value (base units or null), expected, low, high (or null), quality and, where the home has enough
@@ -40,7 +42,9 @@ def case_figure(series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, mark
             _draw_series(panel, drawn)
             _value_axis(panel, drawn, pen)
             _mark_stretch(panel, marks, pen, labelled=row == 0)
-            title = pen.text("chart.axis", signal=pen.named(name, row), unit=words.unit(pen.language, drawn.unit))
+            title = pen.text(
+                "chart.axis", signal=pen.named(name, row), unit=words.unit(pen.language, drawn.unit)
+            )
             panel.frame(words.sentence_case(title), **pen.sized(9))
     return figure
 
@@ -49,14 +53,22 @@ def ground_of(series: Mapping[str, pl.DataFrame], calendar: pl.DataFrame, marks:
     """What lies under a chart, the same for many of a night."""
     first = marks.night - timedelta(days=SHOWN_DAYS - 1)
     name = f"name_{pen.language}" if f"name_{pen.language}" in calendar.columns else "name_en"
-    days = sorted(row for row in calendar.select("day", "kind", name).iter_rows() if first <= row[0] <= marks.night)
+    days = sorted(
+        row for row in calendar.select("day", "kind", name).iter_rows() if first <= row[0] <= marks.night
+    )
     qualities = set().union(*(frame["quality"].to_list() for frame in series.values()))
     seen = {
         "peers": any("peers" in frame.columns and frame["peers"].count() for frame in series.values()),
         "not_judged": bool(qualities - set(BELIEVED)),
         "doubtful": "doubtful" in qualities,
     }
-    return Ground(max(1, len(series)), marks.night, tuple(days), frozenset(key for key, there in seen.items() if there), pen)
+    return Ground(
+        max(1, len(series)),
+        marks.night,
+        tuple(days),
+        frozenset(key for key, there in seen.items() if there),
+        pen,
+    )
 
 
 class Days:
@@ -82,7 +94,13 @@ def _draw_series(panel: Panel, days: Days) -> None:
     panel.line("expected", at, known["expected"], color=BLUE, linestyle=(0, (4, 2)))
     panel.line("observed", at, np.where(doubt, np.nan, value), color=INK, marker="o")
     if doubt.any():
-        points = {"linestyle": "none", "marker": "o", "markerfacecolor": "white", "markeredgecolor": GREY, "markersize": 3.2}
+        points = {
+            "linestyle": "none",
+            "marker": "o",
+            "markerfacecolor": "white",
+            "markeredgecolor": GREY,
+            "markersize": 3.2,
+        }
         panel.line("doubtful", at[doubt], value[doubt], **points)
         bars = {"linestyle": "none", "marker": "|", "color": GREY, "markersize": 6, "markeredgewidth": 1.3}
         panel.line("not judged", at[doubt], np.zeros(doubt.sum()), panel.upright, clipped=False, **bars)
@@ -91,8 +109,18 @@ def _draw_series(panel: Panel, days: Days) -> None:
 def _mark_stretch(panel: Panel, marks: Marks, pen: Pen, *, labelled: bool) -> None:
     night = midday(marks.night) + 0.5
     onset = max(midday(marks.onset) - 0.5, night - SHOWN_DAYS)
-    panel.shade("stretch", onset, night, facecolor="none", edgecolor="#9a9a9a", hatch="////", linewidth=0, zorder=0.5)
-    panel.line("bracket", [onset, onset, night, night], [0.96, 1.02, 1.02, 0.96], panel.upright, clipped=False, color=INK, linewidth=1.3)
+    panel.shade(
+        "stretch", onset, night, facecolor="none", edgecolor="#9a9a9a", hatch="////", linewidth=0, zorder=0.5
+    )
+    panel.line(
+        "bracket",
+        [onset, onset, night, night],
+        [0.96, 1.02, 1.02, 0.96],
+        panel.upright,
+        clipped=False,
+        color=INK,
+        linewidth=1.3,
+    )
     if labelled:
         length = (marks.night - marks.onset).days + 1
         told = pen.text("chart.one_day" if length == 1 else "chart.days", days=length)
@@ -101,8 +129,29 @@ def _mark_stretch(panel: Panel, marks: Marks, pen: Pen, *, labelled: bool) -> No
 
 def _value_axis(panel: Panel, days: Days, pen: Pen) -> None:
     """From 0 to the top, with a few round numbers and a line across at each."""
-    ticks = [tick for tick in MaxNLocator(4, integer=days.whole, steps=[1, 2, 2.5, 5, 10]).tick_values(0, days.top) if 0 <= tick <= days.top]
+    ticks = [
+        tick
+        for tick in MaxNLocator(4, integer=days.whole, steps=[1, 2, 2.5, 5, 10]).tick_values(0, days.top)
+        if 0 <= tick <= days.top
+    ]
     digits = next((d for d in range(9) if all(math.isclose(tick, round(tick, d)) for tick in ticks)), 9)
-    panel.line("grid", np.tile([0, 1, np.nan], len(ticks)), np.repeat(ticks, 3), panel.across, color=LINE, linewidth=0.6, zorder=0.2)
+    panel.line(
+        "grid",
+        np.tile([0, 1, np.nan], len(ticks)),
+        np.repeat(ticks, 3),
+        panel.across,
+        color=LINE,
+        linewidth=0.6,
+        zorder=0.2,
+    )
     for tick in ticks:
-        panel.text(-0.01, tick, words.number(pen.language, tick, digits), panel.across, ha="right", va="center_baseline", color=TEXT, fontsize=8.5)
+        panel.text(
+            -0.01,
+            tick,
+            words.number(pen.language, tick, digits),
+            panel.across,
+            ha="right",
+            va="center_baseline",
+            color=TEXT,
+            fontsize=8.5,
+        )

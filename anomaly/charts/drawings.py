@@ -12,7 +12,12 @@ from anomaly import words
 from anomaly.charts.look import BLUE, GREY, INK, Marks
 
 TAKEN_APART_DAYS = 180
-WIDE, ROW, TITLE, TALL = 720, 84, 18, 50  # units: the drawing's width, a row, and the title and the panel in it
+WIDE, ROW, TITLE, TALL = (
+    720,
+    84,
+    18,
+    50,
+)  # units: the drawing's width, a row, and the title and the panel in it
 LEVEL, WEEK, REMAINDER = (46, 300), (352, 436), (484, 700)  # where the three panels of a row begin and end
 HATCH = (
     '<defs><pattern id="hatch" width="5" height="5" patternUnits="userSpaceOnUse">'
@@ -41,7 +46,10 @@ def spark_svg(values: Sequence[float | None], expected: Sequence[float | None]) 
     width = 2 * max(len(values), len(expected)) + 2
 
     def drawn(series: Sequence[float | None], look: str) -> str:
-        return "".join(f'<polyline points="{" ".join(p if len(p) > 1 else p * 2)}" {look}/>' for p in _points(series, top))
+        return "".join(
+            f'<polyline points="{" ".join(p if len(p) > 1 else p * 2)}" {look}/>'
+            for p in _points(series, top)
+        )
 
     return (
         f'<svg viewBox="0 0 {width} 25" width="{width}" height="25" aria-hidden="true" fill="none">'
@@ -78,7 +86,9 @@ class _Panel:
     def stretch(self, first: float) -> str:
         """The days from `first` to the last, hatched and bracketed."""
         left, right = self.x(max(first - 0.5, 0.0)), self.span[1]
-        box = f'<rect x="{left}" y="{self.top}" width="{right - left:.1f}" height="{TALL}" fill="url(#hatch)"/>'
+        box = (
+            f'<rect x="{left}" y="{self.top}" width="{right - left:.1f}" height="{TALL}" fill="url(#hatch)"/>'
+        )
         return box + f'<path d="M{left} {self.top + 3}v-4H{right}v4" stroke="{INK}" stroke-width="1.3"/>'
 
 
@@ -93,19 +103,37 @@ def decomposition_svg(parts: pl.DataFrame, marks: Marks, language: str) -> str:
     them; days without a row are gaps. Not a figure: nine panels of one take ten times as long.
     """
     first = marks.night - timedelta(days=TAKEN_APART_DAYS - 1)
-    shown = parts.filter(pl.col("day").is_between(first, marks.night)).sort("signal", "day").partition_by("signal", maintain_order=True)
+    shown = (
+        parts.filter(pl.col("day").is_between(first, marks.night))
+        .sort("signal", "day")
+        .partition_by("signal", maintain_order=True)
+    )
     drawn = []
     for row, own in enumerate(_Parts(frame, first) for frame in shown):
         top = row * ROW + TITLE
-        for panel, told in (_level(own, marks.units.get(own.signal, "count"), top, language), _remainder(own, top, language)):
+        for panel, told in (
+            _level(own, marks.units.get(own.signal, "count"), top, language),
+            _remainder(own, top, language),
+        ):
             drawn.append(told + panel.stretch((marks.onset - first).days))
         drawn.append(_week(own, top, language))
     foot = (len(shown) - 1) * ROW + TITLE + TALL + 13
     for span, step in ((LEVEL, 42), (REMAINDER, 56)):
         panel = _Panel(span, 0, TAKEN_APART_DAYS - 1, 0, 1)
         backs = range(0, TAKEN_APART_DAYS - 14, step)
-        drawn += [_text(panel.x(panel.last - back), foot, words.day(language, marks.night - timedelta(days=back), short=True), "middle") for back in backs]
-    drawn += [_text(_day_of_week(n), foot, name, "middle") for n, name in enumerate(words.lines(language, "level.weekdays"))]
+        drawn += [
+            _text(
+                panel.x(panel.last - back),
+                foot,
+                words.day(language, marks.night - timedelta(days=back), short=True),
+                "middle",
+            )
+            for back in backs
+        ]
+    drawn += [
+        _text(_day_of_week(n), foot, name, "middle")
+        for n, name in enumerate(words.lines(language, "level.weekdays"))
+    ]
     return f'<svg viewBox="0 0 {WIDE} {foot + 5}" aria-hidden="true" fill="none" font-size="11">{HATCH}{"".join(drawn)}</svg>'
 
 
@@ -114,7 +142,9 @@ class _Parts:
 
     def __init__(self, frame: pl.DataFrame, first: date) -> None:
         self.signal = frame["signal"][0]
-        self.days, self.value, self.level, self.week, self.remainder = (frame[name].to_list() for name in ("day", "value", "level", "week", "remainder"))
+        self.days, self.value, self.level, self.week, self.remainder = (
+            frame[name].to_list() for name in ("day", "value", "level", "week", "remainder")
+        )
         self.at = [(day - first).days for day in self.days]
 
 
@@ -129,8 +159,15 @@ def _level(own: _Parts, base: str, top: float, language: str) -> tuple[_Panel, s
     for at, y in zip(own.at, own.level):
         line += f"{'L' if at - 1 == before else 'M'}{panel.x(at)} {panel.y(y)}"
         before = at
-    title = words.say(language, "level.level", signal=words.known(language, "signals", own.signal), unit=words.unit(language, unit))
-    ticks = {0.0: "0"} | ({tick * size: words.number(language, tick, 0 if tick >= 1 else 1)} if tick >= 0.1 else {})
+    title = words.say(
+        language,
+        "level.level",
+        signal=words.known(language, "signals", own.signal),
+        unit=words.unit(language, unit),
+    )
+    ticks = {0.0: "0"} | (
+        {tick * size: words.number(language, tick, 0 if tick >= 1 else 1)} if tick >= 0.1 else {}
+    )
     drawn = f'<path d="{points}" stroke="#9a9a9a" stroke-width="2.2" stroke-linecap="round"/><path d="{line}" stroke="{BLUE}" stroke-width="1.8"/>'
     return panel, panel.frame(words.sentence_case(title), ticks) + drawn
 
@@ -170,4 +207,6 @@ def _remainder(own: _Parts, top: float, language: str) -> tuple[_Panel, str]:
     strokes = "".join(f"M{panel.x(at)} {panel.y(0)}V{panel.y(y)}" for at, y in left)
     axis = f'<path d="M{REMAINDER[0]} {panel.y(0)}H{REMAINDER[1]}" stroke="{GREY}" stroke-width=".6"/>'
     ticks = {-end: f"1/{2**end}", 0: "1", end: str(2**end)}
-    return panel, panel.frame(words.say(language, "level.remainder"), ticks) + axis + f'<path d="{strokes}" stroke="{INK}" stroke-width=".9"/>'
+    return panel, panel.frame(
+        words.say(language, "level.remainder"), ticks
+    ) + axis + f'<path d="{strokes}" stroke="{INK}" stroke-width=".9"/>'

@@ -48,7 +48,14 @@ def ground_figure(ground: Ground) -> Figure:
         for panel in panels:
             for kind, colour in (("window", HAZE), ("holiday", SAND)):
                 for first, last in ground.of_kind(kind):
-                    panel.shade(kind, midday(first) - 0.5, midday(last) + 0.5, facecolor=colour, edgecolor="none", zorder=0)
+                    panel.shade(
+                        kind,
+                        midday(first) - 0.5,
+                        midday(last) + 0.5,
+                        facecolor=colour,
+                        edgecolor="none",
+                        zorder=0,
+                    )
         _name_holidays(panels[0], ground)
         _date_axis(panels[-1], ground)
         _legend(figure, ground)
@@ -87,7 +94,16 @@ def _name_holidays(panel: Panel, ground: Ground) -> None:
         name = names[first] or ""
         drawable = pen.font is not None or not has_han(name)
         if name and drawable and first >= free_from and (night - last).days > 12:
-            panel.text((midday(first) + midday(last)) / 2, 1.02, name.split("; ")[0], panel.upright, ha="center", va="bottom", color=GREY, **pen.sized(8))
+            panel.text(
+                (midday(first) + midday(last)) / 2,
+                1.02,
+                name.split("; ")[0],
+                panel.upright,
+                ha="center",
+                va="bottom",
+                color=GREY,
+                **pen.sized(8),
+            )
             free_from = last + timedelta(days=21)
 
 
@@ -95,7 +111,15 @@ def _date_axis(panel: Panel, ground: Ground) -> None:
     """A few dates, counted back from the night so that the night itself always has its label."""
     ticks = [ground.night - timedelta(days=back) for back in range(0, SHOWN_DAYS, 21)][::-1]
     at = [midday(tick) for tick in ticks]
-    panel.line("dates", np.repeat(at, 3), np.tile([0, -0.05, np.nan], len(at)), panel.upright, clipped=False, color=TEXT, linewidth=0.7)
+    panel.line(
+        "dates",
+        np.repeat(at, 3),
+        np.tile([0, -0.05, np.nan], len(at)),
+        panel.upright,
+        clipped=False,
+        color=TEXT,
+        linewidth=0.7,
+    )
     for tick, x in zip(ticks, at):
         told = words.day(ground.pen.language, tick, short=True)
         panel.text(x, -0.09, told, panel.upright, ha="center", va="top", color=TEXT, **ground.pen.sized(8.5))
@@ -109,12 +133,18 @@ def _legend(figure: Figure, ground: Ground) -> None:
         "observed": Line2D([], [], color=INK, marker="o", **point),
         "expected": Line2D([], [], color=BLUE, linestyle=(0, (4, 2))),
         "range": Patch(facecolor=PALE),
-        "peers": Line2D([], [], color=GREY, linestyle=(0, (1, 1.2)), linewidth=1.4) if "peers" in seen else None,
+        "peers": Line2D([], [], color=GREY, linestyle=(0, (1, 1.2)), linewidth=1.4)
+        if "peers" in seen
+        else None,
         "stretch": Patch(facecolor="white", edgecolor="#9a9a9a", hatch="////", linewidth=0),
         "holiday": Patch(facecolor=SAND) if "holiday" in seen else None,
         "window": Patch(facecolor=HAZE, edgecolor=SAND, linewidth=0.5) if "window" in seen else None,
-        "not_judged": Line2D([], [], marker="|", markersize=7, markeredgewidth=1.3, **dash) if "not_judged" in seen else None,
-        "doubtful": Line2D([], [], marker="o", markerfacecolor="white", **point, **dash) if "doubtful" in seen else None,
+        "not_judged": Line2D([], [], marker="|", markersize=7, markeredgewidth=1.3, **dash)
+        if "not_judged" in seen
+        else None,
+        "doubtful": Line2D([], [], marker="o", markerfacecolor="white", **point, **dash)
+        if "doubtful" in seen
+        else None,
     }
     present = {key: handle for key, handle in entries.items() if handle is not None}
     size = FontProperties(fname=pen.font.get_file(), size=8.5) if pen.font else FontProperties(size=8.5)

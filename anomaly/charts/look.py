@@ -48,7 +48,13 @@ def chinese_font() -> str | None:
 
 def has_han(text: str) -> bool:
     """Whether a text holds Chinese characters or full-width marks, which the fonts of matplotlib itself lack."""
-    return any("\u2e80" <= c <= "\u9fff" or "\uf900" <= c <= "\ufaff" or "\uff00" <= c <= "\uffef" or c >= "\U00020000" for c in text)
+    return any(
+        "\u2e80" <= c <= "\u9fff"
+        or "\uf900" <= c <= "\ufaff"
+        or "\uff00" <= c <= "\uffef"
+        or c >= "\U00020000"
+        for c in text
+    )
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,11 @@ class Pen:
     def named(self, name: str, place: int) -> str:
         """A signal's name, or its number where the name cannot be drawn."""
         told = words.known(self.language, "signals", name)
-        return self.text("chart.signal_number", number=place + 1) if self.font is None and has_han(told) else told
+        return (
+            self.text("chart.signal_number", number=place + 1)
+            if self.font is None and has_han(told)
+            else told
+        )
 
     @property
     def style(self) -> dict:

@@ -44,7 +44,14 @@ class Panel:
     place: left, bottom, width and height in inches.
     """
 
-    def __init__(self, figure: Figure, place: tuple[float, float, float, float], span: tuple[float, float], top: float = 1.0, name: str = "") -> None:
+    def __init__(
+        self,
+        figure: Figure,
+        place: tuple[float, float, float, float],
+        span: tuple[float, float],
+        top: float = 1.0,
+        name: str = "",
+    ) -> None:
         self.figure, self.name = figure, name
         self.box = Bbox.from_bounds(*(figure.dpi * inches for inches in place))
         (first, last), box = span, self.box
@@ -53,13 +60,24 @@ class Panel:
         self.across = BboxTransform(Bbox.from_extents(0, 0, 1, top), box)  # x as a part of the width
         self.whole = BboxTransform(Bbox.unit(), box)
 
-    def line(self, label: str, x: Sequence[float], y: Sequence[float], on: Transform | None = None, *, clipped: bool = True, **look: object) -> None:
+    def line(
+        self,
+        label: str,
+        x: Sequence[float],
+        y: Sequence[float],
+        on: Transform | None = None,
+        *,
+        clipped: bool = True,
+        **look: object,
+    ) -> None:
         """A line or points; a NaN is a gap."""
         self._add(label, Line2D(x, y, transform=on or self.data, **look), clipped)
 
     def band(self, label: str, x: np.ndarray, low: np.ndarray, high: np.ndarray, **look: object) -> None:
         """The area between two lines; a NaN is a gap."""
-        self._add(label, FillBetweenPolyCollection("x", x, low, high, transform=self.data, linewidth=0, **look))
+        self._add(
+            label, FillBetweenPolyCollection("x", x, low, high, transform=self.data, linewidth=0, **look)
+        )
 
     def shade(self, label: str, first: float, last: float, **look: object) -> None:
         """The whole height from one x to another."""
@@ -71,7 +89,13 @@ class Panel:
 
     def frame(self, title: str, **look: object) -> None:
         """The left and the lower edge, and a title above."""
-        edge = {"color": EDGE, "linewidth": 0.7, "solid_capstyle": "projecting", "zorder": 2.5, "clipped": False}
+        edge = {
+            "color": EDGE,
+            "linewidth": 0.7,
+            "solid_capstyle": "projecting",
+            "zorder": 2.5,
+            "clipped": False,
+        }
         self.line("edge", [0, 0], [0, 1], self.whole, **edge)
         self.line("edge", [0, 1], [0, 0], self.whole, **edge)
         self.text(0, 1 + TITLE_GAP * self.figure.dpi / self.box.height, title, self.whole, **look)

@@ -11,7 +11,13 @@ from anomaly import words
 from anomaly.charts.look import BLUE, GREY, INK, PALE, STYLE, Pen, has_han
 
 
-def share_figure(curves: Mapping[float, tuple[Sequence[float], Sequence[float]]], axis: str, ticks: Sequence[float], language: str, font: str | None) -> Figure:
+def share_figure(
+    curves: Mapping[float, tuple[Sequence[float], Sequence[float]]],
+    axis: str,
+    ticks: Sequence[float],
+    language: str,
+    font: str | None,
+) -> Figure:
     """Share found, one curve a size, told apart by colour, dash and point alike.
 
     curves: size → (x, share of 1). axis: `capacity` (drawn in logarithms) or `day`. font: as for `case_figure`.

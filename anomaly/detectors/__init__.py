@@ -21,7 +21,9 @@ class DetectorRules:
     """Which detectors are asked."""
 
     use: tuple[str, ...] = tuple(REGISTER)
-    second_opinion: tuple[str, ...] = ("forest",)  # their evidence is written down and opens no case, unless they are asked alone
+    second_opinion: tuple[str, ...] = (
+        "forest",
+    )  # their evidence is written down and opens no case, unless they are asked alone
 
     def __post_init__(self) -> None:
         if not self.use:

@@ -20,11 +20,33 @@ class Alone:
         """anomaly.expected.Expected → one Scores a signal."""
         out = []
         for s, signal in enumerate(expected.grid.signals):
-            z = calmed(expected.surprise[s], expected.grid.lag[s], self.clip, self.peers_min, heard(peers, expected.grid, signal))
-            hear = {n: heard(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored) for n in self.windows}
-            sums = {n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows}
-            scaled = {n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n]) for n, v in sums.items()}
+            z = calmed(
+                expected.surprise[s],
+                expected.grid.lag[s],
+                self.clip,
+                self.peers_min,
+                heard(peers, expected.grid, signal),
+            )
+            hear = {
+                n: heard(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored)
+                for n in self.windows
+            }
+            sums = {
+                n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored)
+                for n in self.windows
+            }
+            scaled = {
+                n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n])
+                for n, v in sums.items()
+            }
             score, window = best_window(scaled)
             # a door has couriers, parties and workmen of its own: its tail is heavier than that of a meter
-            out.append(Scores(self.name, signal, light_tailed(score) if expected.grid.units[s] == "count" else score, window))
+            out.append(
+                Scores(
+                    self.name,
+                    signal,
+                    light_tailed(score) if expected.grid.units[s] == "count" else score,
+                    window,
+                )
+            )
         return out

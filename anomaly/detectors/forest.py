@@ -70,8 +70,12 @@ class Forest:
         if home.size >= LEAST_ROWS:
             some = slice(None, None, max(1, home.size // COMMON_ROWS))
             sample = features[home[some], night[some]]
-            sample = sample[np.lexsort(sample.T)]  # the trees draw rows by place: the order of the homes must not matter
-            model = _library()(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(sample[:: max(1, len(sample) // FIT_ROWS)])
+            sample = sample[
+                np.lexsort(sample.T)
+            ]  # the trees draw rows by place: the order of the homes must not matter
+            model = _library()(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(
+                sample[:: max(1, len(sample) // FIT_ROWS)]
+            )
             trees = _grown(model.detector_, sample)
         if peers is not None:
             peers.fitted[name] = trees
@@ -83,7 +87,10 @@ class Forest:
         for s, surprise in enumerate(expected.surprise):
             hear = heard(peers, expected.grid, expected.grid.signals[s])
             z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
-            columns += [window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored) for n in self.windows]
+            columns += [
+                window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored)
+                for n in self.windows
+            ]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
 
 
@@ -116,7 +123,14 @@ class _Trees:
 
     def paths(self, rows):
         """(N, F) → (N,): mean path length; the shorter, the odder. The forest's score is 2 to the power of −paths / a constant."""
-        return _paths(np.ascontiguousarray(rows, dtype=np.float32), (self.roots, self.depth), self.feature, self.threshold, self.child, self.length)
+        return _paths(
+            np.ascontiguousarray(rows, dtype=np.float32),
+            (self.roots, self.depth),
+            self.feature,
+            self.threshold,
+            self.child,
+            self.length,
+        )
 
 
 def _grown(forest, sample) -> _Trees:
@@ -124,17 +138,37 @@ def _grown(forest, sample) -> _Trees:
     trees = [tree.tree_ for tree in forest.estimators_]
     roots = np.cumsum([0] + [tree.node_count for tree in trees])
     child = [np.stack([tree.children_left, tree.children_right], axis=1) for tree in trees]
-    child = np.concatenate([np.where(one < 0, np.arange(len(one))[:, None], one) + root for one, root in zip(child, roots, strict=False)])
+    child = np.concatenate(
+        [
+            np.where(one < 0, np.arange(len(one))[:, None], one) + root
+            for one, root in zip(child, roots, strict=False)
+        ]
+    )
     deep = [tree.compute_node_depths() - 1 + _beyond(tree.n_node_samples) for tree in trees]
-    nodes = (np.maximum(np.concatenate([tree.feature for tree in trees]), 0), np.concatenate([tree.threshold for tree in trees]), child, np.concatenate(deep))
-    grown = _Trees(roots[:-1], max(tree.max_depth for tree in trees), *nodes, common=np.empty(0), high=float(np.quantile(sample.sum(axis=1), SHORTLIST)))
+    nodes = (
+        np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
+        np.concatenate([tree.threshold for tree in trees]),
+        child,
+        np.concatenate(deep),
+    )
+    grown = _Trees(
+        roots[:-1],
+        max(tree.max_depth for tree in trees),
+        *nodes,
+        common=np.empty(0),
+        high=float(np.quantile(sample.sum(axis=1), SHORTLIST)),
+    )
     return dataclasses.replace(grown, common=np.sort(grown.paths(sample)))
 
 
 def _beyond(rows):
     """Mean length of the path that a tree grown further would take to tell so many rows apart (Liu, Ting and Zhou 2008)."""
     many = np.maximum(rows, 3)
-    return np.where(rows > 2, 2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many, np.maximum(rows - 1.0, 0.0))
+    return np.where(
+        rows > 2,
+        2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many,
+        np.maximum(rows - 1.0, 0.0),
+    )
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)

@@ -24,13 +24,21 @@ class Scores:
 
     def of(self, homes: np.ndarray, night: int) -> "Scores":
         """Those homes on that night alone."""
-        return dataclasses.replace(self, score=self.score[homes, night : night + 1], window=self.window[homes, night : night + 1])
+        return dataclasses.replace(
+            self, score=self.score[homes, night : night + 1], window=self.window[homes, night : night + 1]
+        )
 
     def beside(self, other: "Scores") -> "Scores":
         """The homes of both, on the same nights."""
-        return dataclasses.replace(self, score=np.concatenate([self.score, other.score]), window=np.concatenate([self.window, other.window]))
+        return dataclasses.replace(
+            self,
+            score=np.concatenate([self.score, other.score]),
+            window=np.concatenate([self.window, other.window]),
+        )
 
     def at_end_of(self, days: int) -> "Scores":
         """The same as the last of so many days, with nothing to say of those before."""
         before = (0, 0), (days - self.score.shape[1], 0)
-        return dataclasses.replace(self, score=np.pad(self.score, before, constant_values=np.nan), window=np.pad(self.window, before))
+        return dataclasses.replace(
+            self, score=np.pad(self.score, before, constant_values=np.nan), window=np.pad(self.window, before)
+        )

@@ -28,13 +28,35 @@ class Spike:
     def __call__(self, expected, peers=None) -> list[Scores]:
         """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
         grid = expected.grid
-        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name)) for s, name in enumerate(grid.signals)]
-        sums = [window_sums(z, grid.lag[s], expected.block[s], self.days, expected.scored) for s, z in enumerate(calm)]
+        calm = [
+            calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name))
+            for s, name in enumerate(grid.signals)
+        ]
+        sums = [
+            window_sums(z, grid.lag[s], expected.block[s], self.days, expected.scored)
+            for s, z in enumerate(calm)
+        ]
         named = dict(zip(grid.signals, sums, strict=True))
         if len(sums) > 1:
             named[ALL] = consensus(np.stack(sums))
-        return [self._scores(signal, one, grid.ordinal, heard(peers, grid, f"{self.name} {signal} {self.days}", expected.scored)) for signal, one in named.items()]
+        return [
+            self._scores(
+                signal,
+                one,
+                grid.ordinal,
+                heard(peers, grid, f"{self.name} {signal} {self.days}", expected.scored),
+            )
+            for signal, one in named.items()
+        ]
 
     def _scores(self, signal, sums, ordinal, hear) -> Scores:
-        score = light_tailed(own_scale(peer_scaled(sums, self.peers_min, hear), ordinal, hear))  # sums hardly cut off have a heavy tail
-        return Scores(self.name, signal, score, np.full(score.shape, self.days, dtype=np.int16), self.share_of_all if signal == ALL else self.share_of_one)
+        score = light_tailed(
+            own_scale(peer_scaled(sums, self.peers_min, hear), ordinal, hear)
+        )  # sums hardly cut off have a heavy tail
+        return Scores(
+            self.name,
+            signal,
+            score,
+            np.full(score.shape, self.days, dtype=np.int16),
+            self.share_of_all if signal == ALL else self.share_of_one,
+        )

@@ -23,10 +23,18 @@ class Together:
         if len(expected.grid.signals) < 2:
             return []
         grid = expected.grid
-        calm = [calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name)) for s, name in enumerate(grid.signals)]
+        calm = [
+            calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name))
+            for s, name in enumerate(grid.signals)
+        ]
         scaled = {}
         for n in self.windows:
             hear = heard(peers, grid, f"{self.name} {n}", expected.scored)
-            sums = np.stack([window_sums(z, grid.lag[s], expected.block[s], n, expected.scored) for s, z in enumerate(calm)])
+            sums = np.stack(
+                [
+                    window_sums(z, grid.lag[s], expected.block[s], n, expected.scored)
+                    for s, z in enumerate(calm)
+                ]
+            )
             scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min, hear), grid.ordinal, hear)
         return [Scores(self.name, ALL, *best_window(scaled))]

@@ -114,7 +114,10 @@ def _past_quantiles(nights, first, stop, quantile):
     low, high = np.inf, -np.inf
     for night in nights:
         for score in night:
-            low, high = min(low, score if score == score else np.inf), max(high, score if score == score else -np.inf)
+            low, high = (
+                min(low, score if score == score else np.inf),
+                max(high, score if score == score else -np.inf),
+            )
     steps = BUCKETS / max(high - low, 1e-9)
     bucket = np.empty(nights.shape, dtype=np.uint16)
     count = np.zeros((len(nights) + 1, BUCKETS + 1), dtype=np.int32)
@@ -131,7 +134,10 @@ def _past_quantiles(nights, first, stop, quantile):
         known[k] = upto[-1]
         if upto[-1] > 0:
             place = quantile * (upto[-1] - 1)
-            least, most = np.searchsorted(upto, int(place), side="right"), np.searchsorted(upto, min(int(place) + 1, upto[-1] - 1), side="right")
+            least, most = (
+                np.searchsorted(upto, int(place), side="right"),
+                np.searchsorted(upto, min(int(place) + 1, upto[-1] - 1), side="right"),
+            )
             before = upto[least - 1] if least > 0 else 0
             about, n = np.empty(upto[most] - before), 0
             for t in range(first[k], stop[k]):

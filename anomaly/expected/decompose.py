@@ -11,7 +11,14 @@ from anomaly.expected.stl import decomposed
 DECOMPOSED_DAYS = 180
 STEADY_SEASON = 35  # weeks: hardly changes in half a year; with the textbook's 7 the error of the week's shape is twice as large
 BEFORE_DAYS = 28  # the level before a rise is told by so many days
-PARTS = {"signal": pl.String, "day": pl.Date, "value": pl.Float64, "level": pl.Float64, "week": pl.Float64, "remainder": pl.Float64}
+PARTS = {
+    "signal": pl.String,
+    "day": pl.Date,
+    "value": pl.Float64,
+    "level": pl.Float64,
+    "week": pl.Float64,
+    "remainder": pl.Float64,
+}
 SHIFTS = {"signal": pl.String, "before": pl.Float64, "after": pl.Float64}
 
 
@@ -43,7 +50,9 @@ def decompose(expected: Expected, home: int, night: int, days: int = DECOMPOSED_
             "week": np.exp(parts.week[kept]),
             "remainder": np.exp(parts.remainder[kept]),
         }
-        frames.append(pl.DataFrame({"signal": [signal] * int(kept.sum()), **columns}, schema_overrides={"day": pl.Date}))
+        frames.append(
+            pl.DataFrame({"signal": [signal] * int(kept.sum()), **columns}, schema_overrides={"day": pl.Date})
+        )
     return pl.concat(frames)
 
 
@@ -64,5 +73,8 @@ def level_shifts(parts: pl.DataFrame, onset: dt.date) -> pl.DataFrame:
     """
     calm = pl.col("day").is_between(onset - dt.timedelta(days=BEFORE_DAYS), onset, closed="left")
     level = pl.col("value") / pl.col("week")
-    medians = (level.filter(days).median().alias(name) for name, days in (("before", calm), ("after", pl.col("day") >= onset)))
+    medians = (
+        level.filter(days).median().alias(name)
+        for name, days in (("before", calm), ("after", pl.col("day") >= onset))
+    )
     return parts.group_by("signal").agg(*medians).drop_nulls().sort("signal").select(SHIFTS.keys())

@@ -52,14 +52,28 @@ class Grid:
     def recent(self, days: int) -> "Grid":
         """The last `days` days alone."""
         end, first = slice(self.days - days, None), self.day(self.days - days)
-        arrays = {name: np.ascontiguousarray(getattr(self, name)[:, :, end]) for name in ("value", "lag", "resolution") if getattr(self, name).size}
+        arrays = {
+            name: np.ascontiguousarray(getattr(self, name)[:, :, end])
+            for name in ("value", "lag", "resolution")
+            if getattr(self, name).size
+        }
         return dataclasses.replace(self, first=first, weekday=self.weekday[end], **arrays)
 
     def only(self, homes: np.ndarray, days: int) -> "Grid":
         """Those homes (places in the grid) and the first `days` days."""
         box = (slice(None), homes, slice(days))
-        arrays = {name: getattr(self, name)[box] for name in ("value", "lag", "resolution") if getattr(self, name).size}
-        return dataclasses.replace(self, households=tuple(self.households[h] for h in homes), weekday=self.weekday[:days], group=self.group[homes], **arrays)
+        arrays = {
+            name: getattr(self, name)[box]
+            for name in ("value", "lag", "resolution")
+            if getattr(self, name).size
+        }
+        return dataclasses.replace(
+            self,
+            households=tuple(self.households[h] for h in homes),
+            weekday=self.weekday[:days],
+            group=self.group[homes],
+            **arrays,
+        )
 
     def index(self, day: dt.date) -> int:
         """Position of a day on the day axis (may lie outside it)."""
@@ -83,11 +97,16 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
     shape = (len(signals), len(households), calendar.height)
     value = np.full(shape, np.nan)
     lag = np.zeros(shape, dtype=np.int16)
-    home_index = pl.DataFrame({"household": households, "home": range(len(households))}, schema={"household": pl.String, "home": pl.Int64})
+    home_index = pl.DataFrame(
+        {"household": households, "home": range(len(households))},
+        schema={"household": pl.String, "home": pl.Int64},
+    )
     for s, signal in enumerate(signals):
         cells = (
             readings.filter(
-                (pl.col("signal") == signal) & pl.col("quality").is_in(JUDGED_QUALITIES) & pl.col("value").is_not_null()
+                (pl.col("signal") == signal)
+                & pl.col("quality").is_in(JUDGED_QUALITIES)
+                & pl.col("value").is_not_null()
             )
             .join(home_index, on="household", maintain_order="left")
             .select(
@@ -105,7 +124,9 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
     codes = {name: i + 1 for i, name in enumerate(names)}
     group = np.array([codes.get(districts[h], 0) for h in households], dtype=np.int32)
     weekday = calendar.sort("day")["weekday"].to_numpy().astype(np.int8)
-    return Grid(households, signals, tuple(units.values()), first, value, lag, weekday, group, resolution(value, lag))
+    return Grid(
+        households, signals, tuple(units.values()), first, value, lag, weekday, group, resolution(value, lag)
+    )
 
 
 def resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:

@@ -31,12 +31,17 @@ def not_judged(expected: Expected, night: int, rules: ExpectedRules) -> pl.DataF
     return counts.select("household", "signal", reason=_reason(rules))
 
 
-def _counts(expected: Expected, night: int, rules: ExpectedRules, pairs: tuple[np.ndarray, np.ndarray]) -> dict[str, np.ndarray]:
+def _counts(
+    expected: Expected, night: int, rules: ExpectedRules, pairs: tuple[np.ndarray, np.ndarray]
+) -> dict[str, np.ndarray]:
     """Days of each (signal, household) pair, as the night knows them: `whole` ever, `recent` of the last seven, `old` and
     `occupied` where the short rung of the ladder looks, `based` recent ones with an expectation, `spanned` ones judged.
     """
     s, h = pairs
-    recent, old = slice(max(0, night - RECENT_DAYS + 1), night + 1), slice(max(0, night - rules.reach_days), max(0, night + 1 - rules.short_guard_days))
+    recent, old = (
+        slice(max(0, night - RECENT_DAYS + 1), night + 1),
+        slice(max(0, night - rules.reach_days), max(0, night + 1 - rules.short_guard_days)),
+    )
     lag = expected.grid.lag[s, h, : night + 1]
     whole = ~np.isnan(expected.grid.value[s, h, : night + 1]) & (lag + np.arange(night + 1) <= night)
     timely = whole & (lag < rules.short_guard_days)
@@ -53,7 +58,10 @@ def _counts(expected: Expected, night: int, rules: ExpectedRules, pairs: tuple[n
 
 def _reason(rules: ExpectedRules) -> pl.Expr:
     """The first of the conditions of `judged` that does not hold, in words (each is also a key of anomaly/locale)."""
-    least, span = rules.short_least_days, f"between {rules.short_guard_days} and {rules.reach_days} days old, {rules.short_least_days} are needed"
+    least, span = (
+        rules.short_least_days,
+        f"between {rules.short_guard_days} and {rules.reach_days} days old, {rules.short_least_days} are needed",
+    )
     few = 2 * pl.col("based") < RECENT_DAYS
     return (
         pl.when(pl.col("whole") == 0)
@@ -65,8 +73,20 @@ def _reason(rules: ExpectedRules) -> pl.Expr:
         .when(few & (pl.col("occupied") < least))
         .then(pl.format("{} occupied days {}", "occupied", pl.lit(span)))
         .when(few)
-        .then(pl.format("{} of the last {} days are whole and have enough history, half are needed", "based", pl.lit(RECENT_DAYS)))
-        .otherwise(pl.format("coarse register: {} of the last {} days end a week without a gap, half are needed", "spanned", pl.lit(RECENT_DAYS)))
+        .then(
+            pl.format(
+                "{} of the last {} days are whole and have enough history, half are needed",
+                "based",
+                pl.lit(RECENT_DAYS),
+            )
+        )
+        .otherwise(
+            pl.format(
+                "coarse register: {} of the last {} days end a week without a gap, half are needed",
+                "spanned",
+                pl.lit(RECENT_DAYS),
+            )
+        )
     )
 
 
@@ -94,6 +114,8 @@ def expected_frame(expected: Expected, night: int, homes: np.ndarray, days: int)
         schema_overrides={"household": pl.String, "signal": pl.String, "day": pl.Date},
         nan_to_null=True,
     )
-    return frame.with_columns(pl.col("value").cast(pl.Int64), pl.col("expected", "low", "high").round(2), pl.col("surprise").round(4)).sort(
-        "household", "signal", "day"
-    )
+    return frame.with_columns(
+        pl.col("value").cast(pl.Int64),
+        pl.col("expected", "low", "high").round(2),
+        pl.col("surprise").round(4),
+    ).sort("household", "signal", "day")

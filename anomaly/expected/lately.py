@@ -12,12 +12,20 @@ import numpy as np
 
 from anomaly.expected.grid import AGED_DAYS, Grid
 from anomaly.expected.kernels import _quantile
-from anomaly.expected.levels import BLOCK_DAYS, BLOCKS_A_YEAR, WEEK, _median_near, _rung, _weekly_anchor, rung_room
+from anomaly.expected.levels import (
+    BLOCK_DAYS,
+    BLOCKS_A_YEAR,
+    WEEK,
+    _median_near,
+    _rung,
+    _weekly_anchor,
+    rung_room,
+)
 from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
 from anomaly.peers import Peers
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0xa20819f1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0xA20819F1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 TABLED = 1 << 15  # whole numbers up to which logarithms are looked up: most readings of a day
@@ -64,19 +72,39 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     """
 
     def said(name: str, span: int) -> np.ndarray:
-        return np.stack([peers.hear(f"expected {signal} {name}", None, grid.ordinal + grid.days - span, span) for signal in grid.signals])
+        return np.stack(
+            [
+                peers.hear(f"expected {signal} {name}", None, grid.ordinal + grid.days - span, span)
+                for signal in grid.signals
+            ]
+        )
 
     heard = Said(said("shock", grid.days), said("level", days), said("spread", days))
     units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
     fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
     how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
-    value = grid.value if grid.value.dtype.kind == "i" else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
+    value = (
+        grid.value
+        if grid.value.dtype.kind == "i"
+        else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
+    )
     told, vacant = last_days(value, grid.lag, grid.group, units, heard, how)
     short = dataclasses.replace(grid, value=value).recent(days)
     short = dataclasses.replace(short, value=np.where(short.value == UNKNOWN, np.nan, short.value))
-    named = {name: told[place] for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))}
+    named = {
+        name: told[place]
+        for name, place in (("expected", EXPECTED), ("low", LOW), ("high", HIGH), ("surprise", SURPRISE))
+    }
     count, block = np.nan_to_num(told[COUNT]).astype(np.int16), told[SPAN].astype(np.int8)
-    seen = Expected(grid=short, **named, log_ratio=np.full_like(told[SURPRISE], np.nan), count=count, vacant=vacant[:, -days:], block=block, scored=1)
+    seen = Expected(
+        grid=short,
+        **named,
+        log_ratio=np.full_like(told[SURPRISE], np.nan),
+        count=count,
+        vacant=vacant[:, -days:],
+        block=block,
+        scored=1,
+    )
     return seen, vacant
 
 
@@ -94,11 +122,28 @@ def last_days(value, lag, group, units, said, how):
     for s in range(signals):
         for v in range(TABLED):
             logs[s, v] = np.log(v + units[s, 0])
-    since = max(0, length - how.days - max(how.guard_days, how.short_guard_days) - WEEK - max(3 * how.baseline_days, BLOCK_DAYS * BLOCKS_A_YEAR))
+    since = max(
+        0,
+        length
+        - how.days
+        - max(how.guard_days, how.short_guard_days)
+        - WEEK
+        - max(3 * how.baseline_days, BLOCK_DAYS * BLOCKS_A_YEAR),
+    )
     for bunch in numba.prange((homes + BUNCH - 1) // BUNCH):
-        series, step, span = np.empty((signals, length)), np.empty((signals, length)), np.empty((signals, length), dtype=np.int8)
+        series, step, span = (
+            np.empty((signals, length)),
+            np.empty((signals, length)),
+            np.empty((signals, length), dtype=np.int8),
+        )
         bounds, flags = np.empty((2, signals, length)), np.empty((3, length), dtype=np.bool_)
-        room = (bounds[0], bounds[1], np.empty(length, dtype=np.uint16), np.empty(BUCKETS + 1, dtype=np.int32), flags)
+        room = (
+            bounds[0],
+            bounds[1],
+            np.empty(length, dtype=np.uint16),
+            np.empty(BUCKETS + 1, dtype=np.int32),
+            flags,
+        )
         y, offset, windows = np.empty(length), np.empty(length), rung_room(how.baseline_days, how.days)
         odd = np.empty(signals, dtype=np.int64)
         for h in range(bunch * BUNCH, min(homes, (bunch + 1) * BUNCH)):
@@ -108,20 +153,37 @@ def last_days(value, lag, group, units, said, how):
             for s in range(signals):
                 shock = said.shock[s, group[h]]
                 for t in range(length):
-                    offset[t] = units[s, 0] if t >= odd[s] else max(units[s, 0], 0.7 * step[s, t] / span[s, t])
+                    offset[t] = (
+                        units[s, 0] if t >= odd[s] else max(units[s, 0], 0.7 * step[s, t] / span[s, t])
+                    )
                 for t in range(np.uintp(since), np.uintp(max(since, odd[s]))):
-                    usable = not np.isnan(series[s, t]) and not vacant[h, t] and lag[s, h, t] < how.short_guard_days
+                    usable = (
+                        not np.isnan(series[s, t])
+                        and not vacant[h, t]
+                        and lag[s, h, t] < how.short_guard_days
+                    )
                     y[t] = np.log(series[s, t] + offset[t]) - shock[t] if usable else np.nan
                 for t in range(np.uintp(max(since, odd[s])), np.uintp(length)):
                     v = value[s, h, t]
                     usable = (v != UNKNOWN) & (not vacant[h, t]) & (lag[s, h, t] < how.short_guard_days)
-                    y[t] = (logs[s, np.uintp(v)] if 0 <= v < TABLED else np.log(v + units[s, 0])) - shock[t] if usable else np.nan
-                usual, spread = _usual(y, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h], windows)
+                    y[t] = (
+                        (logs[s, np.uintp(v)] if 0 <= v < TABLED else np.log(v + units[s, 0])) - shock[t]
+                        if usable
+                        else np.nan
+                    )
+                usual, spread = _usual(
+                    y, how, (said.level[s], said.spread[s], offset), told[COUNT, s, h], windows
+                )
                 for k in range(how.days):
                     t = length - how.days + k
                     told[SPAN, s, h, k] = span[s, t]
                     if not np.isnan(usual[k]):
-                        _in_units(usual[k] + shock[t], spread[k], (np.log(series[s, t] + offset[t]), offset[t], step[s, t] / span[s, t]), told[:, s, h, k])
+                        _in_units(
+                            usual[k] + shock[t],
+                            spread[k],
+                            (np.log(series[s, t] + offset[t]), offset[t], step[s, t] / span[s, t]),
+                            told[:, s, h, k],
+                        )
     return told, vacant
 
 
@@ -153,7 +215,9 @@ def _series(value, lag, may_be_coarse, how, out):
         total += value[u] if known else 0
         days += known
         # the first comparison only spares most days the division
-        if (1.01 * later[u] * days > how.coarse_share * total) & (days > 0) and later[u] > how.coarse_share * max(total / days, 1.0):
+        if (1.01 * later[u] * days > how.coarse_share * total) & (days > 0) and later[
+            u
+        ] > how.coarse_share * max(total / days, 1.0):
             t = u + guard
             span[t], series[t], odd = n, np.nan, t + 1
             if t >= n - 1:
@@ -228,7 +292,11 @@ def _vacant(series, lag, h, how, room, vacant):
     for s in range(len(series)):
         _told(series[s], lag[s, h], (how.vacant_share, least[s], most[s]), flags[0], flags[1], flags[2])
     for t in range(len(vacant)):
-        vacant[t] = flags[0, t] and not flags[1, t] and (not flags[2, t] or _is_vacant(series, lag, h, how, t, least[:, t]))
+        vacant[t] = (
+            flags[0, t]
+            and not flags[1, t]
+            and (not flags[2, t] or _is_vacant(series, lag, h, how, t, least[:, t]))
+        )
 
 
 @numba.njit(cache=True)
@@ -249,7 +317,9 @@ def _is_vacant(series, lag, h, how, t, known):
     for s in range(len(series)):
         v = series[s, t]
         if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(known[s]):
-            if v > how.vacant_share * _sorted_quantile(series[s], lag[s, h], max(0, anchor - how.vacancy_days), anchor):
+            if v > how.vacant_share * _sorted_quantile(
+                series[s], lag[s, h], max(0, anchor - how.vacancy_days), anchor
+            ):
                 return False
     return True
 
@@ -283,7 +353,13 @@ def _usual(y, how, peers, count, windows):
     days, length = how.days, len(y)
     usual, spread, n = np.full(days, np.nan), np.full(days, np.nan), np.zeros(days, dtype=np.int16)
     for guard, least, step in how.ladder:
-        _rung(y, (how.weekday, how.ordinal), (guard, least, step, how.baseline_days), (usual, spread, n), windows)
+        _rung(
+            y,
+            (how.weekday, how.ordinal),
+            (guard, least, step, how.baseline_days),
+            (usual, spread, n),
+            windows,
+        )
     for k in range(days):
         count[k] = n[k]
         if n[k]:
@@ -330,7 +406,9 @@ def _second_block(y, end, least):
         first, stop, above, n = np.uintp(max(0, last - BLOCK_DAYS + 1)), np.uintp(last + 1), 0, 0
         for u in range(first, stop):
             above += y[u] > second
-        if above < BLOCK_DAYS // 4:  # half of the fewest days that count; its median does not exceed the second so far
+        if (
+            above < BLOCK_DAYS // 4
+        ):  # half of the fewest days that count; its median does not exceed the second so far
             continue
         for u in range(first, stop):
             kept[n] = y[u]

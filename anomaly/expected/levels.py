@@ -48,7 +48,15 @@ def rung_room(days, asked):
     there are, and what is left of the values without it.
     """
     most = days + asked + WEEK
-    return np.empty(most), np.empty(most, dtype=np.int64), np.empty(most, dtype=np.int64), np.empty(WEEK), np.empty((days, WEEK)), np.empty(WEEK, dtype=np.int64), np.empty(days)
+    return (
+        np.empty(most),
+        np.empty(most, dtype=np.int64),
+        np.empty(most, dtype=np.int64),
+        np.empty(WEEK),
+        np.empty((days, WEEK)),
+        np.empty(WEEK, dtype=np.int64),
+        np.empty(days),
+    )
 
 
 @numba.njit(cache=True)
@@ -90,7 +98,9 @@ def _rung(y, dates, rule, out, room):
                 begin += 1
             n = end - begin
             if n >= least:
-                level, deviation = _renewed(kept[begin:end], day_of[begin:end], (level, deviation), (base, by_weekday, size, left[:n]))
+                level, deviation = _renewed(
+                    kept[begin:end], day_of[begin:end], (level, deviation), (base, by_weekday, size, left[:n])
+                )
         if n >= least and count[t - shift] == 0:
             usual[t - shift], spread[t - shift], count[t - shift] = base[weekday[t]], 1.4826 * deviation, n
 
@@ -113,7 +123,11 @@ def _renewed(kept, day_of, last, room):
     _least_first(by_weekday, most)
     for d in range(WEEK):
         n = size[d]
-        base[d] = level if n == 0 else level + ((by_weekday[(n - 1) // 2, d] + by_weekday[n // 2, d]) / 2 - level) * n / (n + 3.0)
+        base[d] = (
+            level
+            if n == 0
+            else level + ((by_weekday[(n - 1) // 2, d] + by_weekday[n // 2, d]) / 2 - level) * n / (n + 3.0)
+        )
     for k in range(len(kept)):
         left[k] = abs(kept[k] - base[day_of[k]])
     return level, _median_near(left, 0.9 * deviation, 1.1 * deviation)
@@ -126,13 +140,37 @@ def _least_first(rows, n):
     All columns at once, each by name: so the processor takes them together, without a branch.
     """
     for p in range(n // 2 + 1):
-        a, b, c, d, e, f, g = rows[p, 0], rows[p, 1], rows[p, 2], rows[p, 3], rows[p, 4], rows[p, 5], rows[p, 6]
+        a, b, c, d, e, f, g = (
+            rows[p, 0],
+            rows[p, 1],
+            rows[p, 2],
+            rows[p, 3],
+            rows[p, 4],
+            rows[p, 5],
+            rows[p, 6],
+        )
         for r in range(p + 1, n):
-            h, i, j, k, m, o, q = rows[r, 0], rows[r, 1], rows[r, 2], rows[r, 3], rows[r, 4], rows[r, 5], rows[r, 6]
+            h, i, j, k, m, o, q = (
+                rows[r, 0],
+                rows[r, 1],
+                rows[r, 2],
+                rows[r, 3],
+                rows[r, 4],
+                rows[r, 5],
+                rows[r, 6],
+            )
             rows[r, 0], rows[r, 1], rows[r, 2], rows[r, 3] = max(h, a), max(i, b), max(j, c), max(k, d)
             rows[r, 4], rows[r, 5], rows[r, 6] = max(m, e), max(o, f), max(q, g)
             a, b, c, d, e, f, g = min(h, a), min(i, b), min(j, c), min(k, d), min(m, e), min(o, f), min(q, g)
-        rows[p, 0], rows[p, 1], rows[p, 2], rows[p, 3], rows[p, 4], rows[p, 5], rows[p, 6] = a, b, c, d, e, f, g
+        rows[p, 0], rows[p, 1], rows[p, 2], rows[p, 3], rows[p, 4], rows[p, 5], rows[p, 6] = (
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+        )
 
 
 @numba.njit(cache=True)

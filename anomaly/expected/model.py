@@ -32,7 +32,9 @@ LEAST = {
 class ExpectedRules:
     """How the expectation is made; defaults are the measured recipe."""
 
-    vacant_share: float = 0.5  # a day is vacant where every present signal is at most this share of the home's 60 % quantile
+    vacant_share: float = (
+        0.5  # a day is vacant where every present signal is at most this share of the home's 60 % quantile
+    )
     vacancy_days: int = 240  # days that quantile looks back
     baseline_days: int = 84  # days the usual level rests on
     guard_days: int = 11  # days before the night the baseline leaves out; renewed weekly, up to six more: a fortnight on average
@@ -42,7 +44,9 @@ class ExpectedRules:
     peers_min: int = 15  # with fewer peers there is neither day factor nor peer scaling
     own_spread_share: float = 0.7  # weight of the home's own variance against its peers'
     least_spread: float = 0.1  # log units; no home is more regular than that
-    coarse_share: float = 0.25  # a register is coarse where its step exceeds this share of the home's mean day …
+    coarse_share: float = (
+        0.25  # a register is coarse where its step exceeds this share of the home's mean day …
+    )
     coarse_days: int = 7  # … and is then judged on totals of so many days
     floor_share: float = 0.2  # usual is at least this share of the peers' median level
     past_level: bool = True  # a level lived at within the past year is not a surge
@@ -59,12 +63,17 @@ class ExpectedRules:
                 raise ValueError(f"{name} = {getattr(self, name)} is too small; write at least {least}")
         for name in ("least_days", "short_least_days"):
             if getattr(self, name) > self.baseline_days:
-                raise ValueError(f"{name} = {getattr(self, name)} exceeds baseline_days = {self.baseline_days} and nothing would be judged; write fewer")
+                raise ValueError(
+                    f"{name} = {getattr(self, name)} exceeds baseline_days = {self.baseline_days} and nothing would be judged; write fewer"
+                )
 
     @property
     def ladder(self) -> np.ndarray:
         """(2, 3) int64: guard days, least days and days between renewals of the full and of the short rung."""
-        return np.array([[self.guard_days, self.least_days, 7], [self.short_guard_days, self.short_least_days, 1]], dtype=np.int64)
+        return np.array(
+            [[self.guard_days, self.least_days, 7], [self.short_guard_days, self.short_least_days, 1]],
+            dtype=np.int64,
+        )
 
     @property
     def reach_days(self) -> int:
@@ -110,9 +119,14 @@ def recent(seen: Expected, days: int) -> Expected:
 
 def beside(one: Expected, other: Expected) -> Expected:
     """The homes of both, which share signals and days."""
-    arrays = {name: np.concatenate([getattr(e.grid, name) for e in (one, other)], axis=1) for name in ("value", "lag", "resolution")}
+    arrays = {
+        name: np.concatenate([getattr(e.grid, name) for e in (one, other)], axis=1)
+        for name in ("value", "lag", "resolution")
+    }
     group = np.concatenate([one.grid.group, other.grid.group])
-    grid = dataclasses.replace(one.grid, households=(*one.grid.households, *other.grid.households), group=group, **arrays)
+    grid = dataclasses.replace(
+        one.grid, households=(*one.grid.households, *other.grid.households), group=group, **arrays
+    )
     told = {name: np.concatenate([getattr(e, name) for e in (one, other)], axis=1) for name in _TOLD}
     return Expected(grid=grid, vacant=np.concatenate([one.vacant, other.vacant]), **told)
 
@@ -121,7 +135,9 @@ def widened(late: Expected, grid: Grid, vacant: np.ndarray) -> Expected:
     """What was seen of the last days of a grid on all its days: nothing was expected of those before."""
     told = {}
     for name in _TOLD:
-        told[name] = np.full(grid.value.shape, {"count": 0, "block": 1}.get(name, np.nan), getattr(late, name).dtype)
+        told[name] = np.full(
+            grid.value.shape, {"count": 0, "block": 1}.get(name, np.nan), getattr(late, name).dtype
+        )
         told[name][:, :, -late.grid.days :] = getattr(late, name)
     return Expected(grid=grid, vacant=vacant, **told)
 
@@ -137,7 +153,9 @@ def expect(grid: Grid, rules: ExpectedRules = ExpectedRules(), peers: Peers | No
     return expect_last(grid, rules, peers, grid.days)[0]
 
 
-def expect_last(grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int) -> tuple[Expected, np.ndarray]:
+def expect_last(
+    grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int
+) -> tuple[Expected, np.ndarray]:
     """The last `days` days of `expect`, from all days of the grid, and which days of all were vacant (H, T)."""
     series, block = judged_series(grid, rules)
     vacant = vacant_days(np.where(grid.lag == 0, series, np.nan), grid.ordinal, rules)
@@ -163,7 +181,9 @@ def expect_last(grid: Grid, rules: ExpectedRules, peers: Peers | None, days: int
         out["log_ratio"][s] = departure
         out["surprise"][s] = departure / spread
         count[s] = n
-    return Expected(grid=short, count=count, vacant=vacant[:, end], block=np.ascontiguousarray(block[:, :, end]), **out), vacant
+    return Expected(
+        grid=short, count=count, vacant=vacant[:, end], block=np.ascontiguousarray(block[:, :, end]), **out
+    ), vacant
 
 
 def _usual(x, grid, s, how, peers):
@@ -175,7 +195,9 @@ def _usual(x, grid, s, how, peers):
     usable = ~np.isnan(x) & ~vacant & (grid.lag[s] < rules.short_guard_days)
     shock = _shock(x, usable, grid, s, rules, peers)
     y = np.where(usable, x - shock, np.nan)
-    usual, spread, n = levels.usual_and_spread(y, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days, days)
+    usual, spread, n = levels.usual_and_spread(
+        y, (grid.weekday, grid.ordinal), rules.ladder, rules.baseline_days, days
+    )
     spread = _mixed_spread(spread, n, rules, hear)
     if rules.past_level:
         past = levels.past_level(y, rules.guard_days, grid.ordinal, days) - PAST_LEVEL_LUCK * spread
@@ -191,7 +213,12 @@ def _shock(x, usable, grid, s, rules, peers):
     level = kernels.trailing_level(x, usable, rules.guard_days, rules.baseline_days, rules.short_least_days)
     departure = np.where(usable & (grid.lag[s] == 0), x - level, np.nan)
     if peers is not None:
-        peers.hear(name, lambda: kernels.group_shock(departure, grid.group, peers.groups, rules.peers_min), grid.ordinal, grid.days)
+        peers.hear(
+            name,
+            lambda: kernels.group_shock(departure, grid.group, peers.groups, rules.peers_min),
+            grid.ordinal,
+            grid.days,
+        )
     return kernels.shared_shock(departure, grid.group, rules.peers_min)
 
 
@@ -204,7 +231,13 @@ def judged_series(grid: Grid, rules: ExpectedRules) -> tuple[np.ndarray, np.ndar
     """
     series, block = grid.value.copy(), np.ones(grid.value.shape, dtype=np.int8)
     for s in np.flatnonzero(np.array(grid.units) != "count"):
-        kernels.take_means(grid.value[s], grid.lag[s], grid.resolution[s], (rules.short_guard_days, rules.coarse_share, rules.coarse_days), (series[s], block[s]))
+        kernels.take_means(
+            grid.value[s],
+            grid.lag[s],
+            grid.resolution[s],
+            (rules.short_guard_days, rules.coarse_share, rules.coarse_days),
+            (series[s], block[s]),
+        )
     return series, block
 
 

@@ -34,8 +34,18 @@ def decomposed(x: np.ndarray, season: int = TEXTBOOK_SEASON, *, sloped: bool = T
     known = ~np.isnan(x)
     if known.sum() < LEAST_DAYS:
         return None
-    jump = -(-season // 10)  # a smooth week is worked out at a tenth of its width, as Cleveland has it, and lies straight between
-    fit = _library()(_filled(x, known), period=WEEK, seasonal=season, seasonal_jump=jump, trend=TREND_DAYS, trend_deg=int(sloped), robust=True).fit()
+    jump = -(
+        -season // 10
+    )  # a smooth week is worked out at a tenth of its width, as Cleveland has it, and lies straight between
+    fit = _library()(
+        _filled(x, known),
+        period=WEEK,
+        seasonal=season,
+        seasonal_jump=jump,
+        trend=TREND_DAYS,
+        trend_deg=int(sloped),
+        robust=True,
+    ).fit()
     return Parts(np.asarray(fit.trend), np.asarray(fit.seasonal), np.where(known, fit.resid, np.nan))
 
 

@@ -1,6 +1,16 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
-from anomaly.readings.daily import CELLS, NOTES, READINGS, Carry, daily_readings, go_on, in_words, late_homes, no_carry
+from anomaly.readings.daily import (
+    CELLS,
+    NOTES,
+    READINGS,
+    Carry,
+    daily_readings,
+    go_on,
+    in_words,
+    late_homes,
+    no_carry,
+)
 from anomaly.readings.doors import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.flow import least_flow
 from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, add_up, empty, lay

@@ -27,9 +27,17 @@ CELLS = {"day": pl.Date, "value": pl.Int64, "quality": pl.UInt8, "note": pl.UInt
 GLITCH, DOUBTFUL = NOTES.index("glitch"), QUALITIES.index("doubtful")
 
 JITTER = {"litre": 20, "Wh": 20}  # base units a register may seem to run backwards; other units 5
-FLOORS = {"litre": 2_000.0, "Wh": 60_000.0}  # day use that needs no second reading; other units: the home's own days tell
-_DAY_QUALITY = np.array([QUALITIES.index(q) for q in ("read", "interpolated", "missing", "doubtful", "doubtful", "doubtful")], np.uint8)
-_DAY_NOTE = np.array([NOTES.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8)
+FLOORS = {
+    "litre": 2_000.0,
+    "Wh": 60_000.0,
+}  # day use that needs no second reading; other units: the home's own days tell
+_DAY_QUALITY = np.array(
+    [QUALITIES.index(q) for q in ("read", "interpolated", "missing", "doubtful", "doubtful", "doubtful")],
+    np.uint8,
+)
+_DAY_NOTE = np.array(
+    [NOTES.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8
+)
 _METER_NOTE = np.array([NOTES.index(n or None) for n in meter.NOTES], np.uint8)
 
 
@@ -48,11 +56,24 @@ class Carry:
 
 def no_carry(household: pl.DataType = pl.String) -> Carry:
     """The carry before the first row."""
-    homes = {"household": household, "at": pl.Int64, "day": pl.Int64, "whole": pl.Boolean, "state": pl.Array(pl.Int64, meter.STATES)}
-    return Carry(pl.DataFrame(schema=homes), pl.DataFrame(schema={"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}))
+    homes = {
+        "household": household,
+        "at": pl.Int64,
+        "day": pl.Int64,
+        "whole": pl.Boolean,
+        "state": pl.Array(pl.Int64, meter.STATES),
+    }
+    return Carry(
+        pl.DataFrame(schema=homes),
+        pl.DataFrame(
+            schema={"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}
+        ),
+    )
 
 
-def daily_readings(rows: pl.DataFrame, rule: SignalRule, first: date | None = None, last: date | None = None) -> pl.DataFrame:
+def daily_readings(
+    rows: pl.DataFrame, rule: SignalRule, first: date | None = None, last: date | None = None
+) -> pl.DataFrame:
     """READINGS, sorted by (household, day): a row for every day between a home's first and last; its days in first … last.
 
     rows: columns of `parse_rows`, one row per (household, time, dated); any order.
@@ -85,7 +106,9 @@ def in_words(days: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
 
 def late_homes(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> pl.Series:
     """Households of `rows` that `go_on` cannot take on from their carry: all their rows must be seen together again."""
-    known = rows.select("household", "dated", exits="exits", at=_at(rule)).join(carry.homes.select("household", "whole", last="at"), on="household")
+    known = rows.select("household", "dated", exits="exits", at=_at(rule)).join(
+        carry.homes.select("household", "whole", last="at"), on="household"
+    )
     late = (pl.col("at") <= pl.col("last")) | pl.col("whole")
     if rule.kind != "register":
         late = late | ~pl.col("dated") | pl.col("exits").is_not_null()
@@ -98,12 +121,15 @@ def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFr
     rows: as for `daily_readings`; a home that the carry knows must not be one of `late_homes`. Taken on from carry to
     carry, the days (the later one counts) are what `daily_readings` gives for all rows at once. Households keep their type.
     """
-    days, after = _register_days(rows, rule, carry) if rule.kind == "register" else _summed_days(rows, rule, carry)
+    days, after = (
+        _register_days(rows, rule, carry) if rule.kind == "register" else _summed_days(rows, rule, carry)
+    )
     days = days.with_columns(pl.col("household").set_sorted())
     if rule.day_cap is not None:
         over = (pl.col("value") > rule.day_cap).fill_null(False)
         days = days.with_columns(
-            quality=pl.when(over).then(pl.lit(DOUBTFUL, pl.UInt8)).otherwise("quality"), note=pl.when(over).then(pl.lit(GLITCH, pl.UInt8)).otherwise("note")
+            quality=pl.when(over).then(pl.lit(DOUBTFUL, pl.UInt8)).otherwise("quality"),
+            note=pl.when(over).then(pl.lit(GLITCH, pl.UInt8)).otherwise("note"),
         )
     return days, _updated(carry, after)
 
@@ -111,22 +137,37 @@ def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFr
 def _updated(carry: Carry, after: Carry) -> Carry:
     """The carry with the homes of `after` in place of what it knew of them."""
     homes, rows = (old.join(after.homes, on="household", how="anti") for old in (carry.homes, carry.rows))
-    return Carry(pl.concat([homes, after.homes.select(homes.columns)]), pl.concat([rows, after.rows.select(rows.columns)]))
+    return Carry(
+        pl.concat([homes, after.homes.select(homes.columns)]),
+        pl.concat([rows, after.rows.select(rows.columns)]),
+    )
 
 
 def _at(rule: SignalRule) -> pl.Expr:
     """Where a row lies: a register's reading dated D is the one at the midnight that ends D."""
     time = pl.col("time")
-    return (pl.when("dated").then(time.dt.truncate("1d") + pl.duration(days=1)).otherwise(time) if rule.kind == "register" else time).dt.epoch("us")
+    return (
+        pl.when("dated").then(time.dt.truncate("1d") + pl.duration(days=1)).otherwise(time)
+        if rule.kind == "register"
+        else time
+    ).dt.epoch("us")
 
 
 def _summed_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
     days = sum_days(rows, rule, carry.homes.select("household", "day"))
     days = days.select("household", "day", "value", "quality", "note", lag=pl.lit(0, pl.Int32))
-    homes = rows.group_by("household").agg(at=_at(rule).max(), whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any())
-    after = homes.join(days.group_by("household").agg(day=pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1), on="household")
+    homes = rows.group_by("household").agg(
+        at=_at(rule).max(), whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any()
+    )
+    after = homes.join(
+        days.group_by("household").agg(day=pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1),
+        on="household",
+    )
     empty = no_carry(rows.schema["household"])
-    return days, Carry(after.with_columns(state=pl.lit(None, empty.homes.schema["state"])).select(empty.homes.columns), empty.rows)
+    return days, Carry(
+        after.with_columns(state=pl.lit(None, empty.homes.schema["state"])).select(empty.homes.columns),
+        empty.rows,
+    )
 
 
 def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
@@ -134,12 +175,28 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
     kept = carry.rows.join(rows.select("household").unique(), on="household", how="semi")
     points = pl.concat([kept, rows.select(kept.columns)]) if kept.height else rows
     # a stamped reading closes the day before up to `within` after midnight
-    known = pl.when("dated").then(pl.col("time").dt.epoch("us")).otherwise(pl.col("time").dt.epoch("us") - within - 1) // meter.DAY
-    points = in_order(points.select("household", "time", "dated", "value", at=_at(rule), known=known), ("household", "at", "dated", "value"))
-    if points.select(((pl.col("household") == pl.col("household").shift()) & (pl.col("at") == pl.col("at").shift())).any()).item():
-        points = points.unique(["household", "at"], keep="last", maintain_order=True)  # a day's end and a stamp at midnight may coincide
-    homes = points.group_by("household", maintain_order=True).agg(n=pl.len(), start=pl.col("at").first(), end=pl.col("at").last())
-    homes = homes.join(carry.homes.select("household", "day", "state"), on="household", how="left", maintain_order="left")
+    known = (
+        pl.when("dated")
+        .then(pl.col("time").dt.epoch("us"))
+        .otherwise(pl.col("time").dt.epoch("us") - within - 1)
+        // meter.DAY
+    )
+    points = in_order(
+        points.select("household", "time", "dated", "value", at=_at(rule), known=known),
+        ("household", "at", "dated", "value"),
+    )
+    if points.select(
+        ((pl.col("household") == pl.col("household").shift()) & (pl.col("at") == pl.col("at").shift())).any()
+    ).item():
+        points = points.unique(
+            ["household", "at"], keep="last", maintain_order=True
+        )  # a day's end and a stamp at midnight may coincide
+    homes = points.group_by("household", maintain_order=True).agg(
+        n=pl.len(), start=pl.col("at").first(), end=pl.col("at").last()
+    )
+    homes = homes.join(
+        carry.homes.select("household", "day", "state"), on="household", how="left", maintain_order="left"
+    )
     starts = np.concatenate(([0], homes["n"].to_numpy().cumsum())).astype(np.int64)
     times, values = points["at"].to_numpy(), points["value"].to_numpy()
     states = meter.fresh(times, values, starts)
@@ -147,13 +204,21 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
     states[gone_on] = homes["state"].drop_nulls().to_numpy().reshape(-1, meter.STATES)
     settled, needed, then = meter.settle_on(times, values, starts, _limits(rule), states)
     spans = np.empty((len(homes), 3), np.int64)
-    spans[:, 0] = np.where(gone_on, homes["day"].fill_null(0).to_numpy(), (homes["start"].to_numpy() - 1) // meter.DAY)
+    spans[:, 0] = np.where(
+        gone_on, homes["day"].fill_null(0).to_numpy(), (homes["start"].to_numpy() - 1) // meter.DAY
+    )
     spans[:, 1] = (homes["end"].to_numpy() - 1) // meter.DAY
     length = spans[:, 1] - spans[:, 0] + 1
     spans[:, 2] = np.concatenate(([0], length.cumsum()[:-1]))
     out = midnight.days_between(times, settled, points["known"].to_numpy(), starts, spans, within)
     days = _register_frame(homes["household"], spans, length, out)
-    after = homes.select("household", at="end", day=pl.Series(needed[:, 1]), whole=pl.lit(False), state=pl.Series(then, dtype=pl.Array(pl.Int64, meter.STATES)))
+    after = homes.select(
+        "household",
+        at="end",
+        day=pl.Series(needed[:, 1]),
+        whole=pl.lit(False),
+        state=pl.Series(then, dtype=pl.Array(pl.Int64, meter.STATES)),
+    )
     open_ = np.arange(len(times)) >= np.repeat(needed[:, 0], np.diff(starts))
     return days, Carry(after, points.filter(pl.Series(open_)).select(kept.columns))
 

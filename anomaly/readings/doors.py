@@ -14,7 +14,12 @@ RARE = 0.1  # share of zero days up to which a zero means something
 BUSY = 0.5  # of the home's usual passages
 PASSAGES = 2  # at least
 HIGH = 0.98  # quantile a catch-up day exceeds in a home without doors
-ZERO, CATCH_UP, ODD, CONTRADICTED = 1, 2, 4, 8  # bits of what is said of a meter's day: the two marks, and of its run of zeros
+ZERO, CATCH_UP, ODD, CONTRADICTED = (
+    1,
+    2,
+    4,
+    8,
+)  # bits of what is said of a meter's day: the two marks, and of its run of zeros
 MARKED = ZERO | CATCH_UP
 
 
@@ -51,7 +56,8 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
         mark[mine] = contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
     note = pl.Series([None, "zero", "catch_up"]).gather(mark & MARKED)
     return readings.with_columns(
-        quality=pl.when(note.is_not_null()).then(pl.lit("doubtful")).otherwise("quality"), note=pl.coalesce(note, "note")
+        quality=pl.when(note.is_not_null()).then(pl.lit("doubtful")).otherwise("quality"),
+        note=pl.coalesce(note, "note"),
     )
 
 
@@ -83,7 +89,9 @@ def contradictions(meter, doors, before, first):
                 else:
                     out[h, t] = said
             else:
-                caught_up = after_zero and (_above(meter[h], t) if _usual(doors[h], t) < 0 else said & CONTRADICTED != 0)
+                caught_up = after_zero and (
+                    _above(meter[h], t) if _usual(doors[h], t) < 0 else said & CONTRADICTED != 0
+                )
                 out[h, t] = CATCH_UP if caught_up and said & ODD else 0
             after_zero = value == 0
     return out

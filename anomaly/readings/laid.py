@@ -37,7 +37,6 @@ class Laid:
         """The values as float64, NaN where the day is not to be judged."""
         return np.where(self.value == UNKNOWN, np.nan, self.value)
 
-
     def only(self, homes: np.ndarray) -> "Laid":
         """Those rows."""
         return Laid(*(np.take(one, homes, axis=1) for one in (self.value, self.lag, self.zero, self.had)))
@@ -55,7 +54,12 @@ class Place:
 def empty(signals: int, homes: int, days: int, kind: type = np.int32) -> Laid:
     """Arrays in which nothing is known yet."""
     shape = (signals, homes, days)
-    return Laid(np.full(shape, UNKNOWN, kind), np.zeros(shape, np.int16), np.zeros(shape, dtype=bool), np.zeros(shape[:2], dtype=bool))
+    return Laid(
+        np.full(shape, UNKNOWN, kind),
+        np.zeros(shape, np.int16),
+        np.zeros(shape, dtype=bool),
+        np.zeros(shape[:2], dtype=bool),
+    )
 
 
 def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
@@ -65,10 +69,15 @@ def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
 
     False where a value is too large for the arrays: lay them all again into larger ones.
     """
-    cells = cells.select("home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark")
+    cells = cells.select(
+        "home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark"
+    )
     out = (laid.value[signal], laid.lag[signal], laid.zero[signal], laid.had[signal])
     over = bool(laid.had[signal].any())
-    return all(_lay(columns, (place.row, place.since), (place.first - EPOCH).days, over, out) for columns in _pieces(cells))
+    return all(
+        _lay(columns, (place.row, place.since), (place.first - EPOCH).days, over, out)
+        for columns in _pieces(cells)
+    )
 
 
 def _pieces(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
@@ -94,7 +103,9 @@ def _lay(cells, place, first, over, out):
             return False
         doubtful = quality[k] == DOUBTFUL or mark[k] & MARKED > 0
         had[h] = True
-        value[h, t] = amount[k] if (quality[k] == READ or quality[k] == INTERPOLATED) and not doubtful else UNKNOWN
+        value[h, t] = (
+            amount[k] if (quality[k] == READ or quality[k] == INTERPOLATED) and not doubtful else UNKNOWN
+        )
         if over or late[k] > 0:
             lag[h, t] = min(max(late[k], 0), LONGEST_LAG)
         if over or (doubtful and amount[k] == 0):

@@ -26,7 +26,9 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     A row that lost is a duplicate if it says the same as the winner (not counted where the same file came again),
     and restated if it says something else. The order of the input rows changes nothing.
     """
-    both = pl.concat([stored.with_columns(again=pl.lit(False)), new.with_columns(again=pl.lit(True))], how="diagonal")
+    both = pl.concat(
+        [stored.with_columns(again=pl.lit(False)), new.with_columns(again=pl.lit(True))], how="diagonal"
+    )
     if both.is_empty():
         return both.drop("again"), {"duplicate": 0, "restated": 0}
     both = in_order(both, KEY)
@@ -48,7 +50,9 @@ def in_order(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     ordinary = rows
     if not rows[key[0]].is_sorted():
         numbered = rows.schema[key[0]] == pl.UInt32
-        ordinary = rows[standing(rows[key[0]].to_numpy())] if numbered else rows.sort(key[0], maintain_order=True)
+        ordinary = (
+            rows[standing(rows[key[0]].to_numpy())] if numbered else rows.sort(key[0], maintain_order=True)
+        )
     ordinary = ordinary.with_columns(pl.col(key[0]).set_sorted())
     later = [pl.col(name) for name in key[1:]]
     falls, same = pl.lit(False), pl.col(key[0]) == pl.col(key[0]).shift()

@@ -16,7 +16,13 @@ import numba
 import numpy as np
 
 DAY = 86_400_000_000  # microseconds
-NOTES = ("", "rollback", "glitch", "rollover", "reset")  # by weight: of a day's notes the last one here is told
+NOTES = (
+    "",
+    "rollback",
+    "glitch",
+    "rollover",
+    "reset",
+)  # by weight: of a day's notes the last one here is told
 _ROLLBACK, _GLITCH, _ROLLOVER, _RESET = 1, 2, 3, 4
 LEVEL, SEGMENT, DECIDED, NOTE = range(4)  # columns of what `settle` gives
 PENDING, DROPPED = -2, -1  # in place of a segment
@@ -55,7 +61,11 @@ def fresh(times, values, starts):
     """int64 array (homes, STATES): the state of homes whose first readings these are."""
     states = np.zeros((len(starts) - 1, STATES), np.int64)
     for home in range(len(states)):
-        states[home, BASE], states[home, TIME], states[home, ANCHOR_DAY] = values[starts[home]], times[starts[home]], -1
+        states[home, BASE], states[home, TIME], states[home, ANCHOR_DAY] = (
+            values[starts[home]],
+            times[starts[home]],
+            -1,
+        )
     return states
 
 

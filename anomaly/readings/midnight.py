@@ -73,7 +73,9 @@ def _level(times, settled, left, right, place, edge):
         edge[2] = -1  # on no line: the days on both sides see a change of base
         return _NEAR
     share = (at - times[left]) / (times[right] - times[left])
-    edge[1] = settled[left, LEVEL] + np.int64(np.floor((settled[right, LEVEL] - settled[left, LEVEL]) * share + 0.5))
+    edge[1] = settled[left, LEVEL] + np.int64(
+        np.floor((settled[right, LEVEL] - settled[left, LEVEL]) * share + 0.5)
+    )
     return _NEAR
 
 

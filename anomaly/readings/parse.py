@@ -22,7 +22,9 @@ LARGEST = 1e12  # base units; beyond it a cell is no reading of a household mete
 _SPACES = r"[\s\u00a0\u2009\u202f]"
 
 
-def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None) -> tuple[pl.DataFrame, pl.DataFrame]:
+def parse_rows(
+    raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None
+) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read one file's text cells: `(rows, rejects)`, each input row in exactly one of them, in input order.
 
     raw: text columns household, time, value [, exits, periods, broken], and `row` (Int64); times may be typed days, and
@@ -35,8 +37,14 @@ def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = No
     cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
     numbers = {name: _number(cells[name], rule.decimal) for name in ("value", "exits", "periods")}
     # a cell that is a number is not blank
-    text = [name for name in ("household", "time", "value", "exits", "periods") if cells.schema[name] == pl.String and not _all_read(numbers.get(name), cells[name])]
-    cells = cells.with_columns(pl.col(text).str.strip_chars()).with_columns(pl.when(pl.col(name) != "").then(name).alias(name) for name in text)
+    text = [
+        name
+        for name in ("household", "time", "value", "exits", "periods")
+        if cells.schema[name] == pl.String and not _all_read(numbers.get(name), cells[name])
+    ]
+    cells = cells.with_columns(pl.col(text).str.strip_chars()).with_columns(
+        pl.when(pl.col(name) != "").then(name).alias(name) for name in text
+    )
     typed = cells.select(
         "household",
         "row",
@@ -52,7 +60,9 @@ def parse_rows(raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = No
     typed = typed.with_columns(base=pl.col("number") * rule.factor)
     typed = _refuse_future(typed.with_columns(reason=_first_reason(typed, rule)), rule, latest_day)
     rejects = typed.filter(pl.col("reason").is_not_null()).select(pl.col("row").cast(pl.Int64), "reason")
-    good = (typed.filter(pl.col("reason").is_null()) if rejects.height else typed).with_columns(value=pl.col("base").round(0))
+    good = (typed.filter(pl.col("reason").is_null()) if rejects.height else typed).with_columns(
+        value=pl.col("base").round(0)
+    )
     return good.select(pl.col(name).cast(kind) for name, kind in ROWS.items()), rejects
 
 
@@ -68,7 +78,9 @@ def _number(cells: pl.Series, decimal: str) -> pl.Series:
     grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(\{group}\d{{3}})+(\{decimal}\d+)?$")
     text = pl.when(grouped).then(text.str.replace_all(group, "", literal=True)).otherwise(text)
     text = pl.when(~text.str.contains(group, literal=True)).then(text.str.replace(decimal, ".", literal=True))
-    return cells.to_frame("cell").select(text.str.strip_prefix("+").cast(pl.Float64, strict=False)).to_series()
+    return (
+        cells.to_frame("cell").select(text.str.strip_prefix("+").cast(pl.Float64, strict=False)).to_series()
+    )
 
 
 def _all_read(numbers: pl.Series | None, cells: pl.Series) -> bool:
@@ -88,9 +100,15 @@ def _first_reason(typed: pl.DataFrame, rule: SignalRule) -> pl.Expr:
         (number < 0, "value negative"),
         (base > LARGEST, "value out of range"),
         (pl.lit(whole) & (number != number.round(0)), "value not whole"),
-        *((_not_a_count(name), f"{name} not a whole number") for name in ("exits", "periods") if typed[f"{name}_cell"].null_count() < len(typed)),
+        *(
+            (_not_a_count(name), f"{name} not a whole number")
+            for name in ("exits", "periods")
+            if typed[f"{name}_cell"].null_count() < len(typed)
+        ),
     ]
-    if not typed.select(pl.any_horizontal(pl.col("broken").is_not_null(), *(wrong for wrong, _ in reasons)).any()).item():
+    if not typed.select(
+        pl.any_horizontal(pl.col("broken").is_not_null(), *(wrong for wrong, _ in reasons)).any()
+    ).item():
         return pl.lit(None, pl.String)
     return pl.coalesce(pl.col("broken"), *(pl.when(wrong).then(pl.lit(reason)) for wrong, reason in reasons))
 
@@ -107,8 +125,14 @@ def _refuse_future(typed: pl.DataFrame, rule: SignalRule, latest_day: date | Non
     # the reading that closes the latest day lies a little after its midnight
     closing = pl.duration(microseconds=int(rule.boundary_hours * 3600e6) if rule.kind == "register" else 0)
     midnight = pl.lit(latest_day).cast(pl.Datetime("us")) + pl.duration(days=1)
-    stamped_late = pl.col("time") >= midnight if rule.kind != "register" and rule.stamp == "start" else pl.col("time") > midnight + closing
-    late = pl.when("dated").then(pl.col("time") >= midnight).otherwise(stamped_late) & pl.col("reason").is_null()
+    stamped_late = (
+        pl.col("time") >= midnight
+        if rule.kind != "register" and rule.stamp == "start"
+        else pl.col("time") > midnight + closing
+    )
+    late = (
+        pl.when("dated").then(pl.col("time") >= midnight).otherwise(stamped_late) & pl.col("reason").is_null()
+    )
     if 2 * typed.select(late.sum()).item() > typed["reason"].null_count():
         return typed
     return typed.with_columns(reason=pl.when(late).then(pl.lit("in the future")).otherwise("reason"))

@@ -32,7 +32,9 @@ def parse_register(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     nowhere = [pl.lit(None, pl.String).alias(c) for c in ("building", "district", "class")]
     kept = pl.concat(
         [
-            good.select("household", "building", "district", "class", moved_in="moved", ambiguous=pl.lit(False)),
+            good.select(
+                "household", "building", "district", "class", moved_in="moved", ambiguous=pl.lit(False)
+            ),
             twice.select("household", *nowhere, moved_in=pl.lit(None, pl.Date), ambiguous=pl.lit(True)),
         ]
     )

@@ -30,7 +30,9 @@ def base_unit(unit: str) -> tuple[str, float]:
     known = UNITS.get(unit.strip().replace("³", "3").lower())
     if known is None:
         names = ["Wh", "kWh", "MWh", "m3", "litre", "l", "count", "cent"]
-        raise ValueError(f"unit {unit!r} is not known; write one of {', '.join(sorted(names, key=str.lower))}")
+        raise ValueError(
+            f"unit {unit!r} is not known; write one of {', '.join(sorted(names, key=str.lower))}"
+        )
     return known
 
 
@@ -54,17 +56,33 @@ class SignalRule:
 
     def __post_init__(self) -> None:
         base_unit(self.unit)
-        for field, value, allowed in (("kind", self.kind, KINDS), ("stamp", self.stamp, STAMPS), ("decimal", self.decimal, (".", ","))):
+        for field, value, allowed in (
+            ("kind", self.kind, KINDS),
+            ("stamp", self.stamp, STAMPS),
+            ("decimal", self.decimal, (".", ",")),
+        ):
             if value not in allowed:
-                raise ValueError(f"signal {self.name!r}: {field} {value!r} is not known; write one of {', '.join(allowed)}")
+                raise ValueError(
+                    f"signal {self.name!r}: {field} {value!r} is not known; write one of {', '.join(allowed)}"
+                )
         if not 0 <= self.boundary_hours <= 12:
-            raise ValueError(f"signal {self.name!r}: boundary_hours {self.boundary_hours} must lie between 0 and 12")
+            raise ValueError(
+                f"signal {self.name!r}: boundary_hours {self.boundary_hours} must lie between 0 and 12"
+            )
         if self.periods_per_day is not None and self.periods_per_day < 1:
-            raise ValueError(f"signal {self.name!r}: periods_per_day {self.periods_per_day} must be at least 1")
+            raise ValueError(
+                f"signal {self.name!r}: periods_per_day {self.periods_per_day} must be at least 1"
+            )
         try:
             ZoneInfo(self.timezone)
-        except (KeyError, ValueError, OSError) as err:  # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
-            raise ValueError(f"timezone {self.timezone!r} is not known; write an IANA name such as Asia/Shanghai") from err
+        except (
+            KeyError,
+            ValueError,
+            OSError,
+        ) as err:  # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
+            raise ValueError(
+                f"timezone {self.timezone!r} is not known; write an IANA name such as Asia/Shanghai"
+            ) from err
 
     @property
     def base(self) -> str:

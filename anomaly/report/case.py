@@ -63,7 +63,10 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
     signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
     first = min((frame["day"].min() for frame in page.series.values() if frame.height), default=page.night)
     links = [
-        {"href": "../" + file_name("index", language, site.languages), "text": say("page.this_night", night=night)},
+        {
+            "href": "../" + file_name("index", language, site.languages),
+            "text": say("page.this_night", night=night),
+        },
         {"href": "../../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
     ]
     return render(
@@ -83,12 +86,18 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
 
 def _sentence(page: CasePage, language: str) -> str:
     """Why the home is a case and, where people are what rose, how many more it is like."""
-    return words.paragraph(language, because_of(page.case, page.night, language), words.more_people(language, page.case))
+    return words.paragraph(
+        language, because_of(page.case, page.night, language), words.more_people(language, page.case)
+    )
 
 
 def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
     case, say = page.case, partial(words.say, language)
-    since = say("case.status_since", status=words.known(language, "statuses", case["status"]), day=words.day(language, case["onset"]))
+    since = say(
+        "case.status_since",
+        status=words.known(language, "statuses", case["status"]),
+        day=words.day(language, case["onset"]),
+    )
     facts = {
         "home": case["household"],
         "building": page.building,
@@ -103,8 +112,16 @@ def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
 
 def _numbers(page: CasePage, signal: str, language: str) -> dict:
     """The chart's text alternative: the last days of one signal, in its readable unit."""
-    frame = page.series[signal].filter(pl.col("day").is_between(page.night - timedelta(days=NUMBER_DAYS - 1), page.night)).sort("day")
-    largest = frame.select(pl.max_horizontal(pl.col("value").max(), pl.col("high").max())).item() if frame.height else 0
+    frame = (
+        page.series[signal]
+        .filter(pl.col("day").is_between(page.night - timedelta(days=NUMBER_DAYS - 1), page.night))
+        .sort("day")
+    )
+    largest = (
+        frame.select(pl.max_horizontal(pl.col("value").max(), pl.col("high").max())).item()
+        if frame.height
+        else 0
+    )
     unit, size, digits = words.scale(page.units.get(signal, "count"), largest or 0.0)
     peers = "peers" in frame.columns and frame["peers"].count() > 0
 
@@ -128,19 +145,33 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
         for row in frame.iter_rows(named=True)
     ]
     name = words.sentence_case(words.known(language, "signals", signal))
-    return {"caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)), "rows": rows, "peers": peers}
+    return {
+        "caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)),
+        "rows": rows,
+        "peers": peers,
+    }
 
 
 def _levels(page: CasePage, language: str) -> list[str]:
     """How the level of each signal moved, a sentence each."""
-    return [] if page.shifts is None else [_level(page, row, language) for row in page.shifts.iter_rows(named=True)]
+    return (
+        []
+        if page.shifts is None
+        else [_level(page, row, language) for row in page.shifts.iter_rows(named=True)]
+    )
 
 
 def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
     base, onset = page.units.get(row["signal"], "count"), words.day(language, page.case["onset"], short=True)
     unit, size, _ = words.scale(base, max(row["before"], row["after"]))
     before, after = (row[name] / size for name in ("before", "after"))
-    key = "level.rises" if after >= RISE * before else "level.falls" if before >= RISE * after else "level.stays"
+    key = (
+        "level.rises"
+        if after >= RISE * before
+        else "level.falls"
+        if before >= RISE * after
+        else "level.stays"
+    )
     told = {name: _about(language, x) for name, x in (("before", before), ("after", after))}
     signal = words.sentence_case(words.known(language, "signals", row["signal"]))
     return words.say(language, key, signal=signal, unit=words.unit(language, unit), day=onset, **told)
@@ -167,14 +198,23 @@ def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
 
 def _signal_sentences(page: CasePage, language: str, key: str, *, risen: bool) -> list[str]:
     return [
-        words.sentence_case(words.say(language, key, signal=words.known(language, "signals", signal), ratio=words.ratio(language, ratio)))
+        words.sentence_case(
+            words.say(
+                language,
+                key,
+                signal=words.known(language, "signals", signal),
+                ratio=words.ratio(language, ratio),
+            )
+        )
         for signal, ratio in ratios_of(page.case["ratios"]).items()
         if (ratio >= RISE) == risen
     ]
 
 
 def _agrees(page: CasePage, language: str) -> list[str]:
-    risen = _signal_sentences(page, language, "case.agrees_signal", risen=True) + _flows(page, language, still=False)
+    risen = _signal_sentences(page, language, "case.agrees_signal", risen=True) + _flows(
+        page, language, still=False
+    )
     return risen if len(risen) > 1 else [*risen, words.say(language, "case.agrees_none")]
 
 
@@ -198,15 +238,33 @@ def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
         return []
     told = []
     for _, nights in page.flow.group_by("signal", maintain_order=True):
-        since, before = (nights.filter((pl.col("day") >= page.case["onset"]) == now)["flow"] for now in (True, False))
+        since, before = (
+            nights.filter((pl.col("day") >= page.case["onset"]) == now)["flow"] for now in (True, False)
+        )
         if since.len() < 2:
             continue
         quiet, least = int((since == 0).sum()), since.min()
         if still and quiet:
             told.append(words.say(language, "case.flow_still", nights=since.len(), quiet=quiet))
-        elif not still and not quiet and (before.is_empty() or least > max(RISE * before.median(), before.median() + 1)):
-            usual = words.say(language, "case.flow_unknown") if before.is_empty() else words.say(language, "case.flow_before", flow=words.number(language, before.median()))
-            told.append(words.paragraph(language, words.say(language, "case.flow_runs", flow=words.number(language, least), nights=since.len()), usual))
+        elif (
+            not still
+            and not quiet
+            and (before.is_empty() or least > max(RISE * before.median(), before.median() + 1))
+        ):
+            usual = (
+                words.say(language, "case.flow_unknown")
+                if before.is_empty()
+                else words.say(language, "case.flow_before", flow=words.number(language, before.median()))
+            )
+            told.append(
+                words.paragraph(
+                    language,
+                    words.say(
+                        language, "case.flow_runs", flow=words.number(language, least), nights=since.len()
+                    ),
+                    usual,
+                )
+            )
     return told
 
 
@@ -214,26 +272,44 @@ def _note(signal: str | None, note: str, language: str) -> str:
     told = words.note(language, note)
     if signal is None:
         return told
-    return words.say(language, "case.against_note", signal=words.sentence_case(words.known(language, "signals", signal)), note=told)
+    return words.say(
+        language,
+        "case.against_note",
+        signal=words.sentence_case(words.known(language, "signals", signal)),
+        note=told,
+    )
 
 
 def _sure(page: CasePage, language: str) -> list[str]:
     case, say = page.case, partial(words.say, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
-    sure = [say("case.sure_unknown") if chance is None or chance > 0.99 else say("case.sure_wrong", number=in_hundred(language, chance))]
+    sure = [
+        say("case.sure_unknown")
+        if chance is None or chance > 0.99
+        else say("case.sure_wrong", number=in_hundred(language, chance))
+    ]
     if page.record is not None:
         shares = {end: words.number(language, 100 * page.record[end]) for end in ("low", "high")}
         counts = {name: words.number(language, page.record[name]) for name in ("visited", "wrong")}
-        sure.append(say("case.sure_record", kind=words.signature(language, case["signature"]), **counts, **shares))
+        sure.append(
+            say("case.sure_record", kind=words.signature(language, case["signature"]), **counts, **shares)
+        )
     sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
     days = {words.known(language, "signals", signal): n for signal, n in page.history_days.items()}
-    long = [say("case.history", signal=signal, days=words.number(language, n)) for signal, n in days.items() if n >= LONG_HISTORY]
+    long = [
+        say("case.history", signal=signal, days=words.number(language, n))
+        for signal, n in days.items()
+        if n >= LONG_HISTORY
+    ]
     if long:
         sure.append(say("case.sure_history", list=words.listing(language, long)))
     short = {signal: n for signal, n in days.items() if n < LONG_HISTORY}
-    sure += [say("case.sure_short", signal=words.sentence_case(signal), days=words.number(language, n)) for signal, n in short.items()]
+    sure += [
+        say("case.sure_short", signal=words.sentence_case(signal), days=words.number(language, n))
+        for signal, n in short.items()
+    ]
     if "provisional" in page.calendar.columns:
         days = page.calendar.filter(pl.col("day").is_between(case["onset"], page.night))
         sure.append(say("case.sure_provisional" if days["provisional"].any() else "case.sure_calendar"))
@@ -246,7 +322,11 @@ def resident_letter(page: CasePage, language: str) -> str:
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
     signals = words.listing(language, [words.known(language, "plain", s) for s in page.series])
-    wrong = say("letter.wrong_unknown") if chance is None or chance > 0.99 else say("letter.wrong", number=in_hundred(language, chance))
+    wrong = (
+        say("letter.wrong_unknown")
+        if chance is None or chance > 0.99
+        else say("letter.wrong", number=in_hundred(language, chance))
+    )
     return render(
         "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
@@ -260,9 +340,20 @@ def _plainly(page: CasePage, language: str) -> str:
     """What rose at the home, and how many people that is like, as one says it to those who live there."""
     say, case, ratios = partial(words.say, language), page.case, ratios_of(page.case["ratios"])
     risen = {signal: ratio for signal, ratio in ratios.items() if ratio >= RISE} or ratios
-    items = [say("letter.item", signal=words.known(language, "plain", signal), ratio=words.ratio(language, ratio)) for signal, ratio in risen.items()]
+    items = [
+        say("letter.item", signal=words.known(language, "plain", signal), ratio=words.ratio(language, ratio))
+        for signal, ratio in risen.items()
+    ]
     days = (page.night - case["onset"]).days + 1
-    seen = say("letter.seen_one_day" if days == 1 else "letter.seen_days", list=words.listing(language, items), days=days) if items else _sentence(page, language)
+    seen = (
+        say(
+            "letter.seen_one_day" if days == 1 else "letter.seen_days",
+            list=words.listing(language, items),
+            days=days,
+        )
+        if items
+        else _sentence(page, language)
+    )
     if case.get("extra_people") is None:
         return seen
     told = {end: words.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}

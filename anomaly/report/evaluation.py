@@ -40,7 +40,11 @@ def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]
     """The page. images: addresses of the two charts, share found by capacity and by day."""
     say, site = partial(words.say, language), page.site
     own = page.card.filter(pl.col("capacity").is_null())
-    back = [{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")}] if page.overview else []
+    back = (
+        [{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")}]
+        if page.overview
+        else []
+    )
     return render(
         "evaluation.html.j2", site, language, title=say("evaluation.title"), links=back + other_languages(site, language, "index"),
         sentences=[found_sentence(row, language) for row in own.iter_rows(named=True)], wrong=_wrong_sentence(own, language),
@@ -75,11 +79,18 @@ def size_of(size: float) -> str:
 def _percent(language: str, share: float, digits: int = 0) -> str:
     """digits: decimals, where the share has any."""
     percent = round(100 * share, digits)
-    return words.say(language, "format.percent", number=words.number(language, percent, digits if percent % 1 else 0))
+    return words.say(
+        language, "format.percent", number=words.number(language, percent, digits if percent % 1 else 0)
+    )
 
 
 def _between(language: str, low: float, high: float, factor: float = 1.0) -> str:
-    return words.say(language, "format.range", low=words.number(language, factor * low), high=words.number(language, factor * high))
+    return words.say(
+        language,
+        "format.range",
+        low=words.number(language, factor * low),
+        high=words.number(language, factor * high),
+    )
 
 
 def found_sentence(row: Mapping[str, Any], language: str) -> str:
@@ -97,18 +108,32 @@ def _wrong_sentence(own: pl.DataFrame, language: str) -> str:
     if not own.height:
         return words.say(language, "evaluation.none")
     row = own.row(0, named=True)
-    number, between = words.number(language, row["wrong"], 1), _between(language, row["wrong_low"], row["wrong_high"])
+    number, between = (
+        words.number(language, row["wrong"], 1),
+        _between(language, row["wrong_low"], row["wrong_high"]),
+    )
     return words.say(language, "evaluation.wrong", number=number, range=between)
 
 
 def _told(own: pl.DataFrame, language: str) -> str:
     """The shares in one phrase, for those who cannot see the chart."""
-    return words.listing(language, [f"{size_of(size)} {_percent(language, share)}" for size, share in own.select("size", "share").iter_rows()])
+    return words.listing(
+        language,
+        [
+            f"{size_of(size)} {_percent(language, share)}"
+            for size, share in own.select("size", "share").iter_rows()
+        ],
+    )
 
 
 def _cell(row: dict, language: str) -> list[str]:
     """The lines of a cell: the share and, where anything was found, the delay."""
-    share = words.say(language, "evaluation.cell", share=_percent(language, row["share"]), range=_between(language, row["low"], row["high"], 100))
+    share = words.say(
+        language,
+        "evaluation.cell",
+        share=_percent(language, row["share"]),
+        range=_between(language, row["low"], row["high"], 100),
+    )
     if not row["found"]:
         return [share]
     return [share, words.say(language, "evaluation.delay", days=words.number(language, row["median_delay"]))]
@@ -117,7 +142,11 @@ def _cell(row: dict, language: str) -> list[str]:
 def _rows(card: pl.DataFrame, language: str) -> list[dict]:
     """One row a size: name, surges planted, and a cell for each capacity."""
     return [
-        {"name": size_of(of[0]["size"]), "planted": of[0]["planted"], "cells": [_cell(row, language) for row in of]}
+        {
+            "name": size_of(of[0]["size"]),
+            "planted": of[0]["planted"],
+            "cells": [_cell(row, language) for row in of],
+        }
         for of in (part.to_dicts() for part in card.partition_by("size", maintain_order=True))
     ]
 
@@ -125,7 +154,9 @@ def _rows(card: pl.DataFrame, language: str) -> list[dict]:
 def _wrong(card: pl.DataFrame, capacity: float | None, language: str) -> str:
     row = card.filter(pl.col("capacity").eq_missing(capacity)).row(0, named=True)
     between = _between(language, row["wrong_low"], row["wrong_high"])
-    return words.say(language, "evaluation.cell", share=words.number(language, row["wrong"], 1), range=between)
+    return words.say(
+        language, "evaluation.cell", share=words.number(language, row["wrong"], 1), range=between
+    )
 
 
 def _shapes(shapes: pl.DataFrame, language: str) -> dict:
@@ -133,14 +164,23 @@ def _shapes(shapes: pl.DataFrame, language: str) -> dict:
     sizes = shapes["size"].unique().sort().to_list()
     cells = {(row["shape"], row["size"]): _cell(row, language) for row in shapes.iter_rows(named=True)}
     blank = words.say(language, "format.none")
-    rows = [[words.known(language, "shapes", s), *(cells.get((s, size), [blank]) for size in sizes)] for s in shapes["shape"].unique().sort(descending=True)]
+    rows = [
+        [words.known(language, "shapes", s), *(cells.get((s, size), [blank]) for size in sizes)]
+        for s in shapes["shape"].unique().sort(descending=True)
+    ]
     return {"heads": [size_of(size) for size in sizes], "rows": rows}
 
 
 def _groups(page: EvaluationPage, language: str) -> list[list[str]]:
     rows = []
     for group, name, homes, size in page.groups.sort("group", "name", descending=[True, False]).iter_rows():
-        told = words.say(language, "evaluation.signals_one" if name == "1" else "evaluation.signals_many", number=name) if group == "signals" else name
+        told = (
+            words.say(
+                language, "evaluation.signals_one" if name == "1" else "evaluation.signals_many", number=name
+            )
+            if group == "signals"
+            else name
+        )
         none = words.say(language, "evaluation.none_up_to", size=size_of(page.largest))
         rows.append([told, words.number(language, homes), none if size is None else size_of(size)])
     return rows

@@ -38,30 +38,71 @@ def account_view(account: pl.DataFrame, misses: pl.DataFrame, language: str) -> 
     say = partial(words.say, language)
     whole = account.filter(pl.col("grouped_by") == "all", pl.col("answered") > 0)
     order = {"all": 0, "signature": 1, "district": 2, "month": 3}
-    ordered = sorted(account.filter(pl.col("answered") > 0).iter_rows(named=True), key=lambda r: (order[r["grouped_by"]], r["name"]))
+    ordered = sorted(
+        account.filter(pl.col("answered") > 0).iter_rows(named=True),
+        key=lambda r: (order[r["grouped_by"]], r["name"]),
+    )
     return {
         "lead": _lead(whole.row(0, named=True), language) if whole.height else say("account.none"),
         "rows": [_account_row(row, language) for row in ordered],
-        "stopped": [say("account.stopped", name=_group(row, language)) for row in account.filter("stopped").iter_rows(named=True)],
+        "stopped": [
+            say("account.stopped", name=_group(row, language))
+            for row in account.filter("stopped").iter_rows(named=True)
+        ],
         "misses": _misses(misses, language),
     }
 
 
 def stopped_sentences(stopped: Sequence[tuple[str, int, int]], language: str) -> list[str]:
     """(kind or place, wrong, answered) of what a night no longer lists, as sentences."""
-    return [words.say(language, "account.stopped_count", name=words.sentence_case(_name(name, language)), wrong=wrong, answered=n) for name, wrong, n in stopped]
+    return [
+        words.say(
+            language,
+            "account.stopped_count",
+            name=words.sentence_case(_name(name, language)),
+            wrong=wrong,
+            answered=n,
+        )
+        for name, wrong, n in stopped
+    ]
 
 
 def _lead(row: Mapping[str, Any], language: str) -> str:
-    told = {name: words.number(language, row[name]) for name in ("answered", "wrong")} | {"promised": words.number(language, row["promised"], 1)}
-    return words.say(language, "account.lead", **told, share=_percent(row["wrong_share"], language), range=_range(row["low"], row["high"], language))
+    told = {name: words.number(language, row[name]) for name in ("answered", "wrong")} | {
+        "promised": words.number(language, row["promised"], 1)
+    }
+    return words.say(
+        language,
+        "account.lead",
+        **told,
+        share=_percent(row["wrong_share"], language),
+        range=_range(row["low"], row["high"], language),
+    )
 
 
 def _account_row(row: Mapping[str, Any], language: str) -> list[str]:
     number = partial(words.number, language)
-    shares = words.say(language, "account.shares", share=_percent(row["wrong_share"], language), range=_range(row["low"], row["high"], language))
-    change = words.say(language, "account.change", before=_percent(row["chance_before"], language), after=_percent(row["chance_after"], language))
-    return [_group(row, language), number(row["listed"]), number(row["answered"]), number(row["promised"], 1), number(row["wrong"]), shares, change]
+    shares = words.say(
+        language,
+        "account.shares",
+        share=_percent(row["wrong_share"], language),
+        range=_range(row["low"], row["high"], language),
+    )
+    change = words.say(
+        language,
+        "account.change",
+        before=_percent(row["chance_before"], language),
+        after=_percent(row["chance_after"], language),
+    )
+    return [
+        _group(row, language),
+        number(row["listed"]),
+        number(row["answered"]),
+        number(row["promised"], 1),
+        number(row["wrong"]),
+        shares,
+        change,
+    ]
 
 
 def _misses(misses: pl.DataFrame, language: str) -> str:
@@ -69,14 +110,29 @@ def _misses(misses: pl.DataFrame, language: str) -> str:
     if row is None or not row["answered"]:
         return words.say(language, "account.misses_none")
     told = {name: words.number(language, row[name]) for name in ("answered", "found", "unlisted", "missed")}
-    told["missed_range"] = words.say(language, "format.range", low=words.number(language, row["missed_low"]), high=words.number(language, row["missed_high"]))
-    return words.say(language, "account.misses", **told, share=_percent(row["share"], language), range=_range(row["low"], row["high"], language))
+    told["missed_range"] = words.say(
+        language,
+        "format.range",
+        low=words.number(language, row["missed_low"]),
+        high=words.number(language, row["missed_high"]),
+    )
+    return words.say(
+        language,
+        "account.misses",
+        **told,
+        share=_percent(row["share"], language),
+        range=_range(row["low"], row["high"], language),
+    )
 
 
 def _group(row: Mapping[str, Any], language: str) -> str:
     if row["grouped_by"] == "all":
         return words.say(language, "account.all")
-    return words.say(language, "account.month", month=row["name"]) if row["grouped_by"] == "month" else _name(row["name"], language)
+    return (
+        words.say(language, "account.month", month=row["name"])
+        if row["grouped_by"] == "month"
+        else _name(row["name"], language)
+    )
 
 
 def _name(name: str, language: str) -> str:
@@ -84,11 +140,18 @@ def _name(name: str, language: str) -> str:
 
 
 def _percent(share: float | None, language: str) -> str:
-    return words.number(language, None) if share is None else words.say(language, "format.percent", number=words.number(language, 100 * share))
+    return (
+        words.number(language, None)
+        if share is None
+        else words.say(language, "format.percent", number=words.number(language, 100 * share))
+    )
 
 
 def _range(low: float | None, high: float | None, language: str) -> str:
-    ends = {name: words.number(language, None if x is None else 100 * x) for name, x in (("low", low), ("high", high))}
+    ends = {
+        name: words.number(language, None if x is None else 100 * x)
+        for name, x in (("low", low), ("high", high))
+    }
     return words.say(language, "format.range", **ends)
 
 
@@ -105,27 +168,47 @@ def fairness_view(groups: pl.DataFrame, language: str) -> dict:
     """The table's heads and rows, and a sentence for each group that is wrong too often."""
     say = partial(words.say, language)
     rows = [
-        [say(f"fairness.{row['grouped_by']}", name=row["name"]), words.number(language, row["homes"]), *(_rate(row, name, language) for name in RATES)]
+        [
+            say(f"fairness.{row['grouped_by']}", name=row["name"]),
+            words.number(language, row["homes"]),
+            *(_rate(row, name, language) for name in RATES),
+        ]
         for row in groups.iter_rows(named=True)
     ]
     stops = [
-        say("fairness.stop", name=row["name"], wrong=row["wrong"], answered=row["confirmed"] + row["wrong"]) for row in groups.filter("stop").iter_rows(named=True)
+        say("fairness.stop", name=row["name"], wrong=row["wrong"], answered=row["confirmed"] + row["wrong"])
+        for row in groups.filter("stop").iter_rows(named=True)
     ]
-    return {"heads": [say(f"fairness.{name}") for name in ("group", "homes", *RATES)], "rows": rows, "stops": stops or [say("fairness.fine")]}
+    return {
+        "heads": [say(f"fairness.{name}") for name in ("group", "homes", *RATES)],
+        "rows": rows,
+        "stops": stops or [say("fairness.fine")],
+    }
 
 
 def _rate(row: Mapping[str, Any], name: str, language: str) -> str:
     if row[f"{name}_share"] is None:
         return words.number(language, None)
-    share, range_ = _percent(row[f"{name}_share"], language), _range(row[f"{name}_low"], row[f"{name}_high"], language)
-    return words.say(language, "fairness.rate", count=words.number(language, row[name]), share=share, range=range_)
+    share, range_ = (
+        _percent(row[f"{name}_share"], language),
+        _range(row[f"{name}_low"], row[f"{name}_high"], language),
+    )
+    return words.say(
+        language, "fairness.rate", count=words.number(language, row[name]), share=share, range=range_
+    )
 
 
 def record_html(page: RecordPage, language: str) -> str:
     """The transparency record with the draft impact assessment."""
     say, site, facts = partial(words.say, language), page.site, page.facts
-    signals = [say("record.signal", name=words.known(language, "signals", name), kind=kind, unit=unit) for name, kind, unit in facts["signals"]]
-    how = [say("record.chance_cases", number=words.number(language, facts["chance_cases"], 1)), say("record.doors", number=facts["doors"])]
+    signals = [
+        say("record.signal", name=words.known(language, "signals", name), kind=kind, unit=unit)
+        for name, kind, unit in facts["signals"]
+    ]
+    how = [
+        say("record.chance_cases", number=words.number(language, facts["chance_cases"], 1)),
+        say("record.doors", number=facts["doors"]),
+    ]
     return render(
         "record.html.j2", site, language, title=say("record.title"), links=_back(site, language), draft=say("record.draft"),
         lists={name: words.lines(language, f"record.{name}_lines") for name in ("what", "people", "open")},
@@ -139,5 +222,8 @@ def record_html(page: RecordPage, language: str) -> str:
 
 
 def _back(site: Site, language: str) -> list[dict]:
-    back = {"href": "../" + file_name("index", language, site.languages), "text": words.say(language, "page.all_nights")}
+    back = {
+        "href": "../" + file_name("index", language, site.languages),
+        "text": words.say(language, "page.all_nights"),
+    }
     return [back, *other_languages(site, language, "index")]

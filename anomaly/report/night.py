@@ -13,7 +13,17 @@ from markupsafe import Markup
 
 from anomaly import words
 from anomaly.report.loop import stopped_sentences
-from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render, scripted, tellable
+from anomaly.report.page import (
+    Site,
+    because_of,
+    file_name,
+    in_hundred,
+    other_languages,
+    ratios_of,
+    render,
+    scripted,
+    tellable,
+)
 from anomaly.report.revised import night_sentence
 from anomaly.tables import OUTCOMES, Revisions, empty
 
@@ -83,30 +93,62 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
 def _proposed(doors: pl.DataFrame, language: str) -> str:
     if not doors.height:
         return words.say(language, "night.sentence_none")
-    told = {status: words.number(language, doors.filter(status=status).height) for status in ("new", "ongoing", "fading")}
-    proposed = words.say(language, f"night.sentence_{'one' if doors.height == 1 else 'many'}", doors=words.number(language, doors.height))
+    told = {
+        status: words.number(language, doors.filter(status=status).height)
+        for status in ("new", "ongoing", "fading")
+    }
+    proposed = words.say(
+        language,
+        f"night.sentence_{'one' if doors.height == 1 else 'many'}",
+        doors=words.number(language, doors.height),
+    )
     return words.paragraph(language, proposed, words.say(language, "night.statuses", **told))
 
 
 def _promise(page: NightPage, language: str) -> str:
     list_ = page.worklist
-    fresh = list_.filter(pl.col("first_listed")) if "first_listed" in list_.columns else list_.filter(status="new")
-    values = {"doors": words.number(language, fresh.height), "wrong": words.number(language, page.run["expected_wrong_doors"], 1)}
+    fresh = (
+        list_.filter(pl.col("first_listed"))
+        if "first_listed" in list_.columns
+        else list_.filter(status="new")
+    )
+    values = {
+        "doors": words.number(language, fresh.height),
+        "wrong": words.number(language, page.run["expected_wrong_doors"], 1),
+    }
     key = ("night.wrong_none", "night.wrong_one", "night.wrong")[min(fresh.height, 2)]
     return words.say(language, key, **values)
 
 
 def _unlisted(page: NightPage, language: str) -> str:
-    waiting = page.cases.filter(pl.col("status") != "closed").join(page.worklist, on="case_id", how="anti").height
+    waiting = (
+        page.cases.filter(pl.col("status") != "closed").join(page.worklist, on="case_id", how="anti").height
+    )
     if not waiting:
         return ""
-    return words.say(language, "night.unlisted_one" if waiting == 1 else "night.unlisted_many", cases=words.number(language, waiting))
+    return words.say(
+        language,
+        "night.unlisted_one" if waiting == 1 else "night.unlisted_many",
+        cases=words.number(language, waiting),
+    )
 
 
 def _night_facts(run: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
-    counts = {"judged": "judged", "not_judged": "not_judged_count", "cases_open": "cases_open", "cases_new": "cases_new"}
-    facts = [(words.say(language, f"night.{key}"), words.number(language, run[name])) for name, key in counts.items()]
-    return [*facts, (words.say(language, "night.finished"), words.minute(language, run["finished_utc"])), (words.say(language, "night.run"), run["run"])]
+    counts = {
+        "judged": "judged",
+        "not_judged": "not_judged_count",
+        "cases_open": "cases_open",
+        "cases_new": "cases_new",
+    }
+    facts = [
+        (words.say(language, f"night.{key}"), words.number(language, run[name]))
+        for name, key in counts.items()
+    ]
+    return [
+        *facts,
+        (words.say(language, "night.finished"), words.minute(language, run["finished_utc"])),
+        (words.say(language, "night.run"), run["run"]),
+    ]
 
 
 def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
@@ -115,7 +157,9 @@ def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
     for number in range(1, night_parts(page) + 1):
         first, last = (number - 1) * DOORS_A_PAGE + 1, min(total, number * DOORS_A_PAGE)
         if number == part:
-            told = words.say(language, "night.list_part", first=first, last=last, total=words.number(language, total))
+            told = words.say(
+                language, "night.list_part", first=first, last=last, total=words.number(language, total)
+            )
             links.append({"text": told, "href": None})
         else:
             href = file_name(part_stem("index", number), language, page.site.languages)
@@ -127,7 +171,12 @@ def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
     """A row of the list, in words and, to sort and filter by, in plain values."""
     ratios = ratios_of(row["ratios"])
     told = [
-        words.say(language, "format.times_of", signal=words.known(language, "signals", signal), number=words.ratio(language, ratio))
+        words.say(
+            language,
+            "format.times_of",
+            signal=words.known(language, "signals", signal),
+            number=words.ratio(language, ratio),
+        )
         for signal, ratio in ratios.items()
     ]
     return {
@@ -156,8 +205,15 @@ def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
 
 def _choices(listed: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[str, str]]]:
     """What the list can be filtered by: value and words of every kind, district and status in it."""
-    named = {"kind": ("kind_word", "kind"), "district": ("district", "district"), "status": ("status_word", "status")}
-    return {name: sorted({(door[word], door[told]) for door in listed if door[word]}) for name, (word, told) in named.items()}
+    named = {
+        "kind": ("kind_word", "kind"),
+        "district": ("district", "district"),
+        "status": ("status_word", "status"),
+    }
+    return {
+        name: sorted({(door[word], door[told]) for door in listed if door[word]})
+        for name, (word, told) in named.items()
+    }
 
 
 def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language: str) -> list[list[str]]:
@@ -168,7 +224,9 @@ def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language:
     counted: Counter[tuple[str, ...]] = Counter()
     for row in frame.iter_rows(named=True):
         told = (
-            words.reason_kind(language, row[column]) if section == "reason" else words.known(language, section, row[column])
+            words.reason_kind(language, row[column])
+            if section == "reason"
+            else words.known(language, section, row[column])
             for column, section in named.items()
         )
         counted[tuple(told)] += row[count]
@@ -176,7 +234,13 @@ def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language:
     rows = [[*told, words.number(language, n)] for told, n in ordered[:COUNTS_SHOWN]]
     if rest := ordered[COUNTS_SHOWN:]:
         blank = [words.say(language, "format.none")] * (len(named) - 1)
-        rows.append([words.say(language, "night.other_reasons"), *blank, words.number(language, sum(n for _, n in rest))])
+        rows.append(
+            [
+                words.say(language, "night.other_reasons"),
+                *blank,
+                words.number(language, sum(n for _, n in rest)),
+            ]
+        )
     return rows
 
 
@@ -185,18 +249,39 @@ def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
     if frame is None:
         return []
     rows = tellable(frame).select("district", "homes", "doors").iter_rows()
-    return [[district, words.number(language, homes), words.number(language, doors)] for district, homes, doors in rows]
+    return [
+        [district, words.number(language, homes), words.number(language, doors)]
+        for district, homes, doors in rows
+    ]
 
 
 def cases_csv(page: NightPage) -> str:
     """The list of a night as CSV text, one row a door; ratios as `signal=ratio`, words in English and Chinese."""
     text = io.StringIO()
-    plain = ["night", "rank", "case_id", "household", "district", "signature", "status", "onset", "desk", "rarity", "chance_wrong", *PEOPLE]
+    plain = [
+        "night",
+        "rank",
+        "case_id",
+        "household",
+        "district",
+        "signature",
+        "status",
+        "onset",
+        "desk",
+        "rarity",
+        "chance_wrong",
+        *PEOPLE,
+    ]
     out = csv.writer(text, lineterminator="\r\n")
     out.writerow([*plain, "ratios", "because_en", "because_zh"])
     for row in page.worklist.sort("rank").iter_rows(named=True):
         ratios = "; ".join(f"{signal}={ratio:.2f}" for signal, ratio in ratios_of(row["ratios"]).items())
-        out.writerow([words.cell(value) if isinstance(value, str) else value for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])])
+        out.writerow(
+            [
+                words.cell(value) if isinstance(value, str) else value
+                for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])
+            ]
+        )
     return text.getvalue()
 
 
@@ -210,9 +295,15 @@ def round_html(page: NightPage, language: str, part: int = 1) -> str:
     """A sheet for a round: doors by district with boxes to tick, to be printed; one of `round_parts`."""
     say, site, night = partial(words.say, language), page.site, words.day(language, page.run["night"])
     sheets = round_parts(page)
-    hrefs = [file_name(part_stem("round", number), language, site.languages) for number in range(1, len(sheets) + 1)]
+    hrefs = [
+        file_name(part_stem("round", number), language, site.languages)
+        for number in range(1, len(sheets) + 1)
+    ]
     told = [say("round.part", number=number, total=len(sheets)) for number in range(1, len(sheets) + 1)]
-    links = [{"text": text, "href": None if number == part else href} for number, (text, href) in enumerate(zip(told, hrefs), 1)]
+    links = [
+        {"text": text, "href": None if number == part else href}
+        for number, (text, href) in enumerate(zip(told, hrefs), 1)
+    ]
     groups = sheets[part - 1].group_by("district", maintain_order=True)
     return render(
         "round.html.j2", site, language, title=say("round.title", night=night), night=night,
@@ -232,8 +323,14 @@ def _district(page: NightPage, name: str | None, doors: pl.DataFrame, language: 
             "case_id": row["case_id"],
             "href": "cases/" + file_name(row["case_id"], language, page.site.languages),
             "kind": words.signature(language, row["signature"]),
-            "why": words.paragraph(language, because_of(row, page.run["night"], language), words.more_people(language, row)),
+            "why": words.paragraph(
+                language, because_of(row, page.run["night"], language), words.more_people(language, row)
+            ),
         }
         for row in doors.iter_rows(named=True)
     ]
-    return {"name": told, "caption": words.say(language, key, district=told, doors=doors.height), "doors": rows}
+    return {
+        "name": told,
+        "caption": words.say(language, key, district=told, doors=doors.height),
+        "doors": rows,
+    }

@@ -43,7 +43,11 @@ def overview_html(page: OverviewPage, language: str) -> str:
     """The page over all nights, the latest first."""
     say, site = partial(words.say, language), page.site
     # A night that was run again counts once, by its last run.
-    runs = page.runs.sort("night", "finished_utc", "run").unique("night", keep="last", maintain_order=True).reverse()
+    runs = (
+        page.runs.sort("night", "finished_utc", "run")
+        .unique("night", keep="last", maintain_order=True)
+        .reverse()
+    )
     return render(
         "overview.html.j2", site, language, title=say("overview.title"), links=other_languages(site, language, "index"),
         months=_calendar(page, runs, language), weekdays=words.lines(language, "level.weekdays"),
@@ -60,12 +64,22 @@ COLUMNS = ("judged", "not_judged", "open", "new", "wrong", "seconds")
 
 
 def _night(page: OverviewPage, row: Mapping[str, Any], language: str) -> dict:
-    counts = [words.number(language, row[name]) for name in ("judged", "not_judged", "cases_open", "cases_new")]
-    took = (row["finished_utc"] - row["started_utc"]).total_seconds() if row["finished_utc"] and row["started_utc"] else None
+    counts = [
+        words.number(language, row[name]) for name in ("judged", "not_judged", "cases_open", "cases_new")
+    ]
+    took = (
+        (row["finished_utc"] - row["started_utc"]).total_seconds()
+        if row["finished_utc"] and row["started_utc"]
+        else None
+    )
     return {
         "night": words.day(language, row["night"]),
         "href": _href(page, row["night"], language),
-        "cells": [*counts, words.number(language, row["expected_wrong_doors"], 1), words.number(language, took)],
+        "cells": [
+            *counts,
+            words.number(language, row["expected_wrong_doors"], 1),
+            words.number(language, took),
+        ],
         "notes": words.note(language, row["notes"]),
     }
 
@@ -84,12 +98,19 @@ def _calendar(page: OverviewPage, runs: pl.DataFrame, language: str) -> list[dic
         if day.month != month:
             return None
         told = "" if run is None else words.number(language, run["cases_new"])
-        return {"day": day.day, "new": told, "href": _href(page, day, language), "degraded": bool(run and run["notes"])}
+        return {
+            "day": day.day,
+            "new": told,
+            "href": _href(page, day, language),
+            "degraded": bool(run and run["notes"]),
+        }
 
     return [
         {
             "name": words.month(language, date(year, month, 1)),
-            "weeks": [[cell(day, month) for day in week] for week in Calendar().monthdatescalendar(year, month)],
+            "weeks": [
+                [cell(day, month) for day in week] for week in Calendar().monthdatescalendar(year, month)
+            ],
         }
         for year, month in months
     ]
@@ -99,8 +120,13 @@ def _course(page: OverviewPage, runs: pl.DataFrame, language: str) -> list[list[
     """Month by month: cases opened, doors promised to be wrong, and what was found at doors."""
     opened = _monthly(page.cases, "opened", pl.len())
     wrong = _monthly(runs, "night", pl.col("expected_wrong_doors").sum())
-    found = {outcome: _monthly(page.outcomes.filter(pl.col("outcome") == outcome), "day", pl.len()) for outcome in tables.OUTCOMES}
-    months = sorted({*opened, *wrong, *(month for counted in found.values() for month in counted)}, reverse=True)[:MONTHS_SHOWN]
+    found = {
+        outcome: _monthly(page.outcomes.filter(pl.col("outcome") == outcome), "day", pl.len())
+        for outcome in tables.OUTCOMES
+    }
+    months = sorted(
+        {*opened, *wrong, *(month for counted in found.values() for month in counted)}, reverse=True
+    )[:MONTHS_SHOWN]
     return [
         [
             words.month(language, month),
@@ -117,9 +143,17 @@ def _monthly(frame: pl.DataFrame, day: str, counted: pl.Expr) -> dict[date, floa
 
 
 def _kinds(cases: pl.DataFrame, language: str) -> list[list[str]]:
-    counted = {(kind, status): n for kind, status, n in cases.group_by("signature", "status").len().iter_rows()}
+    counted = {
+        (kind, status): n for kind, status, n in cases.group_by("signature", "status").len().iter_rows()
+    }
     kinds = sorted({kind for kind, _ in counted})
-    return [[words.signature(language, kind), *(words.number(language, counted.get((kind, s), 0)) for s in tables.STATUSES)] for kind in kinds]
+    return [
+        [
+            words.signature(language, kind),
+            *(words.number(language, counted.get((kind, s), 0)) for s in tables.STATUSES),
+        ]
+        for kind in kinds
+    ]
 
 
 def _found(page: OverviewPage, language: str) -> list[str]:
@@ -135,10 +169,29 @@ def _quality(frame: pl.DataFrame | None, language: str) -> dict | None:
     if frame is None or frame.is_empty():
         return None
     signals = frame["signal"].unique().sort().to_list()
-    whole, areas = frame.filter(pl.col("district").is_null()), tellable(frame.filter(pl.col("district").is_not_null()))
+    whole, areas = (
+        frame.filter(pl.col("district").is_null()),
+        tellable(frame.filter(pl.col("district").is_not_null())),
+    )
     rows = []
     for (district,), own in pl.concat([whole, areas]).group_by("district", maintain_order=True):
-        shares = {signal: good / days for signal, good, days in own.select("signal", "good", "days").iter_rows()}
-        told = (words.say(language, "format.percent", number=words.number(language, 100 * shares[s])) if s in shares else words.number(language, None) for s in signals)
-        rows.append([district or words.say(language, "overview.whole_site"), words.number(language, own["homes"].max()), *told])
-    return {"heads": [words.sentence_case(words.known(language, "signals", s)) for s in signals], "rows": rows}
+        shares = {
+            signal: good / days for signal, good, days in own.select("signal", "good", "days").iter_rows()
+        }
+        told = (
+            words.say(language, "format.percent", number=words.number(language, 100 * shares[s]))
+            if s in shares
+            else words.number(language, None)
+            for s in signals
+        )
+        rows.append(
+            [
+                district or words.say(language, "overview.whole_site"),
+                words.number(language, own["homes"].max()),
+                *told,
+            ]
+        )
+    return {
+        "heads": [words.sentence_case(words.known(language, "signals", s)) for s in signals],
+        "rows": rows,
+    }

@@ -46,7 +46,9 @@ SMALL_DISTRICT, LARGE_SHARE = 15, 0.15  # homes; one home's share of a district'
 
 def tellable(areas: pl.DataFrame) -> pl.DataFrame:
     """Rows (district, homes, largest_share and more) of areas that may be told, in order: none that is small or that one home dominates."""
-    return areas.filter((pl.col("homes") >= SMALL_DISTRICT) & (pl.col("largest_share") <= LARGE_SHARE)).sort("district")
+    return areas.filter((pl.col("homes") >= SMALL_DISTRICT) & (pl.col("largest_share") <= LARGE_SHARE)).sort(
+        "district"
+    )
 
 
 @cache
@@ -66,7 +68,9 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
     """The page of a template, with what stands on every page already in it; `view` is what is its own."""
     css, css_hash = _file("page.css")
     rights = words.paragraph(
-        language, words.say(language, "page.reason_to_look"), words.say(language, "page.object", contact=site.purpose["contact"])
+        language,
+        words.say(language, "page.reason_to_look"),
+        words.say(language, "page.object", contact=site.purpose["contact"]),
     )
     expires = site.purpose["expires"]
     return _pages().get_template(template).render(
@@ -78,7 +82,11 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
 def other_languages(site: Site, language: str, stem: str) -> list[dict]:
     """Links to the same page in the site's other languages, each named in its own."""
     return [
-        {"href": file_name(stem, other, site.languages), "text": words.say(other, "language.name"), "lang": other}
+        {
+            "href": file_name(stem, other, site.languages),
+            "text": words.say(other, "language.name"),
+            "lang": other,
+        }
         for other in site.languages
         if other != language
     ]
@@ -94,7 +102,9 @@ def ratios_of(given: Mapping | Iterable[Mapping] | None) -> dict[str, float]:
 def because_of(case: Mapping[str, Any], night: date, language: str) -> str:
     """The sentence frozen with the case, or in a language it was not frozen in, one made from its ratios."""
     told = case.get(f"because_{language}")
-    return told or words.because(language, ratios_of(case["ratios"]), case["signature"], (night - case["onset"]).days + 1)
+    return told or words.because(
+        language, ratios_of(case["ratios"]), case["signature"], (night - case["onset"]).days + 1
+    )
 
 
 def in_hundred(language: str, chance: float) -> str:

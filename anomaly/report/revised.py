@@ -16,25 +16,50 @@ def night_sentence(run: Mapping[str, Any], revisions: pl.DataFrame, language: st
         return ""
     listed = [pl.col(f"rank_{then}").is_not_null() for then in ("before", "after")]
     doors = revisions.sort("rank_before", "rank_after")
-    gone, new, moved = doors.filter(listed[0] & ~listed[1]), doors.filter(listed[1] & ~listed[0]), doors.filter(listed[0] & listed[1])
-    counts = {name: words.number(language, frame.height) for name, frame in (("gone", gone), ("new", new), ("moved", moved))}
+    gone, new, moved = (
+        doors.filter(listed[0] & ~listed[1]),
+        doors.filter(listed[1] & ~listed[0]),
+        doors.filter(listed[0] & listed[1]),
+    )
+    counts = {
+        name: words.number(language, frame.height)
+        for name, frame in (("gone", gone), ("new", new), ("moved", moved))
+    }
     other = gone.height + new.height + moved.height
-    return words.paragraph(language, _again(run, language), words.say(language, "revised.doors" if other else "revised.same", **counts), _codes(gone, language))
+    return words.paragraph(
+        language,
+        _again(run, language),
+        words.say(language, "revised.doors" if other else "revised.same", **counts),
+        _codes(gone, language),
+    )
 
 
 def case_sentence(change: Mapping[str, Any] | None, language: str) -> str:
     """What the night had said of a case before, in one paragraph; empty where there is no `change`: a row of `tables.Revisions` with the run's finished_utc."""
     if change is None:
         return ""
-    key = "case_new" if change["case_id_before"] is None else "case_unlisted" if change["rank_before"] is None else "case_listed"
+    key = (
+        "case_new"
+        if change["case_id_before"] is None
+        else "case_unlisted"
+        if change["rank_before"] is None
+        else "case_listed"
+    )
     rarity = words.rounded(language, change["rarity_before"])
-    before = words.say(language, f"revised.{key}", case=change["case_id_before"], rank=change["rank_before"], rarity=rarity)
+    before = words.say(
+        language, f"revised.{key}", case=change["case_id_before"], rank=change["rank_before"], rarity=rarity
+    )
     return words.paragraph(language, _again(change, language), before)
 
 
 def _again(run: Mapping[str, Any], language: str) -> str:
     key = "revised.once" if run["revised"] == 1 else "revised.often"
-    return words.say(language, key, times=words.number(language, run["revised"]), at=words.minute(language, run["finished_utc"]))
+    return words.say(
+        language,
+        key,
+        times=words.number(language, run["revised"]),
+        at=words.minute(language, run["finished_utc"]),
+    )
 
 
 def _codes(gone: pl.DataFrame, language: str) -> str:

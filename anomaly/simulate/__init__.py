@@ -27,7 +27,9 @@ def simulate(city: City, seed: int) -> dict[str, pl.DataFrame]:
 
     Rows stand in the order of a file; `arrived` is the day the export delivered a row, and not part of the export.
     """
-    weather, register, happenings, effects, living, gateways, water, power = np.random.default_rng(seed).spawn(8)
+    weather, register, happenings, effects, living, gateways, water, power = np.random.default_rng(
+        seed
+    ).spawn(8)
     days = city_days(city, weather)
     homes = draw_homes(city, register)
     events = draw_events(city, homes, days, happenings)
@@ -46,16 +48,44 @@ def simulate(city: City, seed: int) -> dict[str, pl.DataFrame]:
 
 def _households(homes: Homes, days: Days) -> pl.DataFrame:
     moved = [days.dates[day] if day >= 0 else None for day in homes.moved_in]
-    columns = {"household_id": homes.ids, "building": homes.building, "district": homes.district, "class": homes.use}
+    columns = {
+        "household_id": homes.ids,
+        "building": homes.building,
+        "district": homes.district,
+        "class": homes.use,
+    }
     return pl.DataFrame(columns).with_columns(pl.Series("moved_in", moved, pl.Date))
 
 
 def _truth(homes: Homes, days: Days, events: list[Event], faults: list[Fault]) -> pl.DataFrame:
-    rows = [(homes.ids[e.home], e.kind.name, e.first, e.last, None if e.kind.away else e.size, e.kind.target) for e in events]
+    rows = [
+        (homes.ids[e.home], e.kind.name, e.first, e.last, None if e.kind.away else e.size, e.kind.target)
+        for e in events
+    ]
     rows += [(homes.ids[fault.home], fault.kind, fault.first, fault.last, None, False) for fault in faults]
     rows += [("", kind, first, last, degrees, False) for kind, first, last, degrees in days.spells]
     moved = np.flatnonzero(homes.moved_in >= 0)
-    rows += [(homes.ids[home], "move_in", homes.moved_in[home], homes.moved_in[home], 1 / homes.before[home], False) for home in moved]
-    table = [(str(home), kind, days.dates[a], days.dates[b], size and round(float(size), 2), target) for home, kind, a, b, size, target in rows]
-    schema = {"household_id": pl.String, "kind": pl.String, "first": pl.Date, "last": pl.Date, "size": pl.Float64, "target": pl.Boolean}
+    rows += [
+        (
+            homes.ids[home],
+            "move_in",
+            homes.moved_in[home],
+            homes.moved_in[home],
+            1 / homes.before[home],
+            False,
+        )
+        for home in moved
+    ]
+    table = [
+        (str(home), kind, days.dates[a], days.dates[b], size and round(float(size), 2), target)
+        for home, kind, a, b, size, target in rows
+    ]
+    schema = {
+        "household_id": pl.String,
+        "kind": pl.String,
+        "first": pl.Date,
+        "last": pl.Date,
+        "size": pl.Float64,
+        "target": pl.Boolean,
+    }
     return pl.DataFrame(table, schema=schema, orient="row").sort("first", "household_id", "kind", "last")

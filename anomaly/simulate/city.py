@@ -14,14 +14,18 @@ class City:
     homes: int = 300
     first: date = date(2025, 7, 1)
     days: int = 427  # 14 months
-    calendar: str = "CN"  # country code of the `holidays` package: days off, made-up workdays, Spring Festival
+    calendar: str = (
+        "CN"  # country code of the `holidays` package: days off, made-up workdays, Spring Festival
+    )
 
     targets: float = 4.0  # occupancy surges begun, per 1,000 homes per 30 days
     leaks: float = 1.0  # leaks begun, likewise
     sizes: tuple[float, float] = (2.0, 5.0)  # people during a surge over people before
     lengths: tuple[int, int] = (10, 40)  # days of a surge
     ramps: tuple[int, int] = (0, 5)  # days until a surge has its full size
-    running_targets: int = 0  # further surges, begun 10 to 16 days before the last day and still running on it
+    running_targets: int = (
+        0  # further surges, begun 10 to 16 days before the last day and still running on it
+    )
     running_leaks: int = 0  # further leaks, likewise
 
     nuisances: float = 1.0  # scales the yearly rate of every ordinary cause of `events.KINDS`
@@ -71,11 +75,19 @@ def city_days(city: City, rng: np.random.Generator) -> Days:
     dates = [city.first + timedelta(days=n) for n in range(city.days)]
     years = range(dates[0].year - 1, dates[-1].year + 2)
     off = holidays.country_holidays(city.calendar, years=years)
-    weekday = np.array([6 if day in off else 2 if day in off.weekend_workdays else day.weekday() for day in dates])
+    weekday = np.array(
+        [6 if day in off else 2 if day in off.weekend_workdays else day.weekday() for day in dates]
+    )
     feasts = holidays.country_holidays("CN", years=years, language="en_US") if city.calendar == "CN" else {}
-    new_years = {day.year: day for day, name in sorted(feasts.items(), reverse=True) if name.startswith("Chinese New Year (")}
+    new_years = {
+        day.year: day
+        for day, name in sorted(feasts.items(), reverse=True)
+        if name.startswith("Chinese New Year (")
+    }
     year_day = np.array([day.timetuple().tm_yday for day in dates])
-    temperature = 15.5 - 9.5 * np.cos(2 * np.pi * (year_day - 20) / 365.25) + 2.2 * wander(rng, (1, city.days), 0.8)[0]
+    temperature = (
+        15.5 - 9.5 * np.cos(2 * np.pi * (year_day - 20) / 365.25) + 2.2 * wander(rng, (1, city.days), 0.8)[0]
+    )
     spells = _spells(rng, year_day)
     for _, first, last, degrees in spells:
         temperature[first : last + 1] += degrees

@@ -94,7 +94,11 @@ def draw_events(city: City, homes: Homes, days: Days, rng: np.random.Generator) 
 
 def apply_events(events: list[Event], shape: tuple[int, int], rng: np.random.Generator) -> Change:
     """Lay the events over the homes × days plane; overlapping factors multiply."""
-    change = Change({name: np.zeros(shape) for name in SIGNALS}, {name: np.zeros(shape) for name in SIGNALS}, np.zeros(shape, bool))
+    change = Change(
+        {name: np.zeros(shape) for name in SIGNALS},
+        {name: np.zeros(shape) for name in SIGNALS},
+        np.zeros(shape, bool),
+    )
     for event in events:
         kind, span = event.kind, slice(event.first, event.last + 1)
         length = event.last - event.first + 1
@@ -104,10 +108,14 @@ def apply_events(events: list[Event], shape: tuple[int, int], rng: np.random.Gen
         profile = np.minimum(1.0, np.arange(1, length + 1) / (event.ramp + 1))
         for name, exponent, add in zip(SIGNALS, kind.exponents, kind.adds, strict=True):
             if exponent:
-                change.log_factor[name][event.home, span] += rng.normal(exponent, EXPONENT_NOISE * exponent) * np.log(event.size) * profile
+                change.log_factor[name][event.home, span] += (
+                    rng.normal(exponent, EXPONENT_NOISE * exponent) * np.log(event.size) * profile
+                )
             if add:
                 on = rng.random(length) < kind.duty
-                change.addition[name][event.home, span] += add * event.size * on * rng.uniform(0.8, 1.2, length) * profile
+                change.addition[name][event.home, span] += (
+                    add * event.size * on * rng.uniform(0.8, 1.2, length) * profile
+                )
     return change
 
 
@@ -119,7 +127,10 @@ def _draw_targets(city: City, homes: Homes, rng: np.random.Generator) -> list[Ev
     """Surges and leaks: each in a dwelling, at most one target of a home at a time, begun while the home has data."""
     surge = replace(OCCUPANCY, days=city.lengths, size=city.sizes, ramps=city.ramps)
     taken: list[Event] = []
-    for kind, rate, running in ((surge, city.targets, city.running_targets), (LEAK, city.leaks, city.running_leaks)):
+    for kind, rate, running in (
+        (surge, city.targets, city.running_targets),
+        (LEAK, city.leaks, city.running_leaks),
+    ):
         count = round(rate * city.homes / 1000 * city.days / 30)
         for number in range(count + running):
             event = _place_target(kind, number < running, city, homes, taken, rng)
@@ -128,18 +139,30 @@ def _draw_targets(city: City, homes: Homes, rng: np.random.Generator) -> list[Ev
     return taken
 
 
-def _place_target(kind: Kind, running: bool, city: City, homes: Homes, taken: list[Event], rng: np.random.Generator) -> Event | None:
+def _place_target(
+    kind: Kind, running: bool, city: City, homes: Homes, taken: list[Event], rng: np.random.Generator
+) -> Event | None:
     """One target; None where twenty tries found no free home (a tiny city)."""
     fit = homes.use == "dwelling"
     if kind.name == LEAK.name:
         fit &= homes.has["water"]
     if running:  # of the last night, to be looked at: with all signals, a long past and several days to show
-        fit &= homes.has["entries"] & homes.has["water"] & homes.has["power"] & (homes.first == 0) & (homes.moved_in < 0)
+        fit &= (
+            homes.has["entries"]
+            & homes.has["water"]
+            & homes.has["power"]
+            & (homes.first == 0)
+            & (homes.moved_in < 0)
+        )
     if not fit.any():
         return None
     for _ in range(20):
         home = int(rng.choice(np.flatnonzero(fit)))
-        first = max(0, city.days - int(rng.integers(10, 17))) if running else int(rng.integers(homes.first[home], city.days))
+        first = (
+            max(0, city.days - int(rng.integers(10, 17)))
+            if running
+            else int(rng.integers(homes.first[home], city.days))
+        )
         length = city.days if running else int(rng.integers(kind.days[0], kind.days[1] + 1))
         last = min(first + length, city.days) - 1
         if all(other.home != home or other.last + 30 < first or other.first - 30 > last for other in taken):
@@ -152,7 +175,11 @@ def _draw_kind(kind: Kind, city: City, homes: Homes, days: Days, rng: np.random.
     """Events of one kind over all homes at its yearly rate; what would start before a home's data is cut to them."""
     rate = kind.per_year * city.nuisances * city.days / 365 * (homes.restless if kind.away else 1.0)
     home = np.repeat(np.arange(city.homes), rng.poisson(rate, city.homes))
-    first = rng.integers(-10 if kind.days != FOR_GOOD else 20, city.days, len(home)) if city.days > 20 else np.zeros(len(home), int)
+    first = (
+        rng.integers(-10 if kind.days != FOR_GOOD else 20, city.days, len(home))
+        if city.days > 20
+        else np.zeros(len(home), int)
+    )
     if kind.season == "weekend":
         first = first + (5 - days.weekday[np.maximum(first, 0)]) % 7 - rng.integers(0, 2, len(home))
     elif kind.season == "cold":
@@ -181,5 +208,11 @@ def _draw_festivals(city: City, homes: Homes, days: Days, rng: np.random.Generat
 def _clipped(kind: Kind, city: City, home, first, last, size) -> list[Event]:
     """Events cut to the city's span; those wholly outside are dropped."""
     inside = (last >= 0) & (first < city.days)
-    rows = zip(home[inside], np.maximum(first[inside], 0), np.minimum(last[inside], city.days - 1), size[inside], strict=True)
+    rows = zip(
+        home[inside],
+        np.maximum(first[inside], 0),
+        np.minimum(last[inside], city.days - 1),
+        size[inside],
+        strict=True,
+    )
     return [Event(int(h), kind, int(a), int(b), float(s)) for h, a, b, s in rows]

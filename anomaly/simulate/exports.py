@@ -24,7 +24,9 @@ class Fault:
     last: int
 
 
-def door_rows(city: City, homes: Homes, days: Days, use: dict, rng: np.random.Generator) -> tuple[pl.DataFrame, list[Fault]]:
+def door_rows(
+    city: City, homes: Homes, days: Days, use: dict, rng: np.random.Generator
+) -> tuple[pl.DataFrame, list[Fault]]:
     """Rows `household_id, day, entries, exits, arrived`; in a gateway outage a whole building sends zeros or nothing."""
     entries, exits = use["entries"].copy(), use["exits"].copy()
     shown = _live(city, homes) & homes.has["entries"][:, None]
@@ -38,14 +40,19 @@ def door_rows(city: City, homes: Homes, days: Days, use: dict, rng: np.random.Ge
             else:
                 shown[block, span] = False
             last = min(span.stop, city.days) - 1
-            faults += [Fault(home, "outage", int(first), int(last)) for home in range(begin, min(begin + PER_BUILDING, city.homes))]
+            faults += [
+                Fault(home, "outage", int(first), int(last))
+                for home in range(begin, min(begin + PER_BUILDING, city.homes))
+            ]
     shown &= rng.random(shown.shape) > 0.001
     home, day = np.nonzero(shown)
     rows = _frame(homes, days, home, day).with_columns(entries=entries[home, day], exits=exits[home, day])
     return _delivered(rows, city, rng), faults
 
 
-def register_rows(name: str, city: City, homes: Homes, days: Days, use: np.ndarray, rng) -> tuple[pl.DataFrame, list[Fault]]:
+def register_rows(
+    name: str, city: City, homes: Homes, days: Days, use: np.ndarray, rng
+) -> tuple[pl.DataFrame, list[Fault]]:
     """Rows `household_id, day, reading, arrived`: the register at the end of each day as the export writes it.
 
     Water is text in m3 with 3 decimals, power in kWh with 2; coarse registers show whole units, cut and not rounded.
@@ -54,7 +61,9 @@ def register_rows(name: str, city: City, homes: Homes, days: Days, use: np.ndarr
     step = np.where(homes.coarse, 1000, 1 if name == "water" else 10)[:, None]
     meter = meter // step * step
     if name == "water":  # a register that trembles by a litre while nothing flows
-        meter -= (use == 0) & (rng.random(use.shape) < 0.03 * city.faults) & ~homes.coarse[:, None] & (meter > 0)
+        meter -= (
+            (use == 0) & (rng.random(use.shape) < 0.03 * city.faults) & ~homes.coarse[:, None] & (meter > 0)
+        )
     faults += _glitches(name, city, meter, rng)
     shown = _live(city, homes) & homes.has[name][:, None] & ~_gaps(name, city, rng)
     home, day = np.nonzero(shown)
@@ -71,13 +80,17 @@ def _written(name: str) -> pl.Expr:
     return pl.when("coarse").then(whole).otherwise(whole + pl.lit(".") + decimals)
 
 
-def _dial(name: str, city: City, homes: Homes, use: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, list[Fault]]:
+def _dial(
+    name: str, city: City, homes: Homes, use: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, list[Fault]]:
     """Cumulative readings (litre, Wh); some meters are exchanged for new ones, some pass the end of the dial."""
     total = np.cumsum(use, axis=1)
     start = (use.mean(axis=1) * rng.uniform(200, 2500, city.homes)).astype(np.int64) % (WRAP[name] // 2)
     faults = []
     rolls = rng.random(city.homes) < ROLL_OVERS * city.faults
-    start = np.where(rolls, WRAP[name] - (total[:, -1] * rng.uniform(0.2, 0.8, city.homes)).astype(np.int64) - 1, start)
+    start = np.where(
+        rolls, WRAP[name] - (total[:, -1] * rng.uniform(0.2, 0.8, city.homes)).astype(np.int64) - 1, start
+    )
     meter = total + start[:, None]
     for home in np.flatnonzero(rolls):
         day = int(np.argmax(meter[home] >= WRAP[name]))
@@ -85,7 +98,9 @@ def _dial(name: str, city: City, homes: Homes, use: np.ndarray, rng: np.random.G
     meter %= WRAP[name]
     for home in np.flatnonzero(rng.random(city.homes) < EXCHANGES * city.faults * city.days / 365):
         day = int(rng.integers(1, city.days))
-        meter[home, day:] = total[home, day:] - total[home, day - 1] // 2 - total[home, day] // 2  # new meter from midday
+        meter[home, day:] = (
+            total[home, day:] - total[home, day - 1] // 2 - total[home, day] // 2
+        )  # new meter from midday
         faults.append(Fault(int(home), f"{name}_exchange", day, day))
     return meter, faults
 
@@ -135,7 +150,13 @@ def _delivered(rows: pl.DataFrame, city: City, rng: np.random.Generator) -> pl.D
     repeated = ~late & ~restated & (lot < (LATE + RESTATED + REPEATED) * city.faults)
     last = rows["day"].max()
     value = "entries" if "entries" in rows.columns else "reading"
-    again = rows.with_columns(arrived=pl.min_horizontal(pl.col("day") + pl.duration(days=pl.Series(delay)), pl.lit(last)))
-    wrong = rows.with_columns(pl.when(pl.Series(restated)).then(pl.col(value) * 9 // 10).otherwise(pl.col(value)).alias(value))
-    behind = again.filter(pl.Series(late | restated | repeated)).sort("arrived", "household_id", "day", maintain_order=True)
+    again = rows.with_columns(
+        arrived=pl.min_horizontal(pl.col("day") + pl.duration(days=pl.Series(delay)), pl.lit(last))
+    )
+    wrong = rows.with_columns(
+        pl.when(pl.Series(restated)).then(pl.col(value) * 9 // 10).otherwise(pl.col(value)).alias(value)
+    )
+    behind = again.filter(pl.Series(late | restated | repeated)).sort(
+        "arrived", "household_id", "day", maintain_order=True
+    )
     return pl.concat([wrong.filter(pl.Series(~late)), behind])

@@ -7,7 +7,14 @@ import numpy as np
 from anomaly.simulate.city import City
 
 SIGNALS = ("entries", "water", "power")
-DISTRICTS = (("North", "NO"), ("River", "RI"), ("Station", "ST"), ("Hill", "HI"), ("Old Town", "OT"), ("Garden", "GA"))
+DISTRICTS = (
+    ("North", "NO"),
+    ("River", "RI"),
+    ("Station", "ST"),
+    ("Hill", "HI"),
+    ("Old Town", "OT"),
+    ("Garden", "GA"),
+)
 PER_BUILDING = 48  # homes, four to a floor
 
 # Residents 1 to 5. Water by residents and its spread over all homes, level of power: 78 Alicante and 1,189 London homes
@@ -15,7 +22,11 @@ PER_BUILDING = 48  # homes, four to a floor
 RESIDENT_SHARES = (0.12, 0.25, 0.27, 0.22, 0.14)
 WATER_BY_RESIDENTS = np.array([85.0, 188.0, 220.0, 282.0, 413.0])  # litre a day
 WATER_SPREAD = 0.45  # sd of log between homes of one size; with the sizes it makes .62
-POWER_LEVEL, POWER_SPREAD, POWER_EXPONENT = 2.06, 0.60, 0.5  # log kWh a day; sd within a size; growth with residents
+POWER_LEVEL, POWER_SPREAD, POWER_EXPONENT = (
+    2.06,
+    0.60,
+    0.5,
+)  # log kWh a day; sd within a size; growth with residents
 ENTRIES_SINGLE, ENTRIES_SPREAD = 2.0, 0.33  # entries a day of one person: half of 2 to 7.5 openings
 
 
@@ -45,8 +56,14 @@ def draw_homes(city: City, rng: np.random.Generator) -> Homes:
     area = block % len(DISTRICTS)
     building = [f"{codes[a]}-{b // len(DISTRICTS) + 1:02d}" for a, b in zip(area, block, strict=True)]
     ids = [f"{b}-{i // 4 + 1:02d}{i % 4 + 1:02d}" for b, i in zip(building, inside, strict=True)]
-    use = rng.choice(["dwelling", "shop", "dormitory"], city.homes, p=[1 - city.others, city.others * 0.7, city.others * 0.3])
-    residents = np.where(use == "dormitory", rng.integers(8, 21, city.homes), rng.choice(5, city.homes, p=RESIDENT_SHARES) + 1)
+    use = rng.choice(
+        ["dwelling", "shop", "dormitory"],
+        city.homes,
+        p=[1 - city.others, city.others * 0.7, city.others * 0.3],
+    )
+    residents = np.where(
+        use == "dormitory", rng.integers(8, 21, city.homes), rng.choice(5, city.homes, p=RESIDENT_SHARES) + 1
+    )
     first, moved_in = _starts(city, rng)
     return Homes(
         ids=np.array(ids),
@@ -71,7 +88,10 @@ def _levels(use: np.ndarray, residents: np.ndarray, rng: np.random.Generator) ->
     mean_log = np.dot(RESIDENT_SHARES, np.log(np.arange(1, 6)))
     log_power = POWER_LEVEL + POWER_EXPONENT * (np.log(residents) - mean_log)
     return {
-        "entries": ENTRIES_SINGLE * residents**0.85 * np.exp(rng.normal(0, ENTRIES_SPREAD, size)) * np.where(shop, 8, 1),
+        "entries": ENTRIES_SINGLE
+        * residents**0.85
+        * np.exp(rng.normal(0, ENTRIES_SPREAD, size))
+        * np.where(shop, 8, 1),
         "water": water * np.exp(rng.normal(0, WATER_SPREAD, size)) * np.where(shop, 0.5, 1),
         "power": 1000 * np.exp(log_power + rng.normal(0, POWER_SPREAD, size)) * np.where(shop, 3, 1),
     }

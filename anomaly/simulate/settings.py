@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-SETTINGS = '''\
+SETTINGS = """\
 # {name}: a synthetic city. Every home, number and event in it is invented.
 
 [site]
@@ -48,7 +48,7 @@ columns = {{ household = "household_id", time = "day", value = "reading" }}
 
 [worklist]
 doors_per_night = 20
-'''
+"""
 
 
 def settings_text(

@@ -12,21 +12,35 @@ RESIDUAL = {"water": (0.27, 0.25, 3.4), "power": (0.135, 0.35, 5.0)}
 AUTOCORRELATION = {"water": 0.30, "power": 0.20}
 LEVEL_WANDER = {"water": 0.13, "power": 0.08}
 WEEKDAY = {"entries": 0.12, "water": 0.12, "power": 0.055}
-WEEKEND = {"entries": -0.10, "water": 0.05, "power": 0.03}  # mean effect of a day off; homes scatter around it
-LIMITS = {"water": (-3.0, 2.5), "power": (-2.0, 1.6)}  # log residuals beyond these do not occur (.999 quantiles, about)
+WEEKEND = {
+    "entries": -0.10,
+    "water": 0.05,
+    "power": 0.03,
+}  # mean effect of a day off; homes scatter around it
+LIMITS = {
+    "water": (-3.0, 2.5),
+    "power": (-2.0, 1.6),
+}  # log residuals beyond these do not occur (.999 quantiles, about)
 BUSY = 0.37  # weight of the day's passages in water and power: residuals of one home correlate .2 to .4
 SHARED = 0.42  # weight of a common cause in all three
 REPEATS = 0.25  # one in four passages is repeated within two minutes: a fifth of all
 
 
-def daily_use(city: City, homes: Homes, days: Days, change: Change, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def daily_use(
+    city: City, homes: Homes, days: Days, change: Change, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
     """True daily `entries`, `exits`, `water` (litre) and `power` (Wh): integer arrays, homes × days."""
     shape = (city.homes, city.days)
     moods, doors, water, power = rng.spawn(4)
     shared = wander(moods, shape, 0.3)
     former = np.where(np.arange(city.days) < homes.moved_in[:, None], np.log(homes.before)[:, None], 0.0)
 
-    log_entries = np.log(homes.levels["entries"])[:, None] + former + _weekday("entries", days, doors, city.homes) + 0.12 * shared
+    log_entries = (
+        np.log(homes.levels["entries"])[:, None]
+        + former
+        + _weekday("entries", days, doors, city.homes)
+        + 0.12 * shared
+    )
     mean_entries = np.exp(log_entries + change.log_factor["entries"])
     entries, busy = _passages(np.where(change.away, 0.0, mean_entries), change.addition["entries"], doors)
     away_call = change.away & (doors.random(shape) < 0.02)  # a neighbour waters the plants
@@ -46,7 +60,9 @@ def daily_use(city: City, homes: Homes, days: Days, change: Change, rng: np.rand
     return out
 
 
-def _passages(mean: np.ndarray, addition: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _passages(
+    mean: np.ndarray, addition: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Counts of variance about their mean: routine outings vary less than Poisson, repeated ones more. Also their z."""
     wanted = mean / (1 + REPEATS)
     chances = np.ceil(2 * wanted).astype(np.int64)

@@ -40,7 +40,9 @@ class Tally:
         return np.stack(columns, axis=1)
 
 
-def recall_errors(trials: Sequence[Trial], budgets: Sequence[float], sizes: Sequence[float], seed: int = 1) -> np.ndarray:
+def recall_errors(
+    trials: Sequence[Trial], budgets: Sequence[float], sizes: Sequence[float], seed: int = 1
+) -> np.ndarray:
     """(sizes, budgets): standard deviation of recall over the draws, NaN where a size was not planted."""
     tally, rng = tally_of(trials), np.random.default_rng(seed)
     homes = tally.nights.size
@@ -59,13 +61,17 @@ def tally_of(trials: Sequence[Trial]) -> Tally:
         quiet[one.episodes.home] = False
         np.add.at(nights, one.home[quiet], one.present[quiet].sum(axis=1))
         for_levels = [alarms(one, level) for level in levels]
-        np.add.at(raised, one.home[quiet], np.stack([begins[quiet].sum(axis=1) for begins in for_levels], axis=1))
+        np.add.at(
+            raised, one.home[quiet], np.stack([begins[quiet].sum(axis=1) for begins in for_levels], axis=1)
+        )
         surges = zip(one.episodes.home, one.episodes.first, one.episodes.last, strict=True)
         windows = [(h, slice(max(0, first), max(0, last + GRACE_DAYS + 1))) for h, first, last in surges]
         found += [[begins[h, window].any() for begins in for_levels] for h, window in windows]
         planted_in.append(one.home[one.episodes.home])
         size.append(one.episodes.size)
-    return Tally(raised, nights, np.array(found, dtype=float), np.concatenate(planted_in), np.concatenate(size))
+    return Tally(
+        raised, nights, np.array(found, dtype=float), np.concatenate(planted_in), np.concatenate(size)
+    )
 
 
 def _levels(trials: Sequence[Trial]) -> np.ndarray:

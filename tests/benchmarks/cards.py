@@ -6,7 +6,16 @@ import numpy as np
 
 from anomaly.evidence import EvidenceRules, case_rarity
 from tests.benchmarks.bootstrap import recall_errors
-from tests.benchmarks.scoring import BUDGETS, Point, Trial, binomial_error, error_of_mean, point, points, rate_at
+from tests.benchmarks.scoring import (
+    BUDGETS,
+    Point,
+    Trial,
+    binomial_error,
+    error_of_mean,
+    point,
+    points,
+    rate_at,
+)
 
 PROMISED = EvidenceRules().chance_cases
 KINDS = 4  # people, door, water, power share the allowance
@@ -16,12 +25,17 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Columns wide enough for what is in them, the first one flush left."""
     rows = [list(head), *map(list, rows)]
     wide = [max(len(row[c]) for row in rows) for c in range(len(head))]
-    lines = ["  ".join([row[0].ljust(wide[0]), *(cell.rjust(w) for cell, w in zip(row[1:], wide[1:], strict=True))]) for row in rows]
+    lines = [
+        "  ".join(
+            [row[0].ljust(wide[0]), *(cell.rjust(w) for cell, w in zip(row[1:], wide[1:], strict=True))]
+        )
+        for row in rows
+    ]
     return "".join(line.rstrip() + "\n" for line in lines)
 
 
 def share(value: float, error: float = float("nan")) -> str:
-    """".83±.04", "1.0" or "–"."""
+    """ ".83±.04", "1.0" or "–"."""
     text = "–" if np.isnan(value) else f"{value:.2f}".removeprefix("0") if value < 0.995 else "1.0"
     return text if np.isnan(error) else f"{text}±{error:.2f}".replace("±0.", "±.")
 
@@ -53,10 +67,22 @@ def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
     level = float(np.log(case_rarity(EvidenceRules(), KINDS)))
     rates = [rate_at([one], level) for one in cases]
     reached = point(cases, level)
-    recall = share(reached.recall, binomial_error(reached.recall, reached.found.size)) if reached.found.size else "–"
+    recall = (
+        share(reached.recall, binomial_error(reached.recall, reached.found.size))
+        if reached.found.size
+        else "–"
+    )
     error = error_of_mean(rates)
     spread = "" if np.isnan(error) else f"±{error:.1f}"
-    return [name, f"{PROMISED:.0f}", f"{np.mean(rates):.1f}{spread}", recall, share(reached.precision), days(reached.delay), str(reached.found.size)]
+    return [
+        name,
+        f"{PROMISED:.0f}",
+        f"{np.mean(rates):.1f}{spread}",
+        recall,
+        share(reached.precision),
+        days(reached.delay),
+        str(reached.found.size),
+    ]
 
 
 def size_rows(methods: Mapping[str, Sequence[Trial]], sizes: Sequence[float]) -> list[list[str]]:
@@ -86,4 +112,3 @@ def auc(score: np.ndarray, labelled: np.ndarray) -> tuple[float, float]:
     q1, q2 = area / (2 - area), 2 * area**2 / (1 + area)
     variance = area * (1 - area) + (good.size - 1) * (q1 - area**2) + (rest.size - 1) * (q2 - area**2)
     return area, float(np.sqrt(variance / (good.size * rest.size)))
-

@@ -23,13 +23,21 @@ class NoPeer(Exception):
 def python_of(folder: Path) -> Path:
     """The Python of the peers' environment under `folder`, made from pinned names if it is not there yet."""
     python = folder / "bin" / "python"
-    if python.exists() and subprocess.run([python, "-c", "import adtk, statsforecast"], capture_output=True).returncode == 0:
+    if (
+        python.exists()
+        and subprocess.run([python, "-c", "import adtk, statsforecast"], capture_output=True).returncode == 0
+    ):
         return python
     asked = HERE / "other" / "requirements.txt"
-    for command in ([sys.executable, "-m", "venv", "--clear", folder], [python, "-m", "pip", "install", "--quiet", "-r", asked]):
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", folder],
+        [python, "-m", "pip", "install", "--quiet", "-r", asked],
+    ):
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
-            raise NoPeer(f"statsforecast: left out, {folder} could not be made ({(done.stderr.strip() or 'no message').splitlines()[-1]})")
+            raise NoPeer(
+                f"statsforecast: left out, {folder} could not be made ({(done.stderr.strip() or 'no message').splitlines()[-1]})"
+            )
     return python
 
 
@@ -40,7 +48,11 @@ def seasonal_window_average(asked: Grid, folder: Path) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory(prefix="quality-") as place:
         source, target = Path(place) / "in.npy", Path(place) / "out.npy"
         np.save(source, filled(x).reshape(-1, x.shape[2]))
-        done = subprocess.run([python, HERE / "other" / "seasonal_window_average.py", source, target], capture_output=True, text=True)
+        done = subprocess.run(
+            [python, HERE / "other" / "seasonal_window_average.py", source, target],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise NoPeer(f"statsforecast: left out, it stopped ({done.stderr.strip().splitlines()[-1]})")
         error = x - np.load(target).reshape(x.shape)
@@ -64,7 +76,10 @@ def surveillance(asked: Grid) -> dict[str, np.ndarray]:
     farringtonFlexible is left out: it wants years of weeks, and a city has fourteen months.
     """
     rscript = shutil.which("Rscript")
-    if rscript is None or subprocess.run([rscript, "-e", "library(surveillance)"], capture_output=True).returncode:
+    if (
+        rscript is None
+        or subprocess.run([rscript, "-e", "library(surveillance)"], capture_output=True).returncode
+    ):
         raise NoPeer(R_HINT)
     out = {}
     x = logs(asked)
@@ -72,13 +87,18 @@ def surveillance(asked: Grid) -> dict[str, np.ndarray]:
     out["R surveillance: EARS C2, 10-day sum"] = summed(np.where(np.isnan(x), np.nan, z))
     for s in np.flatnonzero(np.array(asked.units) == "count"):
         value = np.where(asked.lag[s] == 0, asked.value[s], np.nan)
-        out["R surveillance: GLR-CUSUM, doors only"] = _r(rscript, filled(value), filled(_door_means(value)))["glr.csv"]
+        out["R surveillance: GLR-CUSUM, doors only"] = _r(rscript, filled(value), filled(_door_means(value)))[
+            "glr.csv"
+        ]
     return out
 
 
 def _door_means(value: np.ndarray) -> np.ndarray:
     """(H, T): mean count of the same weekday over the twelve weeks before the last two."""
-    weeks = [np.concatenate([np.full((len(value), n * WEEK), np.nan), value[:, : -n * WEEK]], axis=1) for n in range(2, 14)]
+    weeks = [
+        np.concatenate([np.full((len(value), n * WEEK), np.nan), value[:, : -n * WEEK]], axis=1)
+        for n in range(2, 14)
+    ]
     stack = np.stack(weeks)
     known = (~np.isnan(stack)).sum(axis=0)
     return np.where(known >= 3, np.nansum(stack, axis=0) / np.maximum(known, 1), np.nan)
@@ -90,10 +110,16 @@ def _r(rscript: str, value: np.ndarray, usual: np.ndarray | None = None) -> dict
         _write(folder / "value.csv", value)
         if usual is not None:
             _write(folder / "usual.csv", usual)
-        done = subprocess.run([rscript, HERE / "r" / "surveillance.R", folder], capture_output=True, text=True)
+        done = subprocess.run(
+            [rscript, HERE / "r" / "surveillance.R", folder], capture_output=True, text=True
+        )
         if done.returncode:
             raise NoPeer(f"R's surveillance: left out, it stopped ({done.stderr.strip().splitlines()[-1]})")
-        return {path.name: np.genfromtxt(path, delimiter=",", ndmin=2) for path in folder.glob("*.csv") if path.name in ("ears.csv", "glr.csv")}
+        return {
+            path.name: np.genfromtxt(path, delimiter=",", ndmin=2)
+            for path in folder.glob("*.csv")
+            if path.name in ("ears.csv", "glr.csv")
+        }
 
 
 def _write(path: Path, rows: np.ndarray) -> None:

@@ -75,7 +75,11 @@ class City:
     def __init__(self, homes: int, days: int, seed: int = 1):
         rng = np.random.default_rng(seed)
         self.homes, self.days, self.seed = homes, days, seed
-        self.level = {"entries": rng.lognormal(1.8, 0.5, homes), "power": rng.lognormal(9.04, 0.65, homes), "water": rng.lognormal(5.4, 0.62, homes)}
+        self.level = {
+            "entries": rng.lognormal(1.8, 0.5, homes),
+            "power": rng.lognormal(9.04, 0.65, homes),
+            "water": rng.lognormal(5.4, 0.62, homes),
+        }
         late = rng.random(homes) < 0.2
         self.start = np.where(late, rng.integers(0, max(1, days * 3 // 5), homes), 0)
         buildings = -(-homes // BUILDING)
@@ -85,11 +89,19 @@ class City:
         self.register = {name: rng.integers(100_000, 9_000_000, homes) for name in ("power", "water")}
 
     def ids(self) -> pl.Series:
-        return pl.select(pl.format("G{}-{}", pl.int_range(self.homes) // 1000, (pl.int_range(self.homes) % 1000).cast(pl.String).str.zfill(4))).to_series()
+        return pl.select(
+            pl.format(
+                "G{}-{}",
+                pl.int_range(self.homes) // 1000,
+                (pl.int_range(self.homes) % 1000).cast(pl.String).str.zfill(4),
+            )
+        ).to_series()
 
     def households(self) -> pl.DataFrame:
         number = np.arange(self.homes)
-        return pl.DataFrame({"id": self.ids(), "building": number // BUILDING, "district": number // 2000}).with_columns(
+        return pl.DataFrame(
+            {"id": self.ids(), "building": number // BUILDING, "district": number // 2000}
+        ).with_columns(
             pl.format("B{}", "building").alias("building"), pl.format("D{}", "district").alias("district")
         )
 
@@ -104,7 +116,13 @@ class City:
         told = {}
         for name, level in self.level.items():
             mean = level * rise * season * np.where(away, 0.08, 1.0)
-            use = rng.poisson(mean) if name == "entries" else np.rint(mean * np.exp(rng.standard_normal(self.homes, np.float32) * 0.28)).astype(np.int64)
+            use = (
+                rng.poisson(mean)
+                if name == "entries"
+                else np.rint(mean * np.exp(rng.standard_normal(self.homes, np.float32) * 0.28)).astype(
+                    np.int64
+                )
+            )
             told[name] = (self.start <= number) & ~down & (rng.random(self.homes, np.float32) >= MISSING), use
         return told
 
@@ -120,7 +138,15 @@ class City:
                     continue
                 told = (reading[name][there] / 1000).round(3) if name in reading else use[there]
                 day = FIRST + dt.timedelta(days=number)
-                kept[name].append(pl.DataFrame({"id": ids.filter(pl.Series(there)), "day": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True), "entries" if name == "entries" else "reading": told}))
+                kept[name].append(
+                    pl.DataFrame(
+                        {
+                            "id": ids.filter(pl.Series(there)),
+                            "day": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True),
+                            "entries" if name == "entries" else "reading": told,
+                        }
+                    )
+                )
                 rows += int(there.sum())
                 if len(kept[name]) == together or number == last - 1:
                     self._file(folder / name / f"{kept[name][0]['day'][0]}.{form}", pl.concat(kept[name]))
@@ -141,7 +167,16 @@ def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
     city.households().write_parquet(folder / "households.parquet")
     rows = city.write(folder, 0, days - 1, form, together)
     city.write(folder / "late", days - 1, days, "csv")
-    print(json.dumps({"rows": rows, "last_rows": sum(pl.scan_csv(p).select(pl.len()).collect().item() for p in (folder / "late").rglob("*.csv"))}))
+    print(
+        json.dumps(
+            {
+                "rows": rows,
+                "last_rows": sum(
+                    pl.scan_csv(p).select(pl.len()).collect().item() for p in (folder / "late").rglob("*.csv")
+                ),
+            }
+        )
+    )
 
 
 def state(folder: Path, homes: int, days: int) -> None:
@@ -162,7 +197,10 @@ def state(folder: Path, homes: int, days: int) -> None:
     store.prepare()
     order = np.argsort(drawn(city.ids()), kind="stable")
     store.write(HOMES, pl.DataFrame({"household": city.ids().gather(order)}))
-    store.write("rejects.parquet", pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}))
+    store.write(
+        "rejects.parquet",
+        pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}),
+    )
     reading = {name: register.copy() for name, register in city.register.items()}
     months: dict[str, list] = {name: [] for name in SIGNALS}
     number = np.argsort(order).astype(np.uint32)
@@ -174,20 +212,47 @@ def state(folder: Path, homes: int, days: int) -> None:
             begun = city.start <= at
             value = pl.Series(use[begun]).set(pl.Series(~there[begun]), None)
             quality = np.where(there[begun], 0, 4).astype(np.uint8)
-            cells = {"home": number[begun], "day": pl.repeat(day, int(begun.sum()), dtype=pl.Date, eager=True), "value": value, "quality": quality}
-            zero = {"note": (quality == 4).astype(np.uint8), "lag": np.zeros(len(quality), np.int32), "mark": np.zeros(len(quality), np.uint8)}
+            cells = {
+                "home": number[begun],
+                "day": pl.repeat(day, int(begun.sum()), dtype=pl.Date, eager=True),
+                "value": value,
+                "quality": quality,
+            }
+            zero = {
+                "note": (quality == 4).astype(np.uint8),
+                "lag": np.zeros(len(quality), np.int32),
+                "mark": np.zeros(len(quality), np.uint8),
+            }
             months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
             if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
                 part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, "day", "home")
                 store.add_part(Days(store, name).folder, part, part["day"].min(), part["day"].max())
                 months[name] = []
             if at == days - 2:
-                rows = {"home": number[there], "time": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True).cast(pl.Datetime("us")), "dated": True}
-                told = {"value": (reading[name] if name in reading else use)[there].astype(np.int64), "exits": None, "periods": None, "row": 1, "file": f"{name}/before.csv"}
+                rows = {
+                    "home": number[there],
+                    "time": pl.repeat(day, int(there.sum()), dtype=pl.Date, eager=True).cast(
+                        pl.Datetime("us")
+                    ),
+                    "dated": True,
+                }
+                told = {
+                    "value": (reading[name] if name in reading else use)[there].astype(np.int64),
+                    "exits": None,
+                    "periods": None,
+                    "row": 1,
+                    "file": f"{name}/before.csv",
+                }
                 signal = Signal(store, settings.rules[name])
-                rows = pl.DataFrame(rows | told, strict=False).with_columns(pl.col("exits", "value", "row").cast(pl.Int64), pl.col("periods").cast(pl.Int32))
+                rows = pl.DataFrame(rows | told, strict=False).with_columns(
+                    pl.col("exits", "value", "row").cast(pl.Int64), pl.col("periods").cast(pl.Int32)
+                )
                 signal.rows.add(rows)
-                signal._keep(room.go_on(rows.rename({"home": "household"}), settings.rules[name], room.no_carry(pl.UInt32))[1])
+                signal._keep(
+                    room.go_on(
+                        rows.rename({"home": "household"}), settings.rules[name], room.no_carry(pl.UInt32)
+                    )[1]
+                )
     store.write_json(READINGS_FILE, _made_of(settings, store))
     store.write_json("files.json", [])
     city.write(folder, days - 1, days, "csv")
@@ -214,7 +279,10 @@ def night(folder: Path) -> None:
     def tell(text: str) -> None:
         now = time.perf_counter()
         told.append((re.split(r"[\d:]", text)[0].strip(), now))
-        print(f"{now - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}", file=sys.stderr)
+        print(
+            f"{now - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}",
+            file=sys.stderr,
+        )
 
     from pipelines.nightly import nightly
     from pipelines.settings import load_settings
@@ -233,12 +301,20 @@ STEPS = {"load": load, "night": night}
 def timed(step: str, folder: Path) -> dict:
     """A step in a process of its own: seconds of wall clock and of processors (its own workers counted), peak memory, and what it printed."""
     begun = time.perf_counter()
-    run = subprocess.Popen([sys.executable, __file__, "--step", step, "--folder", str(folder)], stdout=subprocess.PIPE, text=True)
+    run = subprocess.Popen(
+        [sys.executable, __file__, "--step", step, "--folder", str(folder)], stdout=subprocess.PIPE, text=True
+    )
     said = run.stdout.read()
     _, status, used = os.wait4(run.pid, 0)  # of this step alone
     if status:
         raise SystemExit(f"{step} failed")
-    return {"step": step, "seconds": round(time.perf_counter() - begun, 1), "cpu": round(used.ru_utime + used.ru_stime, 1), "peak_gb": round(used.ru_maxrss / 1e6, 2), "said": said}
+    return {
+        "step": step,
+        "seconds": round(time.perf_counter() - begun, 1),
+        "cpu": round(used.ru_utime + used.ru_stime, 1),
+        "peak_gb": round(used.ru_maxrss / 1e6, 2),
+        "said": said,
+    }
 
 
 def floor(files: list[Path]) -> float:
@@ -253,30 +329,55 @@ def peers(folder: Path, homes: int, days: int) -> list[dict]:
     """What others take for a night of as many series, from SAMPLE of the city's own: peer, series, seconds, refused."""
     city, there = City(homes, days), []
     for number in range(days):
-        there.append(np.stack([np.where(known, use, np.nan)[:SAMPLE] for known, use in city.day(number).values()]))
+        there.append(
+            np.stack([np.where(known, use, np.nan)[:SAMPLE] for known, use in city.day(number).values()])
+        )
     series = np.concatenate(np.stack(there, axis=2).astype(float))
     series = series[(~np.isnan(series)).sum(axis=1) > days // 2]
     told = [_stl(series)]
     with tempfile.TemporaryDirectory(prefix="night-") as place:
         np.save(Path(place) / "series.npy", series)
         try:
-            command = [elsewhere.python_of(folder), HERE / "other" / "night_peers.py", Path(place) / "series.npy"]
-            told += [json.loads(line) for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()]
+            command = [
+                elsewhere.python_of(folder),
+                HERE / "other" / "night_peers.py",
+                Path(place) / "series.npy",
+            ]
+            told += [
+                json.loads(line)
+                for line in subprocess.run(
+                    command, capture_output=True, text=True, check=True
+                ).stdout.splitlines()
+            ]
         except elsewhere.NoPeer as missing:
             print(missing, file=sys.stderr)
         except subprocess.CalledProcessError as failed:
-            print(f"statsforecast, ADTK: left out, {(failed.stderr.strip() or 'no message').splitlines()[-1]}", file=sys.stderr)
+            print(
+                f"statsforecast, ADTK: left out, {(failed.stderr.strip() or 'no message').splitlines()[-1]}",
+                file=sys.stderr,
+            )
     return told
 
 
 def _stl(series: np.ndarray, few: int = 30) -> dict:
     from statsmodels.tsa.seasonal import STL
 
-    whole = pl.DataFrame(series[:few].T, nan_to_null=True).fill_null(strategy="forward").fill_null(strategy="backward").to_numpy().T
+    whole = (
+        pl.DataFrame(series[:few].T, nan_to_null=True)
+        .fill_null(strategy="forward")
+        .fill_null(strategy="backward")
+        .to_numpy()
+        .T
+    )
     begun = time.perf_counter()
     for one in whole:
         STL(one, period=7, robust=True).fit()
-    return {"peer": "statsmodels STL, robust", "series": len(whole), "seconds": time.perf_counter() - begun, "refused": 0}
+    return {
+        "peer": "statsmodels STL, robust",
+        "series": len(whole),
+        "seconds": time.perf_counter() - begun,
+        "refused": 0,
+    }
 
 
 def _made(step: str, given: argparse.Namespace, *more: object) -> None:
@@ -289,7 +390,13 @@ def measure(given: argparse.Namespace) -> None:
     """Make the city, run the steps, print a row each; then what others would take, and where the night's time goes."""
     if given.first:
         _made("make", given, "--form", given.first, "--together", given.together)
-        rows = sum(pl.scan_parquet(p).select(pl.len()).collect().item() if p.suffix == ".parquet" else pl.scan_csv(p).select(pl.len()).collect().item() for name in SIGNALS for p in (given.folder / name).iterdir())
+        rows = sum(
+            pl.scan_parquet(p).select(pl.len()).collect().item()
+            if p.suffix == ".parquet"
+            else pl.scan_csv(p).select(pl.len()).collect().item()
+            for name in SIGNALS
+            for p in (given.folder / name).iterdir()
+        )
         told = [timed("load", given.folder)]
         print(f"{rows:,} rows, {rows / told[0]['seconds'] / 1e6:.2f} million a second")
     else:
@@ -297,10 +404,14 @@ def measure(given: argparse.Namespace) -> None:
         told = [timed("load", given.folder), timed("night", given.folder)]
     kept = sorted((given.folder / "out/state/days").rglob("*.parquet"))
     bare = floor(kept)
-    print(f"{given.homes:,} homes, {len(SIGNALS)} signals, {given.days} days, {sum(path.stat().st_size for path in kept) / 1e9:.2f} GB of readings")
+    print(
+        f"{given.homes:,} homes, {len(SIGNALS)} signals, {given.days} days, {sum(path.stat().st_size for path in kept) / 1e9:.2f} GB of readings"
+    )
     print(f"{'step':<8}{'seconds':>9}{'cpu':>9}{'peak GB':>9}{'× floor':>9}")
     for row in told:
-        print(f"{row['step']:<8}{row['seconds']:>9}{row['cpu']:>9}{row['peak_gb']:>9}{row['seconds'] / bare:>9.1f}")
+        print(
+            f"{row['step']:<8}{row['seconds']:>9}{row['cpu']:>9}{row['peak_gb']:>9}{row['seconds'] / bare:>9.1f}"
+        )
     print(f"{'floor':<8}{bare:>9.1f}")
     print("floor: a bare scan of the same Parquet files, every value looked at once")
     if told[-1]["said"]:
@@ -315,8 +426,12 @@ def measure(given: argparse.Namespace) -> None:
         each = peer["seconds"] / peer["series"]
         whole = each * given.homes * len(SIGNALS)
         refused = f"  ({peer['refused']} series refused)" if peer["refused"] else ""
-        print(f"{peer['peer']:<38}{peer['series']:>8}{1000 * each:>10.2f}{whole / 3600:>9.2f}{whole / night:>9.1f}{refused}")
-    print("hours, × night: of one processor, extrapolated from the series timed; the night's own processor time is its whole run")
+        print(
+            f"{peer['peer']:<38}{peer['series']:>8}{1000 * each:>10.2f}{whole / 3600:>9.2f}{whole / night:>9.1f}{refused}"
+        )
+    print(
+        "hours, × night: of one processor, extrapolated from the series timed; the night's own processor time is its whole run"
+    )
 
 
 def main() -> None:
@@ -327,10 +442,16 @@ def main() -> None:
     asked.add_argument("--form", choices=("csv", "parquet"), default="parquet")
     asked.add_argument("--together", type=int, default=7, help="days a file of the first load")
     asked.add_argument("--step", choices=("make", "state", *STEPS))
-    asked.add_argument("--profile", action="store_true", help="with --step: where its time went, function by function")
+    asked.add_argument(
+        "--profile", action="store_true", help="with --step: where its time went, function by function"
+    )
     asked.add_argument("--no-peers", action="store_true", help="this tool alone")
-    asked.add_argument("--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment")
-    asked.add_argument("--first", choices=("csv", "parquet"), help="measure a first load from such files instead of a night")
+    asked.add_argument(
+        "--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment"
+    )
+    asked.add_argument(
+        "--first", choices=("csv", "parquet"), help="measure a first load from such files instead of a night"
+    )
     given = asked.parse_args()
     if given.step is None:
         measure(given)

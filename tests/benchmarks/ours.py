@@ -26,10 +26,15 @@ class PlainTogether(Together):
     def __call__(self, expected) -> list[Scores]:
         if len(expected.grid.signals) < 2:
             return []
-        calm = [calmed(z, lag, self.clip, self.peers_min) for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)]
+        calm = [
+            calmed(z, lag, self.clip, self.peers_min)
+            for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)
+        ]
         scaled = {}
         for n in self.windows:
-            sums = np.stack([window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)])
+            sums = np.stack(
+                [window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)]
+            )
             present = (~np.isnan(sums)).sum(axis=0)
             plain = np.where(present >= 2, np.nansum(sums, axis=0) / np.sqrt(np.maximum(present, 1)), np.nan)
             scaled[n] = own_scale(peer_scaled(plain, self.peers_min), expected.grid.ordinal)
@@ -54,7 +59,9 @@ RULES = ExpectedRules()
 ABLATIONS = {
     "the whole tool": Variant(),
     "vacant days are not told apart": Variant(replace(RULES, vacant_share=0.0)),
-    "no peers in the expectation (day factor, floor, shared spread)": Variant(replace(RULES, peers_min=NOBODY)),
+    "no peers in the expectation (day factor, floor, shared spread)": Variant(
+        replace(RULES, peers_min=NOBODY)
+    ),
     "spread is the home's own": Variant(replace(RULES, own_spread_share=1.0)),
     "no floor under usual": Variant(replace(RULES, floor_share=0.0)),
     "past levels do not count": Variant(replace(RULES, past_level=False)),
@@ -74,7 +81,7 @@ def scores(grid: Grid) -> dict[str, np.ndarray]:
 
 
 def ablated(grid: Grid) -> dict[str, np.ndarray]:
-    """"cases" of every variant in ABLATIONS; expectations are made once for all variants that share their rules."""
+    """ "cases" of every variant in ABLATIONS; expectations are made once for all variants that share their rules."""
     out = {}
     for rules in dict.fromkeys(variant.rules for variant in ABLATIONS.values()):
         seen = expected.expect(grid, rules)

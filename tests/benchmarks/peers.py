@@ -83,7 +83,9 @@ def forest(known: Grid, asked: Grid, own_level: bool = False) -> np.ndarray:
         part = np.zeros_like(usable)
         part[:, start : start + MONTH] = usable[:, start : start + MONTH]
         if len(earlier) and part.any():
-            model = IForest(n_estimators=100, random_state=0, n_jobs=1).fit(earlier[:: max(1, len(earlier) // FIT_ROWS)])
+            model = IForest(n_estimators=100, random_state=0, n_jobs=1).fit(
+                earlier[:: max(1, len(earlier) // FIT_ROWS)]
+            )
             score[part] = model.decision_function(wanted[part])
     return score
 

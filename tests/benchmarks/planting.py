@@ -30,7 +30,9 @@ def rounds(grid: Grid, plan: Plan, seed: int) -> Iterator[tuple[Grid, Episodes]]
     rng = np.random.default_rng(seed)
     start, stop = plan.nights
     known = ~np.isnan(grid.value).all(axis=0)
-    fit = np.flatnonzero((known[:, :start].sum(axis=1) >= LEAST_HISTORY) & (known[:, start:stop].mean(axis=1) >= 0.8))
+    fit = np.flatnonzero(
+        (known[:, :start].sum(axis=1) >= LEAST_HISTORY) & (known[:, start:stop].mean(axis=1) >= 0.8)
+    )
     each = max(1, round(plan.share * len(fit)))
     for done in range(0, plan.a_size * len(plan.sizes), each):
         homes = np.sort(rng.choice(fit, each, replace=False))
@@ -40,7 +42,10 @@ def rounds(grid: Grid, plan: Plan, seed: int) -> Iterator[tuple[Grid, Episodes]]
         value = grid.value.copy()
         for h, a, n, times in zip(homes, first, length, size, strict=True):
             value[:, h, a : a + n] = np.rint(value[:, h, a : a + n] * times)
-        yield replace(grid, value=value), Episodes(homes, first, first + length - 1, size, np.ones(each, dtype=bool))
+        yield (
+            replace(grid, value=value),
+            Episodes(homes, first, first + length - 1, size, np.ones(each, dtype=bool)),
+        )
 
 
 def copies(grid: Grid, planted: list[tuple[Grid, Episodes]]) -> tuple[Grid, Episodes, np.ndarray]:
@@ -52,7 +57,21 @@ def copies(grid: Grid, planted: list[tuple[Grid, Episodes]]) -> tuple[Grid, Epis
     value = np.concatenate([grid.value, *(one.value[:, episodes.home] for one, episodes in planted)], axis=1)
     stack = [np.concatenate([part, part[:, homes]], axis=1) for part in (grid.lag, grid.resolution)]
     names = grid.households + tuple(f"copy {n} of {grid.households[h]}" for n, h in enumerate(homes))
-    all_homes = replace(grid, households=names, value=value, lag=stack[0], resolution=stack[1], group=np.concatenate([grid.group, grid.group[homes]]))
-    joined = {name: np.concatenate([getattr(e, name) for _, e in planted]) for name in ("first", "last", "size", "asked")}
+    all_homes = replace(
+        grid,
+        households=names,
+        value=value,
+        lag=stack[0],
+        resolution=stack[1],
+        group=np.concatenate([grid.group, grid.group[homes]]),
+    )
+    joined = {
+        name: np.concatenate([getattr(e, name) for _, e in planted])
+        for name in ("first", "last", "size", "asked")
+    }
     untouched = np.arange(len(grid.households))
-    return all_homes, Episodes(np.arange(len(homes)) + len(untouched), **joined), np.concatenate([untouched, homes])
+    return (
+        all_homes,
+        Episodes(np.arange(len(homes)) + len(untouched), **joined),
+        np.concatenate([untouched, homes]),
+    )

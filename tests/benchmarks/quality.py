@@ -20,8 +20,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a file, from anywhere
 
-from anomaly.expected import Grid, expect  # noqa: E402
-from tests.benchmarks import cards, elsewhere, ours, peers, planting, scoring, worlds  # noqa: E402
+from anomaly.expected import Grid, expect
+from tests.benchmarks import cards, elsewhere, ours, peers, planting, scoring, worlds
 
 PEERS = ("forest", "median", "stl", "statsforecast", "r")
 SLOW = ("stl", "statsforecast", "r")
@@ -59,7 +59,9 @@ def say(text: str) -> None:
     print(f"[{time.strftime('%H:%M:%S')}] {text}", file=sys.stderr, flush=True)
 
 
-def peer_scores(grids: tuple[Grid, Grid], first: int, asked: Asked, which: tuple[str, ...]) -> Iterator[tuple[str, np.ndarray]]:
+def peer_scores(
+    grids: tuple[Grid, Grid], first: int, asked: Asked, which: tuple[str, ...]
+) -> Iterator[tuple[str, np.ndarray]]:
     """Method and (H, T) scores, for nights from `first` on, of the second grid, learnt from the first one where peers learn from one another.
 
     Of the peers that were asked for and are in `which`; one that cannot be asked is told about.
@@ -92,12 +94,21 @@ def city_trials(name: str, asked: Asked) -> dict[str, list[scoring.Trial]]:
         say(f"city {name}, seed {seed}")
         world = worlds.city(name, seed, asked.homes)
         own = ours.scores(world.grid)
-        rows = [("this tool, any kind of case", own["cases"], world), ("this tool, signals together", own["joint"], world)]
+        rows = [
+            ("this tool, any kind of case", own["cases"], world),
+            ("this tool, signals together", own["joint"], world),
+        ]
         fast = tuple(peer for peer in PEERS if peer not in SLOW)
-        rows += [(method, score, world) for method, score in peer_scores((world.grid, world.grid), world.nights[0], asked, fast)]
+        rows += [
+            (method, score, world)
+            for method, score in peer_scores((world.grid, world.grid), world.nights[0], asked, fast)
+        ]
         if name == "mixed":
             part = world.part(min(SAMPLE_HOMES, asked.homes))
-            rows += [(f"{method} *", score, part) for method, score in peer_scores((part.grid, part.grid), part.nights[0], asked, SLOW)]
+            rows += [
+                (f"{method} *", score, part)
+                for method, score in peer_scores((part.grid, part.grid), part.nights[0], asked, SLOW)
+            ]
         for method, score, where in rows:
             one = scoring.trial(score, where.present, where.truth, where.nights)
             trials.setdefault(method, []).append(replace(one, stands_for=where.stands_for))
@@ -121,15 +132,30 @@ def cities(asked: Asked) -> None:
             continue
         homes = len(first[0].score)
         nights = first[0].score.shape[1]
-        print(f"\n## City {name}: {asked.seeds} × {homes} homes, {nights} nights, {surges} surges of {_sizes(name)} people: recall, precision, delay\n")
+        print(
+            f"\n## City {name}: {asked.seeds} × {homes} homes, {nights} nights, {surges} surges of {_sizes(name)} people: recall, precision, delay\n"
+        )
         print(cards.table(["alarms per 1,000 homes and 30 days", *allowances], cards.city_rows(trials)))
         if name != "mixed":
             continue
         print("The same, the threshold set on the alarms of all homes, true ones included:\n")
-        print(cards.table(["", *allowances], cards.city_rows({m: t for m, t in trials.items() if not m.endswith("*")}, unplanted_only=False)), flush=True)
+        print(
+            cards.table(
+                ["", *allowances],
+                cards.city_rows(
+                    {m: t for m, t in trials.items() if not m.endswith("*")}, unplanted_only=False
+                ),
+            ),
+            flush=True,
+        )
     if promises:
-        print("\n## The tool's own threshold: alarms promised and come on homes without a target, per 1,000 homes and 30 days\n")
-        print(cards.table(["city", "promised", "came", "recall", "precision", "delay", "surges"], promises), flush=True)
+        print(
+            "\n## The tool's own threshold: alarms promised and come on homes without a target, per 1,000 homes and 30 days\n"
+        )
+        print(
+            cards.table(["city", "promised", "came", "recall", "precision", "delay", "surges"], promises),
+            flush=True,
+        )
 
 
 def planted_rounds(name: str, asked: Asked) -> tuple[Grid, planting.Plan, list]:
@@ -147,14 +173,20 @@ def real_homes(name: str, asked: Asked) -> None:
     say(f"real homes: {name}")
     grid, plan, planted = planted_rounds(name, asked)
     # the whole tool on every copy: planted homes are their peers' peers
-    trials = {"this tool": [scoring.trial(ours.scores(one)["cases"], present(one), told, plan.nights) for one, told in planted]}
+    trials = {
+        "this tool": [
+            scoring.trial(ours.scores(one)["cases"], present(one), told, plan.nights) for one, told in planted
+        ]
+    }
     both, episodes, copied = planting.copies(grid, planted)
     for method, score in peer_scores((grid, both), plan.nights[0], asked, PEERS):
         trials[method] = [scoring.trial(score, present(both), episodes, plan.nights, copied)]
     _, first, last, portion = REAL[name]
     homes = len(grid.households)
     nights = homes * (plan.nights[1] - plan.nights[0])
-    print(f"\n## Real homes, {name}: {homes} homes, {grid.signals[0]} alone, {first} to {last}, surges of 10 to 40 days planted: recall, delay\n")
+    print(
+        f"\n## Real homes, {name}: {homes} homes, {grid.signals[0]} alone, {first} to {last}, surges of 10 to 40 days planted: recall, delay\n"
+    )
     print(f"Planted into {portion:.0%} of the homes at a time, {len(planted)} rounds.")
     print(f"5 alarms per 1,000 homes and 30 days are {5 * nights / scoring.UNIT:.1f} alarms here.\n")
     head = ["alarms per 1,000 homes and 30 days", "size", *(f"{n} alarms" for n in scoring.BUDGETS), "surges"]
@@ -166,13 +198,22 @@ def door(asked: Asked) -> None:
     grid = worlds.sample("calit2")
     labelled = worlds.labelled_days("calit2", grid)
     weekday = np.array([grid.day(t).weekday() < 5 for t in range(grid.days)])
-    methods = {"this tool, the night's surprise": expect(grid).surprise[0, 0], "z by own trailing median, MAD": peers.daily_median(grid)[0, 0]}
+    methods = {
+        "this tool, the night's surprise": expect(grid).surprise[0, 0],
+        "z by own trailing median, MAD": peers.daily_median(grid)[0, 0],
+    }
     both_judge = ~np.any([np.isnan(score) for score in methods.values()], axis=0)
     rows = []
     for name, score in methods.items():
-        for label, kept in (("all it judges", ~np.isnan(score)), ("weekdays of these", weekday & ~np.isnan(score)), ("both judge", both_judge)):
+        for label, kept in (
+            ("all it judges", ~np.isnan(score)),
+            ("weekdays of these", weekday & ~np.isnan(score)),
+            ("both judge", both_judge),
+        ):
             area, error = cards.auc(score[kept], labelled[kept])
-            rows.append([name, label, cards.share(area, error), f"{int(labelled[kept].sum())} of {int(kept.sum())}"])
+            rows.append(
+                [name, label, cards.share(area, error), f"{int(labelled[kept].sum())} of {int(kept.sum())}"]
+            )
     print("\n## CalIt2: one door, nine weeks: AUC of labelled days, causal\n")
     print(cards.table(["", "days", "AUC", "labelled"], rows), flush=True)
 
@@ -186,7 +227,9 @@ def ablation(asked: Asked) -> None:
         world = worlds.city("mixed", seed, asked.homes)
         for name, score in ours.ablated(world.grid).items():
             city[name].append(scoring.trial(score, world.present, world.truth, world.nights))
-    _, plan, planted = planted_rounds("london-year", replace(asked, a_size=min(asked.a_size, ABLATION_SURGES)))
+    _, plan, planted = planted_rounds(
+        "london-year", replace(asked, a_size=min(asked.a_size, ABLATION_SURGES))
+    )
     for number, (grid, episodes) in enumerate(planted, 1):
         say(f"ablation: London, round {number} of {len(planted)}")
         for name, score in ours.ablated(grid).items():
@@ -194,20 +237,38 @@ def ablation(asked: Asked) -> None:
     in_city, in_london = cards.city_rows(city), cards.size_rows(london, (2.0,))
     rows = [[a[0], *a[1:4], *b[2:5]] for a, b in zip(in_city, in_london, strict=True)]
     heads = [f"{place}, {n}" for place in ("city", "London") for n in scoring.BUDGETS[:3]]
-    print(f"\n## One step taken out: city mixed ({asked.seeds} seeds; recall, precision, delay) and a year of London, ×2 (recall, delay)\n")
+    print(
+        f"\n## One step taken out: city mixed ({asked.seeds} seeds; recall, precision, delay) and a year of London, ×2 (recall, delay)\n"
+    )
     print(cards.table(["alarms per 1,000 homes and 30 days", *heads], rows), flush=True)
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], epilog="example: python tests/benchmarks/quality.py --quick")
-    parser.add_argument("--quick", action="store_true", help="one seed of the mixed city, London with few surges, the fast peers")
-    parser.add_argument("--city", nargs="*", choices=list(worlds.CITIES), help="cities to run (none: give no name)")
-    parser.add_argument("--real", nargs="*", choices=[*REAL, "calit2"], help="real samples to run (none: give no name)")
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="example: python tests/benchmarks/quality.py --quick"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="one seed of the mixed city, London with few surges, the fast peers",
+    )
+    parser.add_argument(
+        "--city", nargs="*", choices=list(worlds.CITIES), help="cities to run (none: give no name)"
+    )
+    parser.add_argument(
+        "--real", nargs="*", choices=[*REAL, "calit2"], help="real samples to run (none: give no name)"
+    )
     parser.add_argument("--seeds", type=int, help="cities of each kind (3)")
     parser.add_argument("--homes", type=int, default=1000, help="homes of a city (1000)")
-    parser.add_argument("--peers", nargs="*", choices=[*PEERS, "all", "none"], help="other methods to run (all)")
-    parser.add_argument("--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment")
-    parser.add_argument("--ablation", action="store_true", help="only this: the tool with one step taken out at a time")
+    parser.add_argument(
+        "--peers", nargs="*", choices=[*PEERS, "all", "none"], help="other methods to run (all)"
+    )
+    parser.add_argument(
+        "--peers-env", type=Path, default=elsewhere.PEERS_ENV, help="folder of the peers' Python environment"
+    )
+    parser.add_argument(
+        "--ablation", action="store_true", help="only this: the tool with one step taken out at a time"
+    )
     return parser.parse_args(arguments)
 
 
@@ -218,9 +279,20 @@ def main(arguments: list[str]) -> None:
     chosen = PEERS if "all" in chosen else tuple(name for name in PEERS if name in chosen)
     names = given.city if given.city is not None else (["mixed"] if quick else list(worlds.CITIES))
     real = given.real if given.real is not None else (["london", "calit2"] if quick else [*REAL, "calit2"])
-    warnings.filterwarnings("ignore", "(All-NaN|Mean of empty|invalid value)", RuntimeWarning)  # such a night or home simply says nothing
+    warnings.filterwarnings(
+        "ignore", "(All-NaN|Mean of empty|invalid value)", RuntimeWarning
+    )  # such a night or home simply says nothing
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
-        asked = Asked(tuple(names), tuple(real), chosen, given.peers_env, given.seeds or (1 if quick else 3), given.homes, 60 if quick else 200, pool)
+        asked = Asked(
+            tuple(names),
+            tuple(real),
+            chosen,
+            given.peers_env,
+            given.seeds or (1 if quick else 3),
+            given.homes,
+            60 if quick else 200,
+            pool,
+        )
         print(DEFINITIONS)
         if given.ablation:
             ablation(asked)

@@ -68,12 +68,26 @@ class Point:
         return self.right / self.alarms if self.alarms else float("nan")
 
 
-def trial(score: np.ndarray, present: np.ndarray, episodes: Episodes, nights: tuple[int, int], home: np.ndarray | None = None) -> Trial:
+def trial(
+    score: np.ndarray,
+    present: np.ndarray,
+    episodes: Episodes,
+    nights: tuple[int, int],
+    home: np.ndarray | None = None,
+) -> Trial:
     """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own days; no row a copy unless `home` says so."""
     start, stop = nights
     before = fortnight_before(score, QUIET_NIGHTS)[:, start:stop]
-    moved = Episodes(episodes.home, episodes.first - start, episodes.last - start, episodes.size, episodes.asked)
-    return Trial(score[:, start:stop], before, present[:, start:stop], moved, np.arange(len(score)) if home is None else home)
+    moved = Episodes(
+        episodes.home, episodes.first - start, episodes.last - start, episodes.size, episodes.asked
+    )
+    return Trial(
+        score[:, start:stop],
+        before,
+        present[:, start:stop],
+        moved,
+        np.arange(len(score)) if home is None else home,
+    )
 
 
 @dataclass(frozen=True)
@@ -104,7 +118,9 @@ def curve(trials: Sequence[Trial], unplanted_only: bool = True) -> Curve:
         nights += int(one.present[homes].sum())
     reached, running = np.sort(np.concatenate(reached)), np.sort(np.concatenate(running))
     score = np.unique(reached)
-    alarms = (reached.size - np.searchsorted(reached, score)) - (running.size - np.searchsorted(running, score))
+    alarms = (reached.size - np.searchsorted(reached, score)) - (
+        running.size - np.searchsorted(running, score)
+    )
     return Curve(score, alarms * (UNIT / max(nights, 1)))
 
 
@@ -121,7 +137,9 @@ def point(trials: Sequence[Trial], level: float) -> Point:
         begins, episodes = alarms(one, level), one.episodes
         good, quiet = np.zeros_like(begins), np.ones(len(begins), dtype=bool)
         quiet[episodes.home] = False
-        for h, first, last, times, asked in zip(episodes.home, episodes.first, episodes.last, episodes.size, episodes.asked, strict=True):
+        for h, first, last, times, asked in zip(
+            episodes.home, episodes.first, episodes.last, episodes.size, episodes.asked, strict=True
+        ):
             window = slice(max(0, first), max(0, last + GRACE_DAYS + 1))
             good[h, window] = True
             if asked:
@@ -134,7 +152,9 @@ def point(trials: Sequence[Trial], level: float) -> Point:
     return Point(level, np.array(found, dtype=bool), np.array(size), np.array(delay), raised, right)
 
 
-def points(trials: Sequence[Trial], budgets: Sequence[float] = BUDGETS, unplanted_only: bool = True) -> list[Point]:
+def points(
+    trials: Sequence[Trial], budgets: Sequence[float] = BUDGETS, unplanted_only: bool = True
+) -> list[Point]:
     """A point for each allowance, the threshold set on the same trials."""
     alarms_at = curve(trials, unplanted_only)
     return [point(trials, alarms_at.threshold(budget)) for budget in budgets]

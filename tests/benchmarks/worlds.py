@@ -19,7 +19,10 @@ SAMPLES = Path(__file__).parents[2] / "sample_data"
 FIRST_NIGHT = 200  # of a city: nights before it are history only
 SIZES = (2.0, 5.0)  # people over people before
 LEAST_HISTORY = 21  # known days before a surge that recall asks for
-CITIES = {name: (name, SIZES) for name in PRESETS} | {"mixed-x2": ("mixed", (2.0, 2.0)), "mixed-x1.5": ("mixed", (1.5, 1.5))}
+CITIES = {name: (name, SIZES) for name in PRESETS} | {
+    "mixed-x2": ("mixed", (2.0, 2.0)),
+    "mixed-x1.5": ("mixed", (1.5, 1.5)),
+}
 CITY_RULES = {
     "entries": room.SignalRule("entries", "count"),
     "water": room.SignalRule("water", "register", "m3"),
@@ -66,7 +69,9 @@ def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
     daily = room.cross_check(pl.concat(parts), {name: rule.kind for name, rule in CITY_RULES.items()})
     register = frames["households"].filter(pl.col("class") == "dwelling")
     moved = register.select("household_id", "moved_in")
-    daily = daily.join(moved, left_on="household", right_on="household_id").filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
+    daily = daily.join(moved, left_on="household", right_on="household_id").filter(
+        pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))
+    )
     last = daily["day"].max()
     calendar = calendar_days(plan.calendar, plan.first, last)
     grid = make_grid(daily, calendar, dict(register.select("household_id", "district").iter_rows()))
@@ -78,7 +83,12 @@ def _rows(frame: pl.DataFrame, rule: room.SignalRule) -> pl.DataFrame:
     """An export's frame as `merge_rows` gives it."""
     value = "entries" if rule.kind == "count" else "reading"
     exits = [pl.col("exits").cast(pl.String)] if rule.kind == "count" else []
-    raw = frame.select(household="household_id", time=pl.col("day").cast(pl.String), value=pl.col(value).cast(pl.String), *exits).with_row_index("row", 1)
+    raw = frame.select(
+        household="household_id",
+        time=pl.col("day").cast(pl.String),
+        value=pl.col(value).cast(pl.String),
+        *exits,
+    ).with_row_index("row", 1)
     rows, _ = room.parse_rows(raw.with_columns(pl.col("row").cast(pl.Int64)), rule)
     rows = rows.with_columns(order=pl.lit("one file"))
     return room.merge_rows(rows.clear(), rows)[0]
@@ -90,10 +100,20 @@ def _city_truth(truth: pl.DataFrame, grid: Grid, nights: tuple[int, int]) -> Epi
     at = {home: h for h, home in enumerate(grid.households)}
     targets = truth.filter(pl.col("target") & pl.col("household_id").is_in(list(at)))
     home = np.array([at[h] for h in targets["household_id"]], dtype=np.int64)
-    first, last = (np.array([grid.index(day) for day in targets[name]], dtype=np.int64) for name in ("first", "last"))
+    first, last = (
+        np.array([grid.index(day) for day in targets[name]], dtype=np.int64) for name in ("first", "last")
+    )
     known = ~np.isnan(grid.value).all(axis=0)
-    seen = np.array([known[h, a : b + 1].any() and known[h, :a].sum() >= LEAST_HISTORY for h, a, b in zip(home, first, last, strict=True)], dtype=bool)
-    asked = (targets["kind"] == "occupancy").to_numpy() & (first >= nights[0]) & (first <= nights[1] - 8) & seen
+    seen = np.array(
+        [
+            known[h, a : b + 1].any() and known[h, :a].sum() >= LEAST_HISTORY
+            for h, a, b in zip(home, first, last, strict=True)
+        ],
+        dtype=bool,
+    )
+    asked = (
+        (targets["kind"] == "occupancy").to_numpy() & (first >= nights[0]) & (first <= nights[1] - 8) & seen
+    )
     return Episodes(home, first, last, targets["size"].to_numpy(), asked)
 
 

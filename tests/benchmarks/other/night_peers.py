@@ -28,7 +28,10 @@ def main(source: str) -> None:
         for one in few:
             try:
                 detector.fit_detect(one)
-            except (RuntimeError, ValueError):  # "no significant seasonality": it has been looked for, and that took as long
+            except (
+                RuntimeError,
+                ValueError,
+            ):  # "no significant seasonality": it has been looked for, and that took as long
                 failed += 1
         told(f"ADTK {type(detector).__name__}", len(few), time.perf_counter() - begun, failed)
 
@@ -38,8 +41,16 @@ def _seasonal_window_average(y: pd.DataFrame, day: pd.DatetimeIndex) -> float:
     from statsforecast.models import SeasonalWindowAverage
 
     past = y.iloc[-WEEK * WEEKS :]
-    frame = pd.DataFrame({"unique_id": np.repeat(y.columns, len(past)), "ds": np.tile(day[-WEEK * WEEKS :], y.shape[1]), "y": past.to_numpy().T.ravel()})
-    model = StatsForecast(models=[SeasonalWindowAverage(season_length=WEEK, window_size=WEEKS)], freq="D", n_jobs=1)
+    frame = pd.DataFrame(
+        {
+            "unique_id": np.repeat(y.columns, len(past)),
+            "ds": np.tile(day[-WEEK * WEEKS :], y.shape[1]),
+            "y": past.to_numpy().T.ravel(),
+        }
+    )
+    model = StatsForecast(
+        models=[SeasonalWindowAverage(season_length=WEEK, window_size=WEEKS)], freq="D", n_jobs=1
+    )
     begun = time.perf_counter()
     model.forecast(df=frame, h=1)
     return time.perf_counter() - begun

@@ -17,14 +17,22 @@ WEEK, WEEKS = 7, 8
 def main(source: str, target: str) -> None:
     y = np.load(source)
     out = np.full_like(y, np.nan)
-    model = StatsForecast(models=[SeasonalWindowAverage(season_length=WEEK, window_size=WEEKS)], freq=1, n_jobs=1)
+    model = StatsForecast(
+        models=[SeasonalWindowAverage(season_length=WEEK, window_size=WEEKS)], freq=1, n_jobs=1
+    )
     for start in range(WEEK * WEEKS, y.shape[1], WEEK):
         past = y[:, start - WEEK * WEEKS : start]
         whole = np.flatnonzero(~np.isnan(past).any(axis=1))
         if whole.size == 0:
             continue
         day = np.arange(start - WEEK * WEEKS, start)
-        frame = pd.DataFrame({"unique_id": np.repeat(whole, day.size), "ds": np.tile(day, whole.size), "y": past[whole].ravel()})
+        frame = pd.DataFrame(
+            {
+                "unique_id": np.repeat(whole, day.size),
+                "ds": np.tile(day, whole.size),
+                "y": past[whole].ravel(),
+            }
+        )
         week = model.forecast(df=frame, h=WEEK)["SeasWA"].to_numpy().reshape(whole.size, WEEK)
         out[whole, start : start + WEEK] = week[:, : y.shape[1] - start]
     np.save(target, out)
