@@ -4,10 +4,10 @@ Cases are a pure function of those nights and of what people have answered: `fol
 an earlier night again simply gives the later ones anew. Nothing is scored here.
 """
 
-from anomaly.cases.answers import Answer, Told, Trusting
 from anomaly.cases.case import CASES, CaseRules, case_code
+from anomaly.cases.feedback import Answer, Told, Trusting
 from anomaly.cases.fold import Fold, fold
-from anomaly.cases.revised import changes
+from anomaly.cases.revisions import changes
 from anomaly.cases.worklist import WORKLIST, WorklistRules
 
 __all__ = [

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from anomaly.cases.answers import Answer, Told, comes_back, lapsed, settle
 from anomaly.cases.case import CASES, Case, CaseRules, belongs, grow, is_beyond, open_case
+from anomaly.cases.feedback import Answer, Told, comes_back, lapsed, settle
 from anomaly.cases.worklist import WORKLIST, WorklistRules, doors_of_night
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from anomaly import tables
-from anomaly.cases.answers import Told
 from anomaly.cases.case import Case
+from anomaly.cases.feedback import Told
 
 WORKLIST = {
     name: kind

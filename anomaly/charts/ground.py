@@ -13,9 +13,9 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from anomaly import words
-from anomaly.charts.look import BLUE, GREY, HAZE, INK, PALE, SAND, STYLE, TEXT, Pen, has_han, runs
+from anomaly import messages
 from anomaly.charts.panel import Panel, midday, place, sheet
+from anomaly.charts.style import BLUE, GREY, HAZE, INK, PALE, SAND, STYLE, TEXT, Pen, has_han, runs
 
 SHOWN_DAYS = 120
 
@@ -121,7 +121,7 @@ def _date_axis(panel: Panel, ground: Ground) -> None:
         linewidth=0.7,
     )
     for tick, x in zip(ticks, at):
-        told = words.day(ground.pen.language, tick, short=True)
+        told = messages.day(ground.pen.language, tick, short=True)
         panel.text(x, -0.09, told, panel.upright, ha="center", va="top", color=TEXT, **ground.pen.sized(8.5))
 
 

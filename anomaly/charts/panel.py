@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox, BboxTransform, Transform
 
-from anomaly.charts.look import EDGE
+from anomaly.charts.style import EDGE
 
 # inches: a figure, the height of a row with its title, the dates and the legend below, a title and what lies under it
 WIDE, ROW, BELOW, TITLE, TITLE_GAP = 7.2, 1.1, 0.72, 0.3, 6 / 72

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from anomaly.detectors.scores import Scores
 from anomaly.detectors.windows import best_window, calmed, light_tailed, own_scale, peer_scaled, window_sums
-from anomaly.peers import heard
+from anomaly.peer_stats import heard
 
 
 @dataclass(frozen=True)

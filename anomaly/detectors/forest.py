@@ -8,7 +8,7 @@ import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import calmed, window_sums
-from anomaly.peers import heard
+from anomaly.peer_stats import heard
 
 REFIT_DAYS = 56
 COMMON_ROWS = 20_000  # earlier home-nights that an odd one is compared with

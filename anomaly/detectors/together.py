@@ -6,7 +6,7 @@ import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import best_window, calmed, consensus, own_scale, peer_scaled, window_sums
-from anomaly.peers import heard
+from anomaly.peer_stats import heard
 
 
 @dataclass(frozen=True)

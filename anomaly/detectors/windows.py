@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from anomaly.peers import unheard
+from anomaly.peer_stats import unheard
 
 PAST_NIGHTS = 240  # nights a night is compared with
 GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick

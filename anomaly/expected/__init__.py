@@ -7,10 +7,10 @@ The order is written in `expect`; each step is a module of its own.
 
 from anomaly.expected.decompose import decompose, level_shifts
 from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid, resolution
-from anomaly.expected.judged import expected_frame, judged, not_judged
-from anomaly.expected.lately import expect_lately
+from anomaly.expected.judgeable import expected_frame, judged, not_judged
 from anomaly.expected.model import Expected, ExpectedRules, beside, expect, expect_last, only, recent, widened
 from anomaly.expected.peers import peers_frame
+from anomaly.expected.recent import expect_lately
 from anomaly.expected.stl import prepare
 
 __all__ = [

@@ -7,7 +7,7 @@ import numpy as np
 
 from anomaly.expected import kernels, levels, stl
 from anomaly.expected.grid import Grid
-from anomaly.peers import Peers, heard
+from anomaly.peer_stats import Peers, heard
 
 # log(value + offset): where counts and use near zero stop being told apart (method: measured on simulated cities)
 OFFSETS = {"count": 0.7, "litre": 20.0, "Wh": 300.0, "cent": 20.0}

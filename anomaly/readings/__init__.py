@@ -1,5 +1,7 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
+from anomaly.readings.arrays import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
+from anomaly.readings.cross_check import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.daily import (
     CELLS,
     NOTES,
@@ -11,15 +13,13 @@ from anomaly.readings.daily import (
     late_homes,
     no_carry,
 )
-from anomaly.readings.doors import MARKED, WINDOW, contradictions, cross_check
-from anomaly.readings.flow import least_flow
-from anomaly.readings.laid import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
+from anomaly.readings.downsample import thin
+from anomaly.readings.household_register import parse_register
+from anomaly.readings.latest_night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.merge import file_order, merge_rows, standing
-from anomaly.readings.night import USUAL_DAYS, latest_night, latest_of
+from anomaly.readings.night_flow import least_flow
 from anomaly.readings.parse import REJECTS, ROWS, parse_rows
-from anomaly.readings.register import parse_register
-from anomaly.readings.rule import SignalRule, base_unit
-from anomaly.readings.thin import thin
+from anomaly.readings.signal_rule import SignalRule, base_unit
 
 __all__ = [
     "ALWAYS",

@@ -6,10 +6,10 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from anomaly.readings import meter, midnight
+from anomaly.readings import midnight, register_cleaning
 from anomaly.readings.merge import in_order
 from anomaly.readings.periods import NOTES, sum_days
-from anomaly.readings.rule import SignalRule
+from anomaly.readings.signal_rule import SignalRule
 from anomaly.tables import QUALITIES
 
 READINGS = {
@@ -38,7 +38,7 @@ _DAY_QUALITY = np.array(
 _DAY_NOTE = np.array(
     [NOTES.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8
 )
-_METER_NOTE = np.array([NOTES.index(n or None) for n in meter.NOTES], np.uint8)
+_METER_NOTE = np.array([NOTES.index(n or None) for n in register_cleaning.NOTES], np.uint8)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def no_carry(household: pl.DataType = pl.String) -> Carry:
         "at": pl.Int64,
         "day": pl.Int64,
         "whole": pl.Boolean,
-        "state": pl.Array(pl.Int64, meter.STATES),
+        "state": pl.Array(pl.Int64, register_cleaning.STATES),
     }
     return Carry(
         pl.DataFrame(schema=homes),
@@ -179,7 +179,7 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
         pl.when("dated")
         .then(pl.col("time").dt.epoch("us"))
         .otherwise(pl.col("time").dt.epoch("us") - within - 1)
-        // meter.DAY
+        // register_cleaning.DAY
     )
     points = in_order(
         points.select("household", "time", "dated", "value", at=_at(rule), known=known),
@@ -199,15 +199,17 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
     )
     starts = np.concatenate(([0], homes["n"].to_numpy().cumsum())).astype(np.int64)
     times, values = points["at"].to_numpy(), points["value"].to_numpy()
-    states = meter.fresh(times, values, starts)
+    states = register_cleaning.fresh(times, values, starts)
     gone_on = homes["state"].is_not_null().to_numpy()
-    states[gone_on] = homes["state"].drop_nulls().to_numpy().reshape(-1, meter.STATES)
-    settled, needed, then = meter.settle_on(times, values, starts, _limits(rule), states)
+    states[gone_on] = homes["state"].drop_nulls().to_numpy().reshape(-1, register_cleaning.STATES)
+    settled, needed, then = register_cleaning.settle_on(times, values, starts, _limits(rule), states)
     spans = np.empty((len(homes), 3), np.int64)
     spans[:, 0] = np.where(
-        gone_on, homes["day"].fill_null(0).to_numpy(), (homes["start"].to_numpy() - 1) // meter.DAY
+        gone_on,
+        homes["day"].fill_null(0).to_numpy(),
+        (homes["start"].to_numpy() - 1) // register_cleaning.DAY,
     )
-    spans[:, 1] = (homes["end"].to_numpy() - 1) // meter.DAY
+    spans[:, 1] = (homes["end"].to_numpy() - 1) // register_cleaning.DAY
     length = spans[:, 1] - spans[:, 0] + 1
     spans[:, 2] = np.concatenate(([0], length.cumsum()[:-1]))
     out = midnight.days_between(times, settled, points["known"].to_numpy(), starts, spans, within)
@@ -217,7 +219,7 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
         at="end",
         day=pl.Series(needed[:, 1]),
         whole=pl.lit(False),
-        state=pl.Series(then, dtype=pl.Array(pl.Int64, meter.STATES)),
+        state=pl.Series(then, dtype=pl.Array(pl.Int64, register_cleaning.STATES)),
     )
     open_ = np.arange(len(times)) >= np.repeat(needed[:, 0], np.diff(starts))
     return days, Carry(after, points.filter(pl.Series(open_)).select(kept.columns))
@@ -239,6 +241,6 @@ def _register_frame(names: pl.Series, spans: np.ndarray, length: np.ndarray, out
     )
 
 
-def _limits(rule: SignalRule) -> meter.Limits:
+def _limits(rule: SignalRule) -> register_cleaning.Limits:
     per_day = np.inf if rule.day_cap is None else float(rule.day_cap)
-    return meter.Limits(JITTER.get(rule.base, 5), per_day, FLOORS.get(rule.base, np.inf))
+    return register_cleaning.Limits(JITTER.get(rule.base, 5), per_day, FLOORS.get(rule.base, np.inf))

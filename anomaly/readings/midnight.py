@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from anomaly.readings.meter import DAY, DECIDED, LEVEL, NOTE, SEGMENT
+from anomaly.readings.register_cleaning import DAY, DECIDED, LEVEL, NOTE, SEGMENT
 
 READ, INTERPOLATED, GAP, WAITING, GLITCH, RESET = range(6)  # what a day is
 STATE, USE, KNOWN, WORD = range(4)  # columns of what `days_between` gives

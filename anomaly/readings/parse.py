@@ -4,8 +4,8 @@ from datetime import date
 
 import polars as pl
 
-from anomaly.readings.rule import SignalRule
-from anomaly.readings.times import read_times
+from anomaly.readings.signal_rule import SignalRule
+from anomaly.readings.timestamps import read_times
 
 ROWS = {
     "household": pl.String,

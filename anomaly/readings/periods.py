@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from anomaly.readings.merge import in_order
-from anomaly.readings.meter import DAY
-from anomaly.readings.rule import SignalRule
+from anomaly.readings.register_cleaning import DAY
+from anomaly.readings.signal_rule import SignalRule
 from anomaly.tables import QUALITIES
 
 NOTES = (

@@ -6,7 +6,6 @@ Pages load nothing from elsewhere and name the only style and script allowed by 
 
 from anomaly.report.case import CasePage, case_html, resident_letter
 from anomaly.report.evaluation import EvaluationPage, evaluation_html
-from anomaly.report.loop import FairnessPage, RecordPage, fairness_html, fairness_view, record_html
 from anomaly.report.night import (
     NightPage,
     cases_csv,
@@ -16,6 +15,7 @@ from anomaly.report.night import (
     round_html,
     round_parts,
 )
+from anomaly.report.outcomes import FairnessPage, RecordPage, fairness_html, fairness_view, record_html
 from anomaly.report.overview import OverviewPage, overview_html
 from anomaly.report.page import Site, file_name
 

@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from anomaly import words
+from anomaly import messages
 from anomaly.report.page import Site, because_of, file_name, in_hundred, other_languages, ratios_of, render
-from anomaly.report.revised import case_sentence
+from anomaly.report.revisions import case_sentence
 from anomaly.tables import OUTCOMES
 
 NUMBER_DAYS = 14
@@ -57,10 +57,10 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
     """The page of a case. image: the chart's address, relative to the page or a `data:` address; drawing: the decomposition as
     an SVG, which a page without one leaves out.
     """
-    say, case, site = partial(words.say, language), page.case, page.site
+    say, case, site = partial(messages.say, language), page.case, page.site
     kind = case["signature"] if case["signature"] in KINDS else "other"
-    night = words.day(language, page.night)
-    signals = words.listing(language, [words.known(language, "signals", s) for s in page.series])
+    night = messages.day(language, page.night)
+    signals = messages.listing(language, [messages.known(language, "signals", s) for s in page.series])
     first = min((frame["day"].min() for frame in page.series.values() if frame.height), default=page.night)
     links = [
         {
@@ -72,39 +72,39 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
     return render(
         "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
         title=say("case.title", case=case["case_id"]), case_id=case["case_id"],
-        kind=words.sentence_case(words.signature(language, case["signature"])),
+        kind=messages.sentence_case(messages.signature(language, case["signature"])),
         facts=_case_facts(page, language), because=_sentence(page, language), revised=case_sentence(page.revised, language), night=night, image=image,
-        alt=say("chart.alt", signals=signals, first=words.day(language, max(first, page.night - timedelta(days=119))),
-                last=night, onset=words.day(language, case["onset"]), night=night),
+        alt=say("chart.alt", signals=signals, first=messages.day(language, max(first, page.night - timedelta(days=119))),
+                last=night, onset=messages.day(language, case["onset"]), night=night),
         drawing=Markup(drawing), drawing_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
         numbers=[_numbers(page, signal, language) for signal in page.series],
         evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
-        sure=_sure(page, language), explanations=words.lines(language, f"explain.{kind}"), desk=words.lines(language, f"desk.{kind}"),
-        door=words.lines(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
+        sure=_sure(page, language), explanations=messages.lines(language, f"explain.{kind}"), desk=messages.lines(language, f"desk.{kind}"),
+        door=messages.lines(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
     )  # fmt: skip
 
 
 def _sentence(page: CasePage, language: str) -> str:
     """Why the home is a case and, where people are what rose, how many more it is like."""
-    return words.paragraph(
-        language, because_of(page.case, page.night, language), words.more_people(language, page.case)
+    return messages.paragraph(
+        language, because_of(page.case, page.night, language), messages.more_people(language, page.case)
     )
 
 
 def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
-    case, say = page.case, partial(words.say, language)
+    case, say = page.case, partial(messages.say, language)
     since = say(
         "case.status_since",
-        status=words.known(language, "statuses", case["status"]),
-        day=words.day(language, case["onset"]),
+        status=messages.known(language, "statuses", case["status"]),
+        day=messages.day(language, case["onset"]),
     )
     facts = {
         "home": case["household"],
         "building": page.building,
         "district": page.district,
-        "night": words.day(language, page.night),
+        "night": messages.day(language, page.night),
         "status": since,
-        "desk": words.known(language, "desks", case["desk"]) if case.get("desk") else None,
+        "desk": messages.known(language, "desks", case["desk"]) if case.get("desk") else None,
         "rank": case.get("rank"),
     }
     return [(say(f"case.{name}"), str(told)) for name, told in facts.items() if told is not None]
@@ -122,31 +122,33 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
         if frame.height
         else 0
     )
-    unit, size, digits = words.scale(page.units.get(signal, "count"), largest or 0.0)
+    unit, size, digits = messages.scale(page.units.get(signal, "count"), largest or 0.0)
     peers = "peers" in frame.columns and frame["peers"].count() > 0
 
     def told(value: float | None, places: int = digits) -> str:
-        return words.number(language, None if value is None else value / size, places)
+        return messages.number(language, None if value is None else value / size, places)
 
     def stretch(low: float | None, high: float | None) -> str:
         known = low is not None and high is not None
-        return words.say(language, "format.range", low=told(low), high=told(high)) if known else told(None)
+        return messages.say(language, "format.range", low=told(low), high=told(high)) if known else told(None)
 
     rows = [
         {
-            "day": words.day(language, row["day"], short=True),
+            "day": messages.day(language, row["day"], short=True),
             "observed": told(row["value"]),
             "expected": told(row["expected"], max(digits, 1) if unit == "count" else digits),
             "range": stretch(row["low"], row["high"]),
             "peers": told(row["peers"]) if peers else None,
-            "quality": words.known(language, "qualities", row["quality"]),
+            "quality": messages.known(language, "qualities", row["quality"]),
             "marked": row["day"] >= page.case["onset"],
         }
         for row in frame.iter_rows(named=True)
     ]
-    name = words.sentence_case(words.known(language, "signals", signal))
+    name = messages.sentence_case(messages.known(language, "signals", signal))
     return {
-        "caption": words.say(language, "case.numbers_caption", signal=name, unit=words.unit(language, unit)),
+        "caption": messages.say(
+            language, "case.numbers_caption", signal=name, unit=messages.unit(language, unit)
+        ),
         "rows": rows,
         "peers": peers,
     }
@@ -162,8 +164,11 @@ def _levels(page: CasePage, language: str) -> list[str]:
 
 
 def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
-    base, onset = page.units.get(row["signal"], "count"), words.day(language, page.case["onset"], short=True)
-    unit, size, _ = words.scale(base, max(row["before"], row["after"]))
+    base, onset = (
+        page.units.get(row["signal"], "count"),
+        messages.day(language, page.case["onset"], short=True),
+    )
+    unit, size, _ = messages.scale(base, max(row["before"], row["after"]))
     before, after = (row[name] / size for name in ("before", "after"))
     key = (
         "level.rises"
@@ -173,24 +178,30 @@ def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
         else "level.stays"
     )
     told = {name: _about(language, x) for name, x in (("before", before), ("after", after))}
-    signal = words.sentence_case(words.known(language, "signals", row["signal"]))
-    return words.say(language, key, signal=signal, unit=words.unit(language, unit), day=onset, **told)
+    signal = messages.sentence_case(messages.known(language, "signals", row["signal"]))
+    return messages.say(language, key, signal=signal, unit=messages.unit(language, unit), day=onset, **told)
 
 
 def _about(language: str, x: float) -> str:
     """Two figures: 6, 6.3, 19, 610."""
-    return words.rounded(language, x) if x >= 9.95 else words.number(language, x, int(f"{x:.1f}"[-1] != "0"))
+    return (
+        messages.rounded(language, x)
+        if x >= 9.95
+        else messages.number(language, x, int(f"{x:.1f}"[-1] != "0"))
+    )
 
 
 def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
     ordered = evidence.sort(["rarity", "detector", "signal"], descending=[True, False, False])
     return [
         {
-            "detector": words.known(language, "detectors", row["detector"]),
-            "signal": words.known(language, "signals", row["signal"]),
+            "detector": messages.known(language, "detectors", row["detector"]),
+            "signal": messages.known(language, "signals", row["signal"]),
             "window": row["window_days"],
-            "ratio": words.say(language, "format.times", number=words.ratio(language, row["ratio"])),
-            "rarity": words.say(language, "case.rarity_words", number=words.rounded(language, row["rarity"])),
+            "ratio": messages.say(language, "format.times", number=messages.ratio(language, row["ratio"])),
+            "rarity": messages.say(
+                language, "case.rarity_words", number=messages.rounded(language, row["rarity"])
+            ),
         }
         for row in ordered.iter_rows(named=True)
     ]
@@ -198,12 +209,12 @@ def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
 
 def _signal_sentences(page: CasePage, language: str, key: str, *, risen: bool) -> list[str]:
     return [
-        words.sentence_case(
-            words.say(
+        messages.sentence_case(
+            messages.say(
                 language,
                 key,
-                signal=words.known(language, "signals", signal),
-                ratio=words.ratio(language, ratio),
+                signal=messages.known(language, "signals", signal),
+                ratio=messages.ratio(language, ratio),
             )
         )
         for signal, ratio in ratios_of(page.case["ratios"]).items()
@@ -215,21 +226,21 @@ def _agrees(page: CasePage, language: str) -> list[str]:
     risen = _signal_sentences(page, language, "case.agrees_signal", risen=True) + _flows(
         page, language, still=False
     )
-    return risen if len(risen) > 1 else [*risen, words.say(language, "case.agrees_none")]
+    return risen if len(risen) > 1 else [*risen, messages.say(language, "case.agrees_none")]
 
 
 def _against(page: CasePage, language: str) -> list[str]:
     stretch = pl.col("day").is_between(page.case["onset"], page.night)
     against = _signal_sentences(page, language, "case.against_signal", risen=False)
     if festive := page.calendar.filter(stretch & pl.col("kind").is_in(["holiday", "window"])).height:
-        against.append(words.say(language, "case.against_holiday", days=festive))
+        against.append(messages.say(language, "case.against_holiday", days=festive))
     for signal, frame in page.series.items():
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
-            told = words.sentence_case(words.known(language, "signals", signal))
-            against.append(words.say(language, "case.against_gap", signal=told, days=lost))
+            told = messages.sentence_case(messages.known(language, "signals", signal))
+            against.append(messages.say(language, "case.against_gap", signal=told, days=lost))
     against += _flows(page, language, still=True)
     against += [_note(signal, note, language) for signal, note in page.notes]
-    return against or [words.say(language, "case.against_none")]
+    return against or [messages.say(language, "case.against_none")]
 
 
 def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
@@ -245,22 +256,24 @@ def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
             continue
         quiet, least = int((since == 0).sum()), since.min()
         if still and quiet:
-            told.append(words.say(language, "case.flow_still", nights=since.len(), quiet=quiet))
+            told.append(messages.say(language, "case.flow_still", nights=since.len(), quiet=quiet))
         elif (
             not still
             and not quiet
             and (before.is_empty() or least > max(RISE * before.median(), before.median() + 1))
         ):
             usual = (
-                words.say(language, "case.flow_unknown")
+                messages.say(language, "case.flow_unknown")
                 if before.is_empty()
-                else words.say(language, "case.flow_before", flow=words.number(language, before.median()))
+                else messages.say(
+                    language, "case.flow_before", flow=messages.number(language, before.median())
+                )
             )
             told.append(
-                words.paragraph(
+                messages.paragraph(
                     language,
-                    words.say(
-                        language, "case.flow_runs", flow=words.number(language, least), nights=since.len()
+                    messages.say(
+                        language, "case.flow_runs", flow=messages.number(language, least), nights=since.len()
                     ),
                     usual,
                 )
@@ -269,19 +282,19 @@ def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
 
 
 def _note(signal: str | None, note: str, language: str) -> str:
-    told = words.note(language, note)
+    told = messages.note(language, note)
     if signal is None:
         return told
-    return words.say(
+    return messages.say(
         language,
         "case.against_note",
-        signal=words.sentence_case(words.known(language, "signals", signal)),
+        signal=messages.sentence_case(messages.known(language, "signals", signal)),
         note=told,
     )
 
 
 def _sure(page: CasePage, language: str) -> list[str]:
-    case, say = page.case, partial(words.say, language)
+    case, say = page.case, partial(messages.say, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
     sure = [
         say("case.sure_unknown")
@@ -289,25 +302,25 @@ def _sure(page: CasePage, language: str) -> list[str]:
         else say("case.sure_wrong", number=in_hundred(language, chance))
     ]
     if page.record is not None:
-        shares = {end: words.number(language, 100 * page.record[end]) for end in ("low", "high")}
-        counts = {name: words.number(language, page.record[name]) for name in ("visited", "wrong")}
+        shares = {end: messages.number(language, 100 * page.record[end]) for end in ("low", "high")}
+        counts = {name: messages.number(language, page.record[name]) for name in ("visited", "wrong")}
         sure.append(
-            say("case.sure_record", kind=words.signature(language, case["signature"]), **counts, **shares)
+            say("case.sure_record", kind=messages.signature(language, case["signature"]), **counts, **shares)
         )
-    sure.append(say("case.sure_rarity", number=words.rounded(language, rarity)))
+    sure.append(say("case.sure_rarity", number=messages.rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
-    days = {words.known(language, "signals", signal): n for signal, n in page.history_days.items()}
+    days = {messages.known(language, "signals", signal): n for signal, n in page.history_days.items()}
     long = [
-        say("case.history", signal=signal, days=words.number(language, n))
+        say("case.history", signal=signal, days=messages.number(language, n))
         for signal, n in days.items()
         if n >= LONG_HISTORY
     ]
     if long:
-        sure.append(say("case.sure_history", list=words.listing(language, long)))
+        sure.append(say("case.sure_history", list=messages.listing(language, long)))
     short = {signal: n for signal, n in days.items() if n < LONG_HISTORY}
     sure += [
-        say("case.sure_short", signal=words.sentence_case(signal), days=words.number(language, n))
+        say("case.sure_short", signal=messages.sentence_case(signal), days=messages.number(language, n))
         for signal, n in short.items()
     ]
     if "provisional" in page.calendar.columns:
@@ -318,37 +331,41 @@ def _sure(page: CasePage, language: str) -> list[str]:
 
 def resident_letter(page: CasePage, language: str) -> str:
     """The letter to the resident of a case: plain text, plain words, one page."""
-    say, case, purpose = partial(words.say, language), page.case, page.site.purpose
+    say, case, purpose = partial(messages.say, language), page.case, page.site.purpose
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
-    signals = words.listing(language, [words.known(language, "plain", s) for s in page.series])
+    signals = messages.listing(language, [messages.known(language, "plain", s) for s in page.series])
     wrong = (
         say("letter.wrong_unknown")
         if chance is None or chance > 0.99
         else say("letter.wrong", number=in_hundred(language, chance))
     )
     return render(
-        "letter.txt.j2", page.site, language, case_id=case["case_id"], night=words.day(language, page.night),
+        "letter.txt.j2", page.site, language, case_id=case["case_id"], night=messages.day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
-        because=_plainly(page, language), onset=words.day(language, case["onset"]),
-        last=words.day(language, case["last_seen"]), explanations=words.lines(language, f"explain.{kind}"),
-        used=words.paragraph(language, say("letter.used", signals=signals), wrong),
+        because=_plainly(page, language), onset=messages.day(language, case["onset"]),
+        last=messages.day(language, case["last_seen"]), explanations=messages.lines(language, f"explain.{kind}"),
+        used=messages.paragraph(language, say("letter.used", signals=signals), wrong),
     )  # fmt: skip
 
 
 def _plainly(page: CasePage, language: str) -> str:
     """What rose at the home, and how many people that is like, as one says it to those who live there."""
-    say, case, ratios = partial(words.say, language), page.case, ratios_of(page.case["ratios"])
+    say, case, ratios = partial(messages.say, language), page.case, ratios_of(page.case["ratios"])
     risen = {signal: ratio for signal, ratio in ratios.items() if ratio >= RISE} or ratios
     items = [
-        say("letter.item", signal=words.known(language, "plain", signal), ratio=words.ratio(language, ratio))
+        say(
+            "letter.item",
+            signal=messages.known(language, "plain", signal),
+            ratio=messages.ratio(language, ratio),
+        )
         for signal, ratio in risen.items()
     ]
     days = (page.night - case["onset"]).days + 1
     seen = (
         say(
             "letter.seen_one_day" if days == 1 else "letter.seen_days",
-            list=words.listing(language, items),
+            list=messages.listing(language, items),
             days=days,
         )
         if items
@@ -356,6 +373,6 @@ def _plainly(page: CasePage, language: str) -> str:
     )
     if case.get("extra_people") is None:
         return seen
-    told = {end: words.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}
+    told = {end: messages.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}
     key = "letter.people_one" if round(case["extra_people"]) <= 1 else "letter.people_many"
-    return words.paragraph(language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"]))
+    return messages.paragraph(language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"]))

@@ -58,6 +58,6 @@ def settings_text(
     languages: Sequence[str] = ("en", "zh"),
     reports: str = "out/reports",
 ) -> str:
-    """The text of `anomaly.toml` for a city written by `pipelines.city.write_city`; paths are relative to that file."""
+    """The text of `anomaly.toml` for a city written by `pipelines.jobs.simulate_city.write_city`; paths are relative to that file."""
     spoken = ", ".join(f'"{language}"' for language in languages)
     return SETTINGS.format(name=name, calendar=calendar, timezone=timezone, languages=spoken, reports=reports)

@@ -182,11 +182,11 @@ def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
 def state(folder: Path, homes: int, days: int) -> None:
     """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
     from anomaly import readings as room
-    from pipelines.days import BLOCK, CELLS, HOMES, Days, drawn
-    from pipelines.derive import Signal
-    from pipelines.load import READINGS_FILE, _made_of
-    from pipelines.settings import load_settings
-    from pipelines.store import Store
+    from pipelines.config.settings import load_settings
+    from pipelines.ingest.incremental import Signal
+    from pipelines.ingest.loader import READINGS_FILE, _made_of
+    from pipelines.storage.daily_readings import BLOCK, CELLS, HOMES, Days, drawn
+    from pipelines.storage.state import Store
 
     city = City(homes, days)
     folder.mkdir(parents=True, exist_ok=True)
@@ -260,9 +260,9 @@ def state(folder: Path, homes: int, days: int) -> None:
 
 def load(folder: Path) -> None:
     """Whatever is new, into the store."""
-    from pipelines.load import load as load_new
-    from pipelines.settings import load_settings
-    from pipelines.store import Store
+    from pipelines.config.settings import load_settings
+    from pipelines.ingest.loader import load as load_new
+    from pipelines.storage.state import Store
 
     settings = load_settings(folder / "anomaly.toml")
     store = Store(settings.store)
@@ -284,8 +284,8 @@ def night(folder: Path) -> None:
             file=sys.stderr,
         )
 
-    from pipelines.nightly import nightly
-    from pipelines.settings import load_settings
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs.nightly import nightly
 
     result = nightly(load_settings(folder / "anomaly.toml"), tell=tell)
     tell(f"done: {result.run}")
@@ -467,7 +467,7 @@ def main() -> None:
             STEPS[given.step](given.folder)
         pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
     elif given.step:
-        from pipelines.shell import alone
+        from pipelines.cli.console import alone
 
         alone(partial(STEPS[given.step], given.folder))  # as the command does
 

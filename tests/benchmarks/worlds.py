@@ -11,8 +11,8 @@ from anomaly import readings as room
 from anomaly.calendar import calendar_days
 from anomaly.expected import Grid, make_grid
 from anomaly.simulate import PRESETS, simulate, standard
-from pipelines.settings import load_settings
-from pipelines.sources import found_files, read_file
+from pipelines.config.settings import load_settings
+from pipelines.ingest.files import found_files, read_file
 from tests.benchmarks.scoring import Episodes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"

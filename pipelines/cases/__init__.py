@@ -1,0 +1,1 @@
+"""Evidence of the judged nights to cases, with what people decided."""

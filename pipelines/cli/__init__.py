@@ -1,0 +1,1 @@
+"""The command line: commands, how they talk, and the log of a run."""

@@ -1,0 +1,374 @@
+"""Words for the shell: every command's options, help and exit code; the work is done elsewhere.
+
+Modules that are slow to import are imported inside the commands, so that `anomaly --help` answers at once.
+"""
+
+import datetime as dt
+import json
+import sys
+from pathlib import Path
+
+import click
+
+from anomaly import __version__ as VERSION
+from pipelines.cli import review_commands
+from pipelines.cli.console import (
+    DEGRADED,
+    DONE,
+    Commands,
+    alone,
+    answer,
+    emit,
+    json_option,
+    night_option,
+    settings_option,
+    talk,
+    warn,
+)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(VERSION, prog_name="anomaly")
+def main() -> None:
+    """List the few homes where occupancy or use has surged, for a person to visit.
+
+    Example: anomaly nightly --settings sample_data/city/anomaly.toml
+    """
+
+
+@main.command()
+@settings_option
+@night_option
+@click.option(
+    "--revise", is_flag=True, help="Judge again, too, the nights that late or restated readings touch."
+)
+@json_option
+def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_json: bool) -> None:
+    """Load what is new, judge the night, publish the file and write the report.
+
+    Example: anomaly nightly --settings anomaly.toml
+    """
+    from pipelines.cli.run_log import watched
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs.nightly import nightly as run
+
+    settings = load_settings(settings_path)
+    with watched(settings, "nightly", talk(as_json), warn) as watch:
+        watch.result = run(settings, night and night.date(), watch.tell, revise)
+    _finish(watch.result, settings, as_json)
+
+
+@main.command()
+@settings_option
+@click.option(
+    "--from",
+    "first",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="D",
+    help="First night, YYYY-MM-DD.",
+)
+@click.option(
+    "--to",
+    "last",
+    type=click.DateTime(["%Y-%m-%d"]),
+    required=True,
+    metavar="D",
+    help="Last night, YYYY-MM-DD.",
+)
+@click.option("--reports", is_flag=True, help="Write the report of every night, not of the last one only.")
+@json_option
+def backfill(
+    settings_path: Path, first: dt.datetime, last: dt.datetime, reports: bool, as_json: bool
+) -> None:
+    """Judge past nights in order, each knowing only what is dated on or before it.
+
+    Example: anomaly backfill --settings anomaly.toml --from 2026-07-01 --to 2026-07-31
+    """
+    from pipelines.cli.run_log import watched
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs.nightly import backfill as run
+
+    if first > last:
+        raise click.UsageError(
+            f"--from {first.date()} lies after --to {last.date()}; give the earlier night first"
+        )
+    settings = load_settings(settings_path)
+    with watched(settings, "backfill", talk(as_json), warn) as watch:
+        watch.result = run(settings, first.date(), last.date(), reports, watch.tell)
+    _finish(watch.result, settings, as_json)
+
+
+def _finish(result, settings, as_json: bool) -> None:
+    """Say what came out, and leave with 0, or 3 where inputs were degraded."""
+    lines = [f"degraded: {line}" for line in result.degraded]
+    if result.did:
+        run = result.run
+        new, open_ = run["cases_new"], run["cases_open"]
+        lines.append(
+            f"night {result.night}: {run['judged']} home{'s' * (run['judged'] != 1)} judged, {new} new case{'s' * (new != 1)}, {open_} open"
+        )
+        lines.append(
+            f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}"
+        )
+    else:
+        lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
+    lines += result.more
+    lines += [f"report {result.report}", f"file   {settings.store}"]
+    summary = {
+        "night": result.night,
+        "did": result.did,
+        "degraded": list(result.degraded),
+        "more": list(result.more),
+        "report": result.report,
+        "file": str(settings.store),
+    }
+    emit(as_json, lines, **(result.run | summary))
+    if result.degraded:
+        sys.exit(DEGRADED)
+
+
+@main.command()
+@settings_option
+@night_option
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", help="How to print it."
+)
+@click.option("--desk", metavar="NAME", help="Only the doors of this desk.")
+@click.option("--district", metavar="NAME", help="Only the doors of this district.")
+@json_option
+def worklist(
+    settings_path: Path, night: dt.datetime | None, form: str, as_json: bool, **only: str | None
+) -> None:
+    """The doors of a night, rarest first.
+
+    Example: anomaly worklist --settings anomaly.toml --format csv
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import queries
+
+    settings = load_settings(settings_path)
+    told = queries.night_or_latest(settings, night and night.date())
+    text = queries.worklist(settings, told, "json" if as_json else form, **only)
+    doors = [json.loads(line) for line in text.splitlines()] if as_json else []
+    answer(as_json, text, ({"message_type": "door", **door} for door in doors), night=told, doors=len(doors))
+
+
+@main.command()
+@click.argument("case_or_household", shell_complete=review_commands.case_codes)
+@settings_option
+@night_option
+@click.option("--for-resident", is_flag=True, help="The one-page letter for the people who live there.")
+@click.option(
+    "--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out."
+)
+@json_option
+def explain(
+    case_or_household: str,
+    settings_path: Path,
+    night: dt.datetime | None,
+    for_resident: bool,
+    language: str | None,
+    as_json: bool,
+) -> None:
+    """Where every number of a case comes from.
+
+    Example: anomaly explain c260831-0f3a9c21d7 --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import queries
+
+    settings = load_settings(settings_path)
+    language = language or settings.site.languages[0]
+    tell = queries.letter if for_resident else queries.explain
+    text = tell(settings, case_or_household, night and night.date(), language)
+    answer(as_json, text, asked=case_or_household, language=language, text=text)
+
+
+@main.command()
+@settings_option
+@json_option
+def status(settings_path: Path, as_json: bool) -> None:
+    """The last runs: what was judged, listed and degraded.
+
+    Example: anomaly status --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import queries
+
+    click.echo(queries.status(load_settings(settings_path), as_json), nl=False)
+
+
+@main.command()
+@settings_option
+@json_option
+def doctor(settings_path: Path, as_json: bool) -> None:
+    """Check before the night what would stop or degrade it.
+
+    Example: anomaly doctor --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs.preflight import examine
+
+    findings = examine(load_settings(settings_path))
+    text = "".join(f"{'ok  ' if one.fine else 'look'}  {one.what}: {one.detail}\n" for one in findings)
+    troubled = sum(not one.fine for one in findings)
+    answer(
+        as_json,
+        text,
+        ({"message_type": "finding", **vars(one)} for one in findings),
+        checks=len(findings),
+        to_look_at=troubled,
+    )
+    sys.exit(DEGRADED if troubled else DONE)
+
+
+@main.group(name="calendar")
+def calendar_group() -> None:
+    """The calendar in force.
+
+    Example: anomaly calendar show --settings anomaly.toml --year 2027
+    """
+
+
+@calendar_group.command(name="show")
+@settings_option
+@click.option("--year", type=click.IntRange(1970, 2100), help="The year; this one if left out.")
+@json_option
+def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
+    """Holidays, made-up workdays and moving windows of a year.
+
+    Example: anomaly calendar show --settings anomaly.toml --year 2027
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import queries
+
+    settings, year = load_settings(settings_path), year or dt.date.today().year
+    days = queries.calendar_days(settings, year)
+    odd = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
+    rows = ({"message_type": "day", **row} for row in odd.iter_rows(named=True))
+    answer(
+        as_json,
+        queries.calendar_table(settings, year),
+        rows,
+        calendar=settings.site.calendar,
+        year=year,
+        provisional=bool(days["provisional"].any()),
+    )
+
+
+@main.command(name="tables")
+@click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Language of the meanings.")
+@json_option
+def tables_command(language: str, as_json: bool) -> None:
+    """The data dictionary of the published file.
+
+    Example: anomaly tables --language zh
+    """
+    from pipelines.reporting import queries
+
+    rows = [{"message_type": "column", **row} for row in queries.dictionary().iter_rows(named=True)]
+    answer(as_json, queries.dictionary_text(language), rows, columns=len(rows))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@json_option
+def init(folder: Path, as_json: bool) -> None:
+    """A commented settings file and folders to start from.
+
+    Example: anomaly init nanming
+    """
+    from pipelines.jobs.init_site import next_step, start
+
+    made = start(folder)
+    answer(as_json, "".join(f"{path}\n" for path in made), made=made, next=next_step(made[0]))
+    if not as_json:
+        warn(next_step(made[0]))
+
+
+@main.command()
+@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.option(
+    "--homes", type=click.IntRange(1, 1_000_000), default=300, show_default=True, help="Households."
+)
+@click.option(
+    "--days", type=click.IntRange(30, 2000), default=427, show_default=True, help="Days of history."
+)
+@click.option(
+    "--city",
+    "preset",
+    type=click.Choice(["mixed", "nuisances", "few", "young", "coarse"]),
+    default="mixed",
+    show_default=True,
+    help="What happens in it.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
+@json_option
+def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_json: bool) -> None:
+    """A synthetic city with known truth, in the form of real exports.
+
+    Example: anomaly simulate mycity --homes 500 --seed 7
+    """
+    from pipelines.jobs.simulate_city import make_city
+
+    text = make_city(folder, preset, homes, days, seed)
+    answer(as_json, f"{text}\n", homes=homes, days=days, folder=folder, text=text)
+
+
+@main.command()
+@settings_option
+@click.option("--seed", type=int, default=1, show_default=True, help="Where the surges are planted.")
+@click.option(
+    "--nights",
+    type=click.IntRange(10, 365),
+    default=60,
+    show_default=True,
+    help="Nights to judge, the last ones.",
+)
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 100),
+    help="Copies; more give narrower intervals. If left out, as many as give some 120 surges, 2 to 8.",
+)
+@json_option
+def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
+    """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
+
+    Example: anomaly evaluate --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import evaluate as evaluation
+
+    settings = load_settings(settings_path)
+    measured = evaluation.evaluate_site(settings, seed, nights, rounds, talk(as_json))
+    page = evaluation.write(settings, measured)
+    if not as_json:
+        emit(as_json, [])
+    click.echo(
+        evaluation.card_json(measured, page)
+        if as_json
+        else f"{evaluation.card_text(measured)}\npage  {page}\n",
+        nl=False,
+    )
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what teaches a shell to complete commands, options and the codes of open cases.
+
+    Example: anomaly completion bash
+    """
+    from click.shell_completion import get_completion_class
+
+    click.echo(get_completion_class(shell)(main, {}, "anomaly", "_ANOMALY_COMPLETE").source())
+
+
+for command in review_commands.COMMANDS:
+    main.add_command(command)
+
+
+def program() -> None:
+    """`anomaly` as it is installed."""
+    alone(lambda: main(prog_name="anomaly"))

@@ -1,0 +1,260 @@
+"""Words for the shell, for the people who decide: decide, outcomes, assign, reveal, audit and prune."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import click
+
+from pipelines.cli.console import DEGRADED, answer, emit, json_option, settings_option, warn
+
+OUTCOMES = (
+    "confirmed",
+    "benign",
+    "no_access",
+    "not_visited",
+    "contested",
+)  # tables.OUTCOMES, which is slow to import
+
+
+def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Codes of the cases that are open, for a shell that completes them; none where the settings, or the file, cannot be read."""
+    from pipelines.config.settings import SettingsError, load_settings
+    from pipelines.reporting import queries
+    from pipelines.storage.state import NotThere
+
+    try:
+        settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
+        found = queries.ask(
+            settings,
+            "SELECT case_id FROM v1.cases WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
+            begun=begun,
+        )
+    except (SettingsError, NotThere):
+        return []
+    return found["case_id"].to_list()
+
+
+case_argument = click.argument("case", shell_complete=case_codes)
+by_option = click.option("--by", metavar="NAME", help="Who records it.")
+
+
+@click.command()
+@case_argument
+@click.argument("outcome", type=click.Choice(OUTCOMES), metavar="OUTCOME")
+@settings_option
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why, in a few words; no names or numbers of persons."
+)
+@by_option
+@click.option("--minutes", type=click.IntRange(0, 99_999), help="How many minutes it took.")
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="D",
+    help="The day of the visit, YYYY-MM-DD; today if left out.",
+)
+@json_option
+def decide(
+    case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, as_json: bool, **more
+) -> None:
+    """Record what a person decided or found; the published file is swapped at once.
+
+    OUTCOME is confirmed, benign, contested, no_access or not_visited. The last two say nothing: the door stays on the list.
+
+    Example: anomaly decide c260831-0f3a9c21d7 benign --settings anomaly.toml --reason "guests until Sunday"
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import record_outcome as desk
+
+    settings = load_settings(settings_path)
+    said = desk.Said(case, outcome, reason, day.date() if day else desk.today(settings), **more)
+    told = desk.decide(settings, said)
+    emit(
+        as_json,
+        [f"{case}: {outcome}, recorded for {said.day}", *told],
+        case=case,
+        outcome=outcome,
+        day=said.day,
+        told=told,
+    )
+
+
+@click.group()
+def outcomes() -> None:
+    """Answers from the field, many at once.
+
+    Example: anomaly outcomes import field.csv --settings anomaly.toml
+    """
+
+
+@outcomes.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@settings_option
+@json_option
+def outcomes_import(file: Path, settings_path: Path, as_json: bool) -> None:
+    """Record the answers of a CSV file: case, day, outcome, reason, by, minutes.
+
+    Example: anomaly outcomes import field.csv --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import record_outcome as desk
+
+    fresh, again, told = desk.import_outcomes(load_settings(settings_path), file)
+    refused = [line for line in told if line.startswith("row ")]
+    rows = ({"message_type": "refused", "text": line} for line in refused)
+    emit(
+        as_json,
+        [f"{fresh} recorded, {again} were there already", *told],
+        rows,
+        recorded=fresh,
+        already=again,
+        refused=len(refused),
+    )
+    if refused:
+        sys.exit(DEGRADED)
+
+
+@click.command()
+@case_argument
+@settings_option
+@click.option("--to", required=True, metavar="NAME", help="Who is to look at it.")
+@by_option
+@json_option
+def assign(case: str, settings_path: Path, to: str, by: str | None, as_json: bool) -> None:
+    """Give a case to a person or a team.
+
+    Example: anomaly assign c260831-0f3a9c21d7 --settings anomaly.toml --to "team 2"
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import record_outcome as desk
+
+    told = desk.assign(load_settings(settings_path), case, to, by)
+    emit(as_json, [f"{case}: assigned to {to}", *told], case=case, to=to, told=told)
+
+
+@click.command()
+@case_argument
+@settings_option
+@click.option("--reason", required=True, metavar="TEXT", help="Why the home must be known.")
+@click.option("--by", required=True, metavar="NAME", help="Who asks.")
+@json_option
+def reveal(case: str, settings_path: Path, reason: str, by: str, as_json: bool) -> None:
+    """Open the private map for one case: print the id behind its code, after the request was logged.
+
+    Example: anomaly reveal c260831-0f3a9c21d7 --settings anomaly.toml --reason "visit on Friday" --by "A. Li"
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import record_outcome as desk
+
+    household = desk.reveal(load_settings(settings_path), case, reason, by)
+    answer(as_json, f"{household}\n", case=case, household=household)
+
+
+@click.group()
+def audit() -> None:
+    """The audit trail, fairness and the record for the public.
+
+    Example: anomaly audit verify --settings anomaly.toml
+    """
+
+
+@audit.command(name="verify")
+@settings_option
+@json_option
+def audit_verify(settings_path: Path, as_json: bool) -> None:
+    """Check that no line of the audit log was changed, removed or moved.
+
+    Example: anomaly audit verify --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.state import NotThere, Store
+
+    trail = Trail(Store(load_settings(settings_path).store))
+    lines, last = trail.verify()
+    if not lines:
+        raise NotThere(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
+    answer(as_json, f"{lines} lines, the chain is whole; last {last}\n", lines=lines, last=last)
+
+
+@audit.command(name="fairness")
+@settings_option
+@json_option
+def audit_fairness(settings_path: Path, as_json: bool) -> None:
+    """Who is listed, visited, confirmed and wrong, by district and dwelling class: a table and a page.
+
+    Example: anomaly audit fairness --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import fairness
+    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.state import Store
+
+    settings = load_settings(settings_path)
+    store = Store(settings.store)
+    found = fairness.groups(settings, store)
+    page = fairness.write_fairness(settings, found)
+    rows = ({"message_type": "group", **row} for row in found.iter_rows(named=True))
+    answer(as_json, fairness.table(found), rows, groups=found.height, stopped=found["stop"].sum(), page=page)
+    if not as_json:
+        warn(f"page  {page}")
+    Trail(store).leave("fairness", groups=found.height, stop=found.filter("stop")["name"].to_list())
+    if found["stop"].any():
+        sys.exit(DEGRADED)
+
+
+@audit.command(name="record")
+@settings_option
+@json_option
+def audit_record(settings_path: Path, as_json: bool) -> None:
+    """Write the transparency record and a draft impact assessment from the settings and the account.
+
+    Example: anomaly audit record --settings anomaly.toml
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.reporting import fairness
+    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.state import Store
+
+    settings = load_settings(settings_path)
+    page = fairness.write_record(settings)
+    Trail(Store(settings.store)).leave("record", settings_sha256=settings.sha256)
+    answer(as_json, f"{page}\n", page=page)
+
+
+@click.command()
+@settings_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be taken out.")
+@json_option
+def prune(settings_path: Path, dry_run: bool, as_json: bool) -> None:
+    """Take out what is older than [retention] allows, from the state, the pages and the published file.
+
+    Example: anomaly prune --settings anomaly.toml --dry-run
+    """
+    from pipelines.config.settings import load_settings
+    from pipelines.jobs import retention as retention
+
+    found = retention.prune(load_settings(settings_path), dry_run)
+    rows = (
+        {
+            "message_type": "class",
+            "class": old.name,
+            "before": old.before,
+            "rows": old.rows,
+            "places": len(old.places),
+        }
+        for old in found
+    )
+    answer(
+        as_json,
+        "".join(f"{old.told()}\n" for old in found),
+        rows,
+        dry_run=dry_run,
+        total=sum(old.rows for old in found),
+    )
+    if dry_run and not as_json:
+        warn("nothing was taken out: a dry run")
+
+
+COMMANDS = (decide, outcomes, assign, reveal, prune, audit)

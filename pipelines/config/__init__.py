@@ -1,0 +1,1 @@
+"""The settings file, its defaults, and the calendar in force."""

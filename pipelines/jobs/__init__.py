@@ -1,0 +1,1 @@
+"""One module a command: the nightly batch and everything else that is run."""

@@ -1,0 +1,29 @@
+"""A place to start from: the reference settings and the folders it speaks of."""
+
+import shlex
+from pathlib import Path
+
+from pipelines.config.settings import SettingsError
+
+REFERENCE = Path(__file__).parents[1] / "config" / "reference.toml"
+
+
+def start(folder: Path) -> list[Path]:
+    """Write anomaly.toml and empty folders; refuses to touch a settings file that is there."""
+    target = folder / "anomaly.toml"
+    if target.exists():
+        raise SettingsError(f"{target}: is there already; name another folder, or remove it first")
+    try:
+        for part in ("access", "calendars"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        target.write_text(REFERENCE.read_text(encoding="utf-8"), encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(
+            f"{folder}: cannot be written ({error.strerror}); name a folder this user may write"
+        ) from None
+    return [target, folder / "access", folder / "calendars"]
+
+
+def next_step(target: Path) -> str:
+    """What to do with a new settings file, in one line."""
+    return f"fill in [purpose] and [site], put exports where the files of [signals.*] point, then: anomaly doctor --settings {shlex.quote(str(target))}"

@@ -1,0 +1,1 @@
+"""Processes, threads and clusters that work is spread over."""

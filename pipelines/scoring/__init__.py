@@ -1,0 +1,1 @@
+"""Readings to evidence: the judging of a night."""

@@ -1,0 +1,485 @@
+"""Nights of a site too large to be looked at whole: a sample says what all homes say together, then each is judged by it.
+
+The sample runs through the same functions as a small site, over its last year (pass 1). Of every other home only the last
+days are worked out, block by block (pass 2); those with something to say, and those with an open case, then go through
+the same with as many days as a page shows. Whatever a person reads was made by these.
+
+A block is judged by what it is handed and by the readings in the store alone: it may be judged on another machine.
+"""
+
+import dataclasses
+import datetime as dt
+import functools
+import itertools
+import socket
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from anomaly import evidence, expected, sensor_faults
+from anomaly.detectors import Scores
+from anomaly.expected import Expected, Grid
+from anomaly.readings import Laid
+from anomaly.tables import UNKNOWN
+from pipelines.config.settings import Settings
+from pipelines.ingest.incremental import blocks
+from pipelines.ingest.loader import Inputs
+from pipelines.runtime.engine import Over
+from pipelines.scoring.night import (
+    FROZEN_DAYS,
+    Outcome,
+    Verdicts,
+    barred,
+    calendar,
+    found_on,
+    kinds,
+    needed,
+    sheet,
+    write_night,
+)
+from pipelines.scoring.sample import (
+    AtHand,
+    Site,
+    bare_grid,
+    heard_days,
+    heard_from,
+    scores_of,
+    site_of,
+    yardstick_of,
+)
+from pipelines.storage.daily_readings import Days
+from pipelines.storage.state import Part, StateError
+from pipelines.storage.stored_readings import Kept
+
+TONIGHT = -1  # where the night stands among the nights that are scored
+LAST_DAYS = 14  # the longest window a detector looks back on
+SHOWN_DAYS = 120  # of the homes looked at in full, where no more are published
+LOOK_BACK = 700  # days; what is older has no say in a night
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Homes that have a case, whatever a night says of them: `shown` may be on a page of one of the nights, and of `told` more
+    than the last day is published. before: how many days before the night the first of the nights lies.
+    """
+
+    shown: frozenset[str] = frozenset()
+    told: frozenset[str] = frozenset()
+    before: int = 0
+
+
+def judge_large(
+    settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell
+) -> Verdicts:
+    """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
+
+    `over` is the engine (`pipelines.runtime.engine`) that the blocks of homes are judged on.
+    """
+    first, _ = inputs.kept.span()
+    hand = AtHand()
+    for heard, period in itertools.groupby(sorted(nights), heard_from):
+        period, site = list(period), site_of(settings, inputs, heard_days(heard, first))
+        tell(f"asking {len(site.sample)} homes what was to be expected")
+        ended = period[-1] == max(nights)
+        told = min(
+            heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1)
+        )
+        days = calendar(
+            settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1]
+        )
+        yardstick = yardstick_of(settings, (inputs.kept, hand), site, days, (heard, told))
+        for night in period[:-1] if ended else period:
+            until = days.filter(pl.col("day") <= night)
+            _, opened = _judge_night(
+                settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell
+            )
+            # a case that opens stays on the lists of the nights after, quiet or not
+            followed = Followed(followed.shown | opened, followed.told | opened)
+    followed = dataclasses.replace(followed, before=(max(nights) - min(nights)).days)
+    seen, _ = _judge_night(settings, (inputs, hand), (site, yardstick, days, followed), over, tell)
+    return Verdicts(seen, days)
+
+
+def _shown_days(settings: Settings) -> int:
+    return max(settings.publish.expected_days, SHOWN_DAYS)
+
+
+@dataclass
+class _Block:
+    """What one block of homes gives to a night."""
+
+    asked: tuple[np.ndarray, Laid]  # homes to be looked at in full: their numbers and readings
+    sheet: pl.DataFrame
+    cannot: pl.DataFrame
+    had: np.ndarray  # (S, homes) any reading of the signal
+    judged: int
+    history: pl.DataFrame
+    odd: "_Odd"
+
+
+@dataclass
+class _Odd:
+    """What a block's sensors gave lately."""
+
+    looked_at: np.ndarray  # (homes,) something may have failed, whatever the building does
+    silent: np.ndarray  # (doors, homes) gave nothing tonight
+    working: np.ndarray  # (doors, homes) enough days above zero
+    homes: np.ndarray  # that may be asked for their last days: the odd, the silent and the first that is not
+    recent: (
+        np.ndarray
+    )  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
+
+
+@dataclass(frozen=True)
+class _InFull:
+    """Homes looked at as a person would: their readings of all days, what was expected on the last of them, and which of all
+    were vacant; and their scores of the night.
+    """
+
+    looked: tuple[Grid, Expected, np.ndarray]
+    scores: list[Scores]
+
+
+def _judge_night(
+    settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell
+) -> tuple[Expected, frozenset[str]]:
+    """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
+    inputs, hand = given
+    site, yardstick, days, followed = what
+    night, at = days["day"].max(), days.height - 1
+    of_sample = yardstick.seen.grid.index(night)
+    pasts = [evidence.tail(one.score, of_sample) for one in yardstick.scores]
+    found = []
+    ranges = list(blocks(len(site.names)))
+    shared = settings, (inputs.kept, hand), _parts(inputs.kept), (yardstick.peers, days, pasts)
+    shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
+    items = (
+        (homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop]))
+        for homes in ranges
+    )
+    for homes, block in zip(ranges, over(_read, _block, shared, items), strict=True):
+        found.append(block)
+        tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
+    failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
+    looked_at = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
+    evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort(
+        "household", "detector", "signal"
+    )
+    long = _lately(looked_at, evident["household"].unique(), FROZEN_DAYS)
+    sample_sheet = sheet(yardstick.seen, _rated(settings, yardstick.scores, of_sample, pasts), of_sample)
+    sample_judged = expected.judged(yardstick.seen, of_sample)
+    whose = np.concatenate([f.had for f in found], axis=1)
+    s, h = np.nonzero(whose)
+    had = pl.DataFrame(
+        {"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)}
+    )
+    cannot = [failed, *(f.cannot for f in found), barred(inputs, had), _silent(settings, inputs, had)]
+    cannot.append(_cannot(settings, yardstick.looked, days.height, whose[:, site.sample] & ~sample_judged))
+    judged = sum(f.judged for f in found) + int(sample_judged.any(axis=0).sum())
+    write_night(
+        inputs.kept.store,
+        night,
+        Outcome(
+            evident,
+            pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"),
+            pl.concat(cannot),
+            judged,
+            long,
+        ),
+    )
+    opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
+    history = [
+        *(f.history for f in found),
+        expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1),
+    ]
+    back = expected.expected_frame(
+        yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days
+    )
+    new = _lately(looked_at, opened - followed.told, settings.publish.expected_days)
+    history += [frame.filter(pl.col("day") < night) for frame in (back, new)]
+    inputs.kept.store.write(
+        f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day")
+    )
+    return _of_pages(looked_at, followed.shown | opened), opened
+
+
+def _rated(
+    settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]
+) -> list[evidence.Rated]:
+    """Scores of the night at that place, by the past of each."""
+    return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
+
+
+def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
+    """(homes,) whether the home is one of those."""
+    return (
+        pl.Series(site.names, dtype=pl.String)
+        .is_in(pl.Series(sorted(homes), dtype=pl.String).implode())
+        .to_numpy()
+    )
+
+
+def _parts(kept: Kept) -> list[list[Part]]:
+    return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
+
+
+def _read(shared, item) -> Laid:
+    """The readings of a block of homes."""
+    _, (kept, hand), parts, (_, days, _) = shared
+    homes, _, _ = item
+    if _parts(kept) != parts:
+        raise StateError(
+            f"{kept.store.state}: {socket.gethostname()} finds other readings there; it must lie on storage that all machines of the cluster share"
+        )
+    return hand.take(kept, homes, days)
+
+
+def _block(shared, item, laid: Laid) -> _Block:
+    """A block of homes by the last days alone."""
+    settings, _, _, (peers, days, pasts) = shared
+    homes, site, (shown, told) = item
+    numbers = np.arange(len(homes))
+    grid = bare_grid(settings, site, (numbers, laid), days)
+    span = min(LAST_DAYS, days.height)
+    seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)
+    rated = _rated(settings, scores_of(settings, seen, peers), TONIGHT, pasts)
+    ours = site.judged & ~np.isin(numbers, site.sample)
+    largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
+    with np.errstate(invalid="ignore"):
+        asked = np.flatnonzero(
+            site.judged & (shown | (largest >= needed(settings) * settings.evidence.kept_share))
+        )
+    mine = np.flatnonzero(ours)
+    judged = expected.judged(seen, span - 1)
+    names = pl.Series(site.names)
+    return _Block(
+        (homes.start + asked, laid.only(asked)),
+        sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
+        _cannot(settings, (grid, seen, vacant), days.height, laid.had & ~judged & ours),
+        laid.had,
+        int(judged[:, mine].any(axis=0).sum()),
+        pl.concat(
+            [
+                expected.expected_frame(seen, span - 1, mine, 1),
+                _back(settings, site, (days, laid, peers), np.flatnonzero(ours & told)),
+            ]
+        ),
+        _odd(settings, laid, homes.start),
+    )
+
+
+def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFrame:
+    """What was expected of those homes on the days before the last, as many as are published."""
+    days, laid, peers = what
+    span = min(settings.publish.expected_days, days.height)
+    seen, _ = expected.expect_lately(
+        bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span
+    )
+    return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(
+        pl.col("day") < days["day"].max()
+    )
+
+
+def _odd(settings: Settings, laid: Laid, first: int) -> _Odd:
+    """first: number of the block's first home."""
+    doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)])
+    recent = _timely(laid, sensor_faults.REPEAT_DAYS)
+    silent = ~(recent[doors, :, -1] > 0)
+    looked_at = sensor_faults.looked_at(recent)
+    kept = looked_at | silent.any(axis=0) | (np.cumsum(~silent, axis=1) == 1).any(axis=0)
+    back = slice(-sensor_faults.LOOK_BACK, None)
+    value, lag = laid.value[doors, :, back], laid.lag[doors, :, back]
+    working = ((value > 0) & (lag <= np.arange(value.shape[2])[::-1])).sum(axis=2) >= sensor_faults.ENOUGH
+    homes = np.flatnonzero(kept)
+    return _Odd(looked_at, silent, working, first + homes, _timely(laid.only(homes), sensor_faults.LOOK_BACK))
+
+
+def _timely(laid: Laid, days: int) -> np.ndarray:
+    """(S, H, days) the last values as the last day knew them, UNKNOWN where it did not; zeros that the doors contradict among them."""
+    value, lag = np.where(laid.zero[:, :, -days:], 0, laid.value[:, :, -days:]), laid.lag[:, :, -days:]
+    known = np.where(lag > np.arange(value.shape[2])[::-1], UNKNOWN, value).astype(value.dtype, copy=False)
+    return np.pad(known, ((0, 0), (0, 0), (days - known.shape[2], 0)), constant_values=UNKNOWN)
+
+
+def _whole(looked: tuple[Grid, Expected, np.ndarray], homes: np.ndarray, days: int) -> Expected:
+    """Those homes on the first so many days; looked: all days, what was seen of the last of them, and which of all were vacant."""
+    grid, seen, vacant = looked
+    few = grid.only(homes, days)
+    few = dataclasses.replace(few, value=np.where(few.value == UNKNOWN, np.nan, few.value))
+    return expected.widened(
+        expected.only(seen, homes, days - (grid.days - seen.grid.days)), few, vacant[homes, :days]
+    )
+
+
+def _cannot(
+    settings: Settings, looked: tuple[Grid, Expected, np.ndarray], days: int, asked: np.ndarray
+) -> pl.DataFrame:
+    """Why the last of so many days cannot judge the signals that are asked for, (S, homes) bool: from all their days."""
+    homes = np.flatnonzero(asked.any(axis=0))
+    whole = _whole(looked, homes, days)
+    s, h = np.nonzero(asked[:, homes])
+    there = pl.DataFrame(
+        {
+            "household": pl.Series(whole.grid.households, dtype=pl.String).gather(h),
+            "signal": pl.Series(whole.grid.signals).gather(s),
+        }
+    )
+    return expected.not_judged(whole, days - 1, settings.expected).join(
+        there, on=["household", "signal"], how="semi"
+    )
+
+
+def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> list[_InFull]:
+    """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
+    site, yardstick, days, before = what
+    numbers = np.concatenate([homes for homes, _ in asked])
+    known = np.isin(numbers, site.sample)
+    of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
+    tonight = yardstick.seen.grid.index(days["day"].max())
+    first = (
+        yardstick.grid.only(of_sample, days.height),
+        expected.only(yardstick.seen, of_sample, tonight + 1),
+        yardstick.vacant[of_sample, : days.height],
+    )
+    told = [_InFull(first, [one.of(of_sample, tonight) for one in yardstick.scores])]
+    if len(others):
+        laid = Laid(
+            *(
+                np.concatenate([getattr(one, name) for _, one in asked], axis=1)
+                for name in ("value", "lag", "zero", "had")
+            )
+        ).only(np.flatnonzero(~known))
+        grid = bare_grid(settings, site, (others, laid), days)
+        late, vacant = expected.expect_lately(
+            grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height)
+        )
+        told.append(
+            _InFull(
+                (grid, late, vacant), scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)
+            )
+        )
+    return told
+
+
+def _evident(
+    settings: Settings, one: _InFull, pasts: Sequence[evidence.Tail], failed: pl.DataFrame
+) -> pl.DataFrame:
+    """The evidence of those homes."""
+    _, seen, _ = one.looked
+    days = seen.grid.days
+    return found_on(
+        settings,
+        seen,
+        _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts),
+        days - 1,
+        failed,
+    )
+
+
+def _lately(looked_at: Sequence[_InFull], homes: Collection[str], days: int) -> pl.DataFrame:
+    """What was expected of those of the homes on their last days."""
+    seen = [one.looked[1] for one in looked_at]
+    return pl.concat(
+        [expected.expected_frame(one, one.grid.days - 1, _places(one.grid, homes), days) for one in seen]
+    ).sort("household", "signal", "day")
+
+
+def _of_pages(looked_at: Sequence[_InFull], homes: Collection[str]) -> Expected:
+    """Those of the homes on all days: of the many that are looked at few have a case."""
+    told = []
+    for one in looked_at:
+        grid = one.looked[0]
+        seen = _whole(one.looked, _places(grid, homes), grid.days)
+        told.append(
+            dataclasses.replace(
+                seen,
+                grid=dataclasses.replace(
+                    seen.grid, resolution=expected.resolution(seen.grid.value, seen.grid.lag)
+                ),
+            )
+        )
+    return functools.reduce(expected.beside, told)
+
+
+def _places(grid: Grid, homes: Collection[str]) -> np.ndarray:
+    return np.flatnonzero(np.isin(np.array(grid.households, dtype=str), sorted(homes)))
+
+
+def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
+    """Homes of the register that never gave anything, for every signal."""
+    if settings.households is None:
+        return had.head(0).with_columns(reason=pl.lit("", pl.String))
+    silent = inputs.dwellings.select("household").join(had, on="household", how="anti")
+    return silent.join(had.select("signal").unique(), how="cross").with_columns(
+        reason=pl.lit("no whole day yet")
+    )
+
+
+def _failed_sensors(
+    settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Odd]
+) -> pl.DataFrame:
+    """household, signal, reason of what looks like a failed sensor: only homes where something is odd are looked at."""
+    look = np.concatenate([f.looked_at for f in found])
+    silent, working = (
+        np.concatenate([getattr(f, name) for f in found], axis=1) for name in ("silent", "working")
+    )
+    building = _buildings(inputs.register, site.names)
+    for s in range(len(silent)):
+        look |= sensor_faults.silent_buildings(silent[s], working[s], building)
+        look[np.flatnonzero(~silent[s])[:1]] = True  # that anything came at all tonight
+    asked = np.flatnonzero(look & site.judged)
+    first = night - dt.timedelta(days=sensor_faults.LOOK_BACK - 1)
+    recent = _recent(inputs.kept, asked, first, found)
+    days = sensor_faults.DeviceDays(
+        list(site.names[asked]),
+        sorted(settings.rules),
+        first,
+        np.where(recent == UNKNOWN, np.nan, recent),
+        np.zeros(recent.shape, np.int8),
+    )
+    kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
+    return sensor_faults.notes_of(days, inputs.register, kind, [night]).drop("night")
+
+
+def _recent(kept: Kept, asked: np.ndarray, first: dt.date, found: Sequence[_Odd]) -> np.ndarray:
+    """(S, asked, devices.LOOK_BACK) as in _Odd: what the blocks have kept, and of who is silent for the building's sake alone what is in the store."""
+    homes = np.concatenate([f.homes for f in found])
+    recent = np.concatenate([f.recent for f in found], axis=1)
+    there = np.isin(asked, homes)
+    recent = recent[:, np.searchsorted(homes, asked[there])]
+    if there.all():
+        return recent
+    out = np.empty((len(recent), len(asked), sensor_faults.LOOK_BACK), np.int64)
+    out[:, there], out[:, ~there] = (
+        recent,
+        _timely(kept.arrays(asked[~there], first, sensor_faults.LOOK_BACK), sensor_faults.LOOK_BACK),
+    )
+    return out
+
+
+def _buildings(register: pl.DataFrame, names: np.ndarray) -> np.ndarray:
+    """(homes,) number of each home's building, −1 unknown."""
+    numbers = (
+        register["building"]
+        .unique()
+        .drop_nulls()
+        .to_frame()
+        .with_row_index("number")
+        .cast({"number": pl.Int64})
+    )
+    places = register.select("household", "building").join(numbers, on="building", how="left")
+    homes = pl.DataFrame({"household": pl.Series(names, dtype=pl.String)}).join(
+        places, on="household", how="left", maintain_order="left"
+    )
+    return homes["number"].fill_null(-1).to_numpy()
+
+
+def is_large(settings: Settings, inputs: Inputs) -> bool:
+    """Whether the site has more homes than are asked at a small one, and the model is one a sample can speak for."""
+    return (
+        inputs.dwellings.height > settings.engine.sample_homes
+        and settings.expected.model == "usual"
+        and bool(kinds(settings))
+    )

@@ -1,0 +1,211 @@
+"""Judge nights: readings in, what each night knew and saw written to its folder in the store."""
+
+import datetime as dt
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from anomaly import detectors, evidence, expected, sensor_faults
+from anomaly.calendar import calendar_days
+from pipelines.config.settings import Settings, SettingsError
+from pipelines.ingest.loader import Inputs
+from pipelines.storage.state import Store
+
+SHEET_RARITY = 10.0  # below it a night's rarity is not written down: nothing out of the ordinary
+FROZEN_DAYS = 28  # of a home that stood out, kept with the night
+NOT_JUDGED = {"household": pl.String, "signal": pl.String, "reason": pl.String}
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """What judging gives beside the night folders: the arrays, for the caller's own questions."""
+
+    expected: expected.Expected
+    calendar: pl.DataFrame
+
+
+def kinds(settings: Settings) -> list[str]:
+    """Kinds of case that may be listed: the purpose's, of those the signals can make."""
+    possible = [evidence.signature_of(name) for name in settings.rules] + (
+        ["people"] if len(settings.rules) > 1 else []
+    )
+    return [kind for kind in sorted(possible) if kind in settings.purpose.signatures]
+
+
+def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
+    """The calendar in force; raises SettingsError for a country or an override that cannot be used."""
+    overrides = [_override(path) for path in overrides_of(settings)]
+    try:
+        return calendar_days(settings.site.calendar, first, last, overrides)
+    except ValueError as error:
+        raise SettingsError(f"[site] {error}") from None
+
+
+_CORRECTIONS = {
+    "holidays": {"day"},
+    "workdays": {"day"},
+    "windows": {"first", "last", "en"},
+    "provisional": set(),
+}
+
+
+def _override(path: Path) -> dict:
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
+    for name, rows in tree.items():
+        if name not in _CORRECTIONS:
+            raise SettingsError(f"{path}: unknown name `{name}`; known: {', '.join(_CORRECTIONS)}")
+        for row in rows if isinstance(rows, list) else ():
+            if missing := sorted(_CORRECTIONS[name] - set(row)):
+                raise SettingsError(f"{path}: a row of [[{name}]] has no `{missing[0]}`; add it")
+    return tree
+
+
+def overrides_of(settings: Settings) -> list[Path]:
+    """The corrections of the calendar: those beside the settings file before those of the same name that ship."""
+    country = settings.site.calendar
+    folders = [
+        Path(__file__).parents[1] / "config" / "calendars" / country,
+        settings.root / "calendars" / country,
+    ]
+    return list({path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}.values())
+
+
+def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
+    """Expectations of every home and day up to `last`; each day knows its own past only."""
+    homes = inputs.judgeable
+    daily = inputs.readings.filter(pl.col("day") <= last)
+    first = daily["day"].min() or last
+    days = calendar(settings, first, last)
+    grid = expected.make_grid(daily, days, homes)
+    return Verdicts(expected.expect(grid, settings.expected), days)
+
+
+def judge(
+    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None
+) -> Verdicts:
+    """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
+    tell("working out what was to be expected")
+    verdicts = expect_all(settings, inputs, max(nights))
+    seen, grid = verdicts.expected, verdicts.expected.grid
+    at = {night: grid.index(night) for night in nights}
+    tell("asking the detectors")
+    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
+    rated = evidence.rate(scores, at.values(), needed(settings), settings.detectors.seconds)
+    failed = _failed_sensors(settings, inputs, nights)
+    for night in nights:
+        tell(f"judging {night}")
+        found = found_on(settings, seen, rated, at[night], failed[night])
+        had = _had(settings, inputs, night)
+        cannot = expected.not_judged(seen, at[night], settings.expected).join(
+            had, on=["household", "signal"], how="semi"
+        )
+        cannot = pl.concat([failed[night], cannot, barred(inputs, had)])
+        long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), FROZEN_DAYS)
+        judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
+        write_night(store, night, Outcome(found, sheet(seen, rated, at[night]), cannot, judged, long))
+    _write_history(settings, store, max(nights), seen)
+    return verdicts
+
+
+def needed(settings: Settings) -> float:
+    """Rarity that opens a case."""
+    return evidence.case_rarity(settings.evidence, len(kinds(settings)))
+
+
+def found_on(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
+    """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
+    found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
+    return found.filter(pl.col("signature").is_in(kinds(settings))).join(
+        failed, on=["household", "signal"], how="anti"
+    )
+
+
+def _with_evidence(grid, found: pl.DataFrame) -> np.ndarray:
+    return np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
+
+
+def sheet(seen, rated, night: int) -> pl.DataFrame:
+    """household, rarity: the largest of the night, where it is at all out of the ordinary."""
+    homes = seen.grid.households
+    largest = np.ones(len(homes))
+    for one in (one for one in rated if one.opens):
+        largest = np.fmax(largest, one.rarity[night])
+    keep = np.flatnonzero(largest >= SHEET_RARITY)
+    return pl.DataFrame(
+        {"household": [homes[h] for h in keep], "rarity": largest[keep]},
+        schema={"household": pl.String, "rarity": pl.Float64},
+    )
+
+
+def _failed_sensors(
+    settings: Settings, inputs: Inputs, nights: Sequence[dt.date]
+) -> dict[dt.date, pl.DataFrame]:
+    """night → household, signal, reason of what looked like a failed sensor, in homes that may be judged."""
+    kind = {name: rule.kind for name, rule in settings.rules.items()}
+    notes = sensor_faults.device_notes(inputs.readings, inputs.register, kind, nights).filter(
+        pl.col("household").is_in(list(inputs.judgeable))
+    )
+    return {night: notes.filter(pl.col("night") == night).drop("night") for night in nights}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one night came to: evidence, largest rarities, signals not judged, homes judged, and the days behind the evidence."""
+
+    found: pl.DataFrame
+    sheet: pl.DataFrame
+    cannot: pl.DataFrame
+    judged: int
+    long: pl.DataFrame
+
+
+def write_night(store: Store, night: dt.date, came: Outcome) -> None:
+    """Write a night's folder; of several reasons why a signal cannot be judged the first is kept."""
+    folder = f"nights/{night}"
+    cannot = came.cannot.unique(["household", "signal"], keep="first", maintain_order=True)
+    store.write(f"{folder}/evidence.parquet", came.found)
+    store.write(f"{folder}/rarities.parquet", came.sheet)
+    store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
+    store.write(f"{folder}/expected.parquet", came.long)
+    store.write_json(
+        f"{folder}/done.json", {"night": night, "judged": came.judged, "not_judged": cannot.height}
+    )
+
+
+def _had(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
+    """household, signal: what each home has given by that night; every signal where the register knows a home that gave none."""
+    had = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
+    if settings.households is None:
+        return had
+    silent = inputs.register.select("household").join(had, on="household", how="anti")
+    return pl.concat([had, silent.join(had.select("signal").unique(), how="cross")])
+
+
+def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> None:
+    """What the latest night expected of every judged home, as many days as a small site can afford."""
+    homes = np.arange(len(seen.grid.households))
+    cells = max(1, len(homes) * len(seen.grid.signals))
+    days = int(np.clip(5_000_000 // cells, 1, settings.publish.expected_days))
+    store.write(
+        f"nights/{night}/history.parquet", expected.expected_frame(seen, seen.grid.index(night), homes, days)
+    )
+
+
+def barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
+    """Signals of the homes that are never judged: not a dwelling, or an id that the register gives twice."""
+    reason = (
+        pl.when(pl.col("ambiguous"))
+        .then(pl.lit("the register gives this id more than once, with different places"))
+        .otherwise(pl.format("class {}: only dwellings are judged", "class"))
+    )
+    homes = inputs.register.filter(
+        pl.col("ambiguous") | (pl.col("class").is_not_null() & (pl.col("class") != "dwelling"))
+    )
+    return had.join(homes.select("household", reason=reason), on="household").select(NOT_JUDGED.keys())

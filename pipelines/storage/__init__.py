@@ -1,0 +1,1 @@
+"""The state folder: how everything that outlives a run is written and read."""

@@ -1,0 +1,184 @@
+"""The same on a cluster of two machines as on one, also when one of them is lost in the middle of the night.
+
+The machines are two nodes of a real cluster, here, each with an address of its own that nobody outside can reach.
+"""
+
+import contextlib
+import dataclasses
+import re
+import shutil
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pipelines.cli import commands
+from pipelines.config.settings import load_settings
+from pipelines.ingest.incremental import blocks
+from pipelines.jobs import nightly as flow
+from pipelines.runtime import engine
+from pipelines.scoring import large
+from tests.support.site import VIEWS, Site
+from tests.unit.pipelines.scoring.test_large import town
+
+pytestmark = pytest.mark.long
+ALL = (*VIEWS, "account", "assignments", "control", "misses", "outcomes")
+
+
+@contextlib.contextmanager
+def two_machines():
+    """A cluster of a head and one more machine, of one core each: address, and how to lose either."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # not tmp_path: a socket's path is short
+    machine = {"num_cpus": 1, "object_store_memory": 100_000_000}
+    cluster = Cluster()
+    try:
+        head = cluster.add_node(
+            **machine, node_ip_address="127.0.0.2", include_dashboard=False, temp_dir=folder
+        )
+        other = cluster.add_node(**machine, node_ip_address="127.0.0.3")
+        yield (
+            cluster.address,
+            lambda: cluster.remove_node(other, allow_graceful=False),
+            lambda: head.kill_all_processes(allow_graceful=False, check_alive=False),
+        )
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+
+
+@pytest.fixture
+def cluster():
+    with two_machines() as found:
+        yield found
+
+
+def looked_at(folder: str, item: int) -> int:
+    """What is fetched for an item."""
+    if item < 0:
+        raise ValueError(f"item {item} is below nothing")
+    return 2 * item
+
+
+def marked(folder: str, item: int, fetched: int) -> tuple[int, str]:
+    """Twice the item and the machine it was worked on; leaves a file for every time it is begun."""
+    import ray
+
+    machine = ray.get_runtime_context().get_node_id()
+    with tempfile.NamedTemporaryFile(prefix=f"{item}-{machine}-", dir=folder, delete=False):
+        time.sleep(1)
+    return fetched, machine
+
+
+def started(folder: Path) -> Counter:
+    """item → how often it was begun."""
+    return Counter(int(path.name.partition("-")[0]) for path in folder.iterdir())
+
+
+def test_items_come_back_in_order_from_both_machines_and_so_does_what_one_raises(tmp_path, cluster, capfd):
+    address, _, _ = cluster
+    with engine.at("ray", address) as over:
+        done, machines = zip(*over(looked_at, marked, str(tmp_path), range(8)), strict=True)
+        assert done == tuple(range(0, 16, 2)) and len(set(machines)) == 2
+        assert started(tmp_path) == Counter(range(8))
+        with pytest.raises(ValueError, match="^item -1 is below nothing$"):
+            list(over(looked_at, marked, str(tmp_path), [1, -1]))
+    assert capfd.readouterr().out == ""
+
+
+def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, capfd):
+    address, lose, _ = cluster
+    with engine.at("ray", address) as over:
+        came = over(looked_at, marked, str(tmp_path), range(10))
+        first = next(came)
+        while (
+            len({path.name.split("-")[1] for path in tmp_path.iterdir()} | {first[1]}) < 2
+            or sum(started(tmp_path).values()) < 4
+        ):
+            time.sleep(0.05)  # both are at work
+        lose()
+        done, machines = zip(first, *came, strict=True)
+    assert done == tuple(range(0, 20, 2)) and len(set(machines[-3:])) == 1
+    assert set(started(tmp_path)) == set(range(10)) and sum(started(tmp_path).values()) > 10
+    assert capfd.readouterr().out == ""
+
+
+def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, cluster):
+    address, _, lose_head = cluster
+    with pytest.raises(
+        engine.EngineLost,
+        match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$",
+    ):
+        with engine.at("ray", address) as over:
+            for _ in over(looked_at, marked, str(tmp_path), range(10)):
+                lose_head()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory) -> Site:
+    """A town judged by this machine alone, the homes beyond the sample in many blocks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(large, "blocks", small_blocks)
+        site = town(tmp_path_factory.mktemp("alone") / "town", sample=130)
+        site.nightly()
+    return site
+
+
+def small_blocks(homes: int):
+    return blocks(homes, 20)
+
+
+def pages(site: Site) -> dict[str, bytes]:
+    """What the report of the night is made of, file by file; without what the clock says."""
+    clock = rb"<div><dt>(Finished \(UTC\)|Run)</dt><dd>[^<]*</dd></div>"
+    (night,) = (
+        path for path in (site.root / "out/reports").iterdir() if path.is_dir() and path.name[:2] == "20"
+    )
+    return {
+        str(path.relative_to(night)): re.sub(clock, b"", path.read_bytes())
+        for path in sorted(night.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, cluster, monkeypatch):
+    monkeypatch.setattr(large, "blocks", small_blocks)
+    site = town(tmp_path / "town", sample=130)
+    settings = load_settings(site.settings)
+    on_cluster = dataclasses.replace(settings.engine, kind="ray", address=cluster[0])
+    flow.nightly(
+        dataclasses.replace(settings, engine=on_cluster)
+    )  # the same settings file, whose hash is on every page
+    ours, theirs = alone.published(ALL), site.published(ALL)
+    assert theirs == ours and len(ours["cases"]) >= 1 and len(ours["expected"]) > 700
+    assert pages(site) == pages(alone) and any(name.startswith("cases/") for name in pages(alone))
+
+
+def test_a_machine_lost_in_the_middle_of_the_night_changes_nothing(tmp_path, alone, cluster, monkeypatch):
+    address, lose, _ = cluster
+    blocks_told = []
+
+    def tell(text: str) -> None:
+        if text.startswith("judging"):
+            if not blocks_told:
+                lose()
+            blocks_told.append(text)
+
+    monkeypatch.setattr(large, "blocks", small_blocks)
+    monkeypatch.setattr(commands, "talk", lambda as_json: tell)
+    site = town(tmp_path / "town", sample=130)
+    site.change("[engine]\n", f'[engine]\nkind = "ray"\naddress = "{address}"\n')
+    said = site.nightly()
+    assert said.stdout == "" and len(blocks_told) == 13
+    assert site.published(ALL) == alone.published(ALL)
+    assert site.nightly().stderr.count("nothing to do") == 1

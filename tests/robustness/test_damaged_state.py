@@ -1,0 +1,89 @@
+"""State that was lost or damaged is made anew, or named in one line: never published as if nothing were missing."""
+
+import datetime as dt
+import shutil
+
+import pytest
+
+from tests.support.site import LAST, SURGED, make_site
+
+
+@pytest.fixture
+def site(tmp_path):
+    return make_site(tmp_path)
+
+
+def test_rows_that_were_lost_are_read_again(site):
+    site.nightly()
+    before = site.published()
+    for kept in ("rows/water", "days/power"):
+        shutil.rmtree(site.root / "out/state" / kept)
+    (site.root / f"out/state/nights/{LAST}/key.json").unlink()
+    site.nightly()
+    assert site.published() == before
+
+
+def test_a_ledger_that_was_lost_is_made_anew(site):
+    site.nightly()
+    before = site.published()
+    (site.root / "out/state/files.json").unlink()
+    site.nightly()
+    assert site.published() == before
+
+
+@pytest.mark.parametrize(
+    "name", ["evidence.parquet", "rarities.parquet", "expected.parquet", "not_judged.parquet", "done.json"]
+)
+def test_a_night_that_lost_a_file_is_judged_again(site, name):
+    first = LAST - dt.timedelta(days=2)
+    assert site.run("backfill", "--from", str(first), "--to", str(LAST)).exit_code == 0
+    before = site.published()
+    (site.root / f"out/state/nights/{first}/{name}").unlink()
+    site.nightly()
+    assert site.published() == before
+
+
+def test_a_damaged_published_file_is_published_again(site):
+    site.nightly()
+    before = site.published()
+    site.file.write_bytes(b"no database")
+    told = site.run("status")
+    assert told.exit_code == 2
+    assert "cannot be read; run `anomaly nightly" in told.stderr
+    site.nightly()
+    assert site.published() == before
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"state": "x"}'])
+def test_small_state_of_another_shape_is_one_line(site, content):
+    site.nightly()
+    site.put("out/state/version.json", content)
+    told = site.nightly(code=4)
+    assert "version.json: is damaged; remove that file and run again" in told.stderr
+
+
+def test_a_ledger_of_another_shape_is_one_line(site):
+    site.nightly()
+    site.put("out/state/files.json", '{"a": 1}')
+    assert "files.json: is damaged" in site.nightly(code=4).stderr
+
+
+def test_a_folder_with_brackets_in_its_name_is_only_a_folder(tmp_path):
+    site = make_site(tmp_path / "br[1] st*r")
+    site.nightly()
+    site.put("power-2.csv", f"id,day,used\n0001,{LAST},3.5\n")
+    site.nightly()
+    assert site.view("readings").height > 0
+
+
+def test_a_store_that_duckdb_cannot_open_is_refused(tmp_path):
+    assert "cannot open a path with a '?'" in make_site(tmp_path / "why?").nightly(code=2).stderr
+
+
+def test_a_rise_of_people_is_no_water_case_under_a_purpose_of_water(tmp_path):
+    site = make_site(tmp_path)
+    assert SURGED in [row["household"] for row in (site.nightly() and site.view("cases").to_dicts())]
+    site.change('signatures = ["people", "water", "power", "door"]', 'signatures = ["water"]')
+    site.nightly()
+    assert site.view("cases").is_empty()
+    assert site.view("worklist").is_empty()

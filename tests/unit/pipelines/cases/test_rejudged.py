@@ -1,0 +1,268 @@
+"""Late and restated readings: which judged nights they touch, and what judging those again changes."""
+
+import datetime as dt
+import json
+import shutil
+
+import polars as pl
+import pytest
+
+from anomaly.cases import changes
+from pipelines.ingest import late_arrivals
+from pipelines.storage.state import Store
+from tests.support.site import LAST, SURGED, Site, daily, day, make_site, rows
+
+NIGHTS = [day(n) for n in (-4, -3, -2, -1)]
+CASE = {
+    "case_id": pl.String,
+    "household": pl.String,
+    "signature": pl.String,
+    "rarity": pl.Float64,
+    "rank": pl.Int32,
+}
+
+
+def said(*rows: tuple) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=CASE, orient="row")
+
+
+def test_what_a_night_says_otherwise():
+    before = said(
+        ("a1", "0001", "water", 100.0, 1),
+        ("b1", "0002", "power", 50.0, 2),
+        ("c1", "0003", "people", 70.0, None),
+        ("d1", "0004", "water", 40.0, 3),
+    )
+    after = said(
+        ("a1", "0001", "water", 100.05, 1),
+        ("b1", "0002", "water", 50.0, 2),
+        ("c1", "0003", "people", 90.0, 3),
+        ("d0", "0004", "water", 40.0, 3),
+    )
+    assert changes(before, after).rows() == [
+        ("0002", "power", "gone", "b1", None, 50.0, None, 2, None),
+        ("0002", "water", "new", None, "b1", None, 50.0, None, 2),
+        ("0003", "people", "changed", "c1", "c1", 70.0, 90.0, None, 3),
+        ("0004", "water", "changed", "d1", "d0", 40.0, 40.0, 3, 3),  # it opens on another night now
+    ]
+    assert changes(before, before).is_empty() and changes(said(), said()).is_empty()
+    assert set(changes(said(), after)["change"]) == {"new"} and set(changes(before, said())["change"]) == {
+        "gone"
+    }
+
+
+# notes: quality 0 read, 1 interpolated, 3 doubtful, 4 missing
+
+D = [dt.date(2026, 3, n) for n in range(1, 11)]
+CELLS = {
+    "day": pl.Date,
+    "quality": pl.UInt8,
+    "lag": pl.Int32,
+    "quality_before": pl.UInt8,
+    "lag_before": pl.Int32,
+}
+NOTED = [
+    ((D[2], 0, 0, None, None), [D[2], D[3], D[4]]),  # came late: every night from its day on
+    (
+        (D[2], 0, 2, None, None),
+        [D[4]],
+    ),  # confirmed by a reading of D[4] only: no earlier night could have known
+    ((D[4], 0, 1, None, None), []),
+    ((D[3], 4, 0, None, None), []),  # that it is missing was known
+    ((D[3], 3, 0, 0, 0), [D[3], D[4]]),  # believed then, not now
+    ((D[3], 0, 1, 0, 0), [D[3], D[4]]),  # known then, and now a day later
+    ((D[0], 0, 0, 0, 0), [D[2], D[3]]),  # at most 4 days before the night
+]
+
+
+@pytest.mark.parametrize(("cell", "nights"), NOTED)
+def test_a_reading_touches_the_judged_nights_that_would_have_known_it(tmp_path, cell, nights):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    for night in D[2:5]:
+        store.write_json(f"nights/{night}/done.json", {})
+        late_arrivals.judged(store, night)
+    late_arrivals.note(store, "water", pl.DataFrame([cell], schema=CELLS, orient="row"))
+    assert late_arrivals.touched(store, 4) == dict.fromkeys(nights, 1)
+    late_arrivals.judged(store, D[3])  # judged again, and so are those of no other note
+    assert late_arrivals.touched(store, 4) == dict.fromkeys([night for night in nights if night != D[3]], 1)
+
+
+def noted(store: Store) -> list[tuple[int, str]]:
+    """Number and signal of the notes that are kept."""
+    return [(line["number"], line["signal"]) for line in store.read_lines(late_arrivals.NOTES)]
+
+
+def test_notes_go_when_their_nights_were_judged_again_or_pruned_and_later_ones_touch_as_before(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    for night in D[2:6]:
+        store.write_json(f"nights/{night}/done.json", {})
+        late_arrivals.judged(store, night)
+    for signal, came in (
+        ("a", D[0]),
+        ("b", D[5]),
+        ("c", D[3]),
+    ):  # a touches D[2] and D[3], b D[5], c D[3] to D[5]
+        late_arrivals.note(
+            store, signal, pl.DataFrame([(came, 0, 0, None, None)], schema=CELLS, orient="row")
+        )
+    late_arrivals.trim(store, 4)
+    assert noted(store) == [(0, "a"), (1, "b"), (2, "c")]
+    late_arrivals.judged(store, D[5])
+    late_arrivals.judged(store, D[2])
+    late_arrivals.trim(store, 4)
+    assert noted(store) == [(0, "a"), (2, "c")] and late_arrivals.touched(store, 4) == {D[3]: 2, D[4]: 1}
+    shutil.rmtree(store.path(f"nights/{D[3]}"))  # pruned
+    late_arrivals.judged(store, D[4])
+    late_arrivals.trim(store, 4)
+    assert noted(store) == [(2, "c")] and late_arrivals.touched(store, 4) == {}
+    late_arrivals.note(store, "d", pl.DataFrame([(D[4], 0, 0, None, None)], schema=CELLS, orient="row"))
+    late_arrivals.trim(store, 4)
+    assert noted(store) == [(3, "d")] and late_arrivals.touched(store, 4) == {D[4]: 1, D[5]: 1}
+
+
+def test_notes_from_before_they_were_numbered_count_by_their_place(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    for night, knew in ((D[2], 0), (D[3], 1)):
+        store.write_json(f"nights/{night}/done.json", {})
+        store.write_json(f"nights/{night}/late.json", knew)
+    for signal in "ab":
+        store.append_line(late_arrivals.NOTES, {"signal": signal, "days": {str(D[2]): 1}})
+    assert late_arrivals.touched(store, 4) == {D[2]: 2, D[3]: 1}
+    late_arrivals.judged(store, D[2])
+    late_arrivals.trim(store, 4)
+    assert noted(store) == [(1, "b")] and late_arrivals.touched(store, 4) == {D[3]: 1}
+
+
+def test_before_the_first_night_nothing_is_late(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    late_arrivals.note(store, "water", pl.DataFrame([NOTED[0][0]], schema=CELLS, orient="row"))
+    assert not store.path(late_arrivals.NOTES).exists()
+
+
+# a site whose home 0007 has risen, judged on its last four nights
+
+
+@pytest.fixture
+def site(tmp_path) -> Site:
+    made = make_site(tmp_path)
+    assert made.run("backfill", "--from", str(NIGHTS[0]), "--to", str(NIGHTS[-1])).exit_code == 0
+    return made
+
+
+def calm(site: Site, since: int = -14) -> None:
+    """Restate what home 0007 used from day `since` on: no more than before."""
+    values = {name: by[int(SURGED)] // 3 for name, by in daily().items() if name != "water"}
+    for name, by in values.items():
+        frame = rows(name, by[None, :]).with_columns(id=pl.lit(SURGED))
+        site.put(f"{name}-restated.csv", frame.filter(pl.col("day") >= str(day(since))))
+
+
+def of_nights(site: Site, view: str) -> list[tuple]:
+    return site.view(view).filter(pl.col("night").is_in(NIGHTS)).rows()
+
+
+def test_nights_stand_until_somebody_asks_and_status_says_which_are_touched(site):
+    before = of_nights(site, "evidence"), site.view("worklist").rows()
+    calm(site)
+    site.nightly("--night", str(NIGHTS[-1]))
+    evidence = site.view("evidence")
+    assert evidence.filter(pl.col("night") < NIGHTS[-1]).rows() == [
+        row for row in before[0] if row[0] < NIGHTS[-1]
+    ]
+    told = site.run("status").stdout
+    assert (
+        f"touch 3 judged nights ({NIGHTS[0]} … {NIGHTS[2]}), at most 26 a night: `anomaly nightly --revise`"
+        in told
+    )  # of 14 days of two signals one is still to come
+    summary = json.loads(site.run("status", "--json").stdout.splitlines()[-1])
+    assert summary["touched"] == [str(night) for night in NIGHTS[:3]]
+
+
+def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
+    then = {row[0]: row for row in site.view("worklist").select("night", "case_id", "rarity", "rank").rows()}
+    assert set(then) == set(NIGHTS) and site.view("revisions").is_empty()
+    calm(site)
+    result = site.nightly("--revise")
+    runs = site.view("runs").sort("revised", "night")
+    assert runs["night"].to_list() == NIGHTS * 2 and runs["revised"].to_list() == [0] * 4 + [1] * 4
+    assert (
+        site.view("cases").filter(pl.col("household") == SURGED).rows()
+        == []
+        == site.view("worklist").filter(pl.col("household") == SURGED).rows()
+    )
+    told = site.view("revisions").filter(pl.col("household") == SURGED).sort("night")
+    assert told.select(
+        "night", "revised", "change", "case_id_before", "case_id_after", "rank_before", "rank_after"
+    ).rows() == [(night, 1, "gone", then[night][1], None, then[night][3], None) for night in NIGHTS]
+    assert (
+        f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr
+        and "4 doors listed before, 0 now" in result.stderr
+    )
+    assert (
+        "touch" not in site.run("status").stdout
+        and len(Store(site.file).read_lines(late_arrivals.NOTES)) == 1
+    )
+    page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
+    assert (
+        "This night was judged again once, on " in page
+        and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}."
+        in page
+    )
+
+
+@pytest.mark.long
+def test_judged_again_a_night_is_what_it_would_have_been_with_the_readings_in_time(site, tmp_path):
+    calm(site, since=-7)
+    site.nightly("--revise")
+    fresh = make_site(tmp_path / "fresh")
+    calm(fresh, since=-7)
+    fresh.run("backfill", "--from", str(NIGHTS[0]), "--to", str(NIGHTS[-1]))
+    assert site.published() == fresh.published()
+
+
+@pytest.mark.long
+def test_a_backfill_over_judged_nights_marks_them_too_and_numbers_go_on(site):
+    for number in (1, 2):
+        site.change("Tiny" if number == 1 else "Small", "Small" if number == 1 else "Tiny")
+        assert site.run("backfill", "--from", str(NIGHTS[-1]), "--to", str(NIGHTS[-1])).exit_code == 0
+        assert site.view("runs").filter(pl.col("night") == NIGHTS[-1])["revised"].to_list() == list(
+            range(number + 1)
+        )
+    assert site.view("revisions").is_empty()  # the name of a site changes no case
+
+
+def test_a_revision_that_was_broken_off_still_tells_what_changed(site, monkeypatch):
+    calm(site)
+    with monkeypatch.context() as patch:
+        patch.setattr("pipelines.publish.duckdb_file.Publication.finish", lambda *args: 1 / 0)
+        assert site.run("nightly", "--revise").exit_code == 1
+    site.nightly("--revise")
+    gone = site.view("revisions").filter((pl.col("household") == SURGED) & (pl.col("change") == "gone"))
+    assert gone["night"].to_list() == NIGHTS and set(gone["revised"]) == {1}
+
+
+def test_days_that_come_in_their_time_touch_no_night(tmp_path):
+    values = daily()
+    site = make_site(tmp_path, last=NIGHTS[0])
+    for number, night in enumerate(NIGHTS):
+        for name in values if number else ():
+            site.put(f"{name}-{number}.csv", rows(name, values[name]).filter(pl.col("day") == str(night)))
+        assert "touch" not in site.nightly().stderr
+    assert site.view("runs")["night"].to_list() == NIGHTS and set(site.view("runs")["revised"]) == {0}
+
+
+@pytest.mark.long
+def test_pages_of_nights_judged_again_follow(site):
+    page = site.root / "out" / "reports" / str(LAST) / "index.html"
+    assert SURGED in page.read_text(encoding="utf-8")
+    calm(site)
+    site.put(
+        "power-next.csv",
+        rows("power", daily(days=76)["power"]).filter(pl.col("day") == str(LAST + dt.timedelta(days=1))),
+    )
+    site.nightly("--revise", "--night", str(LAST + dt.timedelta(days=1)))
+    assert SURGED not in page.read_text(encoding="utf-8") and site.view("runs").height == 4 + 4 + 1

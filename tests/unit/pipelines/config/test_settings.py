@@ -1,0 +1,365 @@
+"""The settings file: every name known or refused with a guess, every default written down."""
+
+import dataclasses
+import datetime as dt
+import tomllib
+
+import pytest
+
+from pipelines.config import settings as room
+from pipelines.config.settings import SettingsError, check_purpose, load_settings
+from pipelines.jobs.init_site import REFERENCE, start
+from tests.support.site import PURPOSE, SIGNALS
+
+LEAST = (
+    PURPOSE.format(signatures='["power"]')
+    + '[store]\npath = "out/a.duckdb"\n\n[signals.power]\n'
+    + SIGNALS["power"]
+)
+EXAMPLE = {
+    "kind",
+    "columns",
+    "files",
+    "unit",
+    "name",
+    "legal_basis",
+    "owner",
+    "contact",
+    "expires",
+    "signatures",
+    "timezone",
+    "languages",
+}
+"""Names that have no default, or for which the reference shows a site's choice."""
+
+
+def write(folder, text: str):
+    path = folder / "anomaly.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def refusal(folder, text: str) -> str:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(write(folder, text))
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_purpose_store_and_one_signal_are_enough(tmp_path):
+    settings = load_settings(write(tmp_path, LEAST))
+    assert (
+        settings.store == tmp_path / "out" / "a.duckdb" and settings.reports == tmp_path / "out" / "reports"
+    )
+    assert (
+        settings.households is None
+        and settings.worklist.doors_per_night == 20
+        and settings.limits.rejects_share == 0.01
+    )
+    assert settings.kinds == {"power": "usage"} and settings.rules["power"].factor == 1000
+
+
+def test_a_mark_at_the_start_of_the_file_is_no_error(tmp_path):
+    write(tmp_path, "").write_bytes(b"\xef\xbb\xbf" + LEAST.encode())
+    assert load_settings(tmp_path / "anomaly.toml").site.name == "Site"
+
+
+def test_paths_are_relative_to_the_settings_wherever_one_stands(tmp_path, monkeypatch):
+    write(tmp_path, LEAST)
+    monkeypatch.chdir(tmp_path.parent)
+    assert (
+        load_settings(tmp_path.relative_to(tmp_path.parent) / "anomaly.toml").store
+        == tmp_path / "out" / "a.duckdb"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[store]", "[stroe]", "unknown section [stroe]; did you mean `store`?"),
+        ("path =", "paht =", "unknown name `paht` in [store]; did you mean `path`?"),
+        (
+            "legal_basis",
+            "legal_bases",
+            "unknown name `legal_bases` in [purpose]; did you mean `legal_basis`?",
+        ),
+        ("columns = {", "colums = {", "unknown name `colums` in [signals.power]; did you mean `columns`?"),
+        ("household =", "houshold =", "[signals.power] columns: household is not mapped"),
+        ('value = "used"', 'value = "used", exit = "out"', "unknown role `exit`; did you mean `exits`?"),
+        (
+            "[store]",
+            "[worklist]\ndoors = 3\n[store]",
+            "unknown name `doors` in [worklist]; did you mean `doors_per_night`?",
+        ),
+        ("[store]", "[expected]\nbaselinedays = 3\n[store]", "did you mean `baseline_days`?"),
+        ("[store]", '[detectors]\nuse = ["alonee"]\n[store]', "unknown `alonee`; did you mean `alone`?"),
+        ('["power"]', '["pwoer"]', "[purpose] signatures: unknown `pwoer`; did you mean `power`?"),
+        ("[store]", "[watchlist]\nhouseholds = 3\n[store]", "unknown section [watchlist]"),
+    ],
+)
+def test_what_is_misspelt_is_refused_with_a_guess(tmp_path, old, new, words):
+    assert old in LEAST
+    assert words in refusal(tmp_path, LEAST.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('kind = "usage"', 'kind = "total"', "choose count, usage or register"),
+        ('unit = "kWh"', 'unit = "gallon"', "unit 'gallon' is not known"),
+        ('unit = "kWh"', 'unit = "kWh"\nstamp = "middle"', "choose start or end"),
+        ('unit = "kWh"', 'unit = "kWh"\ndecimal = ";"', "decimal ';' is not known"),
+        ('unit = "kWh"', 'unit = "kWh"\nperiods = "n"', "periods needs periods_per_day"),
+        ('unit = "kWh"', 'unit = "kWh"\nperiods_per_day = 0', "periods_per_day 0 must be at least 1"),
+        ('unit = "kWh"', 'unit = "kWh"\nboundary_hours = 13', "must lie between 0 and 12"),
+        ('unit = "kWh"', 'unit = "kWh"\nmax_per_day = -1', "not below 0"),
+        ('"out/a.duckdb"', '"out/a.db"', "must end in .duckdb"),
+        ("[store]", '[site]\ntimezone = "Mars/Olympus"\n[store]', "is not an IANA zone"),
+        ("[store]", '[site]\nlanguages = ["fr"]\n[store]', "choose from en, zh"),
+        ("[store]", "[site]\nlanguages = []\n[store]", "languages is empty"),
+        (
+            "[store]",
+            "[worklist]\ndoors_per_night = -1\n[store]",
+            "doors_per_night = -1; write a number that is not below 0",
+        ),
+        ("[store]", '[worklist]\ndoors_per_night = "many"\n[store]', "doors_per_night"),
+        ("[store]", "[evidence]\nchance_cases = 0\n[store]", "write a number above 0"),
+        ("expires = 2099-12-31", 'expires = "soon"', "purpose.expires"),
+        ("[signals.power]", '[signals."pow er"]', "a signal is named in letters, digits and _"),
+        ("[signals.power]", "[signals.people]", "not all, people, door or households"),
+        ("[store]", "[store", "not readable as TOML"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, old, new, words):
+    assert old in LEAST
+    message = refusal(tmp_path, LEAST.replace(old, new))
+    assert words in message, message
+
+
+@pytest.mark.parametrize("name", ["name", "legal_basis", "owner", "contact", "expires", "signatures"])
+def test_a_purpose_is_whole_or_refused(tmp_path, name):
+    line = next(line for line in LEAST.splitlines() if line.startswith(f"{name} ="))
+    assert name in refusal(tmp_path, LEAST.replace(line, ""))
+
+
+@pytest.mark.parametrize("name", ["name", "legal_basis", "owner", "contact"])
+def test_a_purpose_is_filled_in_or_refused(tmp_path, name):
+    """Empty, blank, or as `anomaly init` wrote it; an owner may well be called State Grid."""
+    line = next(line for line in LEAST.splitlines() if line.startswith(f"{name} ="))
+    left = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))["purpose"][name]
+    assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = ""'))
+    assert f"[purpose] {name} is empty" in refusal(tmp_path, LEAST.replace(line, f'{name} = "  "'))
+    assert f"[purpose] {name} still reads {left!r}" in refusal(
+        tmp_path, LEAST.replace(line, f'{name} = "{left}"')
+    )
+    load_settings(write(tmp_path, LEAST.replace(line, f'{name} = "State Grid, Nanming"')))
+
+
+def test_a_purpose_lists_at_least_one_kind_of_case(tmp_path):
+    assert "[purpose] signatures is empty" in refusal(tmp_path, LEAST.replace('["power"]', "[]"))
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "words"),
+    [
+        ("expected", "coarse_days = 0", "coarse_days = 0 is too small; write at least 1"),
+        ("expected", "peers_min = 1", "write at least 2"),
+        ("expected", "baseline_days = 13", "write at least 14"),
+        ("expected", "least_days = 2", "write at least 3"),
+        ("expected", "short_least_days = 2", "write at least 3"),
+        ("expected", "guard_days = 0", "write at least 1"),
+        ("expected", "short_guard_days = 0", "write at least 1"),
+        ("expected", "vacancy_days = 0", "write at least 1"),
+        ("expected", "least_days = 90", "exceeds baseline_days = 84"),
+        ("expected", "vacant_share = 1.1", "a share lies between 0 and 1"),
+        ("expected", "own_spread_share = nan", "a share lies between 0 and 1"),
+        ("expected", "coarse_share = -0.1", "a share lies between 0 and 1"),
+        ("expected", "floor_share = 2", "a share lies between 0 and 1"),
+        ("expected", "least_spread = inf", "[expected] least_spread = inf"),
+        ("expected", "guard_days = 99999999", "a number of at most 36,500"),
+        ("evidence", "chance_cases = -1", "write a number above 0"),
+        ("evidence", "chance_cases = inf", "write a number above 0"),
+        ("evidence", "chance_cases = nan", "write a number above 0"),
+        ("evidence", "kept_share = 0", "a share above 0 and at most 1"),
+        ("evidence", "kept_share = 1.5", "a share above 0 and at most 1"),
+        ("limits", "rejects_share = 1.5", "a share lies between 0 and 1"),
+        ("cases", "quiet_days = 0", "write at least 1"),
+        ("detectors", "use = []", "use is empty"),
+        ("site", 'timezone = "Asia"', "is not an IANA zone"),
+        ("worklist", 'desks = { pwoer = "x" }', "[worklist] desks: unknown `pwoer`; did you mean `power`?"),
+        ("worklist", 'desks = { entries = "x" }', "[worklist] desks: unknown `entries`"),
+    ],
+)
+def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, section, line, words):
+    message = refusal(tmp_path, LEAST.replace("[store]", f"[{section}]\n{line}\n[store]"))
+    assert words in message, message
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("max_per_day = inf", "max_per_day = inf; write a number of at most"),
+        ("max_per_day = 1e300", "write a number of at most"),
+        ("boundary_hours = nan", "boundary_hours = nan"),
+        ('separator = ""', "separator = ''; write exactly one character"),
+        ('separator = ";;"', "write exactly one character"),
+        ('time_format = "day"', "time_format = 'day' reads no day"),
+        ('time_format = "%Q/%Y"', "reads no day"),
+        ('time_format = "%H:%M"', "reads no day"),
+        ('time_format = "%d/%m"', "reads no day"),
+    ],
+)
+def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
+    message = refusal(tmp_path, LEAST + line + "\n")
+    assert words in message and "[signals.power]" in message, message
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "%d/%m/%Y %H:%M:%S",
+        "%Y%m%d",
+        "%d.%m.%y %H:%M",
+        "%s",
+        "%Y-%m-%dT%H:%M:%S%z",
+        "%+",
+        "%b %d, %Y %I:%M %p",
+        "%Y年%m月%d日",
+    ],
+)
+def test_forms_of_times_that_exports_have_are_taken(tmp_path, form):
+    assert (
+        load_settings(write(tmp_path, LEAST + f'time_format = "{form}"\n')).rules["power"].time_format == form
+    )
+
+
+def test_a_signals_name_has_at_most_forty_characters(tmp_path):
+    load_settings(write(tmp_path, LEAST.replace("[signals.power]", f"[signals.{'g' * 40}]")))
+    assert "has 41 characters" in refusal(tmp_path, LEAST.replace("[signals.power]", f"[signals.{'g' * 41}]"))
+
+
+def test_desks_may_name_every_kind_the_signals_make(tmp_path):
+    text = (
+        LEAST
+        + "\n[signals.gas]\n"
+        + SIGNALS["power"]
+        + '[worklist]\ndesks = { people = "a", door = "b", gas = "c", water = "d" }\n'
+    )
+    assert load_settings(write(tmp_path, text)).worklist.desks["gas"] == "c"
+
+
+def test_no_purpose_no_signal_no_store(tmp_path):
+    assert "[purpose] is missing" in refusal(tmp_path, LEAST[LEAST.index("[store]") :])
+    assert "signals" in refusal(tmp_path, LEAST[: LEAST.index("[signals")])
+    assert "store" in refusal(tmp_path, LEAST.replace('[store]\npath = "out/a.duckdb"\n', ""))
+
+
+def test_the_purpose_holds_to_its_last_day(tmp_path):
+    settings = load_settings(write(tmp_path, LEAST.replace("2099-12-31", "2027-06-30")))
+    check_purpose(settings, dt.date(2027, 6, 30))
+    with pytest.raises(SettingsError, match="expired on 2027-06-30"):
+        check_purpose(settings, dt.date(2027, 7, 1))
+
+
+def test_no_setting_names_a_household_a_building_or_a_district():
+    """No targets: nothing in the settings can raise the sensitivity for anybody."""
+    rules = [
+        room.EvidenceRules,
+        room.WorklistRules,
+        room.CaseRules,
+        room.ExpectedRules,
+        room.DetectorRules,
+        room.Limits,
+        room.AccountRules,
+        room.Control,
+    ]
+    names = {field.name for rule in rules for field in dataclasses.fields(rule)}
+    assert not [
+        name
+        for name in names
+        if any(
+            word in name
+            for word in ("household", "home", "building", "district", "watch", "target", "weight")
+        )
+    ]
+
+
+# the reference file is what `anomaly init` writes
+
+
+def filled_in(text: str) -> str:
+    """The reference with its purpose stated."""
+    return text.replace('"State ', '"We state ')
+
+
+def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
+    target, *folders = start(tmp_path / "new")
+    with pytest.raises(
+        SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"
+    ):
+        load_settings(target)
+    target.write_text(filled_in(target.read_text(encoding="utf-8")), encoding="utf-8")
+    settings = load_settings(target)
+    assert all(folder.is_dir() for folder in folders) and set(settings.rules) == {"entries", "water", "power"}
+    with pytest.raises(SettingsError, match="is there already"):
+        start(tmp_path / "new")
+
+
+def sections() -> list[tuple[str, object, dict]]:
+    """(name, the dataclass or instance that holds the defaults, what the reference writes)."""
+    written = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
+    hints = {field.name: field for field in dataclasses.fields(room.File)}
+    found = []
+    for name, tree in written.items():
+        if name == "signals":
+            found += [(f"signals.{signal}", room.SignalSection, section) for signal, section in tree.items()]
+        elif hints[name].default is not dataclasses.MISSING and hints[name].default is not None:
+            found.append((name, hints[name].default, tree))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "defaults", "written"), sections(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, written):
+    """`max_per_day` of water is the cap of its unit: 50 m³ is 50,000 litres."""
+    for key, value in written.items():
+        if key in EXAMPLE:
+            continue
+        if key == "max_per_day":
+            from anomaly.readings.signal_rule import DAY_CAPS
+
+            assert value * 1000 == DAY_CAPS["litre"]
+            continue
+        default = getattr(defaults, key)
+        assert (list(default) if isinstance(default, tuple) else default) == value, (name, key)
+
+
+def test_the_reference_shows_every_name_there_is():
+    """Those without a value to show stand in a comment."""
+    text = REFERENCE.read_text(encoding="utf-8")
+    for section in dataclasses.fields(room.File):
+        assert f"[{section.name}" in text, section.name
+    rules = [
+        room.Site,
+        room.Purpose,
+        room.SignalSection,
+        room.WorklistRules,
+        room.ExpectedRules,
+        room.DetectorRules,
+    ]
+    rules += [
+        room.EvidenceRules,
+        room.CaseRules,
+        room.Limits,
+        room.Publish,
+        room.AccountRules,
+        room.Control,
+        room.Pseudonyms,
+        room.Retention,
+    ]
+    missing = [
+        field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text
+    ]
+    assert missing == []

@@ -1,0 +1,254 @@
+"""`anomaly evaluate` on a tiny site, and its page."""
+
+import dataclasses
+import json
+from datetime import date
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from anomaly import charts, messages, report
+from anomaly.detectors.windows import peer_scaled
+from anomaly.expected import expect
+from pipelines.config.settings import load_settings
+from pipelines.jobs import evaluate
+from pipelines.reporting import writer
+from tests.support.grids import city, grid_of
+from tests.support.report_pages import SITE
+from tests.support.site import make_site
+from tests.unit.anomaly.test_messages import FORBIDDEN
+from tests.unit.pipelines.scoring.test_large import HOMES, town
+
+
+def _card() -> pl.DataFrame:
+    rows = [
+        (None, 24000.0, 4.0, 1.0, 9.0, 2.0, 20, 10, 0.5, 0.3, 0.7, 9.0),
+        (None, 24000.0, 4.0, 1.0, 9.0, 5.0, 20, 20, 1.0, 0.84, 1.0, 6.0),
+        (2.0, 99000.0, 2.0, 0.2, 7.0, 2.0, 20, 0, 0.0, 0.0, 0.16, None),
+        (2.0, 99000.0, 2.0, 0.2, 7.0, 5.0, 20, 15, 0.75, 0.53, 0.89, 8.0),
+    ]
+    names = (
+        "capacity",
+        "threshold",
+        "wrong",
+        "wrong_low",
+        "wrong_high",
+        "size",
+        "planted",
+        "found",
+        "share",
+        "low",
+        "high",
+        "median_delay",
+    )
+    return pl.DataFrame(rows, schema=names, orient="row")
+
+
+SHAPES = pl.DataFrame(
+    [
+        (2.0, "step", 8, 4, 0.5, 0.2, 0.8, 9.0),
+        (5.0, "step", 8, 8, 1.0, 0.7, 1.0, 6.0),
+        (5.0, "spike", 4, 0, 0.0, 0.0, 0.5, None),
+    ],
+    schema=("size", "shape", "planted", "found", "share", "low", "high", "median_delay"),
+    orient="row",
+)
+GROUPS = pl.DataFrame(
+    [("district", "North <1>", 40, 2.5), ("signals", "1", 20, None), ("signals", "3", 60, 2.0)],
+    schema=("group", "name", "homes", "size"),
+    orient="row",
+)
+
+
+def _page(**given) -> report.EvaluationPage:
+    whole = report.EvaluationPage(
+        SITE, date(2026, 5, 1), date(2026, 6, 29), 300, 300, 4, 0.05, _card(), SHAPES, GROUPS, 5.0
+    )
+    return dataclasses.replace(whole, **given)
+
+
+def _measured(**given) -> evaluate.Measured:
+    whole = evaluate.Measured(
+        date(2026, 5, 1),
+        date(2026, 6, 29),
+        300,
+        300,
+        4,
+        0.05,
+        _card(),
+        SHAPES,
+        pl.DataFrame({"size": [2.0], "day": [0], "share": [0.0]}),
+        GROUPS,
+    )
+    return dataclasses.replace(whole, **given)
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_the_page_tells_what_was_measured(language):
+    html = report.evaluation_html(_page(), language, ("a.png", "b.png"))
+    for told in (
+        "×2",
+        "84",
+        "North &lt;1&gt;",
+        "×2.5",
+        'src="a.png"',
+        'src="b.png"',
+        "Content-Security-Policy",
+    ):
+        assert told in html
+    assert "<script" not in html and "style=" not in html and not FORBIDDEN.search(html)
+    assert messages.say(language, "evaluation.none_up_to", size="×5") in html
+    assert "../index" not in html and "../index" in report.evaluation_html(
+        _page(overview=True), language, ("a.png", "b.png")
+    )
+
+
+@pytest.mark.parametrize(
+    ("language", "told"),
+    [
+        ("en", "readings of 5,000 of 1,000,000 homes"),
+        ("en", "into 1.5 % of these homes"),
+        ("zh", "在1,000,000户中的5,000户"),
+        ("zh", "植入其中1.5%的住户"),
+    ],
+)
+def test_the_page_of_a_large_site_says_of_which_homes(language, told):
+    page = _page(homes=5_000, site_homes=1_000_000, share=0.015)
+    assert told in report.evaluation_html(page, language, ("a.png", "b.png"))
+
+
+def test_a_page_without_surges_or_groups_says_so():
+    html = report.evaluation_html(
+        _page(card=_card().clear(), shapes=SHAPES.clear(), groups=GROUPS.clear()), "en", ("a.png", "b.png")
+    )
+    assert (
+        messages.say("en", "evaluation.none") in html
+        and messages.say("en", "evaluation.tonight_none") in html
+        and "<img" not in html
+    )
+
+
+@pytest.mark.parametrize("language", messages.languages())
+def test_the_charts_draw_one_curve_a_size(language):
+    curves = {1.5: ([1.0, 10.0], [0.0, 0.2]), 5.0: ([1.0, 10.0], [0.5, 1.0])}
+    figure = charts.share_figure(curves, "capacity", (1, 10), language, charts.chinese_font())
+    panel = figure.axes[0]
+    assert [line.get_label() for line in panel.lines] == ["×1.5", "×5"]
+    assert panel.lines[1].get_ydata().tolist() == [50.0, 100.0] and panel.get_xscale() == "log"
+    assert len({(line.get_marker(), line.get_color()) for line in panel.lines}) == 2
+    assert len(writer.png(figure)) <= 40_000
+    assert charts.share_figure({}, "day", (0, 10), language, None).axes[0].lines[:] == []
+
+
+def test_the_page_on_disk(tmp_path):
+    images = [
+        name for language in SITE.languages for name in writer.evaluation_images(language, SITE.languages)
+    ]
+    figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
+    index = writer.write_evaluation(tmp_path, _page(), dict.fromkeys(images, figure))
+    assert index == tmp_path / "evaluation" / "index.html"
+    assert sorted(p.name for p in index.parent.iterdir()) == sorted(
+        [*images, "found.json", "index.html", "index.en.html"]
+    )
+    assert all(p.stat().st_mode & 0o027 == 0 for p in index.parent.iterdir())
+    with Image.open(index.parent / images[0]) as image:
+        assert image.mode == "P"
+
+
+def test_the_card_as_text_and_as_json(tmp_path):
+    text = evaluate.card_text(_measured())
+    assert "300 homes, 2026-05-01 to 2026-06-29, surges planted into 4 copies" in text
+    assert "×2          20  50% (30–70), 9 d    0% (0–16)\n" in text  # nothing found, no delay
+    assert "wrong doors     4.0 (1–9)           2.0 (0–7)\n" in text
+    assert "their own" in text or "of its own" in text
+    assert (
+        "1 signal                none up to ×5 (20 homes asked)" in text
+        and "3 signals               ×2" in text
+    )
+    lines = [json.loads(line) for line in evaluate.card_json(_measured(), tmp_path).splitlines()]
+    assert [line["message_type"] for line in lines] == ["size"] * 4 + ["shape"] * 3 + ["day"] + [
+        "group"
+    ] * 3 + ["summary"]
+    assert lines[-1]["wrong_doors"] == 4.0 and lines[0]["capacity"] is None
+    empty = evaluate.card_text(_measured(card=_card().clear()))
+    assert "was planted" in empty and empty.count("\n") == 1
+    infinite = _measured(card=_card().with_columns(threshold=pl.lit(float("inf"))))
+    assert '"threshold": null' in evaluate.card_json(infinite, tmp_path)
+
+
+def test_the_last_days_alone_are_expected_as_they_were():
+    seen = expect(grid_of(city(20, 90)))
+    recent = evaluate._recent(seen, 30)
+    assert recent.grid.days == 30 and recent.grid.last == seen.grid.last
+    assert np.array_equal(recent.surprise, seen.surprise[..., -30:], equal_nan=True) and np.array_equal(
+        recent.vacant, seen.vacant[:, -30:]
+    )
+    assert evaluate._recent(seen, 500).grid.first == seen.grid.first
+
+
+def test_raising_the_expectation_is_raising_the_readings():
+    """The shortcut against the long way: expecting anew with the last 14 days of a home doubled gives the same surprise."""
+    site = city(30, 120, signals=("entries", "power"))
+    seen = expect(grid_of(site))
+    short = evaluate._raised(seen, np.array([4]), np.array([2.0]))
+    for signal, factor in (("entries", 2.0), ("power", 2**0.5)):
+        site["0004", signal] = np.concatenate(
+            [site["0004", signal][:-14], np.rint(site["0004", signal][-14:] * factor).astype(int)]
+        )
+    long = expect(grid_of(site))
+    # up to three of the raised days are old enough for the last nights' own baselines of 84 days: the short way leaves them as they were
+    assert short.surprise[:, 4, -14:] == pytest.approx(long.surprise[:, 4, -14:], rel=0.12, abs=0.2)
+    others = np.arange(30) != 4
+    assert np.array_equal(short.surprise[:, others], seen.surprise[:, others], equal_nan=True)
+    assert np.array_equal(short.surprise[..., :-14], seen.surprise[..., :-14], equal_nan=True)
+
+
+@pytest.mark.parametrize(("sizes", "place"), [((1.01, 2.5, 5.0), 1), ((1.01, 1.02), 2)])
+def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place):
+    """Regular homes: ×2.5 for 14 days is seen, one or two hundredths more are not; the number of sizes says that none is."""
+    monkeypatch.setattr(evaluate, "TONIGHT_SIZES", sizes)
+    settings = load_settings(make_site(tmp_path).settings)
+    seen = expect(grid_of(city(40, 150, seed=3)))
+    assert (
+        evaluate._least_shown(settings, seen, np.array([5, 2, 30]), lambda text: None).tolist() == [place] * 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("homes", "share"), [(20, 0.05), (300, 0.05), (600, 0.025), (1_000, 0.015), (6_000, 0.015)]
+)
+def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
+    """One in twenty of 6,000 homes, of which two in five at once, would lie above the night's upper quantile and calm all others down."""
+    assert evaluate.plan_of(homes).share == pytest.approx(share)
+    score = np.random.default_rng(0).standard_normal((homes, 60))
+    score[: max(1, round(0.42 * share * homes)), -1] = 6.0
+    assert peer_scaled(score, 15)[0, -1] > 6.0 / 1.25
+    score[: round(0.42 * 0.05 * homes), -1] = 6.0
+    assert homes < 1_000 or peer_scaled(score, 15)[0, -1] < 6.0 / 2
+
+
+def test_of_a_large_site_the_homes_of_its_sample_are_measured_and_the_card_says_so(tmp_path, monkeypatch):
+    looked, planted = [], evaluate.planting.evaluate
+    monkeypatch.setattr(
+        evaluate.planting,
+        "evaluate",
+        lambda readings, *asked: looked.append(readings["household"].unique()) or planted(readings, *asked),
+    )
+    settings = load_settings(town(tmp_path / "town", sample=100).settings)
+    measured = evaluate.evaluate_site(settings, 1, 10, 1, lambda text: None)
+    assert measured.homes in range(100, 104) and measured.site_homes == HOMES
+    assert len(looked[0]) == measured.homes
+    assert evaluate.card_text(measured).startswith(f"{measured.homes} of {HOMES} homes, ")
+    assert {
+        name: homes for group, name, homes, _ in measured.groups.rows() if group == "district"
+    }.keys() == {"A", "B", "C"}
+
+
+def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):
+    site = make_site(tmp_path)
+    for file in site.root.glob("*.csv"):
+        file.write_text(file.read_text().splitlines()[0] + "\n")
+    with pytest.raises(evaluate.NothingToPlant, match="anomaly doctor"):
+        evaluate.evaluate_site(load_settings(site.settings), 1, 20, 1, lambda text: None)

@@ -1,0 +1,214 @@
+"""The views as Parquet: the same rows and types to every reader, whole exports only, and never more of them than needed."""
+
+import datetime as dt
+import os
+import stat
+from pathlib import Path
+from types import SimpleNamespace
+
+import duckdb
+import polars as pl
+import pytest
+
+from anomaly import tables
+from pipelines.publish import parquet_export
+from pipelines.publish.duckdb_file import OFFLINE, publish, revise
+from tests.support.site import LAST, Site, daily, day, make_site, rows
+from tests.unit.pipelines.publish.test_duckdb_file import META, ROWS, frames
+
+# view type in DuckDB → physical and converted type in the file: none that a reader may lack, no unsigned and no nested one
+TYPES = {
+    "VARCHAR": ("BYTE_ARRAY", "UTF8"),
+    "DATE": ("INT32", "DATE"),
+    "BIGINT": ("INT64", "INT_64"),
+    "INTEGER": ("INT32", "INT_32"),
+    "DOUBLE": ("DOUBLE", None),
+    "BOOLEAN": ("BOOLEAN", None),
+    "TIMESTAMP": ("INT64", "TIMESTAMP_MICROS"),
+}
+
+
+def wanting(path: Path, parquet: bool = True) -> SimpleNamespace:
+    """Of the settings what an export asks for."""
+    return SimpleNamespace(store=path, publish=SimpleNamespace(parquet=parquet))
+
+
+def exported(folder: Path) -> SimpleNamespace:
+    publish(folder / "anomaly.duckdb", frames(), META)
+    assert parquet_export.follow(wanting(folder / "anomaly.duckdb")) == []
+    return wanting(folder / "anomaly.duckdb")
+
+
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory) -> SimpleNamespace:
+    """An export that is only read."""
+    return exported(tmp_path_factory.mktemp("standing"))
+
+
+@pytest.fixture
+def made(tmp_path) -> SimpleNamespace:
+    return exported(tmp_path)
+
+
+def folder(made: SimpleNamespace) -> Path:
+    return made.store.parent / "parquet"
+
+
+def ask(sql: str, path: str = ":memory:") -> list[tuple]:
+    with duckdb.connect(path, config=OFFLINE, read_only=path != ":memory:") as con:
+        return con.execute(sql).fetchall()
+
+
+@pytest.mark.parametrize("name", tables.PUBLISHED)
+def test_polars_and_duckdb_read_the_rows_and_types_of_the_view(standing, name):
+    path = folder(standing) / "v1" / f"{name}.parquet"
+    told = "to_json(ratios)::VARCHAR" if name == "cases" else "ratios"
+    columns = ", ".join(
+        told if column == "ratios" else f'"{column}"' for column in tables.PUBLISHED[name].column_names()
+    )
+    view = sorted(ask(f"SELECT {columns} FROM v1.{name}", str(standing.store)), key=repr)
+    assert sorted(ask(f"FROM read_parquet('{path}')"), key=repr) == view and len(view) == len(ROWS[name])
+    assert sorted(pl.read_parquet(path).rows(), key=repr) == view
+    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
+        {"ratios": "VARCHAR"} if name == "cases" else {}
+    )
+    assert dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE FROM read_parquet('{path}'))")) == types
+    expected = {
+        "VARCHAR": pl.String,
+        "DATE": pl.Date,
+        "BIGINT": pl.Int64,
+        "INTEGER": pl.Int32,
+        "DOUBLE": pl.Float64,
+        "BOOLEAN": pl.Boolean,
+        "TIMESTAMP": pl.Datetime("us"),
+    }
+    assert pl.read_parquet_schema(path) == {column: expected[kind] for column, kind in types.items()}
+
+
+@pytest.mark.parametrize("name", tables.PUBLISHED)
+def test_the_files_own_types_are_plain(standing, name):
+    path = folder(standing) / "v1" / f"{name}.parquet"
+    written = {
+        row[0]: row[1:]
+        for row in ask(
+            f"SELECT name, type, converted_type FROM parquet_schema('{path}') WHERE num_children IS NULL"
+        )
+    }
+    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
+        {"ratios": "VARCHAR"} if name == "cases" else {}
+    )
+    assert written == {column: TYPES[kind] for column, kind in types.items()}
+    assert set(ask(f"SELECT DISTINCT compression FROM parquet_metadata('{path}')")) == {("ZSTD",)}
+
+
+def test_ratios_are_json(standing):
+    assert pl.read_parquet(folder(standing) / "v1" / "cases.parquet")["ratios"].str.json_path_match(
+        "$.water"
+    ).to_list() == ["2.1"]
+
+
+def test_the_link_leads_to_a_whole_export_and_the_one_before_stays(made):
+    first = (folder(made) / "v1").resolve()
+    for households in (3, 4):
+        publish(made.store, frames(households=[(f"{h}", None, None) for h in range(households)]), META)
+        assert not parquet_export.current(made)
+        parquet_export.follow(made)
+    assert parquet_export.current(made) and not first.exists()
+    second, third = sorted(folder(made).glob("v1-*"))
+    assert (folder(made) / "v1").resolve() == third and os.readlink(folder(made) / "v1") == third.name
+    assert [pl.read_parquet(one / "households.parquet").height for one in (second, third)] == [3, 4]
+    assert sorted(path.stem for path in third.glob("*.parquet")) == sorted(tables.PUBLISHED)
+    parquet_export.follow(made, keep=0)
+    assert list(folder(made).glob("v1-*")) == [third]
+
+
+def test_an_export_of_the_same_file_is_not_made_again(made):
+    there = (folder(made) / "v1").resolve()
+    assert parquet_export.follow(made) == [] and (folder(made) / "v1").resolve() == there
+
+
+def test_only_views_that_changed_are_written_again(made):
+    again = frames(outcomes=[*ROWS["outcomes"], ROWS["outcomes"][0]])
+    before = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
+    revise(made.store, {"outcomes": again["outcomes"]})
+    parquet_export.follow(made, {"outcomes"})
+    after = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
+    assert {name for name in before if before[name] != after[name]} == {
+        "outcomes"
+    } and before.keys() == after.keys()
+    assert pl.read_parquet(folder(made) / "v1" / "outcomes.parquet").height == 2
+
+
+def test_an_export_that_fails_says_so_and_leaves_the_one_before(made, monkeypatch):
+    there = (folder(made) / "v1").resolve()
+    publish(made.store, frames(households=[]), META)
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet_export, "_write", full)
+        (told,) = parquet_export.follow(made)
+    assert "No space left on device" in told and "the export before stands" in told and "\n" not in told
+    assert (
+        sorted(path.name for path in folder(made).iterdir()) == ["v1", there.name]
+        and pl.read_parquet(there / "households.parquet").height == 2
+    )
+    assert (
+        parquet_export.follow(made) == []
+        and pl.read_parquet(folder(made) / "v1" / "households.parquet").is_empty()
+    )
+
+
+def test_what_a_killed_run_left_is_written_over(made):
+    publish(made.store, frames(households=[]), META)
+    (folder(made) / ".v1-000002.draft").mkdir()
+    (folder(made) / ".v1-000002.draft" / "runs.parquet").write_text("half")
+    (folder(made) / ".v1.next").symlink_to("nowhere")
+    assert parquet_export.follow(made) == []
+    assert sorted(path.name for path in folder(made).iterdir()) == ["v1", "v1-000001", "v1-000002"]
+
+
+def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(made):
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder(made).rglob("*") if path.is_file()}
+    assert modes == {0o640} and {stat.S_IMODE(path.stat().st_mode) for path in folder(made).glob("v1-*")} == {
+        0o750
+    }
+    assert parquet_export.follow(wanting(made.store, parquet=False)) == [] and not folder(made).exists()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Site:
+    """A site that asks for Parquet, its last night but one judged."""
+    made = make_site(tmp_path_factory.mktemp("export"), last=day(-2))
+    made.change("[store]", "[publish]\nparquet = true\n\n[store]")
+    made.nightly()
+    return made
+
+
+def test_the_export_follows_every_swap_of_the_file(site):
+    def night() -> dt.date:
+        return pl.read_parquet(site.root / "out/parquet/v1/worklist.parquet")["night"].max()
+
+    assert night() == day(-2)
+    for name, values in daily().items():
+        site.put(f"{name}.csv", rows(name, values))
+    site.nightly()
+    assert night() == LAST
+    (site.root / "out/parquet/v1").unlink()
+    assert "nothing to do" in site.nightly().stderr and night() == LAST  # what is lost is made again
+    case = site.view("cases")["case_id"][0]
+    decided = site.run("decide", case, "benign", "--reason", "guests", "--day", str(LAST))
+    assert decided.exit_code == 0, decided.output
+    outcomes = pl.read_parquet(site.root / "out/parquet/v1/outcomes.parquet")
+    assert outcomes["outcome"].to_list() == ["benign"] == site.view("outcomes")["outcome"].to_list()
+
+
+def test_a_prune_leaves_no_export_of_before(site, monkeypatch):
+    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST)
+    site.change("[publish]", "[retention]\nreadings_days = 40\n\n[publish]")
+    pruned = site.run("prune")
+    assert pruned.exit_code == 0, pruned.output
+    assert len(list((site.root / "out/parquet").glob("v1-*"))) == 1
+    days = pl.read_parquet(site.root / "out/parquet/v1/readings.parquet")["day"]
+    assert days.min() == site.view("readings")["day"].min() == LAST - dt.timedelta(days=40)
