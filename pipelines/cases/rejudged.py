@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from anomaly import cases, tables
+from pipelines.cases.build import revisions_of
 from pipelines.cases.snapshots import frozen
 from pipelines.ingest import late_arrivals
-from pipelines.publish.frames import revisions_of
 from pipelines.storage.state import Store
 
 BEFORE = "before.parquet"

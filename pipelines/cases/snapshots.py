@@ -14,9 +14,9 @@ from anomaly import __version__, cases
 from anomaly.expected import expected_frame, judgeable
 from anomaly.outcomes import CONTROL, draw
 from anomaly.readings import least_flow
+from pipelines.cases.build import worded
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
-from pipelines.publish.frames import worded
 from pipelines.scoring.night import FROZEN_DAYS, Verdicts
 from pipelines.storage.raw_rows import Rows
 from pipelines.storage.state import Store, collected, of_homes

@@ -19,7 +19,8 @@ OUTCOMES = (
 
 def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Codes of the cases that are open, for a shell that completes them; none where the settings, or the file, cannot be read."""
-    from pipelines.config.settings import SettingsError, load_settings
+    from pipelines.config.settings import load_settings
+    from pipelines.errors import SettingsError
     from pipelines.reporting import queries
     from pipelines.storage.state import NotThere
 

@@ -4,6 +4,7 @@ import dataclasses
 import datetime as dt
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import DetectorRules
@@ -164,3 +165,22 @@ class File:
     notify: Notify = Notify()
     publish: Publish = Publish()
     engine: Engine = Engine()
+
+
+@dataclass(frozen=True)
+class Source:
+    """One [signals.NAME] or [households] section, as far as files are concerned."""
+
+    name: str
+    files: str
+    """A path or glob relative to the settings."""
+    columns: Mapping[str, str]
+    """Role → column: household, time, value, exits, periods; household, building, district, class, residents, moved_in."""
+    separator: str = ","
+    decimal: str = "."
+    encoding: str = "auto"
+    """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
+    optional: frozenset[str] = field(default_factory=frozenset)
+    """Roles whose column may be absent; such a role comes through as nulls."""
+    most_bytes: int = 1 << 30
+    """The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""

@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 import polars as pl
 
+from anomaly import evidence
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
@@ -39,15 +40,9 @@ from pipelines.config.sections import (
     Retention,
     SignalSection,
     Site,
+    Source,
 )
-from pipelines.ingest.files import Source
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the message is one line, whatever a name in it holds: what, where, what to do."""
-
-    def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
+from pipelines.errors import SettingsError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -371,3 +366,11 @@ def _register(section: HouseholdsSection | None, limits: Limits) -> Source | Non
         section.encoding,
         most_bytes=limits.file_mb << 20,
     )
+
+
+def kinds(settings: Settings) -> list[str]:
+    """Kinds of case that may be listed: the purpose's, of those the signals can make."""
+    possible = [evidence.signature_of(name) for name in settings.rules] + (
+        ["people"] if len(settings.rules) > 1 else []
+    )
+    return [kind for kind in sorted(possible) if kind in settings.purpose.signatures]

@@ -17,7 +17,6 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
@@ -26,6 +25,7 @@ import polars as pl
 
 from anomaly.messages import printable
 from anomaly.pii import personal_columns
+from pipelines.config.sections import Source
 from pipelines.ingest.csv_text import MARK, Malformed, Table, parse, unique_header
 
 TEXT = (".csv", ".txt", ".tsv")
@@ -55,25 +55,6 @@ _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")  # of a cell in 
 _NOT_TEXT = Malformed(
     "is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet"
 )
-
-
-@dataclass(frozen=True)
-class Source:
-    """One [signals.NAME] or [households] section, as far as files are concerned."""
-
-    name: str
-    files: str
-    """A path or glob relative to the settings."""
-    columns: Mapping[str, str]
-    """Role → column: household, time, value, exits, periods; household, building, district, class, residents, moved_in."""
-    separator: str = ","
-    decimal: str = "."
-    encoding: str = "auto"
-    """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
-    optional: frozenset[str] = field(default_factory=frozenset)
-    """Roles whose column may be absent; such a role comes through as nulls."""
-    most_bytes: int = 1 << 30
-    """The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""
 
 
 class SourceError(Exception):

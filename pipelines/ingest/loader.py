@@ -22,8 +22,9 @@ import polars as pl
 from anomaly import readings as room
 from anomaly import tables
 from anomaly.messages import printable
+from pipelines.config.sections import Source
 from pipelines.config.settings import Settings
-from pipelines.ingest.files import Source, SourceError, found_files, opening, read_file, sha256
+from pipelines.ingest.files import SourceError, found_files, opening, read_file, sha256
 from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
 from pipelines.runtime.process_pool import ahead, prefetched

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pipelines.config.settings import Settings, SettingsError
+from pipelines.config.settings import Settings
+from pipelines.errors import SettingsError
 from pipelines.storage.state import NotThere, StateError, Store, replacing
 
 LEAST_BYTES = 32

@@ -15,10 +15,10 @@ from anomaly import charts, detectors, evidence, expected, report
 from anomaly import evaluation as planting
 from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
-from pipelines.config.settings import Settings
+from pipelines.config.settings import Settings, kinds
 from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
-from pipelines.scoring.night import expect_all, kinds
+from pipelines.scoring.night import expect_all
 from pipelines.scoring.sample import site_of
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import InHand

@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from pipelines.config.settings import SettingsError
+from pipelines.errors import SettingsError
 
 REFERENCE = Path(__file__).parents[1] / "config" / "reference.toml"
 

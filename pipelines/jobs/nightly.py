@@ -16,16 +16,18 @@ import polars as pl
 
 from anomaly import __version__, cases, detectors, expected
 from pipelines.cases import outcome_journal, rejudged
+from pipelines.cases.build import fold, with_case
 from pipelines.cases.snapshots import freeze
+from pipelines.config.calendar import overrides_of
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.loader import Inputs, load
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import collect, fold, recent_readings, with_case
+from pipelines.publish.frames import collect, recent_readings
 from pipelines.reporting import night_report, writer
 from pipelines.runtime import engine, process_pool
 from pipelines.scoring.large import Followed, is_large, judge_large
-from pipelines.scoring.night import Verdicts, judge, overrides_of
+from pipelines.scoring.night import Verdicts, judge
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import RUNNING, Store
 

@@ -13,12 +13,13 @@ import filelock
 from anomaly import charts
 from anomaly.messages import printable
 from anomaly.readings import parse_rows
-from pipelines.config.settings import Settings, SettingsError, check_purpose
+from pipelines.config.calendar import calendar
+from pipelines.config.settings import Settings, check_purpose
+from pipelines.errors import SettingsError
 from pipelines.ingest import pseudonyms
 from pipelines.ingest.files import SourceError, found_files, read_file
 from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.runtime import engine
-from pipelines.scoring.night import calendar
 from pipelines.storage.state import STATE_VERSION, StateError, Store
 
 LOW_DISK_BYTES = 1 << 30

@@ -6,18 +6,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import polars as pl
 
 from anomaly.pii import personal_columns
 from anomaly.tables import OUTCOMES
 from pipelines.cases import outcome_journal
+from pipelines.cases.build import control_doors, fold
 from pipelines.cases.snapshots import frozen_case, last_night_of
+from pipelines.config.calendar import today
 from pipelines.config.settings import Settings
 from pipelines.ingest import pseudonyms
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import control_doors, fold, loop
+from pipelines.publish.frames import loop
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import Locked, NotThere, Store
 
@@ -40,11 +41,6 @@ class Said:
     day: dt.date
     by: str | None = None
     minutes: int | None = None
-
-
-def today(settings: Settings) -> dt.date:
-    """The local day."""
-    return dt.datetime.now(ZoneInfo(settings.site.timezone)).date()
 
 
 def decide(settings: Settings, said: Said) -> list[str]:

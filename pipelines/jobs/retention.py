@@ -12,13 +12,13 @@ from pathlib import Path
 import polars as pl
 
 from anomaly.readings import SignalRule, downsample
+from pipelines.cases.build import fold
+from pipelines.config.calendar import calendar, today
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import stored_inputs
-from pipelines.jobs.record_outcome import today
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import collect, fold, recent_readings
+from pipelines.publish.frames import collect, recent_readings
 from pipelines.reporting import night_report
-from pipelines.scoring.night import calendar
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.raw_rows import ROWS, Rows
 from pipelines.storage.state import FLOOR, Part, Store, clear, drafts

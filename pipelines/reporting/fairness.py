@@ -6,11 +6,11 @@ import polars as pl
 
 from anomaly import outcomes, report
 from pipelines.cases import outcome_journal
-from pipelines.config.settings import Settings
-from pipelines.publish.frames import first_listings, fold, loop
+from pipelines.cases.build import first_listings, fold
+from pipelines.config.settings import Settings, kinds
+from pipelines.publish.frames import loop
 from pipelines.reporting import writer
 from pipelines.reporting.night_report import site_of
-from pipelines.scoring.night import kinds
 from pipelines.storage.state import NotThere, Store
 
 

@@ -13,13 +13,14 @@ import polars as pl
 from anomaly import __version__, cases, charts, report
 from anomaly.expected import decompose, expected_frame, level_shifts, peers_frame
 from pipelines.cases import outcome_journal
+from pipelines.cases.build import fold, revisions_of, worded
 from pipelines.cases.snapshots import frozen
-from pipelines.config.settings import Settings
+from pipelines.config.settings import Settings, kinds
 from pipelines.ingest.loader import Inputs
-from pipelines.publish.frames import evidence_of, fold, loop, revisions_of, worded
+from pipelines.publish.frames import evidence_of, loop
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool
-from pipelines.scoring.night import Verdicts, kinds
+from pipelines.scoring.night import Verdicts
 from pipelines.storage.state import StateError, Store
 
 SHOWN_DAYS = 120

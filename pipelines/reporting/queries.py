@@ -131,7 +131,7 @@ def status(settings: Settings, as_json: bool) -> str:
 
 def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
     """Every day of the year, as the calendar in force has it."""
-    from pipelines.scoring.night import calendar
+    from pipelines.config.calendar import calendar
 
     return calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
 

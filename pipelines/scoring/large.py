@@ -23,7 +23,8 @@ from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
 from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
-from pipelines.config.settings import Settings
+from pipelines.config.calendar import calendar
+from pipelines.config.settings import Settings, kinds
 from pipelines.ingest.incremental import blocks
 from pipelines.ingest.loader import Inputs
 from pipelines.runtime.engine import Over
@@ -32,9 +33,7 @@ from pipelines.scoring.night import (
     Outcome,
     Verdicts,
     barred,
-    calendar,
     found_on,
-    kinds,
     needed,
     sheet,
     write_night,
@@ -148,7 +147,7 @@ def _judge_night(
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
     inputs, hand = given
     site, yardstick, days, followed = what
-    night, at = days["day"].max(), days.height - 1
+    night = days["day"].max()
     of_sample = yardstick.seen.grid.index(night)
     pasts = [evidence.tail(one.score, of_sample) for one in yardstick.scores]
     found = []

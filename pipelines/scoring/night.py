@@ -1,17 +1,15 @@
 """Judge nights: readings in, what each night knew and saw written to its folder in the store."""
 
 import datetime as dt
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import polars as pl
 
 from anomaly import detectors, evidence, expected, sensor_faults
-from anomaly.calendar import calendar_days
-from pipelines.config.settings import Settings, SettingsError
+from pipelines.config.calendar import calendar
+from pipelines.config.settings import Settings, kinds
 from pipelines.ingest.loader import Inputs
 from pipelines.storage.state import Store
 
@@ -26,55 +24,6 @@ class Verdicts:
 
     expected: expected.Expected
     calendar: pl.DataFrame
-
-
-def kinds(settings: Settings) -> list[str]:
-    """Kinds of case that may be listed: the purpose's, of those the signals can make."""
-    possible = [evidence.signature_of(name) for name in settings.rules] + (
-        ["people"] if len(settings.rules) > 1 else []
-    )
-    return [kind for kind in sorted(possible) if kind in settings.purpose.signatures]
-
-
-def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
-    """The calendar in force; raises SettingsError for a country or an override that cannot be used."""
-    overrides = [_override(path) for path in overrides_of(settings)]
-    try:
-        return calendar_days(settings.site.calendar, first, last, overrides)
-    except ValueError as error:
-        raise SettingsError(f"[site] {error}") from None
-
-
-_CORRECTIONS = {
-    "holidays": {"day"},
-    "workdays": {"day"},
-    "windows": {"first", "last", "en"},
-    "provisional": set(),
-}
-
-
-def _override(path: Path) -> dict:
-    try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
-    for name, rows in tree.items():
-        if name not in _CORRECTIONS:
-            raise SettingsError(f"{path}: unknown name `{name}`; known: {', '.join(_CORRECTIONS)}")
-        for row in rows if isinstance(rows, list) else ():
-            if missing := sorted(_CORRECTIONS[name] - set(row)):
-                raise SettingsError(f"{path}: a row of [[{name}]] has no `{missing[0]}`; add it")
-    return tree
-
-
-def overrides_of(settings: Settings) -> list[Path]:
-    """The corrections of the calendar: those beside the settings file before those of the same name that ship."""
-    country = settings.site.calendar
-    folders = [
-        Path(__file__).parents[1] / "config" / "calendars" / country,
-        settings.root / "calendars" / country,
-    ]
-    return list({path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}.values())
 
 
 def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:

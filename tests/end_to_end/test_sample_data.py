@@ -6,7 +6,8 @@ import tomllib
 import polars as pl
 import pytest
 
-from pipelines.ingest.files import Source, found_files, read_file
+from pipelines.config.sections import Source
+from pipelines.ingest.files import found_files, read_file
 from tests.support.paths import SAMPLES
 
 REAL = ("alicante", "london", "calit2")

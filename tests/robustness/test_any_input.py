@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from anomaly import tables
 from anomaly.readings import SignalRule, parse_rows
-from pipelines.config.settings import SettingsError, load_settings
+from pipelines.config.settings import load_settings
+from pipelines.errors import SettingsError
 from pipelines.jobs.init_site import REFERENCE
 from pipelines.publish.duckdb_file import PublicationRefused, publish
 from tests.unit.pipelines.config.test_settings import LEAST

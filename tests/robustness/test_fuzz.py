@@ -14,7 +14,8 @@ import polars as pl
 import pytest
 import xlsxwriter
 
-from pipelines.ingest.files import Source, SourceError, read_file
+from pipelines.config.sections import Source
+from pipelines.ingest.files import SourceError, read_file
 from tests.support.broken_exports import BYTES, SECONDS
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, SIGNALS, daily, make_site, rows

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from anomaly import charts, messages, report
 from anomaly.expected import ExpectedRules, decompose, expect, level_shifts
 from anomaly.expected.stl import LEAST_DAYS, STL_DAYS, decomposed, forecast
-from pipelines.config.settings import SettingsError, load_settings
+from pipelines.config.settings import load_settings
+from pipelines.errors import SettingsError
 from pipelines.reporting import writer
 from tests.support.grids import city, day, grid_of
 from tests.support.report_pages import LEVELS, SHIFTS, SITE, case_page

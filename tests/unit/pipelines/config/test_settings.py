@@ -7,7 +7,8 @@ import tomllib
 import pytest
 
 from pipelines.config import settings as room
-from pipelines.config.settings import SettingsError, check_purpose, load_settings
+from pipelines.config.settings import check_purpose, load_settings
+from pipelines.errors import SettingsError
 from pipelines.jobs.init_site import REFERENCE, start
 from tests.support.site import PURPOSE, SIGNALS
 

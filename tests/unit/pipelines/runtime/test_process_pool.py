@@ -55,7 +55,7 @@ def test_many_items_are_done_once_each_by_this_process_and_another(two):
 HANDED_OUT = """
 import datetime as dt, os, pickle, threading
 import polars as pl
-from pipelines.publish import frames
+from pipelines.cases import build
 from pipelines.reporting import queries
 
 ratios = [{"key": "power", "value": 2.0}, {"key": "water", "value": 3.0}]
@@ -69,7 +69,7 @@ def hand_out():
 
 threading.Thread(target=hand_out, daemon=True).start()
 for _ in range(20):
-    told = frames.worded(cases)
+    told = build.worded(cases)
     queries._safe(told.select("signature", "because_en"))
 print(told["because_en"].unique().to_list(), flush=True)
 os._exit(0)

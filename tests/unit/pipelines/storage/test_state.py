@@ -15,7 +15,7 @@ from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import REASONS, EvidenceRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule
-from pipelines.publish.frames import fold
+from pipelines.cases.build import fold
 from pipelines.storage.state import Damaged, Locked, StateError, Store, collected, of_homes, replacing
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
