@@ -1,8 +1,118 @@
-"""Errors of the flow."""
+"""The errors a run can end with, each with the exit code that the command line gives it.
+
+Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is a bug.
+"""
+
+from anomaly.messages import printable
+
+DONE, BUG, REFUSED, DEGRADED, NOTHING_READABLE, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
+"""Exit codes, as section 2 of the README's page about commands explains them."""
 
 
-class SettingsError(Exception):
-    """The settings cannot be used; the message is one line, whatever a name in it holds: what, where, what to do."""
+class AnomalyError(Exception):
+    """An end of a run that a user can do something about."""
+
+    exit_code = BUG
+
+
+class SettingsError(AnomalyError):
+    """The settings cannot be used, or the purpose is not in force."""
+
+    exit_code = REFUSED
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
+        super().__init__(" ".join(message.splitlines()))  # a name in the file may hold a line break
+
+
+class SourceError(AnomalyError):
+    """A source that cannot be read. Fields: source, file, remedy."""
+
+    exit_code = NOTHING_READABLE
+
+    def __init__(self, source: str, file: str, what: str, remedy: str):
+        self.source, self.file, self.remedy = source, file, remedy
+        super().__init__(printable(" ".join(f"[{source}] {file} {what}: {remedy}".split())))
+
+
+class NothingReadable(AnomalyError):
+    """No source gave anything to judge."""
+
+    exit_code = NOTHING_READABLE
+
+
+class NothingToPlant(AnomalyError):
+    """The site has no readings that `anomaly evaluate` could plant surges into."""
+
+    exit_code = NOTHING_READABLE
+
+
+class NoSuchNight(AnomalyError):
+    """A night was asked for on which no reading can say anything."""
+
+    exit_code = REFUSED
+
+
+class StateError(AnomalyError):
+    """The state folder cannot be used."""
+
+    exit_code = REFUSED
+
+
+class StateDamaged(StateError):
+    """A file of the state is not what was written."""
+
+    exit_code = NOTHING_READABLE
+
+
+class StoreLocked(AnomalyError):
+    """Another run holds the lock."""
+
+    exit_code = LOCKED
+
+
+class NotFound(AnomalyError):
+    """What was asked for is neither published nor stored."""
+
+    exit_code = REFUSED
+
+
+class NotRecorded(AnomalyError):
+    """An outcome, an assignment or a reveal that cannot be recorded."""
+
+    exit_code = REFUSED
+
+
+class NotReported(AnomalyError):
+    """The file is published and the pages are not."""
+
+    exit_code = REFUSED
+
+
+class PublicationRefused(AnomalyError):
+    """The draft did not pass its checks; the published file stands as it was."""
+
+    exit_code = NOTHING_READABLE
+
+
+class AuditLogBroken(AnomalyError):
+    """The audit log is not what was written; the message says where."""
+
+    exit_code = DEGRADED
+
+
+class FolderNotFree(AnomalyError):
+    """A folder that a new city or site would overwrite."""
+
+    exit_code = REFUSED
+
+
+class EngineUnavailable(AnomalyError):
+    """The engine asked for cannot be had; nothing has been done yet."""
+
+    exit_code = REFUSED
+
+
+class EngineLost(AnomalyError):
+    """The engine broke down at work."""
+
+    exit_code = NOTHING_READABLE

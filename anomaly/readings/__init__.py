@@ -1,6 +1,6 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
-from anomaly.readings.arrays import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
+from anomaly.readings.arrays import ALWAYS, NEVER, Laid, Place, empty, lay
 from anomaly.readings.cross_check import MARKED, WINDOW, contradictions, cross_check
 from anomaly.readings.daily import (
     CELLS,

@@ -13,8 +13,6 @@ import click
 from anomaly import __version__ as VERSION
 from pipelines.cli import review_commands
 from pipelines.cli.console import (
-    DEGRADED,
-    DONE,
     Commands,
     alone,
     answer,
@@ -25,6 +23,7 @@ from pipelines.cli.console import (
     talk,
     warn,
 )
+from pipelines.errors import DEGRADED, DONE
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -14,8 +14,7 @@ from typing import NoReturn
 import click
 
 from anomaly.messages import printable
-
-DONE, BUG, REFUSED, DEGRADED, NOTHING, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
+from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, AnomalyError
 
 SELDOM = 50_000  # new objects between two looks for what may be thrown away
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
@@ -100,13 +99,15 @@ def code_of(error: BaseException) -> int:
     """The exit code a run ends with that raises this."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
-    return _CODES.get(type(error).__name__, NOTHING if _full(error) else BUG)
+    if isinstance(error, AnomalyError):
+        return error.exit_code
+    return NOTHING_READABLE if _full(error) else BUG
 
 
 def _message(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing is half-published, run it again to go on"
-    if type(error).__name__ in _CODES:
+    if isinstance(error, AnomalyError):
         return str(error)
     return f"{_full(error)}; yesterday's file stands, nothing is half-published: make room and run again"
 
@@ -114,26 +115,6 @@ def _message(error: BaseException) -> str:
 def _full(error: BaseException) -> str | None:
     """What a disk said that takes nothing more; None for any other error. Polars and DuckDB only say it in words."""
     return next((line for line in str(error).splitlines() for words in FULL if words in line), None)
-
-
-_CODES = {
-    "SettingsError": REFUSED,
-    "StateError": REFUSED,
-    "NotReported": REFUSED,
-    "Damaged": NOTHING,
-    "CannotWrite": REFUSED,
-    "NotThere": REFUSED,
-    "NotRecorded": REFUSED,
-    "Broken": DEGRADED,
-    "NoSuchNight": REFUSED,
-    "NoEngine": REFUSED,
-    "SourceError": NOTHING,
-    "NothingReadable": NOTHING,
-    "NothingToPlant": NOTHING,
-    "PublicationRefused": NOTHING,
-    "EngineLost": NOTHING,
-    "Locked": LOCKED,
-}
 
 
 def talk(as_json: bool) -> Callable[[str], None]:

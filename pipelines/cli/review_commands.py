@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.console import DEGRADED, answer, emit, json_option, settings_option, warn
+from pipelines.cli.console import answer, emit, json_option, settings_option, warn
+from pipelines.errors import DEGRADED
 
 OUTCOMES = (
     "confirmed",
@@ -20,9 +21,8 @@ OUTCOMES = (
 def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Codes of the cases that are open, for a shell that completes them; none where the settings, or the file, cannot be read."""
     from pipelines.config.settings import load_settings
-    from pipelines.errors import SettingsError
+    from pipelines.errors import NotFound, SettingsError
     from pipelines.reporting import queries
-    from pipelines.storage.state import NotThere
 
     try:
         settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
@@ -31,7 +31,7 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
             "SELECT case_id FROM v1.cases WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
             begun=begun,
         )
-    except (SettingsError, NotThere):
+    except (SettingsError, NotFound):
         return []
     return found["case_id"].to_list()
 
@@ -169,13 +169,14 @@ def audit_verify(settings_path: Path, as_json: bool) -> None:
     Example: anomaly audit verify --settings anomaly.toml
     """
     from pipelines.config.settings import load_settings
+    from pipelines.errors import NotFound
     from pipelines.storage.audit_log import Trail
-    from pipelines.storage.state import NotThere, Store
+    from pipelines.storage.state import Store
 
     trail = Trail(Store(load_settings(settings_path).store))
     lines, last = trail.verify()
     if not lines:
-        raise NotThere(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
+        raise NotFound(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
     answer(as_json, f"{lines} lines, the chain is whole; last {last}\n", lines=lines, last=last)
 
 

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from anomaly import __version__
-from pipelines.cli.console import DEGRADED, DONE, code_of
+from pipelines.cli.console import code_of
 from pipelines.config.settings import Settings
+from pipelines.errors import DEGRADED, DONE
 from pipelines.jobs.nightly import Result
 from pipelines.storage.state import FOLDER_MODE, MODE, Store
 

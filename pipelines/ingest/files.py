@@ -23,9 +23,9 @@ import duckdb
 import fastexcel
 import polars as pl
 
-from anomaly.messages import printable
 from anomaly.pii import personal_columns
 from pipelines.config.sections import Source
+from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import MARK, Malformed, Table, parse, unique_header
 
 TEXT = (".csv", ".txt", ".tsv")
@@ -55,14 +55,6 @@ _PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")  # of a cell in 
 _NOT_TEXT = Malformed(
     "is not text", "export it as CSV in UTF-8 or GB18030, or name its format by the suffix .xlsx or .parquet"
 )
-
-
-class SourceError(Exception):
-    """A source that cannot be read, in one line: what, where, what to do. Fields: source, file, remedy."""
-
-    def __init__(self, source: str, file: str, what: str, remedy: str):
-        self.source, self.file, self.remedy = source, file, remedy
-        super().__init__(printable(" ".join(f"[{source}] {file} {what}: {remedy}".split())))
 
 
 def found_files(root: Path, source: Source) -> list[Path]:

@@ -24,13 +24,14 @@ from anomaly import tables
 from anomaly.messages import printable
 from pipelines.config.sections import Source
 from pipelines.config.settings import Settings
-from pipelines.ingest.files import SourceError, found_files, opening, read_file, sha256
+from pipelines.errors import SourceError, StateDamaged
+from pipelines.ingest.files import found_files, opening, read_file, sha256
 from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
 from pipelines.runtime.process_pool import ahead, prefetched
 from pipelines.storage.daily_readings import HOMES, Days, Homes
 from pipelines.storage.raw_rows import ROWS, Rows
-from pipelines.storage.state import Damaged, Store
+from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import InHand, Kept
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
@@ -138,7 +139,7 @@ def _begin_anew_without_homes(settings: Settings, store: Store) -> None:
     if gone := sorted(
         f["file"] for f in store.read_json("files.json", []) if not (settings.root / f["file"]).exists()
     ):
-        raise Damaged(
+        raise StateDamaged(
             f"{store.path(HOMES)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again"
         )
     for folder in kept:

@@ -17,8 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from pipelines.config.settings import Settings
-from pipelines.errors import SettingsError
-from pipelines.storage.state import NotThere, StateError, Store, replacing
+from pipelines.errors import NotFound, SettingsError, StateError
+from pipelines.storage.state import Store, replacing
 
 LEAST_BYTES = 32
 CODE_DIGITS = 20  # 80 bits: among a million homes two share a code once in two million million sites
@@ -64,13 +64,13 @@ def code(key: bytes, household: str) -> str:
 def reveal(settings: Settings, household: str) -> str:
     """The id behind a code, from the private map. Raises NotThere where there is none."""
     if not settings.pseudonyms:
-        raise NotThere(
+        raise NotFound(
             "[pseudonyms] names no key: ids of this site are in clear, and there is nothing to reveal"
         )
     place = _map_of(settings)
     known = _known(place)
     if household not in known:
-        raise NotThere(f"{place}: does not hold {household}; ask whoever keeps the map")
+        raise NotFound(f"{place}: does not hold {household}; ask whoever keeps the map")
     return known[household]
 
 

@@ -16,6 +16,7 @@ from anomaly import evaluation as planting
 from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
 from pipelines.config.settings import Settings, kinds
+from pipelines.errors import NothingToPlant
 from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
 from pipelines.scoring.night import expect_all
@@ -33,10 +34,6 @@ GROUP_HOMES = 20  # asked at most of each group, drawn at random
 # Raised at once, so that it is not a night on which everybody is odd, which the detectors calm down: of the homes that would make it one.
 BATCH_SHARE, PLANTED_SHARE = 0.3, 0.75  # a planted surge is there on less than half of the nights
 PAST_DAYS = 300  # what the detectors and the tail look back on
-
-
-class NothingToPlant(Exception):
-    """The site has no readings to plant into."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pipelines.cases.build import fold, with_case
 from pipelines.cases.snapshots import freeze
 from pipelines.config.calendar import overrides_of
 from pipelines.config.settings import Settings, check_purpose
+from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.loader import Inputs, load
 from pipelines.publish import duckdb_file, parquet_export
@@ -43,14 +44,6 @@ MADE_WITH = (
     "scikit-learn",
     "statsmodels",
 )  # what a number may hang on
-
-
-class NothingReadable(Exception):
-    """No source gave anything to judge."""
-
-
-class NoSuchNight(Exception):
-    """A night was asked for on which no reading can say anything; one line with what to do."""
 
 
 @dataclass(frozen=True)

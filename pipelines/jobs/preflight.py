@@ -15,12 +15,12 @@ from anomaly.messages import printable
 from anomaly.readings import parse_rows
 from pipelines.config.calendar import calendar
 from pipelines.config.settings import Settings, check_purpose
-from pipelines.errors import SettingsError
+from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
-from pipelines.ingest.files import SourceError, found_files, read_file
+from pipelines.ingest.files import found_files, read_file
 from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.runtime import engine
-from pipelines.storage.state import STATE_VERSION, StateError, Store
+from pipelines.storage.state import STATE_VERSION, Store
 
 LOW_DISK_BYTES = 1 << 30
 
@@ -159,7 +159,7 @@ def _engine(settings: Settings) -> list[Finding]:
     try:
         with engine.at(kind, address):
             return [Finding("engine", True, f"{kind}: the cluster at {address} answers")]
-    except engine.NoEngine as error:
+    except engine.EngineUnavailable as error:
         return [Finding("engine", False, str(error))]
 
 

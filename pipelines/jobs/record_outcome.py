@@ -16,19 +16,16 @@ from pipelines.cases.build import control_doors, fold
 from pipelines.cases.snapshots import frozen_case, last_night_of
 from pipelines.config.calendar import today
 from pipelines.config.settings import Settings
+from pipelines.errors import NotFound, NotRecorded, StoreLocked
 from pipelines.ingest import pseudonyms
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import loop
 from pipelines.storage.audit_log import Trail
-from pipelines.storage.state import Locked, NotThere, Store
+from pipelines.storage.state import Store
 
 HASTE = 10  # decisions within a minute
 LATEST, NEARLY_ALL = 20, 0.95  # of the latest decisions
 LOCK_SECONDS = 20.0
-
-
-class NotRecorded(Exception):
-    """What was told cannot be recorded; one line with what to do."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +41,7 @@ class Said:
 
 
 def decide(settings: Settings, said: Said) -> list[str]:
-    """Record one answer and publish it; returns what the person should hear. Raises NotRecorded, NotThere."""
+    """Record one answer and publish it; returns what the person should hear. Raises NotRecorded, NotFound."""
     store = _ready(settings)
     with outcome_journal.writing(store):
         line = _Known(settings, store).line(said)
@@ -75,7 +72,7 @@ def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]
         for number, row in enumerate(rows, 1):
             try:
                 line = known.line(_said(row))
-            except (NotRecorded, NotThere) as error:
+            except (NotRecorded, NotFound) as error:
                 refused.append(f"row {number}: {error}")
                 continue
             if _mark(line) in there:
@@ -110,7 +107,7 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
 
 
 def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
-    """The id behind a case's code; whoever asks, and why, is logged before it is told. Raises NotThere, NotRecorded."""
+    """The id behind a case's code; whoever asks, and why, is logged before it is told. Raises NotFound, NotRecorded."""
     store = _ready(settings)
     _plain("--reason", reason)
     _plain("--by", by)
@@ -146,7 +143,7 @@ def meter(store: Store, now: dt.datetime) -> list[str]:
 def _ready(settings: Settings) -> Store:
     store = Store(settings.store)
     if not store.nights():
-        raise NotThere(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
+        raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
     store.prepare()
     return store
 
@@ -182,7 +179,7 @@ class _Known:
         # judging earlier nights again may have given a case another code; the one that people hold in their hands still counts
         if night := last_night_of(self.store, case_id):
             return frozen_case(self.store, case_id, night)
-        raise NotThere(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
+        raise NotFound(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
 
     def line(self, said: Said) -> dict:
         """The journal's line: what was said, of what, what had been promised of it, and from which night on it is known."""
@@ -283,6 +280,6 @@ def _publish(settings: Settings, store: Store) -> Sequence[str]:
             frames, exported = loop(settings, store, fold(settings, store)), parquet_export.current(settings)
             duckdb_file.revise(settings.store, frames)
             return parquet_export.follow(settings, frames.keys() if exported else None)
-    except Locked:
+    except StoreLocked:
         return ["recorded; another run holds the lock, and the file shows it after the next run"]
     return []

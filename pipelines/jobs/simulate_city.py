@@ -9,10 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from anomaly.simulate import settings_text, simulate, standard
-
-
-class CannotWrite(Exception):
-    """A folder that is not free; the message is one line."""
+from pipelines.errors import FolderNotFree
 
 
 def make_city(
@@ -28,7 +25,9 @@ def make_city(
     Where the city has targets, some of them run on its last night: about one home in a hundred, and one leak.
     """
     if (folder / "anomaly.toml").exists():
-        raise CannotWrite(f"{folder} already holds an anomaly.toml; choose another folder or remove it first")
+        raise FolderNotFree(
+            f"{folder} already holds an anomaly.toml; choose another folder or remove it first"
+        )
     city = standard(preset, homes, days)
     if city.targets:
         city = replace(city, running_targets=max(1, homes // 100), running_leaks=1)

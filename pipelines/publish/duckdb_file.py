@@ -15,6 +15,7 @@ import duckdb
 import polars as pl
 
 from anomaly import __version__, tables
+from pipelines.errors import PublicationRefused
 from pipelines.storage.state import drafted, replacing, settle
 
 SQL = Path(__file__).parent / "sql"
@@ -37,10 +38,6 @@ _TYPES = {
     "UInt8": "UTINYINT",
     "UInt32": "UINTEGER",
 }
-
-
-class PublicationRefused(Exception):
-    """The draft did not pass its checks; the published file stands as it was."""
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ import polars as pl
 from anomaly import __version__, messages, report
 from pipelines.cases.snapshots import frozen, frozen_case, last_night_of, series
 from pipelines.config.settings import Settings
+from pipelines.errors import NotFound
 from pipelines.ingest.loader import stored_inputs
 from pipelines.publish.frames import evidence_of
 from pipelines.reporting.night_report import site_of
 from pipelines.scoring.night import expect_all
-from pipelines.storage.state import NotThere, Store
+from pipelines.storage.state import Store
 
 
 def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
@@ -55,7 +56,7 @@ def letter_of(settings: Settings, name: str, night: dt.date, language: str) -> s
     store = Store(settings.store)
     case = frozen_case(store, name, night)
     if case is None:
-        raise NotThere(
+        raise NotFound(
             f"{name} has no case on the night of {night}; name a case that was open then, or another --night (see `anomaly worklist`)"
         )
     numbers = frozen(store, night, "series").filter(pl.col("household") == case["household"])
@@ -81,7 +82,7 @@ def _household(store: Store, name: str, night: dt.date) -> str:
     if last := last_night_of(store, name):
         case = frozen_case(store, name, last)
         if case["case_id"] == name:
-            raise NotThere(
+            raise NotFound(
                 f"{name} was not open on the night of {night}, last on {last}: ask with --night {last}, or for its home {case['household']}"
             )
     return name
@@ -98,9 +99,9 @@ def _numbers(settings: Settings, store: Store, home: str, night: dt.date) -> tup
         )
     inputs = stored_inputs(settings, store)
     if inputs.readings.is_empty():
-        raise NotThere(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
+        raise NotFound(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
     if home not in set(inputs.register["household"]):
-        raise NotThere(
+        raise NotFound(
             f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases"
         )
     verdicts = expect_all(settings, inputs, night)

@@ -8,16 +8,17 @@ from anomaly import outcomes, report
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import first_listings, fold
 from pipelines.config.settings import Settings, kinds
+from pipelines.errors import NotFound
 from pipelines.publish.frames import loop
 from pipelines.reporting import writer
 from pipelines.reporting.night_report import site_of
-from pipelines.storage.state import NotThere, Store
+from pipelines.storage.state import Store
 
 
 def groups(settings: Settings, store: Store) -> pl.DataFrame:
     """Rates by district and dwelling class over all judged nights (account.FAIRNESS)."""
     if not store.nights():
-        raise NotThere(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
+        raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
     places = outcome_journal.register(settings, store).filter(
         ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
     )

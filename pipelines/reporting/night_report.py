@@ -16,12 +16,13 @@ from pipelines.cases import outcome_journal
 from pipelines.cases.build import fold, revisions_of, worded
 from pipelines.cases.snapshots import frozen
 from pipelines.config.settings import Settings, kinds
+from pipelines.errors import NotReported, StateError
 from pipelines.ingest.loader import Inputs
 from pipelines.publish.frames import evidence_of, loop
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool
 from pipelines.scoring.night import Verdicts
-from pipelines.storage.state import StateError, Store
+from pipelines.storage.state import Store
 
 SHOWN_DAYS = 120
 SPARK_DAYS = 42
@@ -54,10 +55,6 @@ def prepare(settings: Settings) -> None:
         raise StateError(
             f"{settings.reports}: cannot be written ({error.strerror}); give [reports] path a folder this user may write"
         ) from None
-
-
-class NotReported(Exception):
-    """The file is published and the pages are not; one line with what to do."""
 
 
 @contextlib.contextmanager

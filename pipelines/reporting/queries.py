@@ -8,17 +8,18 @@ import polars as pl
 
 from anomaly.messages import cell, printable
 from pipelines.config.settings import Settings
+from pipelines.errors import NotFound
 from pipelines.ingest import late_arrivals
 from pipelines.publish.duckdb_file import OFFLINE, dictionary, readable
-from pipelines.storage.state import NotThere, Store
+from pipelines.storage.state import Store
 
 
 def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     """A query of the published file as a frame; the file is opened for reading only and closed at once."""
     if not settings.store.exists():
-        raise NotThere(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
+        raise NotFound(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
     if not readable(settings.store):
-        raise NotThere(
+        raise NotFound(
             f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew"
         )
     with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
@@ -34,7 +35,7 @@ def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
     if night is None:
         return judged[-1]
     if night not in judged:
-        raise NotThere(
+        raise NotFound(
             f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: run `anomaly nightly --night {night}` first"
         )
     return night

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from pipelines.errors import EngineLost, EngineUnavailable
 from pipelines.runtime import process_pool
 
 LOCAL, RAY = KINDS = ("local", "ray")
@@ -37,17 +38,9 @@ On this machine, where there are many, what the next item needs is fetched in a 
 """
 
 
-class NoEngine(Exception):
-    """The engine asked for cannot be had; one line with what to do. Nothing has been done yet."""
-
-
-class EngineLost(Exception):
-    """The engine broke down at work; one line with what to do."""
-
-
 @contextlib.contextmanager
 def at(kind: str, address: str) -> Iterator[Over]:
-    """The engine for as long as it is needed; raises NoEngine.
+    """The engine for as long as it is needed; raises EngineUnavailable.
 
     With a cluster the function, `shared`, the items and what comes of them must be picklable, and a path must mean the
     same on all its machines.
@@ -77,7 +70,7 @@ def _connected(address: str):
     try:
         import ray
     except ImportError:
-        raise NoEngine(
+        raise EngineUnavailable(
             f"[engine] kind = {RAY!r}: Ray is not installed; pip install '.[ray]' where this tool came from, or write kind = {LOCAL!r}"
         ) from None
     threads = {name: str(CORES) for name in ("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "OMP_NUM_THREADS")}
@@ -103,8 +96,8 @@ def _connected(address: str):
     return ray
 
 
-def _none_at(address: str, why: str) -> NoEngine:
-    return NoEngine(
+def _none_at(address: str, why: str) -> EngineUnavailable:
+    return EngineUnavailable(
         f"[engine] address = {address!r}: no cluster to work with ({_short(why)}); begin one with `ray start --head`, or write kind = {LOCAL!r}"
     )
 

@@ -25,6 +25,7 @@ from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
 from pipelines.config.calendar import calendar
 from pipelines.config.settings import Settings, kinds
+from pipelines.errors import StateError
 from pipelines.ingest.incremental import blocks
 from pipelines.ingest.loader import Inputs
 from pipelines.runtime.engine import Over
@@ -49,7 +50,7 @@ from pipelines.scoring.sample import (
     yardstick_of,
 )
 from pipelines.storage.daily_readings import Days
-from pipelines.storage.state import Part, StateError
+from pipelines.storage.state import Part
 from pipelines.storage.stored_readings import Kept
 
 TONIGHT = -1  # where the night stands among the nights that are scored

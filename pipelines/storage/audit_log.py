@@ -15,14 +15,11 @@ from dataclasses import dataclass
 
 import filelock
 
+from pipelines.errors import AuditLogBroken
 from pipelines.storage.state import MODE, Store
 
 FIRST = "0" * 64
 _HEAD = "chain.json"
-
-
-class Broken(Exception):
-    """The log is not what was written; one line that says where."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Trail:
         with self._alone():
             lines, head = self._lines(), self._head()
             if len(lines) < head["lines"]:
-                raise Broken(
+                raise AuditLogBroken(
                     f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end; put the log back from a copy before going on"
                 )
             line = {
@@ -76,16 +73,16 @@ class Trail:
             try:
                 bound = json.loads(text)["previous"]
             except (ValueError, KeyError, TypeError):
-                raise Broken(f"{self.path}: line {number} is not a line of this log") from None
+                raise AuditLogBroken(f"{self.path}: line {number} is not a line of this log") from None
             if bound != previous:
-                raise Broken(
+                raise AuditLogBroken(
                     f"{self.path}: line {number} does not follow the one before it: a line was changed, removed or moved there"
                 )
             previous = _hash(text)
         if len(lines) < head["lines"]:
-            raise Broken(f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end")
+            raise AuditLogBroken(f"{self.path}: {head['lines'] - len(lines)} lines are missing at its end")
         if head["lines"] and _hash(lines[head["lines"] - 1]) != head["last"]:
-            raise Broken(f"{self.path}: line {head['lines']} was changed")
+            raise AuditLogBroken(f"{self.path}: line {head['lines']} was changed")
         return len(lines), previous
 
     def _lines(self) -> list[bytes]:

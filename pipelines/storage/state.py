@@ -20,6 +20,8 @@ from pathlib import Path
 import filelock
 import polars as pl
 
+from pipelines.errors import StateDamaged, StateError, StoreLocked
+
 MODE, FOLDER_MODE = 0o640, 0o750
 STATE_VERSION = 1
 FLOOR = "kept_from.json"
@@ -28,22 +30,6 @@ ROW_GROUP = 1 << 17  # rows; a reader of some homes passes over the groups of ot
 JUDGED_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 FROZEN_FILES = ("cases.parquet", "series.parquet", "flow.parquet", "control.parquet", "frozen.json")
 NIGHT_FILES = (*JUDGED_FILES, *FROZEN_FILES)
-
-
-class Locked(Exception):
-    """Another run holds the lock."""
-
-
-class StateError(Exception):
-    """The state folder cannot be used; one line with what to do."""
-
-
-class Damaged(StateError):
-    """A file of the state is not what was written; one line with what to do."""
-
-
-class NotThere(Exception):
-    """What was asked for is neither published nor stored; one line with what to do."""
 
 
 @dataclass(frozen=True)
@@ -102,14 +88,14 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self, seconds: float = 0) -> Iterator[None]:
-        """Hold the run lock; raises Locked (naming the holder's process) where another run has it and keeps it so long."""
+        """Hold the run lock; raises StoreLocked (naming the holder's process) where another run has it and keeps it so long."""
         lock = filelock.FileLock(self.folder / "run.lock", mode=MODE)
         holder = self.folder / "run.holder"
         try:
             lock.acquire(timeout=seconds)
         except filelock.Timeout:
             who = holder.read_text() if holder.exists() else "another process"
-            raise Locked(
+            raise StoreLocked(
                 f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it"
             ) from None
         try:
@@ -200,9 +186,9 @@ class Store:
         except ValueError:
             raise self.damaged(name) from None
 
-    def damaged(self, name: str) -> Damaged:
+    def damaged(self, name: str) -> StateDamaged:
         """The error for a small file of the state that does not hold what it should."""
-        return Damaged(f"{self.path(name)}: is damaged; remove that file and run again: it is made anew")
+        return StateDamaged(f"{self.path(name)}: is damaged; remove that file and run again: it is made anew")
 
     def append_line(self, name: str, value: Mapping) -> None:
         """Add one JSON line to a journal and see it onto the disk."""
@@ -270,7 +256,7 @@ def of_homes(part: Part | list[Part], homes: range | pl.Series | None) -> pl.Laz
 
 
 def collected(frame: pl.LazyFrame, part: Part | list[Part]) -> pl.DataFrame:
-    """What was asked of a part, or of several; Damaged, with the part's name, where one is."""
+    """What was asked of a part, or of several; StateDamaged, with the part's name, where one is."""
     try:
         return frame.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
@@ -295,9 +281,9 @@ def _sum(path: Path, *stat: int) -> str:
     return f"{kept:08x}"
 
 
-def unreadable(path: Path, error: Exception | str) -> Damaged:
+def unreadable(path: Path, error: Exception | str) -> StateDamaged:
     """The error for a table that cannot be read."""
-    return Damaged(
+    return StateDamaged(
         f"{path}: cannot be read ({str(error).splitlines()[0]}); remove that file and run again: it is made anew"
     )
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from anomaly import tables
 from anomaly.readings import SignalRule, parse_rows
 from pipelines.config.settings import load_settings
-from pipelines.errors import SettingsError
+from pipelines.errors import PublicationRefused, SettingsError
 from pipelines.jobs.init_site import REFERENCE
-from pipelines.publish.duckdb_file import PublicationRefused, publish
+from pipelines.publish.duckdb_file import publish
 from tests.unit.pipelines.config.test_settings import LEAST
 from tests.unit.pipelines.publish.test_duckdb_file import META, ask, frames
 

@@ -15,7 +15,8 @@ import pytest
 import xlsxwriter
 
 from pipelines.config.sections import Source
-from pipelines.ingest.files import SourceError, read_file
+from pipelines.errors import SourceError
+from pipelines.ingest.files import read_file
 from tests.support.broken_exports import BYTES, SECONDS
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, SIGNALS, daily, make_site, rows

@@ -16,7 +16,7 @@ from pathlib import Path
 from anomaly import tables
 from pipelines.cli.commands import main
 from pipelines.jobs import record_outcome, retention
-from pipelines.storage.audit_log import Broken, Trail
+from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import Store
 from tests.support.paths import ROOT
 from tests.support.site import Site, day
@@ -162,7 +162,7 @@ def troubles(site: Site, before: Before, after: Before) -> list[str]:
             told.append(f"recorded: {kept}, before {had}")
     try:
         Trail(Store(site.file)).verify()
-    except Broken as error:
+    except AuditLogBroken as error:
         told.append(f"audit: {error}")
     return told
 

@@ -19,7 +19,8 @@ from anomaly.simulate.city import city_days
 from anomaly.simulate.events import KINDS, LEAK, OCCUPANCY, Event, apply_events, draw_events
 from anomaly.simulate.homes import draw_homes
 from anomaly.simulate.signals import daily_use
-from pipelines.jobs.simulate_city import CannotWrite, make_city, write_city
+from pipelines.errors import FolderNotFree
+from pipelines.jobs.simulate_city import make_city, write_city
 from tests.support.paths import SAMPLES
 
 SAMPLE = SAMPLES / "city"
@@ -407,7 +408,7 @@ def test_settings_read_and_name_the_files_that_are_there(tmp_path):
             (gzip.decompress(raw) if found[0].suffix == ".gz" else raw).decode().splitlines()[0].split(",")
         )
         assert set(section["columns"].values()) <= set(header)
-    with pytest.raises(CannotWrite, match="already holds"):
+    with pytest.raises(FolderNotFree, match="already holds"):
         make_city(tmp_path / "city")
 
 

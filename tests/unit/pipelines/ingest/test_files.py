@@ -15,8 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipelines.config.sections import Source
+from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import CELL_LINES, LINE_BYTES, UNCLOSED_ROWS
-from pipelines.ingest.files import MEASURED, SourceError, found_files, read_file, sha256
+from pipelines.ingest.files import MEASURED, found_files, read_file, sha256
 
 COLUMNS = {"household": "home", "time": "day", "value": "reading"}
 PLAIN = "home,day,reading\n0001,2024-01-01,12.5\n0002,2024-01-02,13\n"

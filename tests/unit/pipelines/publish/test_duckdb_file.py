@@ -12,12 +12,12 @@ import pytest
 from anomaly import __version__, tables
 from anomaly.calendar import calendar_days
 from pipelines.config.settings import load_settings
+from pipelines.errors import PublicationRefused
 from pipelines.publish import duckdb_file as publishing
 from pipelines.publish.duckdb_file import (
     OFFLINE,
     SCHEMA_VERSION,
     SQL,
-    PublicationRefused,
     dictionary,
     publish,
     revise,

@@ -4,9 +4,9 @@ import sys
 
 import pytest
 
+from pipelines.errors import StateError
 from pipelines.runtime import engine
 from pipelines.scoring import large
-from pipelines.storage.state import StateError
 from tests.support.site import make_site
 from tests.unit.pipelines.runtime.test_process_pool import until
 from tests.unit.pipelines.scoring.test_large import town

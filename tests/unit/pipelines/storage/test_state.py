@@ -16,7 +16,8 @@ from anomaly.evidence import REASONS, EvidenceRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule
 from pipelines.cases.build import fold
-from pipelines.storage.state import Damaged, Locked, StateError, Store, collected, of_homes, replacing
+from pipelines.errors import StateError, StoreLocked
+from pipelines.storage.state import Store, collected, of_homes, replacing
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
 
@@ -176,7 +177,9 @@ def test_state_of_a_newer_version_is_refused_in_one_line(store):
 def test_a_second_run_is_told_who_holds_the_lock(store):
     with store.locked():
         with (
-            pytest.raises(Locked, match=rf"process {os.getpid()}, \S+.*, since 20.*; wait for it to end"),
+            pytest.raises(
+                StoreLocked, match=rf"process {os.getpid()}, \S+.*, since 20.*; wait for it to end"
+            ),
             store.locked(),
         ):
             pass
@@ -200,7 +203,7 @@ def test_a_killed_run_leaves_no_lock(store):
         text=True,
     ) as run:
         assert run.stdout.readline() == "held\n"
-        with pytest.raises(Locked, match=f"process {run.pid}, .* since"), store.locked():
+        with pytest.raises(StoreLocked, match=f"process {run.pid}, .* since"), store.locked():
             pass
         run.kill()
     with store.locked():
