@@ -15,6 +15,7 @@ from pathlib import Path
 
 from anomaly import tables
 from pipelines.cli.commands import main
+from pipelines.errors import AuditLogBroken
 from pipelines.jobs import record_outcome, retention
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import Store

@@ -16,7 +16,7 @@ from anomaly.evidence import REASONS, EvidenceRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule
 from pipelines.cases.build import fold
-from pipelines.errors import StateError, StoreLocked
+from pipelines.errors import StateDamaged, StateError, StoreLocked
 from pipelines.storage.state import Store, collected, of_homes, replacing
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
@@ -112,7 +112,7 @@ def test_a_bit_that_fell_over_in_a_part_is_noticed(store):
         part.path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
         os.utime(part.path, ns=(at, at))
         with pytest.raises(
-            Damaged, match="its bytes are not those that were written.; remove that file and run again"
+            StateDamaged, match="its bytes are not those that were written.; remove that file and run again"
         ):
             of_homes(part, None)
     part = store.rewrite_part(part, FRAME.head(1))
