@@ -1,7 +1,6 @@
 """Raw rows -> daily readings: parsing, units, day boundary, duplicates, gaps, resets, roll-overs, glitches. It never judges a home."""
 
-from anomaly.readings.arrays import ALWAYS, NEVER, Laid, Place, empty, lay
-from anomaly.readings.cross_check import MARKED, WINDOW, contradictions, cross_check
+from anomaly.readings.arrays import ALWAYS, NEVER, Laid, Place, add_up, empty, lay
 from anomaly.readings.daily import (
     CELLS,
     NOTES,
@@ -13,7 +12,8 @@ from anomaly.readings.daily import (
     late_homes,
     no_carry,
 )
-from anomaly.readings.downsample import thin
+from anomaly.readings.doors_and_meters import MARKED, WINDOW, contradictions, cross_check
+from anomaly.readings.downsample import to_daily_grain
 from anomaly.readings.household_register import parse_register
 from anomaly.readings.latest_night import USUAL_DAYS, latest_night, latest_of
 from anomaly.readings.merge import file_order, merge_rows, standing
@@ -22,6 +22,7 @@ from anomaly.readings.parse import REJECTS, ROWS, parse_rows
 from anomaly.readings.signal_rule import SignalRule, base_unit
 
 __all__ = [
+    "add_up",
     "ALWAYS",
     "CELLS",
     "MARKED",
@@ -54,5 +55,5 @@ __all__ = [
     "parse_register",
     "parse_rows",
     "standing",
-    "thin",
+    "to_daily_grain",
 ]

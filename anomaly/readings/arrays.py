@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from anomaly.readings.cross_check import MARKED
+from anomaly.readings.doors_and_meters import MARKED
 from anomaly.tables import QUALITIES, UNKNOWN
 
 EPOCH = date(1970, 1, 1)

@@ -12,7 +12,7 @@ from anomaly.readings.daily import daily_readings
 from anomaly.readings.signal_rule import SignalRule
 
 
-def thin(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.DataFrame:
+def to_daily_grain(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.DataFrame:
     """The rows (household, which may be a number, time, dated, value, exits, periods and any more) with those finer than a day from before that day
     brought down. A day of which periods are missing stays missing: its rows go.
     """

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases
-from anomaly.expected import expected_frame, judgeable
+from anomaly.expected import expected_frame, judged
 from anomaly.outcomes import CONTROL, draw
 from anomaly.readings import least_flow
 from pipelines.cases.build import worded
@@ -160,7 +160,7 @@ def _control(
     """tables.Control: judged homes without an open case, drawn at random."""
     grid, places = verdicts.expected.grid, inputs.dwellings
     if len(grid.households) == places.height:
-        seen = judgeable(verdicts.expected, grid.index(night)).any(axis=0)
+        seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
         could = [
             home
             for home, looked_at in zip(grid.households, seen, strict=True)

@@ -190,7 +190,7 @@ def blocks(homes: int, size: int = BLOCK) -> Iterator[range]:
 
 
 def compare_signals(store: Store, rules: Mapping[str, SignalRule], changes: Changes) -> None:
-    """Say anew what the doors say of the meters' days, where a load has changed either (`anomaly.readings.cross_check`)."""
+    """Say anew what the doors say of the meters' days, where a load has changed either (`anomaly.readings.doors_and_meters`)."""
     homes = len(Homes(store).names)
     if changes.everything:
         for block in blocks(homes):

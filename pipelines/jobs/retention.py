@@ -11,7 +11,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly.readings import SignalRule, downsample
+from anomaly.readings import SignalRule, to_daily_grain
 from pipelines.cases.build import fold
 from pipelines.config.calendar import calendar, today
 from pipelines.config.settings import Settings
@@ -123,7 +123,7 @@ def _thin(settings: Settings, store: Store, old: Old) -> None:
 def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part, pl.DataFrame]]:
     """Each part of a signal's rows with what is left of it: a row brought down lies where the last of its day lay."""
     rows = Rows(store, rule.name)
-    left = downsample(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename(
+    left = to_daily_grain(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename(
         {"household": "home"}
     )
     there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.parts()]

@@ -15,7 +15,7 @@ from anomaly.expected import (
     ExpectedRules,
     expect,
     expected_frame,
-    judgeable,
+    judged,
     kernels,
     levels,
     make_grid,
@@ -213,8 +213,8 @@ def test_half_of_the_last_week_is_needed():
     seen = expect(
         water(a=FLAT[:60], b=FLAT[:53] + [None, 199] * 3 + [199], c=FLAT[:53] + [199, None] * 3 + [None])
     )
-    assert judgeable(seen, 59)[0].tolist() == [True, True, False]  # 7, 4 and 3 of 7
-    assert [judgeable(seen, t)[0, 0] for t in (18, 19)] == [
+    assert judged(seen, 59)[0].tolist() == [True, True, False]  # 7, 4 and 3 of 7
+    assert [judged(seen, t)[0, 0] for t in (18, 19)] == [
         False,
         True,
     ]  # day 16 is the first with an expectation
@@ -265,9 +265,9 @@ def test_every_reason_is_in_both_catalogues():
 def test_a_late_value_waits_for_its_night():
     series = {("a", "water"): FLAT[:60]}
     seen = expect(grid_of(series, late={("a", "water", t): 3 for t in range(56, 60)}))
-    assert [judgeable(seen, night)[0, 0] for night in (58, 59)] == [True, True]
+    assert [judged(seen, night)[0, 0] for night in (58, 59)] == [True, True]
     late = expect(grid_of(series, late={("a", "water", t): 5 for t in range(55, 60)}))
-    assert not judgeable(late, 59)[0, 0]
+    assert not judged(late, 59)[0, 0]
     assert not_judged(late, 59, ExpectedRules())["reason"].to_list() == [
         "2 whole days in the last 7, half are needed"
     ]
@@ -437,7 +437,7 @@ def test_a_night_knows_what_it_would_have_known_alone(site, night):
     then = expect(make_grid(rows.filter(pl.col("known_on") <= day(night)), calendar(night + 1), homes))
     np.testing.assert_array_equal(whole.expected[:, :, : night + 1], then.expected)
     np.testing.assert_array_equal(whole.high[:, :, : night + 1], then.high)
-    np.testing.assert_array_equal(judgeable(whole, night), judgeable(then, night))
+    np.testing.assert_array_equal(judged(whole, night), judged(then, night))
     assert not_judged(whole, night, ExpectedRules()).equals(not_judged(then, night, ExpectedRules()))
     everyone = np.arange(len(homes))
     assert expected_frame(whole, night, everyone, 30).equals(expected_frame(then, night, everyone, 30))

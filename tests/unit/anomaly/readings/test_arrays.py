@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from anomaly import readings as room
-from anomaly.readings import cross_check
+from anomaly.readings import doors_and_meters as doors
 from anomaly.tables import QUALITIES, UNKNOWN
 
 FIRST = dt.date(2026, 3, 1)
@@ -61,8 +61,8 @@ def test_cells_lie_by_home_and_day_and_what_is_not_to_be_judged_is_unknown():
 def test_a_zero_that_the_doors_contradict_is_told_apart():
     out = laid(
         cells(
-            (1, 0, 0, "read", 0, cross_check.ZERO),
-            (1, 1, 80, "read", 0, cross_check.CATCH_UP),
+            (1, 0, 0, "read", 0, doors.ZERO),
+            (1, 1, 80, "read", 0, doors.CATCH_UP),
             (1, 2, 0, "read", 0, 0),
         ),
         place({1: 0}),
@@ -124,7 +124,7 @@ def test_cells_add_up_to_a_sum_the_days_and_those_fit_to_be_judged():
         (2, 1, 31, "interpolated", 2, 0),
         (2, 2, 9, "partial", 0, 0),
         (0, 3, None, "missing", 0, 0),
-        (0, 1, 0, "read", 0, cross_check.MARKED),
+        (0, 1, 0, "read", 0, doors.MARKED),
     )
     sums = np.zeros((4, 3), np.int64)
     room.add_up(frame, sums)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.readings import SignalRule, daily_readings, downsample
+from anomaly.readings import SignalRule, daily_readings, to_daily_grain
 from tests.unit.anomaly.readings.test_periods import DOOR, every, stamped
 
 FIRST, BEFORE = datetime(2026, 3, 1), date(2026, 3, 8)
@@ -31,7 +31,7 @@ def test_one_row_a_whole_day_remains_and_recent_days_keep_theirs(rule):
     rows = hourly(
         10, [1, 2, 3], first=FIRST + timedelta(hours=rule.stamp == "end")
     )  # an hour that ends at midnight is the day's before
-    left = downsample(rows, rule, BEFORE)
+    left = to_daily_grain(rows, rule, BEFORE)
     assert left.filter("dated").sort("time").select(pl.col("time").dt.day(), "value").rows() == [
         (d, 48) for d in range(1, 8)
     ]
@@ -42,7 +42,7 @@ def test_one_row_a_whole_day_remains_and_recent_days_keep_theirs(rule):
 
 def test_a_day_of_which_hours_are_missing_stays_unjudged():
     rows = hourly(10, missing=(24 * 2 + 5,))
-    left = downsample(rows, DOOR, BEFORE)
+    left = to_daily_grain(rows, DOOR, BEFORE)
     quality = dict(daily_readings(left, DOOR).select("day", "quality").iter_rows())
     assert quality[date(2026, 3, 3)] == "missing" and quality[date(2026, 3, 2)] == "read"
     assert daily_readings(rows, DOOR).filter(pl.col("day") == date(2026, 3, 3))["quality"][0] == "partial"
@@ -60,7 +60,7 @@ def test_a_register_gives_the_same_days_from_two_readings_a_day(uses, minutes, o
         total += uses[i % 24]
         told.append((time, total))
     rows = stamped(told)
-    left = downsample(rows, METER, BEFORE)
+    left = to_daily_grain(rows, METER, BEFORE)
     assert left.filter(pl.col("time") < pl.lit(BEFORE)).height <= 14 < rows.height
     assert daily_readings(left, METER).drop("note").equals(daily_readings(rows, METER).drop("note"))
 
@@ -73,10 +73,10 @@ def test_daily_rows_and_recent_ones_are_left_as_they_are():
             orient="row",
         )
     )
-    assert downsample(daily, DOOR, BEFORE).equals(daily)
-    assert downsample(hourly(3), DOOR, date(2026, 3, 1)).equals(hourly(3))
+    assert to_daily_grain(daily, DOOR, BEFORE).equals(daily)
+    assert to_daily_grain(hourly(3), DOOR, date(2026, 3, 1)).equals(hourly(3))
 
 
 def test_exits_are_summed_with_their_entries():
     rows = hourly(9).with_columns(exits=pl.lit(2, pl.Int64))
-    assert downsample(rows, DOOR, BEFORE).filter("dated")["exits"].unique().to_list() == [48]
+    assert to_daily_grain(rows, DOOR, BEFORE).filter("dated")["exits"].unique().to_list() == [48]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import READINGS, cross_check
-from anomaly.readings.cross_check import CATCH_UP, UNKNOWN, ZERO, contradictions
+from anomaly.readings.doors_and_meters import CATCH_UP, UNKNOWN, ZERO, contradictions
 from tests.support import naive
 
 KINDS = {"entries": "count", "water": "register", "power": "usage"}
