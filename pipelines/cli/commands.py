@@ -19,8 +19,8 @@ from pipelines.cli.console import (
     emit,
     json_option,
     night_option,
+    progress_display,
     settings_option,
-    talk,
     warn,
 )
 from pipelines.errors import DEGRADED, DONE
@@ -47,14 +47,14 @@ def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_jso
 
     Example: anomaly nightly --settings anomaly.toml
     """
-    from pipelines.cli.run_log import watched
+    from pipelines.cli.run_log import logged_run
     from pipelines.config.settings import load_settings
     from pipelines.jobs.nightly import nightly as run
 
     settings = load_settings(settings_path)
-    with watched(settings, "nightly", talk(as_json), warn) as watch:
-        watch.result = run(settings, night and night.date(), watch.tell, revise)
-    _finish(watch.result, settings, as_json)
+    with logged_run(settings, "nightly", progress_display(as_json), warn) as run_log:
+        run_log.result = run(settings, night and night.date(), run_log.progress, revise)
+    _finish(run_log.result, settings, as_json)
 
 
 @main.command()
@@ -84,7 +84,7 @@ def backfill(
 
     Example: anomaly backfill --settings anomaly.toml --from 2026-07-01 --to 2026-07-31
     """
-    from pipelines.cli.run_log import watched
+    from pipelines.cli.run_log import logged_run
     from pipelines.config.settings import load_settings
     from pipelines.jobs.nightly import backfill as run
 
@@ -93,9 +93,9 @@ def backfill(
             f"--from {first.date()} lies after --to {last.date()}; give the earlier night first"
         )
     settings = load_settings(settings_path)
-    with watched(settings, "backfill", talk(as_json), warn) as watch:
-        watch.result = run(settings, first.date(), last.date(), reports, watch.tell)
-    _finish(watch.result, settings, as_json)
+    with logged_run(settings, "backfill", progress_display(as_json), warn) as run_log:
+        run_log.result = run(settings, first.date(), last.date(), reports, run_log.progress)
+    _finish(run_log.result, settings, as_json)
 
 
 def _finish(result, settings, as_json: bool) -> None:
@@ -179,8 +179,8 @@ def explain(
 
     settings = load_settings(settings_path)
     language = language or settings.site.languages[0]
-    tell = queries.letter if for_resident else queries.explain
-    text = tell(settings, case_or_household, night and night.date(), language)
+    write = queries.letter if for_resident else queries.explain
+    text = write(settings, case_or_household, night and night.date(), language)
     answer(as_json, text, asked=case_or_household, language=language, text=text)
 
 
@@ -340,7 +340,7 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
     from pipelines.jobs import evaluate as evaluation
 
     settings = load_settings(settings_path)
-    measured = evaluation.evaluate_site(settings, seed, nights, rounds, talk(as_json))
+    measured = evaluation.evaluate_site(settings, seed, nights, rounds, progress_display(as_json))
     page = evaluation.write(settings, measured)
     if not as_json:
         emit(as_json, [])

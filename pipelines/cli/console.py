@@ -4,7 +4,6 @@ import errno
 import gc
 import json
 import os
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,6 +14,7 @@ import click
 
 from anomaly.messages import printable
 from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, AnomalyError
+from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 
 SELDOM = 50_000  # new objects between two looks for what may be thrown away
 FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
@@ -89,7 +89,7 @@ class Commands(click.Group):
                 raise
             message = _message(error)
             if context.meta.get(_AS_JSON):
-                click.echo(_line(message_type="summary", error=message, exit_code=code))
+                click.echo(_json_line(message_type="summary", error=message, exit_code=code))
             raise Refused(message, code) from None
         finally:
             os.umask(mask)
@@ -117,42 +117,43 @@ def _full(error: BaseException) -> str | None:
     return next((line for line in str(error).splitlines() for words in FULL if words in line), None)
 
 
-def talk(as_json: bool) -> Callable[[str], None]:
-    """What a run is doing, to stderr: JSON lines when asked for, a line that rewrites itself on a terminal, else nothing."""
+def progress_display(as_json: bool) -> ReportProgress:
+    """Return what shows a run's progress: JSON lines on stdout, or one line of a terminal that is written anew, or nothing."""
     if as_json:
-        return lambda text: click.echo(_line(message_type="progress", text=text))
+        return lambda event: click.echo(_json_line(message_type="progress", **progress_fields(event)))
     if sys.stderr.isatty():
-        left = time_left()
-        return lambda text: click.echo(f"\r\x1b[K{text}{left(text)} …", err=True, nl=False)
-    return lambda text: None
+        remaining = RemainingTime()
+        return lambda event: click.echo(f"\r\x1b[K{event.text}{remaining(event)} …", err=True, nl=False)
+    return no_progress
 
 
-def time_left(clock: Callable[[], float] = time.monotonic) -> Callable[[str], str]:
-    """A function of what a run says it is doing: where that is `so many of so many` of something, about how long the rest will take.
+def progress_fields(event: Progress) -> dict[str, object]:
+    """Return the fields of an event for a JSON line: text, and done, total and unit where something is counted."""
+    counted = {} if event.total is None else {"done": event.done, "total": event.total, "unit": event.unit}
+    return {"text": event.text, **counted}
 
-    The first time a thing is said counts as its beginning: it took what had to be made ready.
+
+class RemainingTime:
+    """Estimates how long the rest of a counted step will take.
+
+    The first event of a step only starts its clock: what comes before it includes preparations that are not repeated.
     """
-    begun: dict[str, tuple[float, int]] = {}
 
-    def left(text: str) -> str:
-        found = _SO_FAR.search(text)
-        if not found:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._first: dict[str, tuple[float, int]] = {}
+
+    def __call__(self, event: Progress) -> str:
+        """Return the estimate in words, such as ", about 5 min left"; empty where there is none yet, or no rest."""
+        if event.done is None or event.total is None:
             return ""
-        done, whole = (int(number.replace(",", "")) for number in found.groups())
-        now = clock()
-        since, first = begun.setdefault(text[: found.start()], (now, done))
-        if done <= first or done >= whole:
+        now = self._clock()
+        began, done_then = self._first.setdefault(event.step, (now, event.done))
+        if event.done <= done_then or event.done >= event.total:
             return ""
-        return f", about {_duration((now - since) / (done - first) * (whole - done))} left"
-
-    return left
-
-
-_SO_FAR = re.compile(r"([\d,]+) of ([\d,]+)")
-
-
-def _duration(seconds: float) -> str:
-    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+        seconds = (now - began) / (event.done - done_then) * (event.total - event.done)
+        amount = f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
+        return f", about {amount} left"
 
 
 def warn(text: str) -> None:
@@ -181,9 +182,9 @@ def answer(as_json: bool, text: str, rows: Iterable[Mapping] = (), /, **summary:
 
 def _emit_json(rows: Iterable[Mapping], summary: Mapping) -> None:
     for row in rows:
-        click.echo(_line(**row))
-    click.echo(_line(message_type="summary", **summary))
+        click.echo(_json_line(**row))
+    click.echo(_json_line(message_type="summary", **summary))
 
 
-def _line(**fields: object) -> str:
+def _json_line(**fields: object) -> str:
     return json.dumps(fields, ensure_ascii=False, default=str)

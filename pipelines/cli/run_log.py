@@ -1,146 +1,144 @@
-"""A run watched: every step of it a line of the log, and its end a notice to the owner's own command.
+"""The log of a run: its start, every step and its end as JSON lines in `log.jsonl` beside the published file.
 
-Both carry counts only. No home is ever named in them, nor a text that came out of a file.
+Lines carry counts only. No home is ever named in them, nor a text that came out of a file.
 """
 
 import contextlib
 import datetime as dt
 import json
-import os
-import signal
-import subprocess
+import logging
+import logging.handlers
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from pathlib import Path
 
 from anomaly import __version__
-from pipelines.cli.console import code_of
+from pipelines.cli.console import code_of, progress_fields
 from pipelines.config.settings import Settings
 from pipelines.errors import DEGRADED, DONE
 from pipelines.jobs.nightly import Result
-from pipelines.storage.state import FOLDER_MODE, MODE, Store
+from pipelines.jobs.notices import send_notice
+from pipelines.runtime.progress import Progress, ReportProgress
+from pipelines.storage.state import FOLDER_MODE, Store
 
 LOG, OLDER = "log.jsonl", "log.1.jsonl"
-LOG_BYTES = 1 << 20  # then the log is put aside in place of the one before
-COUNTS = ("judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors")
+LOG_BYTES = 1 << 20  # a log of this size becomes the older one, in place of the one before
+_COUNTS = ("judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors")
+_log = logging.getLogger(__name__)
 
 
-@dataclass
-class Watch:
-    """One run under way. tell: what it is doing, for people and for the log. result: what it came to, once it has."""
+class RunLog:
+    """The log of one run of a command. Set `result` to what the run came to before `end`."""
 
-    settings: Settings
-    command: str
-    say: Callable[[str], None]
-    warn: Callable[[str], None]
-    began: float = field(default_factory=time.monotonic)
-    result: Result | None = None
-
-    def tell(self, text: str) -> None:
-        """Say what the run is doing."""
-        self.say(text)
-        self.log("info", "progress", text=text)
-
-    def log(self, level: str, message_type: str, **fields: object) -> None:
-        """Add a line to the log; a log that cannot be written stops nothing."""
-        line = {
-            "at": f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
-            "level": level,
-            "message_type": message_type,
-            "process": os.getpid(),
-            **fields,
-        }
-        folder = Store(self.settings.store).folder
-        with contextlib.suppress(OSError):
-            folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
-            if (folder / LOG).exists() and (folder / LOG).stat().st_size > LOG_BYTES:
-                os.replace(folder / LOG, folder / OLDER)
-            with open(
-                folder / LOG, "a", encoding="utf-8", opener=lambda path, flags: os.open(path, flags, MODE)
-            ) as log:
-                log.write(json.dumps(line, ensure_ascii=False, default=str) + "\n")
-
-    def end(self, error: BaseException | None = None) -> None:
-        """Log how the run ended, and give notice of it."""
-        code = code_of(error) if error else DEGRADED if self.result.degraded else DONE
-        event = {DONE: "done", DEGRADED: "degraded"}.get(code, "failed") if not error else "failed"
-        facts = {
-            "command": self.command,
-            "exit_code": code,
-            "seconds": round(time.monotonic() - self.began, 1),
-        }
-        facts |= {"error": type(error).__name__} if error else self._counts()
-        level = {"done": "info", "degraded": "warning"}.get(event, "error")
-        self.log(level, event, **facts, **({"stopped": self.result.stopped} if self.result else {}))
-        self._notify(
-            {
-                "message_type": "notice",
-                "event": event,
-                "site": self.settings.site.name,
-                "version": __version__,
-                **facts,
-            }
+    def __init__(
+        self, settings: Settings, command: str, show: ReportProgress, warn: Callable[[str], None]
+    ) -> None:
+        self.result: Result | None = None
+        self._settings, self._command = settings, command
+        self._show, self._warn = show, warn
+        self._began = time.monotonic()
+        _write_line(
+            logging.INFO, "start", command=command, version=__version__, settings_sha256=settings.sha256
         )
 
-    def _counts(self) -> dict:
-        run = {name: self.result.run[name] for name in COUNTS if name in self.result.run}
-        return {
-            "night": str(self.result.night),
-            "did": self.result.did,
-            "degraded": len(self.result.degraded),
-            **run,
-        }
+    def progress(self, event: Progress) -> None:
+        """Show what the run is doing, and log it."""
+        self._show(event)
+        _write_line(logging.INFO, "progress", **progress_fields(event))
 
-    def _notify(self, notice: dict) -> None:
-        """Run the owner's command with the notice on its standard input; whatever becomes of it only warns."""
-        rules = self.settings.notify
-        if not rules.command:
-            return
-        given = {
-            f"ANOMALY_{name.upper()}": str(notice[name])
-            for name in ("event", "exit_code", "site", "night")
-            if name in notice
-        }
-        try:
-            # what it prints belongs with the talk, and whatever it starts ends with it
-            hook = subprocess.Popen(
-                rules.command,
-                cwd=self.settings.root,
-                env=os.environ | given,
-                stdin=subprocess.PIPE,
-                stdout=2,
-                stderr=2,
-                start_new_session=True,
-            )
-            try:
-                hook.communicate(json.dumps(notice, ensure_ascii=False).encode(), timeout=rules.seconds)
-            except subprocess.TimeoutExpired:
-                self._warn(f"did not end within {rules.seconds} seconds and was stopped")
-            else:
-                if hook.returncode:
-                    self._warn(f"ended with {hook.returncode}")
-            finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(hook.pid, signal.SIGKILL)
-                hook.wait()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the command
-            self._warn(f"cannot be run ({getattr(error, 'strerror', None) or error})")
+    def end(self) -> None:
+        """Log what the run came to, and give notice of it."""
+        assert self.result is not None
+        facts = self._facts(DEGRADED if self.result.degraded else DONE, **_counts(self.result))
+        level, event = (logging.WARNING, "degraded") if self.result.degraded else (logging.INFO, "done")
+        _write_line(level, event, **facts, stopped=self.result.stopped)
+        self._notify(event, facts)
 
-    def _warn(self, what: str) -> None:
-        self.log("warning", "notify", what=what)
-        self.warn(f"warning: [notify] {self.settings.notify.command[0]} {what}; the night stands as it is")
+    def fail(self, error: BaseException) -> None:
+        """Log that the run was ended by an error, and give notice of it; only the error's kind is named."""
+        facts = self._facts(code_of(error), error=type(error).__name__)
+        stopped = {"stopped": self.result.stopped} if self.result else {}
+        _write_line(logging.ERROR, "failed", **facts, **stopped)
+        self._notify("failed", facts)
+
+    def _facts(self, exit_code: int, **outcome: object) -> dict[str, object]:
+        seconds = round(time.monotonic() - self._began, 1)
+        return {"command": self._command, "exit_code": exit_code, "seconds": seconds, **outcome}
+
+    def _notify(self, event: str, facts: dict[str, object]) -> None:
+        site = {"site": self._settings.site.name, "version": __version__}
+        send_notice(self._settings, {"message_type": "notice", "event": event, **site, **facts}, self._warn)
+
+
+def _write_line(level: int, message_type: str, **fields: object) -> None:
+    _log.log(level, message_type, extra={"fields": fields})
+
+
+def _counts(result: Result) -> dict[str, object]:
+    counts = {name: result.run[name] for name in _COUNTS if name in result.run}
+    return {"night": str(result.night), "did": result.did, "degraded": len(result.degraded), **counts}
 
 
 @contextlib.contextmanager
-def watched(
-    settings: Settings, command: str, say: Callable[[str], None], warn: Callable[[str], None]
-) -> Iterator[Watch]:
-    """Watch the run in the block, which gives `tell` on and sets `result`; what it raises goes on."""
-    watch = Watch(settings, command, say, warn)
-    watch.log("info", "start", command=command, version=__version__, settings_sha256=settings.sha256)
+def logged_run(
+    settings: Settings, command: str, show: ReportProgress, warn: Callable[[str], None]
+) -> Iterator[RunLog]:
+    """Log the run in the block and give notice of its end; what the block raises is raised again."""
+    with _log_file(Store(settings.store).folder):
+        run_log = RunLog(settings, command, show, warn)
+        try:
+            yield run_log
+        except BaseException as error:
+            run_log.fail(error)
+            raise
+        run_log.end()
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON: when, how grave, what kind of message, by which process, then the record's own `fields`."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line; a record without `fields` is a message in words."""
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        line = {
+            "at": f"{at:%Y-%m-%dT%H:%M:%S.%fZ}",
+            "level": record.levelname.lower(),
+            "message_type": record.msg,
+            "process": record.process,
+        }
+        fields = getattr(record, "fields", None)
+        if fields is None:
+            fields = {"message_type": "message", "text": record.getMessage()}
+        return json.dumps(line | fields, ensure_ascii=False, default=str)
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that is put aside when it is full; where it cannot be written, nothing is stopped or said."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / LOG, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        self.setFormatter(JsonLines())
+
+    def rotation_filename(self, default_name: str) -> str:
+        """Return the name of the log that is put aside."""
+        return str(Path(self.baseFilename).with_name(OLDER))
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on without the line."""
+
+
+@contextlib.contextmanager
+def _log_file(folder: Path) -> Iterator[None]:
+    """Write what the flow's modules log to the folder's log file for as long as the block lasts."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    logger, handler = logging.getLogger("pipelines"), LogFile(folder)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
     try:
-        yield watch
-    except BaseException as error:
-        watch.end(error)
-        raise
-    watch.end()
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        handler.close()

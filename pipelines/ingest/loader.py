@@ -29,6 +29,7 @@ from pipelines.ingest.files import found_files, opening, read_file, sha256
 from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
 from pipelines.runtime.process_pool import ahead, prefetched
+from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.daily_readings import HOMES, Days, Homes
 from pipelines.storage.raw_rows import ROWS, Rows
 from pipelines.storage.state import Store
@@ -91,7 +92,7 @@ class Inputs:
         return dict(self.dwellings.iter_rows())
 
 
-def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: None) -> Inputs:
+def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgress = no_progress) -> Inputs:
     """Bring the store up to date with the sources and give what the night needs.
 
     A source that cannot be read stops with one line in `failed`; what it gave earlier stays in use.
@@ -99,10 +100,10 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
     _begin_anew_without_homes(settings, store)
     ledger, coded = _ledger(store), coder(settings, store)
     failed, counts = {}, {}
-    changes = _resumed(settings, store, ledger, tell)
-    now = Loading(settings, store, ledger, changes, Homes(store), today, tell, coded)
+    changes = _resumed(settings, store, ledger, progress)
+    now = Loading(settings, store, ledger, changes, Homes(store), today, progress, coded)
     names = iter(settings.sources)
-    tell(f"loading {next(names)}")
+    progress(Progress(f"loading {next(names)}"))
     with contextlib.closing(
         prefetched(_batches(now))
     ) as batches:  # nothing is read any more once this load has failed
@@ -110,18 +111,18 @@ def load(settings: Settings, store: Store, today: dt.date, tell=lambda text: Non
             told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
             if batch.files:
                 _take_in(now, batch, told)
-                tell(f"loading {batch.source}: {batch.read} of {batch.of} files")
+                progress(Progress(f"loading {batch.source}", batch.read, batch.of, "files"))
             if batch.error:
                 failed[batch.source] = batch.error
             if batch.last and (name := next(names, None)):
-                tell(f"loading {name}")
+                progress(Progress(f"loading {name}"))
     if settings.households:
         try:
             _load_register(settings.households, settings.root, store, ledger, coded)
         except SourceError as error:
             failed["households"] = str(error)
     if changes:
-        tell("comparing doors and meters")
+        progress(Progress("comparing doors and meters"))
         compare_signals(store, settings.rules, changes)
         for name in settings.rules:
             Days(store, name).compact()
@@ -146,13 +147,13 @@ def _begin_anew_without_homes(settings: Settings, store: Store) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _resumed(settings: Settings, store: Store, ledger: dict, tell) -> Changes:
+def _resumed(settings: Settings, store: Store, ledger: dict, progress: ReportProgress) -> Changes:
     """Make good what an earlier load, or other rules, or a lost file have left undone."""
     changes = Changes()
     made = store.read_json(READINGS_FILE, None)
     if store.path(UNFINISHED).exists():
         done = sum(f["source"] != "households" for f in ledger.values())
-        tell(f"the last load was broken off: going on after {done} files")
+        progress(Progress(f"the last load was broken off: going on after {done} files"))
         changes.everything = True
         for rule in settings.rules.values():
             Signal(store, rule).catch_up(changes)
@@ -224,7 +225,7 @@ class Loading:
     changes: Changes
     homes: Homes
     today: dt.date
-    tell: Callable[[str], None]
+    progress: ReportProgress
     coded: Callable[[pl.DataFrame], pl.DataFrame]
 
 

@@ -4,7 +4,6 @@ import dataclasses
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from pipelines.config.settings import Settings, kinds
 from pipelines.errors import NothingToPlant
 from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
+from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import expect_all
 from pipelines.scoring.sample import site_of
 from pipelines.storage.state import Store
@@ -56,13 +56,13 @@ class Measured:
 
 
 def evaluate_site(
-    settings: Settings, seed: int, nights: int, rounds: int | None, tell: Callable[[str], None]
+    settings: Settings, seed: int, nights: int, rounds: int | None, progress: ReportProgress
 ) -> Measured:
     """Everything measured on copies of the last `nights` nights; the site's own store is left alone."""
     with tempfile.TemporaryDirectory(prefix="anomaly-evaluate-") as folder:
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
-        inputs = load(settings, store, dt.date.today(), tell)
+        inputs = load(settings, store, dt.date.today(), progress)
         site_homes, inputs = (
             len(inputs.judgeable),
             _in_hand(settings, inputs),
@@ -84,13 +84,21 @@ def evaluate_site(
     def judge(planted: pl.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
         nonlocal asked
         asked += 1
-        tell(f"round {asked} of {rounds}: judging a copy with surges in it")
+        progress(
+            Progress(
+                "judging copies with surges in them",
+                asked - 1,
+                rounds,
+                "rounds",
+                text=f"round {asked} of {rounds}: judging a copy with surges in it",
+            )
+        )
         return _rarities(settings, dataclasses.replace(inputs, kept=InHand(planted)), (first, last))
 
     dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.judgeable)))
     made = list(planting.evaluate(dwelling, judge, (first, last), range(seed, seed + rounds), plan))
-    tell("working out what tonight could show")
-    groups = _tonight(settings, inputs, last, seed, tell)
+    progress(Progress("working out what tonight could show"))
+    groups = _tonight(settings, inputs, last, seed, progress)
     return Measured(
         first, last, homes, site_homes, rounds, plan.share, *_cards(made, _needed(settings)), groups
     )
@@ -171,7 +179,7 @@ def _rarities(
 
 
 def _tonight(
-    settings: Settings, inputs: Inputs, night: dt.date, seed: int, tell: Callable[[str], None]
+    settings: Settings, inputs: Inputs, night: dt.date, seed: int, progress: ReportProgress
 ) -> pl.DataFrame:
     """The smallest surge of the last 14 days that half of the homes of each group would show on that night."""
     seen = _recent(expect_all(settings, inputs, night).expected, PAST_DAYS)
@@ -195,7 +203,7 @@ def _tonight(
         )
     )
     asked = asked.filter(at >= TONIGHT_DAYS)
-    least = _least_shown(settings, seen, asked["home"].to_numpy(), tell)
+    least = _least_shown(settings, seen, asked["home"].to_numpy(), progress)
     size = pl.Series("size", np.array([*TONIGHT_SIZES, np.nan])[least], nan_to_null=True)
     rows = asked.with_columns(size).unpivot(
         on=["signals", "district"], index="size", variable_name="group", value_name="name"
@@ -217,7 +225,7 @@ def _recent(seen: expected.Expected, days: int) -> expected.Expected:
 
 
 def _least_shown(
-    settings: Settings, seen: expected.Expected, homes: np.ndarray, tell: Callable[[str], None]
+    settings: Settings, seen: expected.Expected, homes: np.ndarray, progress: ReportProgress
 ) -> np.ndarray:
     """(n,) place of the smallest of TONIGHT_SIZES that each of the homes would show on the last night; their number where none does.
 
@@ -233,9 +241,9 @@ def _least_shown(
         step += 1
         middle = (low + high) // 2
         for number, batch in enumerate(batches):
-            tell(
-                f"what tonight could show: step {step}, homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}"
-            )
+            step_text = f"what tonight could show: step {step}"
+            asked_homes = f"homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}"
+            progress(Progress(step_text, text=f"{step_text}, {asked_homes}"))
             open_ = low[batch] < high[batch]
             asked = homes[batch][open_]
             if not asked.size:

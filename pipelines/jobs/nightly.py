@@ -27,6 +27,7 @@ from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import collect, recent_readings
 from pipelines.reporting import night_report, writer
 from pipelines.runtime import engine, process_pool
+from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.large import Followed, is_large, judge_large
 from pipelines.scoring.night import Verdicts, judge
 from pipelines.storage.audit_log import Trail
@@ -62,7 +63,7 @@ class Result:
 def nightly(
     settings: Settings,
     night: dt.date | None = None,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: ReportProgress = no_progress,
     again: bool = False,
 ) -> Result:
     """Load what is new, judge one night, publish the file and write its report; `again`: and what late readings touch, as well."""
@@ -70,7 +71,7 @@ def nightly(
     def choose(latest: dt.date) -> list[dt.date]:
         return sorted({*(_touched(settings) if again else ()), night or latest})
 
-    return run(settings, choose, lambda night: night_report.index(settings, night).exists(), tell)
+    return run(settings, choose, lambda night: night_report.index(settings, night).exists(), progress)
 
 
 def backfill(
@@ -78,15 +79,15 @@ def backfill(
     first: dt.date,
     last: dt.date,
     reports: bool,
-    tell: Callable[[str], None] = lambda text: None,
+    progress: ReportProgress = no_progress,
 ) -> Result:
     """Judge every night from first to last as it would have been judged then."""
     nights = [first + dt.timedelta(days=d) for d in range((last - first).days + 1)]
-    return run(settings, lambda latest: nights, lambda night: reports, tell)
+    return run(settings, lambda latest: nights, lambda night: reports, progress)
 
 
 def run(
-    settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], tell: Callable[[str], None]
+    settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], progress: ReportProgress
 ) -> Result:
     """The night. `choose` gives the nights to judge from the latest one on which the sources are whole; the last has a page anyway."""
     started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -101,7 +102,7 @@ def run(
     ):
         laps = Laps()
         _make_ready(settings, store)
-        inputs = load(settings, store, started.date(), tell)
+        inputs = load(settings, store, started.date(), progress)
         laps.end("load")
         latest = inputs.kept.latest_night()
         if latest is None:
@@ -135,9 +136,9 @@ def run(
         publication = meanwhile.enter_context(
             duckdb_file.begun(settings.store, partial(recent_readings, settings, inputs.kept))
         )
-        verdicts = _judge(settings, inputs, store, plan.judged, over, tell)
+        verdicts = _judge(settings, inputs, store, plan.judged, over, progress)
         laps.end("judge")
-        tell("publishing")
+        progress(Progress("publishing"))
         folded = fold(settings, store, watched=plan.judged)
         pool = meanwhile.enter_context(
             process_pool.Pool(
@@ -155,8 +156,8 @@ def run(
         laps.end("publish")
         with night_report.to_be_written(settings):
             for night in plan.reports:
-                tell(f"writing the report of {night}")
-                night_report.write_night(settings, inputs, verdicts, night, pool, tell)
+                progress(Progress(f"writing the report of {night}"))
+                night_report.write_night(settings, inputs, verdicts, night, pool, progress)
             night_report.write_overview(settings, frames)
         laps.end("report")
         _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
@@ -264,13 +265,18 @@ def _drawn(store: Store, night: str) -> list[str]:
 
 
 def _judge(
-    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], over: engine.Over, tell
+    settings: Settings,
+    inputs: Inputs,
+    store: Store,
+    nights: Sequence[dt.date],
+    over: engine.Over,
+    progress: ReportProgress,
 ) -> Verdicts:
     """Judge the nights; at a large site the homes with a case are followed by name."""
     process_pool.meanwhile(partial(_prepare, settings))
     if not is_large(settings, inputs):
-        return judge(settings, inputs, store, nights, tell)
-    return judge_large(settings, inputs, nights, _followed(settings, store, nights), over, tell)
+        return judge(settings, inputs, store, nights, progress)
+    return judge_large(settings, inputs, nights, _followed(settings, store, nights), over, progress)
 
 
 def _prepare(settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from pipelines.ingest.loader import Inputs
 from pipelines.publish.frames import evidence_of, loop
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool
+from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import Verdicts
 from pipelines.storage.state import Store
 
@@ -127,7 +128,7 @@ def write_night(
     verdicts: Verdicts,
     night: dt.date,
     pool: process_pool.Pool,
-    tell: Callable[[str], None],
+    progress: ReportProgress,
 ) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
     store = Store(settings.store)
@@ -143,7 +144,7 @@ def write_night(
         for number, files in enumerate(rendered, start=1):
             yield files
             if number % TOLD_PAGES == 0:
-                tell(f"writing the report of {night}: {number} of {known.doors.height} pages")
+                progress(Progress(f"writing the report of {night}", number, known.doors.height, "pages"))
 
     writer.write_night(settings.reports, page, told())
 

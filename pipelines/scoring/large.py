@@ -29,6 +29,7 @@ from pipelines.errors import StateError
 from pipelines.ingest.incremental import blocks
 from pipelines.ingest.loader import Inputs
 from pipelines.runtime.engine import Over
+from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import (
     FROZEN_DAYS,
     Outcome,
@@ -71,7 +72,7 @@ class Followed:
 
 
 def judge_large(
-    settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, tell
+    settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, progress: ReportProgress
 ) -> Verdicts:
     """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
 
@@ -81,7 +82,7 @@ def judge_large(
     hand = AtHand()
     for heard, period in itertools.groupby(sorted(nights), heard_from):
         period, site = list(period), site_of(settings, inputs, heard_days(heard, first))
-        tell(f"asking {len(site.sample)} homes what was to be expected")
+        progress(Progress(f"asking {len(site.sample)} homes what was to be expected"))
         ended = period[-1] == max(nights)
         told = min(
             heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1)
@@ -93,12 +94,12 @@ def judge_large(
         for night in period[:-1] if ended else period:
             until = days.filter(pl.col("day") <= night)
             _, opened = _judge_night(
-                settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, tell
+                settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, progress
             )
             # a case that opens stays on the lists of the nights after, quiet or not
             followed = Followed(followed.shown | opened, followed.told | opened)
     followed = dataclasses.replace(followed, before=(max(nights) - min(nights)).days)
-    seen, _ = _judge_night(settings, (inputs, hand), (site, yardstick, days, followed), over, tell)
+    seen, _ = _judge_night(settings, (inputs, hand), (site, yardstick, days, followed), over, progress)
     return Verdicts(seen, days)
 
 
@@ -143,7 +144,7 @@ class _InFull:
 
 
 def _judge_night(
-    settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, tell
+    settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, progress: ReportProgress
 ) -> tuple[Expected, frozenset[str]]:
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
     inputs, hand = given
@@ -161,7 +162,7 @@ def _judge_night(
     )
     for homes, block in zip(ranges, over(_read, _block, shared, items), strict=True):
         found.append(block)
-        tell(f"judging {night}: {homes.stop:,} of {len(site.names):,} homes")
+        progress(Progress(f"judging {night}", homes.stop, len(site.names), "homes"))
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
     looked_at = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
     evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort(

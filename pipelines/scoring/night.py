@@ -11,6 +11,7 @@ from anomaly import detectors, evidence, expected, sensor_faults
 from pipelines.config.calendar import calendar
 from pipelines.config.settings import Settings, kinds
 from pipelines.ingest.loader import Inputs
+from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.state import Store
 
 SHEET_RARITY = 10.0  # below it a night's rarity is not written down: nothing out of the ordinary
@@ -37,19 +38,19 @@ def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
 
 
 def judge(
-    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], tell=lambda text: None
+    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], progress: ReportProgress = no_progress
 ) -> Verdicts:
     """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
-    tell("working out what was to be expected")
+    progress(Progress("working out what was to be expected"))
     verdicts = expect_all(settings, inputs, max(nights))
     seen, grid = verdicts.expected, verdicts.expected.grid
     at = {night: grid.index(night) for night in nights}
-    tell("asking the detectors")
+    progress(Progress("asking the detectors"))
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
     rated = evidence.rate(scores, at.values(), needed(settings), settings.detectors.seconds)
     failed = _failed_sensors(settings, inputs, nights)
     for night in nights:
-        tell(f"judging {night}")
+        progress(Progress(f"judging {night}"))
         found = found_on(settings, seen, rated, at[night], failed[night])
         had = _had(settings, inputs, night)
         cannot = expected.not_judged(seen, at[night], settings.expected).join(

@@ -268,29 +268,30 @@ def load(folder: Path) -> None:
     store = Store(settings.store)
     store.prepare()
     with store.locked():
-        load_new(settings, store, dt.date(2099, 1, 1), lambda text: print(text, file=sys.stderr))
+        load_new(settings, store, dt.date(2099, 1, 1), lambda event: print(event.text, file=sys.stderr))
 
 
 def night(folder: Path) -> None:
     """The whole nightly run, as the command does it: load what is new, judge, publish, report. Prints where the time went."""
     begun = time.perf_counter()
-    told = [("starting", begun)]
+    steps = [("starting", begun)]
+    from pipelines.runtime.progress import Progress
 
-    def tell(text: str) -> None:
+    def show(event: Progress) -> None:
         now = time.perf_counter()
-        told.append((re.split(r"[\d:]", text)[0].strip(), now))
+        steps.append((re.split(r"[\d:]", event.text)[0].strip(), now))
         print(
-            f"{now - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {text}",
+            f"{now - begun:7.1f} s  {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6:5.2f} GB  {event.text}",
             file=sys.stderr,
         )
 
     from pipelines.config.settings import load_settings
     from pipelines.jobs.nightly import nightly
 
-    result = nightly(load_settings(folder / "anomaly.toml"), tell=tell)
-    tell(f"done: {result.run}")
-    spent = dict.fromkeys((what for what, _ in told[:-1]), 0.0)
-    for (what, since), (_, until) in itertools.pairwise(told):
+    result = nightly(load_settings(folder / "anomaly.toml"), progress=show)
+    show(Progress(f"done: {result.run}"))
+    spent = dict.fromkeys((what for what, _ in steps[:-1]), 0.0)
+    for (what, since), (_, until) in itertools.pairwise(steps):
         spent[what] += until - since
     print(json.dumps(spent))
 

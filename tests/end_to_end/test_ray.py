@@ -19,6 +19,7 @@ from pipelines.config.settings import load_settings
 from pipelines.ingest.incremental import blocks
 from pipelines.jobs import nightly as flow
 from pipelines.runtime import engine
+from pipelines.runtime.progress import Progress
 from pipelines.scoring import large
 from tests.support.site import VIEWS, Site
 from tests.unit.pipelines.scoring.test_large import town
@@ -166,19 +167,19 @@ def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, clust
 
 def test_a_machine_lost_in_the_middle_of_the_night_changes_nothing(tmp_path, alone, cluster, monkeypatch):
     address, lose, _ = cluster
-    blocks_told = []
+    blocks_done = []
 
-    def tell(text: str) -> None:
-        if text.startswith("judging"):
-            if not blocks_told:
+    def lose_at_first_block(event: Progress) -> None:
+        if event.step.startswith("judging"):
+            if not blocks_done:
                 lose()
-            blocks_told.append(text)
+            blocks_done.append(event.done)
 
     monkeypatch.setattr(large, "blocks", small_blocks)
-    monkeypatch.setattr(commands, "talk", lambda as_json: tell)
+    monkeypatch.setattr(commands, "progress_display", lambda as_json: lose_at_first_block)
     site = town(tmp_path / "town", sample=130)
     site.change("[engine]\n", f'[engine]\nkind = "ray"\naddress = "{address}"\n')
     said = site.nightly()
-    assert said.stdout == "" and len(blocks_told) == 13
+    assert said.stdout == "" and len(blocks_done) == 13
     assert site.published(ALL) == alone.published(ALL)
     assert site.nightly().stderr.count("nothing to do") == 1

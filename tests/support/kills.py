@@ -79,7 +79,7 @@ def start(site: Site, at: int, *command: str) -> subprocess.Popen:
     told = [
         sys.executable,
         "-m",
-        "tests.kills",
+        "tests.support.kills",
         str(site.root),
         str(at),
         *command,

@@ -12,7 +12,6 @@ from click.testing import CliRunner
 
 from anomaly import __version__, tables
 from pipelines.cli.commands import main
-from pipelines.cli.console import time_left
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, LAST, SURGED, Site, day, make_site
 
@@ -465,19 +464,3 @@ def test_evaluate_the_same_seed_gives_the_same_card(tmp_path):
     site = make_site(tmp_path, ["power"])
     cards = {site.run("evaluate", "--nights", "20", "--rounds", "3", "--seed", "5").stdout for _ in range(2)}
     assert len(cards) == 1 and "planted" in cards.pop()
-
-
-def test_a_terminal_is_told_about_how_long_the_rest_will_take():
-    now = iter([100.0, 110.0, 130.0, 130.0, 400.0, 500.0])
-    left = time_left(lambda: next(now))
-    assert (
-        left("judging 2026-04-04: 32,768 of 1,000,000 homes") == ""
-    )  # the first one took what had to be made ready
-    assert left("judging 2026-04-04: 65,536 of 1,000,000 homes") == ", about 5 min left"
-    assert left("judging 2026-04-04: 983,040 of 1,000,000 homes") == ", about 1 s left"
-    assert left("judging 2026-04-04: 1,000,000 of 1,000,000 homes") == ""
-    assert left("publishing") == ""
-    assert (
-        left("loading water: 3 of 9 files") == ""
-        and left("loading water: 6 of 9 files") == ", about 2 min left"
-    )

@@ -89,7 +89,7 @@ def test_a_degraded_and_a_failed_night_give_notice_too(site):
     assert told[0]["degraded"] == 1 and [one.get("error") for one in told] == [
         None,
         None,
-        "Locked",
+        "StoreLocked",
         "SettingsError",
     ]
     assert (
