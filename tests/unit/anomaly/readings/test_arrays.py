@@ -90,7 +90,7 @@ def test_the_later_cell_of_a_day_counts_whole():
 
 
 def test_days_before_a_home_moved_in_other_days_and_strangers_are_left_out():
-    moved = (FIRST - room.laid.EPOCH).days + 2
+    moved = (FIRST - room.arrays.EPOCH).days + 2
     frame = cells(
         (1, 1, 5, "read", 0, 0),
         (1, 2, 6, "read", 0, 0),

@@ -1,0 +1,120 @@
+"""How the code reads: documented, no bare tuples, one meaning a name, a test for every module."""
+
+import ast
+import re
+from collections import defaultdict
+
+import pytest
+
+from tests.support.paths import ROOT
+from tests.support.source_tree import MODULES, functions, parameters, syntax
+
+NOT_IMPERATIVE = re.compile(r"^(What|Where|How|When|Whether|Words|That|Which)\b")
+"""Openings of a docstring that only its author understands."""
+SAME_EVERYWHERE = {"main"}
+"""Public names that may stand in several modules of a package: they mean the same in each."""
+
+
+def public(holder: ast.AST):
+    """Yield functions and classes of a module, and methods of its public classes, that others may call."""
+    for node in ast.iter_child_nodes(holder):
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_public_is_documented(module):
+    tree = syntax(MODULES[module])
+    assert ast.get_docstring(tree) or not tree.body
+    if module.startswith("anomaly"):
+        assert not [node.name for node in public(tree) if not ast.get_docstring(node)]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_docstrings_say_what_a_thing_does(module):
+    tree = syntax(MODULES[module])
+    texts = {node.name: ast.get_docstring(node) or "" for node in functions(tree)}
+    texts["the module"] = ast.get_docstring(tree) or ""
+    assert not {name: text.splitlines()[0] for name, text in texts.items() if NOT_IMPERATIVE.match(text)}
+
+
+def test_no_parameter_is_a_bare_tuple():
+    unpacked = []
+    for module, path in MODULES.items():
+        for function in functions(syntax(path)):
+            names = {one.arg for one in parameters(function)}
+            unpacked += [
+                f"{module}:{node.lineno} {function.name}({node.value.id})"
+                for node in ast.walk(function)
+                if isinstance(node, ast.Assign)
+                and isinstance(node.targets[0], ast.Tuple)
+                and isinstance(node.value, ast.Name)
+                and node.value.id in names
+            ]
+    assert not unpacked, "give the values names: keyword arguments, or a frozen dataclass or NamedTuple"
+
+
+@pytest.mark.parametrize("package", ["anomaly", "pipelines"])
+def test_a_public_name_means_one_thing(package):
+    defined = defaultdict(set)
+    for module, path in MODULES.items():
+        if module.split(".")[0] == package:
+            for node in syntax(path).body:
+                if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                    defined[node.name].add(module)
+    twice = {name: sorted(modules) for name, modules in defined.items() if len(modules) > 1}
+    assert not {name: modules for name, modules in twice.items() if name not in SAME_EVERYWHERE}
+
+
+FLOW = [
+    module for module, path in MODULES.items() if module.startswith("pipelines.") and path.stem != "__init__"
+]
+
+
+@pytest.mark.parametrize("module", FLOW)
+def test_every_module_of_the_flow_has_a_test_of_its_name(module):
+    _, *rooms, name = module.split(".")
+    path = ROOT.joinpath("tests", "unit", "pipelines", *rooms, f"test_{name}.py")
+    assert path.is_file() and any(f.name.startswith("test_") for f in functions(syntax(path)))
+
+
+def compiled_functions(tree: ast.Module) -> dict[str, set[str]]:
+    """Return the functions that numba compiles, with the names used in each."""
+    compiled = (f for f in functions(tree) if any("njit" in ast.unparse(mark) for mark in f.decorator_list))
+    return {f.name: {node.id for node in ast.walk(f) if isinstance(node, ast.Name)} for f in compiled}
+
+
+def test_compiled_code_calls_only_its_own_file():
+    # numba caches compiled code by the text of its own file: a function of another file could change unnoticed
+    for path in MODULES.values():
+        used = set().union(*compiled_functions(syntax(path)).values())
+        for node in syntax(path).body:
+            if isinstance(node, ast.ImportFrom) and node.module in MODULES:
+                elsewhere = compiled_functions(syntax(MODULES[node.module]))
+                assert not elsewhere.keys() & used & {alias.name for alias in node.names}, path
+
+
+def test_no_query_calls_back_into_python():
+    """A thread of Polars waiting for the interpreter, held by a thread that waits for Polars, waits for ever."""
+    back = re.compile(
+        r"map_elements|map_batches|map_groups|map_rows|rolling_map|register_io_source|create_function"
+    )
+    calls = [
+        (module, node.attr, node.lineno)
+        for module, path in MODULES.items()
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.Attribute) and back.fullmatch(node.attr)
+    ]
+    assert not calls
+
+
+def test_no_bare_except():
+    bare = [
+        module
+        for module, path in MODULES.items()
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.ExceptHandler) and node.type is None
+    ]
+    assert not bare
