@@ -1,35 +1,39 @@
 """Every sentence a reader sees, in every language of the reports.
 
-A catalogue is a TOML file in `locale/`: one whole sentence a key, number forms under keys of their own.
-All catalogues have the same keys with the same placeholders; a language is added by adding a file.
-Like the tables, this room lies below the others: it knows no frame and no household.
+A sentence lives in `locale/<language>.toml` as a key of a section; `message(language, key, name=value)` looks
+up section and key, joined by a dot, and fills the placeholders. To add a sentence, add its key to every
+catalogue (a test holds that all catalogues have the same keys and placeholders) and name it in the code or in
+a template. To add a language, add a catalogue. An entry is one whole sentence; singular and plural have keys
+of their own, so that no code glues words together.
+
+The `translate...` functions put machine words (a signal, a reason) into the reader's words, the `format_...`
+functions write numbers, dates and lists as the language does, and the `..._sentence` functions say what
+several pages say alike.
+
+This module lies below the rest of the library: it knows no frame and no household.
 """
 
 import math
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
+from typing import Any, NamedTuple
 
-OWN_SIGNAL = {
-    "door": "entries"
-}  # the signature `door` is told by the signal `entries`; others share their name
-
-VARYING = re.compile(r"\d+|(?<=^class )[^:]+")  # what differs from home to home in a machine's reason
+# --- looking up ---------------------------------------------------------------------------------------------
 
 
 def languages() -> tuple[str, ...]:
-    """The languages there are catalogues for, sorted."""
-    return tuple(
-        sorted(f.name[:-5] for f in (files("anomaly") / "locale").iterdir() if f.name.endswith(".toml"))
-    )
+    """Return the languages that have a catalogue, sorted."""
+    names = [file.name for file in (files("anomaly") / "locale").iterdir()]
+    return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
 @cache
 def catalogue(language: str) -> Mapping[str, str | tuple[str, ...]]:
-    """All entries of a language: `section.key` → sentence, or a tuple of sentences for a list.
+    """Return all entries of a language: "section.key" → sentence, or a tuple of sentences for a list.
 
     Raises LookupError for a language without a catalogue.
     """
@@ -43,188 +47,252 @@ def catalogue(language: str) -> Mapping[str, str | tuple[str, ...]]:
     }
 
 
-def say(language: str, key: str, **values: object) -> str:
-    """The sentence of `key`, its placeholders filled. Raises LookupError for an unknown key or a placeholder left empty."""
+def message(language: str, key: str, **values: object) -> str:
+    """Return the sentence of `key` with its placeholders filled.
+
+    Raises LookupError for an unknown key or a placeholder without a value.
+    """
     sentence = catalogue(language).get(key)
     if not isinstance(sentence, str):
         raise LookupError(f"no sentence {key!r} in {language}: add it to anomaly/locale/{language}.toml")
     return sentence.format_map(values)
 
 
-def lines(language: str, key: str) -> tuple[str, ...]:
-    """The sentences of a list entry, in order."""
+def message_list(language: str, key: str) -> tuple[str, ...]:
+    """Return the sentences of a list entry, in order. Raises LookupError for an unknown key."""
     entry = catalogue(language).get(key)
     if not isinstance(entry, tuple):
         raise LookupError(f"no list {key!r} in {language}: add it to anomaly/locale/{language}.toml")
     return entry
 
 
-def known(language: str, section: str, word: str) -> str:
-    """The catalogue's word for a machine word such as a signal, a status or a reason; an unknown word stands for itself."""
-    entry = catalogue(language).get(f"{section}.{word}")
-    return entry if isinstance(entry, str) and word != "other" else word
+# --- machine words in the reader's language -----------------------------------------------------------------
 
 
-def reason(language: str, text: str) -> str:
-    """A machine's reason in the reader's language: its numbers and a home's class are kept, the rest is looked up.
+def translate(language: str, section: str, word: str) -> str:
+    """Return the catalogue's word for a machine word, or the word itself where the catalogue has none.
 
-    The catalogue's key has `#` in their places: "# whole days in the last #, half are needed".
+    section: what the word is: "signals", "statuses", "qualities", "units" …
     """
-    form = catalogue(language).get("reason." + VARYING.sub("#", text))
-    return form.format(*VARYING.findall(text)) if isinstance(form, str) else text
+    # The key `other` of a section is the sentence for every word that has none; it is not itself a word.
+    entry = catalogue(language).get(f"{section}.{word}") if word != "other" else None
+    return entry if isinstance(entry, str) else word
 
 
-def reason_kind(language: str, text: str) -> str:
-    """A reason without its numbers where the catalogue has one line for all of them, so that a table can count them."""
-    form = catalogue(language).get("reason_kind." + VARYING.sub("#", text))
-    return form if isinstance(form, str) else reason(language, text)
+# What differs from home to home in a machine's reason: its numbers, and the class of a home.
+_VARIABLE_PARTS = re.compile(r"\d+|(?<=^class )[^:]+")
 
 
-def note(language: str, text: str) -> str:
-    """A note in the reader's language: a key of [note], a machine's reason, or a sentence that stands for itself."""
-    return say(language, f"note.{text}") if f"note.{text}" in catalogue(language) else reason(language, text)
+def translate_reason(language: str, reason: str) -> str:
+    """Return a machine's reason in the reader's language, or the reason itself where the catalogue has none.
+
+    The catalogue's key has `#` in place of the numbers and of a home's class:
+    "# whole days in the last #, half are needed".
+    """
+    entry = catalogue(language).get("reason." + _VARIABLE_PARTS.sub("#", reason))
+    return entry.format(*_VARIABLE_PARTS.findall(reason)) if isinstance(entry, str) else reason
 
 
-def paragraph(language: str, *sentences: str) -> str:
-    """Sentences one after the other as the language sets them, empty ones left out."""
-    return say(language, "format.space").join(sentence for sentence in sentences if sentence)
+def translate_reason_group(language: str, reason: str) -> str:
+    """Return one wording for reasons that differ only by their numbers, so that a table can count them."""
+    entry = catalogue(language).get("reason_kind." + _VARIABLE_PARTS.sub("#", reason))
+    return entry if isinstance(entry, str) else translate_reason(language, reason)
 
 
-def signature(language: str, name: str) -> str:
-    """The kind of a case in words: "more water than usual"; a further signal's kind is told with its own name."""
-    if name != "other" and f"signatures.{name}" in catalogue(language):
-        return say(language, f"signatures.{name}")
-    return sentence_case(say(language, "signatures.other", signal=known(language, "signals", name)))
+def translate_note(language: str, note: str) -> str:
+    """Return a note in the reader's language.
+
+    note: a key of the catalogue's [note], a machine's reason, or a whole sentence, which stays as it is.
+    """
+    key = f"note.{note}"
+    return message(language, key) if key in catalogue(language) else translate_reason(language, note)
 
 
-def sentence_case(text: str) -> str:
-    """The text with its first letter large, the rest as it is."""
+def translate_signature(language: str, signature: str) -> str:
+    """Return the kind of a case in words, such as "more water than usual".
+
+    The kind of a further signal is named after the signal: "Gas: more than usual".
+    """
+    if signature != "other" and f"signatures.{signature}" in catalogue(language):
+        return message(language, f"signatures.{signature}")
+    signal = translate(language, "signals", signature)
+    return capitalise(message(language, "signatures.other", signal=signal))
+
+
+def signal_of_signature(signature: str) -> str:
+    """Return the signal a kind of case is named after: `entries` for `door`; all others share their name."""
+    return "entries" if signature == "door" else signature
+
+
+# --- numbers, dates and lists as the language writes them ---------------------------------------------------
+
+
+def format_number(language: str, x: float | None, decimals: int = 0) -> str:
+    """Return a number with thousands marks; a dash where there is none (None, NaN, infinite)."""
+    if x is None or not math.isfinite(x):
+        return message(language, "format.none")
+    marks = {",": message(language, "format.thousands"), ".": message(language, "format.decimal")}
+    return "".join(marks.get(c, c) for c in f"{x:,.{decimals}f}")
+
+
+def format_rounded(language: str, x: float | None) -> str:
+    """Return an estimate to two figures: 123,456 is 120,000 and 1.24 is 1.2; from 2 to 10 one figure."""
+    if x is None or not math.isfinite(x):
+        return format_number(language, x)
+    if x < 10:
+        return format_number(language, x, 0 if x >= 2 else 1)
+    step = 10 ** (math.floor(math.log10(x)) - 1)
+    return format_number(language, round(x / step) * step)
+
+
+def format_ratio(language: str, x: float | None) -> str:
+    """Return observed over expected: one decimal, none from 10 on."""
+    return format_number(language, x, 0 if x is not None and x >= 9.95 else 1)
+
+
+def format_percent(language: str, share: float | None, decimals: int = 0) -> str:
+    """Return a share of 1 in per cent; a dash where there is none."""
+    if share is None:
+        return format_number(language, None)
+    return message(language, "format.percent", number=format_number(language, 100 * share, decimals))
+
+
+def format_range(language: str, low: float | None, high: float | None, decimals: int = 0) -> str:
+    """Return two numbers as a range: 30–95."""
+    ends = {"low": format_number(language, low, decimals), "high": format_number(language, high, decimals)}
+    return message(language, "format.range", **ends)
+
+
+def format_percent_range(language: str, low: float | None, high: float | None) -> str:
+    """Return two shares of 1 as a range in per cent, without the sign: 30–95."""
+    return format_range(language, None if low is None else 100 * low, None if high is None else 100 * high)
+
+
+def format_day(language: str, day: date, *, short: bool = False) -> str:
+    """Return a date as people write it: 3 May 2026, 2026年5月3日; `short` leaves the year out."""
+    key = "format.day_short" if short else "format.day"
+    return message(language, key, day=day.day, month=_month_name(language, day), year=day.year)
+
+
+def format_month(language: str, day: date) -> str:
+    """Return the month of a day: May 2026, 2026年5月."""
+    return message(language, "format.month", month=_month_name(language, day), year=day.year)
+
+
+def _month_name(language: str, day: date) -> str:
+    return message_list(language, "format.months")[day.month - 1]
+
+
+def format_minute(language: str, time: datetime | None) -> str:
+    """Return a date and time of day, to the minute; a dash where there is none."""
+    if time is None:
+        return message(language, "format.none")
+    day = format_day(language, time.date())
+    return message(language, "format.minute", day=day, hour=f"{time:%H}", minute=f"{time:%M}")
+
+
+def format_list(language: str, items: Sequence[str]) -> str:
+    """Return words in a row: "a", "a and b", "a, b and c"."""
+    if len(items) < 2:
+        return "".join(items)
+    row, *rest, last = items
+    for item in rest:
+        row = message(language, "format.comma", a=row, b=item)
+    return message(language, "format.pair", a=row, b=last)
+
+
+def join_sentences(language: str, *sentences: str) -> str:
+    """Return sentences one after the other as the language sets them, empty ones left out."""
+    return message(language, "format.space").join(sentence for sentence in sentences if sentence)
+
+
+def capitalise(text: str) -> str:
+    """Return the text with its first letter large, the rest as it is."""
     return text[:1].upper() + text[1:]
 
 
-def number(language: str, x: float | None, digits: int = 0) -> str:
-    """A number with thousands marks and `digits` decimals; a dash where there is none (None, NaN, infinite)."""
-    if x is None or not math.isfinite(x):
-        return say(language, "format.none")
-    marks = {",": say(language, "format.thousands"), ".": say(language, "format.decimal")}
-    return "".join(marks.get(c, c) for c in f"{x:,.{digits}f}")
+class DisplayUnit(NamedTuple):
+    """The unit in which values are shown. size: base units in one of it; decimals: how many to show."""
+
+    name: str
+    size: float
+    decimals: int
 
 
-def rounded(language: str, x: float | None) -> str:
-    """A large number to two figures, as befits an estimate: 123,456 is 120,000."""
-    if x is None or not math.isfinite(x) or x < 10:
-        return number(language, x, 0 if x is None or not math.isfinite(x) or x >= 2 else 1)
-    step = 10 ** (math.floor(math.log10(x)) - 1)
-    return number(language, round(x / step) * step)
+def display_unit(base_unit: str, largest: float = 0.0) -> DisplayUnit:
+    """Choose the unit in which to show values up to `largest` base units.
 
-
-def ratio(language: str, x: float | None) -> str:
-    """Observed over expected: one decimal, none from 10 on."""
-    return number(language, x, 0 if x is not None and x >= 9.95 else 1)
-
-
-def day(language: str, d: date, *, short: bool = False) -> str:
-    """A date as people write it: 3 May 2026, 2026年5月3日; `short` leaves the year out."""
-    month = lines(language, "format.months")[d.month - 1]
-    return say(language, "format.day_short" if short else "format.day", day=d.day, month=month, year=d.year)
-
-
-def month(language: str, d: date) -> str:
-    """A month of a year: May 2026, 2026年5月."""
-    return say(language, "format.month", month=lines(language, "format.months")[d.month - 1], year=d.year)
-
-
-def minute(language: str, at: datetime | None) -> str:
-    """A day and a time of it, to the minute; a dash where there is none."""
-    if at is None:
-        return say(language, "format.none")
-    return say(language, "format.minute", day=day(language, at.date()), hour=f"{at:%H}", minute=f"{at:%M}")
-
-
-def scale(unit: str, largest: float = 0.0) -> tuple[str, float, int]:
-    """Display unit, base units in one of it and decimals to show, for values up to `largest` base units.
-
-    litre → L below 10,000 and m³ from there on; Wh → kWh; cent → whole money.
+    litre → L below 10,000 and m³ from there on; Wh → kWh; cent → whole money; any other unit stays.
     """
-    if unit == "litre":
-        return ("m3", 1000.0, 1) if largest >= 10_000 else ("litre", 1.0, 0)
-    return {"Wh": ("Wh", 1000.0, 1), "cent": ("cent", 100.0, 2)}.get(unit, (unit, 1.0, 0))
+    if base_unit == "litre":
+        return DisplayUnit("m3", 1000.0, 1) if largest >= 10_000 else DisplayUnit("litre", 1.0, 0)
+    if base_unit == "Wh":
+        return DisplayUnit("Wh", 1000.0, 1)  # the catalogue calls it kWh
+    if base_unit == "cent":
+        return DisplayUnit("cent", 100.0, 2)
+    return DisplayUnit(base_unit, 1.0, 0)
 
 
-def unit(language: str, name: str) -> str:
-    """The sign or name of a display unit; an unknown unit stands for itself."""
-    return known(language, "units", name)
+# --- what several pages and tables say alike ----------------------------------------------------------------
 
 
-def listing(language: str, items: list[str]) -> str:
-    """Words in a row: "a", "a and b", "a, b and c"."""
-    if len(items) < 2:
-        return "".join(items)
-    *head, last = items
-    row = head[0]
-    for item in head[1:]:
-        row = say(language, "format.comma", a=row, b=item)
-    return say(language, "format.pair", a=row, b=last)
+def because_sentence(language: str, ratios: Mapping[str, float], signature: str, days: int) -> str:
+    """Return in one sentence why a home is a case.
 
-
-def because(language: str, ratios: Mapping[str, float], signature: str, days: int) -> str:
-    """Why a home is a case, in one sentence.
-
-    `ratios`: signal → observed over expected; the signal the signature is named for comes first, the rest keep
-    their order. `days`: length of the rise so far. Without any finite ratio the sentence goes without numbers.
+    ratios: signal → observed over expected; the signal the signature is named after comes first, the rest
+    keep their order. days: length of the rise so far. Without any finite ratio the sentence goes without
+    numbers.
     """
-    own = OWN_SIGNAL.get(signature, signature)
-    told = sorted(
-        (s for s, r in ratios.items() if r is not None and math.isfinite(r)), key=lambda s: s != own
-    )
+    own = signal_of_signature(signature)
+    known = [signal for signal, ratio in ratios.items() if ratio is not None and math.isfinite(ratio)]
     length = "one_day" if days == 1 else "days"
-    if not told:
-        return say(language, f"because.bare_{length}", days=days)
-    items = [
-        say(
-            language,
-            f"because.{'next' if i else 'first'}",
-            signal=known(language, "signals", s),
-            ratio=ratio(language, ratios[s]),
-        )
-        for i, s in enumerate(told)
-    ]
-    return sentence_case(say(language, f"because.{length}", list=listing(language, items), days=days))
+    if not known:
+        return message(language, f"because.bare_{length}", days=days)
+    items: list[str] = []
+    for signal in sorted(known, key=lambda signal: signal != own):
+        key = "because.next" if items else "because.first"
+        name, ratio = translate(language, "signals", signal), format_ratio(language, ratios[signal])
+        items.append(message(language, key, signal=name, ratio=ratio))
+    return capitalise(message(language, f"because.{length}", list=format_list(language, items), days=days))
 
 
-def more_people(language: str, case: Mapping[str, object]) -> str:
-    """How many more people a case is like, in one sentence; empty where it has no `extra_people`, as all but people cases."""
-    middle, low, high = (case.get(f"extra_people{end}") for end in ("", "_low", "_high"))
-    if middle is None:
+def more_people_sentence(language: str, case: Mapping[str, Any]) -> str:
+    """Return in one sentence how many more people a case is like.
+
+    case: has extra_people, extra_people_low and extra_people_high. Empty where the first is missing or None,
+    as in all but people cases.
+    """
+    if case.get("extra_people") is None:
         return ""
-    key = ("few", "one", "many")[min(round(middle), 2)]
-    return say(
-        language,
-        f"more_people.{key}",
-        number=number(language, middle),
-        low=number(language, low),
-        high=number(language, high),
-    )
+    key = ("few", "one", "many")[min(round(case["extra_people"]), 2)]
+    return message(language, f"more_people.{key}", **more_people_numbers(language, case))
 
 
-def more_people_short(language: str, case: Mapping[str, object]) -> str:
-    """The same as a cell of a table: 4 (2–7)."""
-    told = {end: number(language, case.get(f"extra_people{end}")) for end in ("", "_low", "_high")}
-    return (
-        say(language, "more_people.short", number=told[""], low=told["_low"], high=told["_high"])
-        if case.get("extra_people") is not None
-        else ""
-    )
+def more_people_cell(language: str, case: Mapping[str, Any]) -> str:
+    """Return how many more people a case is like as a cell of a table: 4 (2–7)."""
+    if case.get("extra_people") is None:
+        return ""
+    return message(language, "more_people.short", **more_people_numbers(language, case))
+
+
+def more_people_numbers(language: str, case: Mapping[str, Any]) -> dict[str, str]:
+    """Return the estimate of more people and its range as the placeholders `number`, `low` and `high`."""
+    columns = {"number": "extra_people", "low": "extra_people_low", "high": "extra_people_high"}
+    return {name: format_number(language, case.get(column)) for name, column in columns.items()}
+
+
+# --- text that is safe where it is shown --------------------------------------------------------------------
 
 
 def printable(text: str) -> str:
-    """The text on one line, doing nothing to a terminal or a journal: signs that cannot be seen are escapes."""
-    return "".join(sign if sign.isprintable() or sign == "　" else ascii(sign)[1:-1] for sign in text)
+    """Return the text on one line with invisible signs escaped, so that it does nothing to a terminal."""
+    ideographic_space = "\u3000"
+    return "".join(c if c.isprintable() or c == ideographic_space else ascii(c)[1:-1] for c in text)
 
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would work out
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def cell(text: str) -> str:
-    """The text as a cell that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
+def formula_safe(text: str) -> str:
+    """Return the text as a cell: an apostrophe goes before what a spreadsheet would take for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text

@@ -155,7 +155,7 @@ def is_beyond(row: Mapping, before: Mapping[str, float], rules: CaseRules) -> bo
     Levels, not rarities: a rise that merely lasts grows rarer every day and is no news.
     """
     now = level(row["ratios"], row.get("usual"))
-    own = messages.OWN_SIGNAL.get(row["signature"], row["signature"])
+    own = messages.signal_of_signature(row["signature"])
     asked = [s for s in now if s in before and (row["signature"] == "people" or s == own)]
     rises = [math.log(max(now[s], 1e-9) / max(before[s], 1e-9)) for s in asked]
     return bool(rises) and sum(rises) / len(rises) >= math.log(rules.beyond)

@@ -43,9 +43,11 @@ def case_figure(
             _value_axis(panel, drawn, pen)
             _mark_stretch(panel, marks, pen, labelled=row == 0)
             title = pen.text(
-                "chart.axis", signal=pen.named(name, row), unit=messages.unit(pen.language, drawn.unit)
+                "chart.axis",
+                signal=pen.named(name, row),
+                unit=messages.translate(pen.language, "units", drawn.unit),
             )
-            panel.frame(messages.sentence_case(title), **pen.sized(9))
+            panel.frame(messages.capitalise(title), **pen.sized(9))
     return figure
 
 
@@ -79,7 +81,7 @@ class Days:
         columns = dict(zip(names, days.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy().T))
         shown = np.concatenate([columns[name] for name in names if name not in ("expected", "low")])
         largest = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
-        self.unit, size, _ = messages.scale(base, largest)
+        self.unit, size, _ = messages.display_unit(base, largest)
         self.whole, self.top = size == 1, 1.12 * largest / size or 1.0
         self.at = days["day"].to_physical().to_numpy().astype(float)
         self.believed = days["quality"].is_in(BELIEVED).to_numpy()
@@ -148,7 +150,7 @@ def _value_axis(panel: Panel, days: Days, pen: Pen) -> None:
         panel.text(
             -0.01,
             tick,
-            messages.number(pen.language, tick, digits),
+            messages.format_number(pen.language, tick, digits),
             panel.across,
             ha="right",
             va="center_baseline",

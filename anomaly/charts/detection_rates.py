@@ -22,7 +22,7 @@ def share_figure(
 
     curves: size → (x, share of 1). axis: `capacity` (drawn in logarithms) or `day`. font: as for `case_figure`.
     """
-    drawable = font is not None or not has_han(messages.say(language, "evaluation.axis_share"))
+    drawable = font is not None or not has_han(messages.message(language, "evaluation.axis_share"))
     pen = Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
     looks = ((PALE, "s", ":"), (BLUE, "o", (0, (4, 2))), (GREY, "^", (0, (6, 1, 1, 1))), (INK, "D", "-"))
     with style.context(STYLE):
@@ -42,7 +42,7 @@ def share_figure(
         panel.set_xticks([], minor=True)
         panel.set_ylim(-3, 103)
         panel.set_xlabel(pen.text(f"evaluation.axis_{axis}"), **pen.sized(8.5))
-        panel.set_title(messages.sentence_case(pen.text("evaluation.axis_share")), **pen.sized(9))
+        panel.set_title(messages.capitalise(pen.text("evaluation.axis_share")), **pen.sized(9))
         if curves:
             figure.legend(loc="outside right center", reverse=True, handlelength=3)
     return figure

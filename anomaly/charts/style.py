@@ -66,11 +66,11 @@ class Pen:
 
     def text(self, key: str, **values: object) -> str:
         """A sentence of the catalogue."""
-        return messages.say(self.language, key, **values)
+        return messages.message(self.language, key, **values)
 
     def named(self, name: str, place: int) -> str:
         """A signal's name, or its number where the name cannot be drawn."""
-        told = messages.known(self.language, "signals", name)
+        told = messages.translate(self.language, "signals", name)
         return (
             self.text("chart.signal_number", number=place + 1)
             if self.font is None and has_han(told)
@@ -89,7 +89,7 @@ class Pen:
 
 def pen_for(language: str, font: str | None) -> Pen:
     """The pen for a language and a font file, or None; without a font that has its characters it writes English."""
-    drawable = font is not None or not has_han(messages.say(language, "chart.observed"))
+    drawable = font is not None or not has_han(messages.message(language, "chart.observed"))
     return Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
 
 

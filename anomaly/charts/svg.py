@@ -125,14 +125,14 @@ def decomposition_svg(parts: pl.DataFrame, marks: Marks, language: str) -> str:
             _text(
                 panel.x(panel.last - back),
                 foot,
-                messages.day(language, marks.night - timedelta(days=back), short=True),
+                messages.format_day(language, marks.night - timedelta(days=back), short=True),
                 "middle",
             )
             for back in backs
         ]
     drawn += [
         _text(_day_of_week(n), foot, name, "middle")
-        for n, name in enumerate(messages.lines(language, "level.weekdays"))
+        for n, name in enumerate(messages.message_list(language, "level.weekdays"))
     ]
     return f'<svg viewBox="0 0 {WIDE} {foot + 5}" aria-hidden="true" fill="none" font-size="11">{HATCH}{"".join(drawn)}</svg>'
 
@@ -151,7 +151,7 @@ class _Parts:
 def _level(own: _Parts, base: str, top: float, language: str) -> tuple[_Panel, str]:
     """Observed days as points, the level beneath them as a line that breaks at gaps."""
     largest = max(*own.value, *own.level, 0.0)
-    unit, size, _ = messages.scale(base, largest)
+    unit, size, _ = messages.display_unit(base, largest)
     tick = _round_below(largest / size)
     panel = _Panel(LEVEL, top, TAKEN_APART_DAYS - 1, 0.0, 1.12 * largest or 1.0)
     points = "".join(f"M{panel.x(at)} {panel.y(y)}h0" for at, y in zip(own.at, own.value))
@@ -159,17 +159,17 @@ def _level(own: _Parts, base: str, top: float, language: str) -> tuple[_Panel, s
     for at, y in zip(own.at, own.level):
         line += f"{'L' if at - 1 == before else 'M'}{panel.x(at)} {panel.y(y)}"
         before = at
-    title = messages.say(
+    title = messages.message(
         language,
         "level.level",
-        signal=messages.known(language, "signals", own.signal),
-        unit=messages.unit(language, unit),
+        signal=messages.translate(language, "signals", own.signal),
+        unit=messages.translate(language, "units", unit),
     )
     ticks = {0.0: "0"} | (
-        {tick * size: messages.number(language, tick, 0 if tick >= 1 else 1)} if tick >= 0.1 else {}
+        {tick * size: messages.format_number(language, tick, 0 if tick >= 1 else 1)} if tick >= 0.1 else {}
     )
     drawn = f'<path d="{points}" stroke="#9a9a9a" stroke-width="2.2" stroke-linecap="round"/><path d="{line}" stroke="{BLUE}" stroke-width="1.8"/>'
-    return panel, panel.frame(messages.sentence_case(title), ticks) + drawn
+    return panel, panel.frame(messages.capitalise(title), ticks) + drawn
 
 
 def _round_below(x: float) -> float:
@@ -190,12 +190,12 @@ def _week(own: _Parts, top: float, language: str) -> str:
     reach = max(0.25, 1.1 * max((abs(factor - 1) for factor in last.values()), default=0.0))
     panel = _Panel(WEEK, top, 7, 1 - reach, 1 + reach)
     tick = _round_below(reach)
-    ticks = {at: messages.number(language, at, 1) for at in (1 - tick, 1.0, 1 + tick)}
+    ticks = {at: messages.format_number(language, at, 1) for at in (1 - tick, 1.0, 1 + tick)}
     bars = ""
     for weekday, factor in sorted(last.items()):
         high, low = sorted((panel.y(factor), panel.y(1.0)))
         bars += f'<rect x="{_day_of_week(weekday - 1) - 4:.1f}" y="{high}" width="8" height="{low - high:.1f}" fill="{BLUE}"/>'
-    return panel.frame(messages.say(language, "level.week"), ticks) + bars
+    return panel.frame(messages.message(language, "level.week"), ticks) + bars
 
 
 def _remainder(own: _Parts, top: float, language: str) -> tuple[_Panel, str]:
@@ -208,5 +208,5 @@ def _remainder(own: _Parts, top: float, language: str) -> tuple[_Panel, str]:
     axis = f'<path d="M{REMAINDER[0]} {panel.y(0)}H{REMAINDER[1]}" stroke="{GREY}" stroke-width=".6"/>'
     ticks = {-end: f"1/{2**end}", 0: "1", end: str(2**end)}
     return panel, panel.frame(
-        messages.say(language, "level.remainder"), ticks
+        messages.message(language, "level.remainder"), ticks
     ) + axis + f'<path d="{strokes}" stroke="{INK}" stroke-width=".9"/>'

@@ -57,10 +57,12 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
     """The page of a case. image: the chart's address, relative to the page or a `data:` address; drawing: the decomposition as
     an SVG, which a page without one leaves out.
     """
-    say, case, site = partial(messages.say, language), page.case, page.site
+    say, case, site = partial(messages.message, language), page.case, page.site
     kind = case["signature"] if case["signature"] in KINDS else "other"
-    night = messages.day(language, page.night)
-    signals = messages.listing(language, [messages.known(language, "signals", s) for s in page.series])
+    night = messages.format_day(language, page.night)
+    signals = messages.format_list(
+        language, [messages.translate(language, "signals", s) for s in page.series]
+    )
     first = min((frame["day"].min() for frame in page.series.values() if frame.height), default=page.night)
     links = [
         {
@@ -72,39 +74,41 @@ def case_html(page: CasePage, language: str, image: str, drawing: str = "") -> s
     return render(
         "case.html.j2", site, language, links=links + other_languages(site, language, case["case_id"]),
         title=say("case.title", case=case["case_id"]), case_id=case["case_id"],
-        kind=messages.sentence_case(messages.signature(language, case["signature"])),
+        kind=messages.capitalise(messages.translate_signature(language, case["signature"])),
         facts=_case_facts(page, language), because=_sentence(page, language), revised=case_sentence(page.revised, language), night=night, image=image,
-        alt=say("chart.alt", signals=signals, first=messages.day(language, max(first, page.night - timedelta(days=119))),
-                last=night, onset=messages.day(language, case["onset"]), night=night),
+        alt=say("chart.alt", signals=signals, first=messages.format_day(language, max(first, page.night - timedelta(days=119))),
+                last=night, onset=messages.format_day(language, case["onset"]), night=night),
         drawing=Markup(drawing), drawing_alt=say("level.alt", signals=signals, night=night), levels=_levels(page, language),
         numbers=[_numbers(page, signal, language) for signal in page.series],
         evidence=_evidence(page.evidence, language), agrees=_agrees(page, language), against=_against(page, language),
-        sure=_sure(page, language), explanations=messages.lines(language, f"explain.{kind}"), desk=messages.lines(language, f"desk.{kind}"),
-        door=messages.lines(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
+        sure=_sure(page, language), explanations=messages.message_list(language, f"explain.{kind}"), desk=messages.message_list(language, f"desk.{kind}"),
+        door=messages.message_list(language, f"door.{kind}"), outcomes=[say(f"outcomes.{outcome}") for outcome in OUTCOMES],
     )  # fmt: skip
 
 
 def _sentence(page: CasePage, language: str) -> str:
     """Why the home is a case and, where people are what rose, how many more it is like."""
-    return messages.paragraph(
-        language, because_of(page.case, page.night, language), messages.more_people(language, page.case)
+    return messages.join_sentences(
+        language,
+        because_of(page.case, page.night, language),
+        messages.more_people_sentence(language, page.case),
     )
 
 
 def _case_facts(page: CasePage, language: str) -> list[tuple[str, str]]:
-    case, say = page.case, partial(messages.say, language)
+    case, say = page.case, partial(messages.message, language)
     since = say(
         "case.status_since",
-        status=messages.known(language, "statuses", case["status"]),
-        day=messages.day(language, case["onset"]),
+        status=messages.translate(language, "statuses", case["status"]),
+        day=messages.format_day(language, case["onset"]),
     )
     facts = {
         "home": case["household"],
         "building": page.building,
         "district": page.district,
-        "night": messages.day(language, page.night),
+        "night": messages.format_day(language, page.night),
         "status": since,
-        "desk": messages.known(language, "desks", case["desk"]) if case.get("desk") else None,
+        "desk": messages.translate(language, "desks", case["desk"]) if case.get("desk") else None,
         "rank": case.get("rank"),
     }
     return [(say(f"case.{name}"), str(told)) for name, told in facts.items() if told is not None]
@@ -122,32 +126,36 @@ def _numbers(page: CasePage, signal: str, language: str) -> dict:
         if frame.height
         else 0
     )
-    unit, size, digits = messages.scale(page.units.get(signal, "count"), largest or 0.0)
+    unit, size, digits = messages.display_unit(page.units.get(signal, "count"), largest or 0.0)
     peers = "peers" in frame.columns and frame["peers"].count() > 0
 
     def told(value: float | None, places: int = digits) -> str:
-        return messages.number(language, None if value is None else value / size, places)
+        return messages.format_number(language, None if value is None else value / size, places)
 
     def stretch(low: float | None, high: float | None) -> str:
         known = low is not None and high is not None
-        return messages.say(language, "format.range", low=told(low), high=told(high)) if known else told(None)
+        return (
+            messages.message(language, "format.range", low=told(low), high=told(high))
+            if known
+            else told(None)
+        )
 
     rows = [
         {
-            "day": messages.day(language, row["day"], short=True),
+            "day": messages.format_day(language, row["day"], short=True),
             "observed": told(row["value"]),
             "expected": told(row["expected"], max(digits, 1) if unit == "count" else digits),
             "range": stretch(row["low"], row["high"]),
             "peers": told(row["peers"]) if peers else None,
-            "quality": messages.known(language, "qualities", row["quality"]),
+            "quality": messages.translate(language, "qualities", row["quality"]),
             "marked": row["day"] >= page.case["onset"],
         }
         for row in frame.iter_rows(named=True)
     ]
-    name = messages.sentence_case(messages.known(language, "signals", signal))
+    name = messages.capitalise(messages.translate(language, "signals", signal))
     return {
-        "caption": messages.say(
-            language, "case.numbers_caption", signal=name, unit=messages.unit(language, unit)
+        "caption": messages.message(
+            language, "case.numbers_caption", signal=name, unit=messages.translate(language, "units", unit)
         ),
         "rows": rows,
         "peers": peers,
@@ -166,9 +174,9 @@ def _levels(page: CasePage, language: str) -> list[str]:
 def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
     base, onset = (
         page.units.get(row["signal"], "count"),
-        messages.day(language, page.case["onset"], short=True),
+        messages.format_day(language, page.case["onset"], short=True),
     )
-    unit, size, _ = messages.scale(base, max(row["before"], row["after"]))
+    unit, size, _ = messages.display_unit(base, max(row["before"], row["after"]))
     before, after = (row[name] / size for name in ("before", "after"))
     key = (
         "level.rises"
@@ -178,16 +186,18 @@ def _level(page: CasePage, row: Mapping[str, Any], language: str) -> str:
         else "level.stays"
     )
     told = {name: _about(language, x) for name, x in (("before", before), ("after", after))}
-    signal = messages.sentence_case(messages.known(language, "signals", row["signal"]))
-    return messages.say(language, key, signal=signal, unit=messages.unit(language, unit), day=onset, **told)
+    signal = messages.capitalise(messages.translate(language, "signals", row["signal"]))
+    return messages.message(
+        language, key, signal=signal, unit=messages.translate(language, "units", unit), day=onset, **told
+    )
 
 
 def _about(language: str, x: float) -> str:
     """Two figures: 6, 6.3, 19, 610."""
     return (
-        messages.rounded(language, x)
+        messages.format_rounded(language, x)
         if x >= 9.95
-        else messages.number(language, x, int(f"{x:.1f}"[-1] != "0"))
+        else messages.format_number(language, x, int(f"{x:.1f}"[-1] != "0"))
     )
 
 
@@ -195,12 +205,14 @@ def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
     ordered = evidence.sort(["rarity", "detector", "signal"], descending=[True, False, False])
     return [
         {
-            "detector": messages.known(language, "detectors", row["detector"]),
-            "signal": messages.known(language, "signals", row["signal"]),
+            "detector": messages.translate(language, "detectors", row["detector"]),
+            "signal": messages.translate(language, "signals", row["signal"]),
             "window": row["window_days"],
-            "ratio": messages.say(language, "format.times", number=messages.ratio(language, row["ratio"])),
-            "rarity": messages.say(
-                language, "case.rarity_words", number=messages.rounded(language, row["rarity"])
+            "ratio": messages.message(
+                language, "format.times", number=messages.format_ratio(language, row["ratio"])
+            ),
+            "rarity": messages.message(
+                language, "case.rarity_words", number=messages.format_rounded(language, row["rarity"])
             ),
         }
         for row in ordered.iter_rows(named=True)
@@ -209,12 +221,12 @@ def _evidence(evidence: pl.DataFrame, language: str) -> list[dict]:
 
 def _signal_sentences(page: CasePage, language: str, key: str, *, risen: bool) -> list[str]:
     return [
-        messages.sentence_case(
-            messages.say(
+        messages.capitalise(
+            messages.message(
                 language,
                 key,
-                signal=messages.known(language, "signals", signal),
-                ratio=messages.ratio(language, ratio),
+                signal=messages.translate(language, "signals", signal),
+                ratio=messages.format_ratio(language, ratio),
             )
         )
         for signal, ratio in ratios_of(page.case["ratios"]).items()
@@ -226,21 +238,21 @@ def _agrees(page: CasePage, language: str) -> list[str]:
     risen = _signal_sentences(page, language, "case.agrees_signal", risen=True) + _flows(
         page, language, still=False
     )
-    return risen if len(risen) > 1 else [*risen, messages.say(language, "case.agrees_none")]
+    return risen if len(risen) > 1 else [*risen, messages.message(language, "case.agrees_none")]
 
 
 def _against(page: CasePage, language: str) -> list[str]:
     stretch = pl.col("day").is_between(page.case["onset"], page.night)
     against = _signal_sentences(page, language, "case.against_signal", risen=False)
     if festive := page.calendar.filter(stretch & pl.col("kind").is_in(["holiday", "window"])).height:
-        against.append(messages.say(language, "case.against_holiday", days=festive))
+        against.append(messages.message(language, "case.against_holiday", days=festive))
     for signal, frame in page.series.items():
         if lost := frame.filter(stretch & ~pl.col("quality").is_in(BELIEVED)).height:
-            told = messages.sentence_case(messages.known(language, "signals", signal))
-            against.append(messages.say(language, "case.against_gap", signal=told, days=lost))
+            told = messages.capitalise(messages.translate(language, "signals", signal))
+            against.append(messages.message(language, "case.against_gap", signal=told, days=lost))
     against += _flows(page, language, still=True)
     against += [_note(signal, note, language) for signal, note in page.notes]
-    return against or [messages.say(language, "case.against_none")]
+    return against or [messages.message(language, "case.against_none")]
 
 
 def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
@@ -256,24 +268,27 @@ def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
             continue
         quiet, least = int((since == 0).sum()), since.min()
         if still and quiet:
-            told.append(messages.say(language, "case.flow_still", nights=since.len(), quiet=quiet))
+            told.append(messages.message(language, "case.flow_still", nights=since.len(), quiet=quiet))
         elif (
             not still
             and not quiet
             and (before.is_empty() or least > max(RISE * before.median(), before.median() + 1))
         ):
             usual = (
-                messages.say(language, "case.flow_unknown")
+                messages.message(language, "case.flow_unknown")
                 if before.is_empty()
-                else messages.say(
-                    language, "case.flow_before", flow=messages.number(language, before.median())
+                else messages.message(
+                    language, "case.flow_before", flow=messages.format_number(language, before.median())
                 )
             )
             told.append(
-                messages.paragraph(
+                messages.join_sentences(
                     language,
-                    messages.say(
-                        language, "case.flow_runs", flow=messages.number(language, least), nights=since.len()
+                    messages.message(
+                        language,
+                        "case.flow_runs",
+                        flow=messages.format_number(language, least),
+                        nights=since.len(),
                     ),
                     usual,
                 )
@@ -282,19 +297,19 @@ def _flows(page: CasePage, language: str, *, still: bool) -> list[str]:
 
 
 def _note(signal: str | None, note: str, language: str) -> str:
-    told = messages.note(language, note)
+    told = messages.translate_note(language, note)
     if signal is None:
         return told
-    return messages.say(
+    return messages.message(
         language,
         "case.against_note",
-        signal=messages.sentence_case(messages.known(language, "signals", signal)),
+        signal=messages.capitalise(messages.translate(language, "signals", signal)),
         note=told,
     )
 
 
 def _sure(page: CasePage, language: str) -> list[str]:
-    case, say = page.case, partial(messages.say, language)
+    case, say = page.case, partial(messages.message, language)
     chance, rarity = case.get("chance_wrong"), case.get("rarity_night") or case["rarity"]
     sure = [
         say("case.sure_unknown")
@@ -302,25 +317,30 @@ def _sure(page: CasePage, language: str) -> list[str]:
         else say("case.sure_wrong", number=in_hundred(language, chance))
     ]
     if page.record is not None:
-        shares = {end: messages.number(language, 100 * page.record[end]) for end in ("low", "high")}
-        counts = {name: messages.number(language, page.record[name]) for name in ("visited", "wrong")}
+        shares = {end: messages.format_number(language, 100 * page.record[end]) for end in ("low", "high")}
+        counts = {name: messages.format_number(language, page.record[name]) for name in ("visited", "wrong")}
         sure.append(
-            say("case.sure_record", kind=messages.signature(language, case["signature"]), **counts, **shares)
+            say(
+                "case.sure_record",
+                kind=messages.translate_signature(language, case["signature"]),
+                **counts,
+                **shares,
+            )
         )
-    sure.append(say("case.sure_rarity", number=messages.rounded(language, rarity)))
+    sure.append(say("case.sure_rarity", number=messages.format_rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sure.append(say("more_people.sure"))
-    days = {messages.known(language, "signals", signal): n for signal, n in page.history_days.items()}
+    days = {messages.translate(language, "signals", signal): n for signal, n in page.history_days.items()}
     long = [
-        say("case.history", signal=signal, days=messages.number(language, n))
+        say("case.history", signal=signal, days=messages.format_number(language, n))
         for signal, n in days.items()
         if n >= LONG_HISTORY
     ]
     if long:
-        sure.append(say("case.sure_history", list=messages.listing(language, long)))
+        sure.append(say("case.sure_history", list=messages.format_list(language, long)))
     short = {signal: n for signal, n in days.items() if n < LONG_HISTORY}
     sure += [
-        say("case.sure_short", signal=messages.sentence_case(signal), days=messages.number(language, n))
+        say("case.sure_short", signal=messages.capitalise(signal), days=messages.format_number(language, n))
         for signal, n in short.items()
     ]
     if "provisional" in page.calendar.columns:
@@ -331,33 +351,33 @@ def _sure(page: CasePage, language: str) -> list[str]:
 
 def resident_letter(page: CasePage, language: str) -> str:
     """The letter to the resident of a case: plain text, plain words, one page."""
-    say, case, purpose = partial(messages.say, language), page.case, page.site.purpose
+    say, case, purpose = partial(messages.message, language), page.case, page.site.purpose
     kind = case["signature"] if case["signature"] in KINDS else "other"
     chance = case.get("chance_wrong")
-    signals = messages.listing(language, [messages.known(language, "plain", s) for s in page.series])
+    signals = messages.format_list(language, [messages.translate(language, "plain", s) for s in page.series])
     wrong = (
         say("letter.wrong_unknown")
         if chance is None or chance > 0.99
         else say("letter.wrong", number=in_hundred(language, chance))
     )
     return render(
-        "letter.txt.j2", page.site, language, case_id=case["case_id"], night=messages.day(language, page.night),
+        "letter.txt.j2", page.site, language, case_id=case["case_id"], night=messages.format_day(language, page.night),
         why=say("letter.why", purpose=purpose["name"], legal_basis=purpose["legal_basis"]), home=case["household"],
-        because=_plainly(page, language), onset=messages.day(language, case["onset"]),
-        last=messages.day(language, case["last_seen"]), explanations=messages.lines(language, f"explain.{kind}"),
-        used=messages.paragraph(language, say("letter.used", signals=signals), wrong),
+        because=_plainly(page, language), onset=messages.format_day(language, case["onset"]),
+        last=messages.format_day(language, case["last_seen"]), explanations=messages.message_list(language, f"explain.{kind}"),
+        used=messages.join_sentences(language, say("letter.used", signals=signals), wrong),
     )  # fmt: skip
 
 
 def _plainly(page: CasePage, language: str) -> str:
     """What rose at the home, and how many people that is like, as one says it to those who live there."""
-    say, case, ratios = partial(messages.say, language), page.case, ratios_of(page.case["ratios"])
+    say, case, ratios = partial(messages.message, language), page.case, ratios_of(page.case["ratios"])
     risen = {signal: ratio for signal, ratio in ratios.items() if ratio >= RISE} or ratios
     items = [
         say(
             "letter.item",
-            signal=messages.known(language, "plain", signal),
-            ratio=messages.ratio(language, ratio),
+            signal=messages.translate(language, "plain", signal),
+            ratio=messages.format_ratio(language, ratio),
         )
         for signal, ratio in risen.items()
     ]
@@ -365,7 +385,7 @@ def _plainly(page: CasePage, language: str) -> str:
     seen = (
         say(
             "letter.seen_one_day" if days == 1 else "letter.seen_days",
-            list=messages.listing(language, items),
+            list=messages.format_list(language, items),
             days=days,
         )
         if items
@@ -373,6 +393,10 @@ def _plainly(page: CasePage, language: str) -> str:
     )
     if case.get("extra_people") is None:
         return seen
-    told = {end: messages.number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")}
+    told = {
+        end: messages.format_number(language, case[f"extra_people{end}"]) for end in ("", "_low", "_high")
+    }
     key = "letter.people_one" if round(case["extra_people"]) <= 1 else "letter.people_many"
-    return messages.paragraph(language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"]))
+    return messages.join_sentences(
+        language, seen, say(key, number=told[""], low=told["_low"], high=told["_high"])
+    )

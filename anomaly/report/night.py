@@ -70,17 +70,17 @@ def part_stem(stem: str, part: int) -> str:
 
 def night_html(page: NightPage, language: str, part: int = 1) -> str:
     """The page of a night; a long list is cut into `night_parts(page)` pages, part 1 being the index."""
-    say, site, run = partial(messages.say, language), page.site, page.run
-    doors, night = page.worklist.sort("rank"), messages.day(language, page.run["night"])
+    say, site, run = partial(messages.message, language), page.site, page.run
+    doors, night = page.worklist.sort("rank"), messages.format_day(language, page.run["night"])
     first = (part - 1) * DOORS_A_PAGE
     listed = [_door(page, row, language) for row in doors[first : first + DOORS_A_PAGE].iter_rows(named=True)]
     return render(
         "night.html.j2", site, language, title=say("night.title", night=night),
         links=[{"href": "../" + file_name("index", language, site.languages), "text": say("page.all_nights")},
                *other_languages(site, language, part_stem("index", part))],
-        sentence=_proposed(doors, language), wrong=messages.paragraph(language, _promise(page, language), _unlisted(page, language)),
+        sentence=_proposed(doors, language), wrong=messages.join_sentences(language, _promise(page, language), _unlisted(page, language)),
         facts=_night_facts(run, language), revised=night_sentence(run, page.revisions, language), stopped=stopped_sentences(page.stopped, language),
-        degraded=[messages.note(language, note) for note in (run["notes"], *page.notes) if note],
+        degraded=[messages.translate_note(language, note) for note in (run["notes"], *page.notes) if note],
         parts=_part_links(page, language, part), round_href=file_name("round", language, site.languages),
         doors=listed, choices=_choices(listed), people=any(door["people"] for door in listed),
         districts=_districts(page.districts, language),
@@ -92,17 +92,17 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
 
 def _proposed(doors: pl.DataFrame, language: str) -> str:
     if not doors.height:
-        return messages.say(language, "night.sentence_none")
+        return messages.message(language, "night.sentence_none")
     told = {
-        status: messages.number(language, doors.filter(status=status).height)
+        status: messages.format_number(language, doors.filter(status=status).height)
         for status in ("new", "ongoing", "fading")
     }
-    proposed = messages.say(
+    proposed = messages.message(
         language,
         f"night.sentence_{'one' if doors.height == 1 else 'many'}",
-        doors=messages.number(language, doors.height),
+        doors=messages.format_number(language, doors.height),
     )
-    return messages.paragraph(language, proposed, messages.say(language, "night.statuses", **told))
+    return messages.join_sentences(language, proposed, messages.message(language, "night.statuses", **told))
 
 
 def _promise(page: NightPage, language: str) -> str:
@@ -113,11 +113,11 @@ def _promise(page: NightPage, language: str) -> str:
         else list_.filter(status="new")
     )
     values = {
-        "doors": messages.number(language, fresh.height),
-        "wrong": messages.number(language, page.run["expected_wrong_doors"], 1),
+        "doors": messages.format_number(language, fresh.height),
+        "wrong": messages.format_number(language, page.run["expected_wrong_doors"], 1),
     }
     key = ("night.wrong_none", "night.wrong_one", "night.wrong")[min(fresh.height, 2)]
-    return messages.say(language, key, **values)
+    return messages.message(language, key, **values)
 
 
 def _unlisted(page: NightPage, language: str) -> str:
@@ -126,10 +126,10 @@ def _unlisted(page: NightPage, language: str) -> str:
     )
     if not waiting:
         return ""
-    return messages.say(
+    return messages.message(
         language,
         "night.unlisted_one" if waiting == 1 else "night.unlisted_many",
-        cases=messages.number(language, waiting),
+        cases=messages.format_number(language, waiting),
     )
 
 
@@ -141,13 +141,13 @@ def _night_facts(run: Mapping[str, Any], language: str) -> list[tuple[str, str]]
         "cases_new": "cases_new",
     }
     facts = [
-        (messages.say(language, f"night.{key}"), messages.number(language, run[name]))
+        (messages.message(language, f"night.{key}"), messages.format_number(language, run[name]))
         for name, key in counts.items()
     ]
     return [
         *facts,
-        (messages.say(language, "night.finished"), messages.minute(language, run["finished_utc"])),
-        (messages.say(language, "night.run"), run["run"]),
+        (messages.message(language, "night.finished"), messages.format_minute(language, run["finished_utc"])),
+        (messages.message(language, "night.run"), run["run"]),
     ]
 
 
@@ -157,13 +157,19 @@ def _part_links(page: NightPage, language: str, part: int) -> list[dict]:
     for number in range(1, night_parts(page) + 1):
         first, last = (number - 1) * DOORS_A_PAGE + 1, min(total, number * DOORS_A_PAGE)
         if number == part:
-            told = messages.say(
-                language, "night.list_part", first=first, last=last, total=messages.number(language, total)
+            told = messages.message(
+                language,
+                "night.list_part",
+                first=first,
+                last=last,
+                total=messages.format_number(language, total),
             )
             links.append({"text": told, "href": None})
         else:
             href = file_name(part_stem("index", number), language, page.site.languages)
-            links.append({"text": messages.say(language, "format.range", low=first, high=last), "href": href})
+            links.append(
+                {"text": messages.message(language, "format.range", low=first, high=last), "href": href}
+            )
     return links if len(links) > 1 else []
 
 
@@ -171,11 +177,11 @@ def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
     """A row of the list, in words and, to sort and filter by, in plain values."""
     ratios = ratios_of(row["ratios"])
     told = [
-        messages.say(
+        messages.message(
             language,
             "format.times_of",
-            signal=messages.known(language, "signals", signal),
-            number=messages.ratio(language, ratio),
+            signal=messages.translate(language, "signals", signal),
+            number=messages.format_ratio(language, ratio),
         )
         for signal, ratio in ratios.items()
     ]
@@ -183,22 +189,24 @@ def _door(page: NightPage, row: Mapping[str, Any], language: str) -> dict:
         "rank": row["rank"],
         "case_id": row["case_id"],
         "href": "cases/" + file_name(row["case_id"], language, page.site.languages),
-        "kind": messages.signature(language, row["signature"]),
+        "kind": messages.translate_signature(language, row["signature"]),
         "kind_word": row["signature"],
         "home": row["household"],
         "district": row["district"] or "",
-        "since": messages.day(language, row["onset"], short=True),
+        "since": messages.format_day(language, row["onset"], short=True),
         "onset": row["onset"],
-        "ratios": messages.listing(language, told),
+        "ratios": messages.format_list(language, told),
         "ratio": f"{max(ratios.values(), default=0.0):.2f}",
-        "people": messages.more_people_short(language, row),
+        "people": messages.more_people_cell(language, row),
         "more": "" if row["extra_people"] is None else f"{row['extra_people']:.1f}",
         "spark": Markup(page.sparks.get(row["case_id"], "")),
-        "rarity": messages.rounded(language, row["rarity"]),
+        "rarity": messages.format_rounded(language, row["rarity"]),
         "rare": round(row["rarity"]),
-        "wrong": messages.say(language, "format.percent", number=in_hundred(language, row["chance_wrong"])),
+        "wrong": messages.message(
+            language, "format.percent", number=in_hundred(language, row["chance_wrong"])
+        ),
         "chance": f"{row['chance_wrong']:.3f}",
-        "status": messages.known(language, "statuses", row["status"]),
+        "status": messages.translate(language, "statuses", row["status"]),
         "status_word": row["status"],
     }
 
@@ -224,21 +232,21 @@ def _counts(frame: pl.DataFrame, count: str, named: Mapping[str, str], language:
     counted: Counter[tuple[str, ...]] = Counter()
     for row in frame.iter_rows(named=True):
         told = (
-            messages.reason_kind(language, row[column])
+            messages.translate_reason_group(language, row[column])
             if section == "reason"
-            else messages.known(language, section, row[column])
+            else messages.translate(language, section, row[column])
             for column, section in named.items()
         )
         counted[tuple(told)] += row[count]
     ordered = sorted(counted.items(), key=lambda item: (-item[1], item[0]))
-    rows = [[*told, messages.number(language, n)] for told, n in ordered[:COUNTS_SHOWN]]
+    rows = [[*told, messages.format_number(language, n)] for told, n in ordered[:COUNTS_SHOWN]]
     if rest := ordered[COUNTS_SHOWN:]:
-        blank = [messages.say(language, "format.none")] * (len(named) - 1)
+        blank = [messages.message(language, "format.none")] * (len(named) - 1)
         rows.append(
             [
-                messages.say(language, "night.other_reasons"),
+                messages.message(language, "night.other_reasons"),
                 *blank,
-                messages.number(language, sum(n for _, n in rest)),
+                messages.format_number(language, sum(n for _, n in rest)),
             ]
         )
     return rows
@@ -250,7 +258,7 @@ def _districts(frame: pl.DataFrame | None, language: str) -> list[list[str]]:
         return []
     rows = tellable(frame).select("district", "homes", "doors").iter_rows()
     return [
-        [district, messages.number(language, homes), messages.number(language, doors)]
+        [district, messages.format_number(language, homes), messages.format_number(language, doors)]
         for district, homes, doors in rows
     ]
 
@@ -278,7 +286,7 @@ def cases_csv(page: NightPage) -> str:
         ratios = "; ".join(f"{signal}={ratio:.2f}" for signal, ratio in ratios_of(row["ratios"]).items())
         out.writerow(
             [
-                messages.cell(value) if isinstance(value, str) else value
+                messages.formula_safe(value) if isinstance(value, str) else value
                 for value in (*(row[name] for name in plain), ratios, row["because_en"], row["because_zh"])
             ]
         )
@@ -293,7 +301,11 @@ def round_parts(page: NightPage) -> list[pl.DataFrame]:
 
 def round_html(page: NightPage, language: str, part: int = 1) -> str:
     """A sheet for a round: doors by district with boxes to tick, to be printed; one of `round_parts`."""
-    say, site, night = partial(messages.say, language), page.site, messages.day(language, page.run["night"])
+    say, site, night = (
+        partial(messages.message, language),
+        page.site,
+        messages.format_day(language, page.run["night"]),
+    )
     sheets = round_parts(page)
     hrefs = [
         file_name(part_stem("round", number), language, site.languages)
@@ -315,22 +327,24 @@ def round_html(page: NightPage, language: str, part: int = 1) -> str:
 
 
 def _district(page: NightPage, name: str | None, doors: pl.DataFrame, language: str) -> dict:
-    told = name or messages.say(language, "round.no_district")
+    told = name or messages.message(language, "round.no_district")
     key = "round.doors_one" if doors.height == 1 else "round.doors_many"
     rows = [
         {
             "home": row["household"],
             "case_id": row["case_id"],
             "href": "cases/" + file_name(row["case_id"], language, page.site.languages),
-            "kind": messages.signature(language, row["signature"]),
-            "why": messages.paragraph(
-                language, because_of(row, page.run["night"], language), messages.more_people(language, row)
+            "kind": messages.translate_signature(language, row["signature"]),
+            "why": messages.join_sentences(
+                language,
+                because_of(row, page.run["night"], language),
+                messages.more_people_sentence(language, row),
             ),
         }
         for row in doors.iter_rows(named=True)
     ]
     return {
         "name": told,
-        "caption": messages.say(language, key, district=told, doors=doors.height),
+        "caption": messages.message(language, key, district=told, doors=doors.height),
         "doors": rows,
     }

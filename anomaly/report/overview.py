@@ -41,7 +41,7 @@ class OverviewPage:
 
 def overview_html(page: OverviewPage, language: str) -> str:
     """The page over all nights, the latest first."""
-    say, site = partial(messages.say, language), page.site
+    say, site = partial(messages.message, language), page.site
     # A night that was run again counts once, by its last run.
     runs = (
         page.runs.sort("night", "finished_utc", "run")
@@ -50,7 +50,7 @@ def overview_html(page: OverviewPage, language: str) -> str:
     )
     return render(
         "overview.html.j2", site, language, title=say("overview.title"), links=other_languages(site, language, "index"),
-        months=_calendar(page, runs, language), weekdays=messages.lines(language, "level.weekdays"),
+        months=_calendar(page, runs, language), weekdays=messages.message_list(language, "level.weekdays"),
         nights=[_night(page, row, language) for row in runs.head(NIGHTS_SHOWN).iter_rows(named=True)], heads=[say(f"overview.{key}") for key in COLUMNS],
         limited=say("overview.limited", nights=NIGHTS_SHOWN) if runs.height > NIGHTS_SHOWN else "",
         course=_course(page, runs, language), outcomes=[say(f"outcomes.{outcome}") for outcome in tables.OUTCOMES],
@@ -65,7 +65,8 @@ COLUMNS = ("judged", "not_judged", "open", "new", "wrong", "seconds")
 
 def _night(page: OverviewPage, row: Mapping[str, Any], language: str) -> dict:
     counts = [
-        messages.number(language, row[name]) for name in ("judged", "not_judged", "cases_open", "cases_new")
+        messages.format_number(language, row[name])
+        for name in ("judged", "not_judged", "cases_open", "cases_new")
     ]
     took = (
         (row["finished_utc"] - row["started_utc"]).total_seconds()
@@ -73,14 +74,14 @@ def _night(page: OverviewPage, row: Mapping[str, Any], language: str) -> dict:
         else None
     )
     return {
-        "night": messages.day(language, row["night"]),
+        "night": messages.format_day(language, row["night"]),
         "href": _href(page, row["night"], language),
         "cells": [
             *counts,
-            messages.number(language, row["expected_wrong_doors"], 1),
-            messages.number(language, took),
+            messages.format_number(language, row["expected_wrong_doors"], 1),
+            messages.format_number(language, took),
         ],
-        "notes": messages.note(language, row["notes"]),
+        "notes": messages.translate_note(language, row["notes"]),
     }
 
 
@@ -97,7 +98,7 @@ def _calendar(page: OverviewPage, runs: pl.DataFrame, language: str) -> list[dic
         run = judged.get(day)
         if day.month != month:
             return None
-        told = "" if run is None else messages.number(language, run["cases_new"])
+        told = "" if run is None else messages.format_number(language, run["cases_new"])
         return {
             "day": day.day,
             "new": told,
@@ -107,7 +108,7 @@ def _calendar(page: OverviewPage, runs: pl.DataFrame, language: str) -> list[dic
 
     return [
         {
-            "name": messages.month(language, date(year, month, 1)),
+            "name": messages.format_month(language, date(year, month, 1)),
             "weeks": [
                 [cell(day, month) for day in week] for week in Calendar().monthdatescalendar(year, month)
             ],
@@ -129,10 +130,10 @@ def _course(page: OverviewPage, runs: pl.DataFrame, language: str) -> list[list[
     )[:MONTHS_SHOWN]
     return [
         [
-            messages.month(language, month),
-            messages.number(language, opened.get(month, 0)),
-            messages.number(language, wrong.get(month, 0.0), 1),
-            *(messages.number(language, counted.get(month, 0)) for counted in found.values()),
+            messages.format_month(language, month),
+            messages.format_number(language, opened.get(month, 0)),
+            messages.format_number(language, wrong.get(month, 0.0), 1),
+            *(messages.format_number(language, counted.get(month, 0)) for counted in found.values()),
         ]
         for month in months
     ]
@@ -149,8 +150,8 @@ def _kinds(cases: pl.DataFrame, language: str) -> list[list[str]]:
     kinds = sorted({kind for kind, _ in counted})
     return [
         [
-            messages.signature(language, kind),
-            *(messages.number(language, counted.get((kind, s), 0)) for s in tables.STATUSES),
+            messages.translate_signature(language, kind),
+            *(messages.format_number(language, counted.get((kind, s), 0)) for s in tables.STATUSES),
         ]
         for kind in kinds
     ]
@@ -160,7 +161,9 @@ def _found(page: OverviewPage, language: str) -> list[str]:
     """What an evaluation found, in sentences; empty where there was none."""
     if page.found is None:
         return []
-    measured = messages.say(language, "overview.found", day=messages.day(language, page.found["last"]))
+    measured = messages.message(
+        language, "overview.found", day=messages.format_day(language, page.found["last"])
+    )
     return [measured, *(found_sentence(row, language) for row in page.found["card"])]
 
 
@@ -179,19 +182,21 @@ def _quality(frame: pl.DataFrame | None, language: str) -> dict | None:
             signal: good / days for signal, good, days in own.select("signal", "good", "days").iter_rows()
         }
         told = (
-            messages.say(language, "format.percent", number=messages.number(language, 100 * shares[s]))
+            messages.message(
+                language, "format.percent", number=messages.format_number(language, 100 * shares[s])
+            )
             if s in shares
-            else messages.number(language, None)
+            else messages.format_number(language, None)
             for s in signals
         )
         rows.append(
             [
-                district or messages.say(language, "overview.whole_site"),
-                messages.number(language, own["homes"].max()),
+                district or messages.message(language, "overview.whole_site"),
+                messages.format_number(language, own["homes"].max()),
                 *told,
             ]
         )
     return {
-        "heads": [messages.sentence_case(messages.known(language, "signals", s)) for s in signals],
+        "heads": [messages.capitalise(messages.translate(language, "signals", s)) for s in signals],
         "rows": rows,
     }

@@ -67,15 +67,15 @@ def scripted(name: str) -> dict[str, str]:
 def render(template: str, site: Site, language: str, **view: object) -> str:
     """The page of a template, with what stands on every page already in it; `view` is what is its own."""
     css, css_hash = _file("page.css")
-    rights = messages.paragraph(
+    rights = messages.join_sentences(
         language,
-        messages.say(language, "page.reason_to_look"),
-        messages.say(language, "page.object", contact=site.purpose["contact"]),
+        messages.message(language, "page.reason_to_look"),
+        messages.message(language, "page.object", contact=site.purpose["contact"]),
     )
     expires = site.purpose["expires"]
     return _pages().get_template(template).render(
-        site=site, language=language, t=partial(messages.say, language), css=Markup(css), css_hash=css_hash, rights=rights,
-        expires=messages.day(language, expires) if isinstance(expires, date) else expires, **view,
+        site=site, language=language, t=partial(messages.message, language), css=Markup(css), css_hash=css_hash, rights=rights,
+        expires=messages.format_day(language, expires) if isinstance(expires, date) else expires, **view,
     )  # fmt: skip
 
 
@@ -84,7 +84,7 @@ def other_languages(site: Site, language: str, stem: str) -> list[dict]:
     return [
         {
             "href": file_name(stem, other, site.languages),
-            "text": messages.say(other, "language.name"),
+            "text": messages.message(other, "language.name"),
             "lang": other,
         }
         for other in site.languages
@@ -102,11 +102,11 @@ def ratios_of(given: Mapping | Iterable[Mapping] | None) -> dict[str, float]:
 def because_of(case: Mapping[str, Any], night: date, language: str) -> str:
     """The sentence frozen with the case, or in a language it was not frozen in, one made from its ratios."""
     told = case.get(f"because_{language}")
-    return told or messages.because(
+    return told or messages.because_sentence(
         language, ratios_of(case["ratios"]), case["signature"], (night - case["onset"]).days + 1
     )
 
 
 def in_hundred(language: str, chance: float) -> str:
     """A chance as a count of a hundred; never 0, for no door is that sure."""
-    return messages.number(language, max(1.0, 100 * chance))
+    return messages.format_number(language, max(1.0, 100 * chance))

@@ -22,14 +22,14 @@ def night_sentence(run: Mapping[str, Any], revisions: pl.DataFrame, language: st
         doors.filter(listed[0] & listed[1]),
     )
     counts = {
-        name: messages.number(language, frame.height)
+        name: messages.format_number(language, frame.height)
         for name, frame in (("gone", gone), ("new", new), ("moved", moved))
     }
     other = gone.height + new.height + moved.height
-    return messages.paragraph(
+    return messages.join_sentences(
         language,
         _again(run, language),
-        messages.say(language, "revised.doors" if other else "revised.same", **counts),
+        messages.message(language, "revised.doors" if other else "revised.same", **counts),
         _codes(gone, language),
     )
 
@@ -45,20 +45,20 @@ def case_sentence(change: Mapping[str, Any] | None, language: str) -> str:
         if change["rank_before"] is None
         else "case_listed"
     )
-    rarity = messages.rounded(language, change["rarity_before"])
-    before = messages.say(
+    rarity = messages.format_rounded(language, change["rarity_before"])
+    before = messages.message(
         language, f"revised.{key}", case=change["case_id_before"], rank=change["rank_before"], rarity=rarity
     )
-    return messages.paragraph(language, _again(change, language), before)
+    return messages.join_sentences(language, _again(change, language), before)
 
 
 def _again(run: Mapping[str, Any], language: str) -> str:
     key = "revised.once" if run["revised"] == 1 else "revised.often"
-    return messages.say(
+    return messages.message(
         language,
         key,
-        times=messages.number(language, run["revised"]),
-        at=messages.minute(language, run["finished_utc"]),
+        times=messages.format_number(language, run["revised"]),
+        at=messages.format_minute(language, run["finished_utc"]),
     )
 
 
@@ -66,6 +66,6 @@ def _codes(gone: pl.DataFrame, language: str) -> str:
     """The doors that went, by code; of many the first of the list."""
     if gone.is_empty():
         return ""
-    told = messages.listing(language, gone["case_id_before"].to_list()[:CODES_SHOWN])
+    told = messages.format_list(language, gone["case_id_before"].to_list()[:CODES_SHOWN])
     key = "revised.gone_first" if gone.height > CODES_SHOWN else "revised.gone"
-    return messages.say(language, key, cases=told, number=CODES_SHOWN)
+    return messages.message(language, key, cases=told, number=CODES_SHOWN)

@@ -7,7 +7,7 @@ from collections.abc import Collection
 import polars as pl
 
 from anomaly import cases, evidence, household_size, tables
-from anomaly.messages import because
+from anomaly.messages import because_sentence
 from pipelines.cases import outcome_journal
 from pipelines.config.settings import Settings, kinds
 from pipelines.storage.state import Store
@@ -93,4 +93,4 @@ def with_case(found: pl.DataFrame, night: dt.date) -> pl.Series:
 
 def _case_because(language: str, row: dict) -> str:
     days = (row["last_seen"] - row["onset"]).days + 1
-    return because(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)
+    return because_sentence(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import polars as pl
 
 from anomaly import cases, outcomes, tables
-from anomaly.messages import because
+from anomaly.messages import because_sentence
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import control_doors, first_listings, revisions_of, with_case, worded
 from pipelines.config.settings import Settings, kinds
@@ -150,4 +150,4 @@ def _because(language: str, row: dict) -> str:
         if row["signal"] == "all"
         else {row["signal"]: row["ratio"]}
     )
-    return because(language, ratios, row["signature"], row["window_days"])
+    return because_sentence(language, ratios, row["signature"], row["window_days"])

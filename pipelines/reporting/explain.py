@@ -24,10 +24,12 @@ def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
     lines = [f"home {home}, night {night}"]
     if case:
         lines += [
-            f"case {case['case_id']}: {messages.signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"
+            f"case {case['case_id']}: {messages.translate_signature(language, case['signature'])}, onset {case['onset']}, opened {case['opened']}, {case['status']}"
         ]
         lines += [
-            messages.paragraph(language, case[f"because_{language}"], messages.more_people(language, case))
+            messages.join_sentences(
+                language, case[f"because_{language}"], messages.more_people_sentence(language, case)
+            )
         ]
     lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
     seen = evidence_of(settings, store, [night], language, [home])

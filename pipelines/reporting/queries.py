@@ -6,7 +6,7 @@ import json
 import duckdb
 import polars as pl
 
-from anomaly.messages import cell, printable
+from anomaly.messages import formula_safe, printable
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
 from pipelines.ingest import late_arrivals
@@ -197,5 +197,5 @@ def _safe(frame: pl.DataFrame) -> pl.DataFrame:
     """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
     texts = (column for column in frame if column.dtype == pl.String)
     return frame.with_columns(
-        pl.Series(column.name, [text and cell(text) for text in column], pl.String) for column in texts
+        pl.Series(column.name, [text and formula_safe(text) for text in column], pl.String) for column in texts
     )

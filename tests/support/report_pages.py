@@ -76,7 +76,7 @@ def case(rank: int = 1, **changed: object) -> dict:
         "district": "North", "signature": signature, "desk": "occupancy", "rarity": 890_123.0, "chance_wrong": 0.08, "status": "ongoing",
         "onset": ONSET, "opened": date(2026, 3, 10), "last_seen": NIGHT, "ratios": [{"key": k, "value": v} for k, v in ratios.items()],
         "extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4,
-        "because_en": messages.because("en", ratios, signature, 9), "because_zh": messages.because("zh", ratios, signature, 9),
+        "because_en": messages.because_sentence("en", ratios, signature, 9), "because_zh": messages.because_sentence("zh", ratios, signature, 9),
     }  # fmt: skip
     row |= {
         "chance_before": row["chance_wrong"],

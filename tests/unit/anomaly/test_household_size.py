@@ -164,7 +164,7 @@ def test_one_signal_that_rises_more_is_like_more(signal, small, times):
 )
 def test_the_sentence(told, en, zh):
     row = dict(zip(("extra_people", "extra_people_low", "extra_people_high"), told, strict=True))
-    assert (messages.more_people("en", row), messages.more_people("zh", row)) == (en, zh)
+    assert (messages.more_people_sentence("en", row), messages.more_people_sentence("zh", row)) == (en, zh)
 
 
 def test_the_page_says_it_and_what_it_rests_on():

@@ -1,6 +1,9 @@
+"""The catalogues of all languages, and the numbers, dates, reasons and sentences made from them."""
+
+import math
 import re
 import string
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import pytest
@@ -58,13 +61,8 @@ def test_the_tables_words_are_in_every_catalogue(language):
 
 def test_every_key_the_code_names_is_in_the_catalogue():
     folder = Path(messages.__file__).parent
-    sources = [
-        *folder.glob("report/*.py"),
-        *folder.glob("charts/*.py"),
-        folder / "words.py",
-        *folder.glob("templates/*.j2"),
-    ]
-    call = re.compile(r"""(?:say|lines|text|t)\((?:\w+, )?["']([a-z]+\.\w+)["']""")
+    sources = [*folder.rglob("*.py"), *folder.glob("templates/*.j2")]
+    call = re.compile(r"""(?:message|message_list|say|text|t)\((?:\w+, )?["']([a-z]+\.\w+)["']""")
     named = {key for source in sources for key in call.findall(source.read_text("utf-8"))}
     assert len(named) > 60
     assert named <= set(messages.catalogue("en"))
@@ -72,11 +70,11 @@ def test_every_key_the_code_names_is_in_the_catalogue():
 
 def test_an_unknown_key_language_or_placeholder_is_an_error():
     with pytest.raises(LookupError, match="no sentence 'case.nothing' in en"):
-        messages.say("en", "case.nothing")
+        messages.message("en", "case.nothing")
     with pytest.raises(LookupError, match="choose among en, zh"):
-        messages.say("fr", "case.home")
+        messages.message("fr", "case.home")
     with pytest.raises(LookupError):
-        messages.say("en", "case.title")
+        messages.message("en", "case.title")
 
 
 @pytest.mark.parametrize(
@@ -84,64 +82,100 @@ def test_an_unknown_key_language_or_placeholder_is_an_error():
     [(123_456, "120,000"), (99_600, "100,000"), (35.4, "35"), (3.2, "3"), (1.24, "1.2"), (None, "–")],
 )
 def test_rounded_to_two_figures(x, told):
-    assert messages.rounded("en", x) == told
+    assert messages.format_rounded("en", x) == told
 
 
 def test_dates():
-    assert messages.day("en", date(2026, 5, 3)) == "3 May 2026"
-    assert messages.day("zh", date(2026, 5, 3)) == "2026年5月3日"
-    assert messages.day("en", date(2026, 5, 3), short=True) == "3 May"
-    assert messages.day("zh", date(2026, 5, 3), short=True) == "5月3日"
+    assert messages.format_day("en", date(2026, 5, 3)) == "3 May 2026"
+    assert messages.format_day("zh", date(2026, 5, 3)) == "2026年5月3日"
+    assert messages.format_day("en", date(2026, 5, 3), short=True) == "3 May"
+    assert messages.format_day("zh", date(2026, 5, 3), short=True) == "5月3日"
+
+
+EXPECTED = "what this home, its neighbours and the calendar lead one to expect"
 
 
 def test_because_in_both_languages():
     ratios = {"water": 2.4, "entries": 3.1}
-    assert (
-        messages.because("en", ratios, "people", 9)
-        == "Water 2.4× and entries 3.1× what this home, its neighbours and the calendar lead one to expect, for 9 days."
-    )
-    assert (
-        messages.because("zh", ratios, "people", 9)
-        == "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
-    )
+    english = f"Water 2.4× and entries 3.1× {EXPECTED}, for 9 days."
+    chinese = "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
+    assert messages.because_sentence("en", ratios, "people", 9) == english
+    assert messages.because_sentence("zh", ratios, "people", 9) == chinese
 
 
 def test_because_leads_with_the_signatures_own_signal_and_knows_one_day():
     ratios = {"water": 1.1, "entries": 3.1, "steam": 12.3, "power": float("nan")}
-    assert messages.because("en", ratios, "door", 1) == (
-        "Entries 3.1×, water 1.1× and steam 12× what this home, its neighbours and the calendar lead one to expect, for 1 day."
-    )
-    assert (
-        messages.because("zh", {"steam": 2.0}, "steam", 1)
-        == "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
-    )
+    english = f"Entries 3.1×, water 1.1× and steam 12× {EXPECTED}, for 1 day."
+    chinese = "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
+    assert messages.because_sentence("en", ratios, "door", 1) == english
+    assert messages.because_sentence("zh", {"steam": 2.0}, "steam", 1) == chinese
 
 
 def test_because_without_a_ratio_goes_without_numbers():
-    assert messages.because("en", {"water": None}, "water", 2) == (
+    assert messages.because_sentence("en", {"water": None}, "water", 2) == (
         "More than this home, its neighbours and the calendar lead one to expect, for 2 days."
     )
 
 
 def test_a_further_signals_signature_is_told_by_its_name():
-    assert messages.signature("en", "gas") == "Gas: more than usual"
-    assert messages.signature("zh", "steam") == "Steam：多于平常"
-    assert messages.signature("en", "water") == "more water than usual"
+    assert messages.translate_signature("en", "gas") == "Gas: more than usual"
+    assert messages.translate_signature("zh", "steam") == "Steam：多于平常"
+    assert messages.translate_signature("en", "water") == "more water than usual"
 
 
 def test_a_reason_keeps_its_numbers():
     reason = "2 whole days in the last 7, half are needed"
-    assert messages.reason("en", reason) == reason
-    assert messages.reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
-    assert messages.reason("zh", "something else 3") == "something else 3"
-    assert messages.reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
+    assert messages.translate_reason("en", reason) == reason
+    assert messages.translate_reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
+    assert messages.translate_reason("zh", "something else 3") == "something else 3"
+    assert messages.translate_reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
     assert (
-        messages.reason_kind("en", "4 whole days between 7 and 258 days old, 10 are needed")
+        messages.translate_reason_group("en", "4 whole days between 7 and 258 days old, 10 are needed")
         == "too little history"
     )
-    assert messages.note("en", "coarse").startswith("The meter counts in coarse steps")
+    assert messages.translate_note("en", "coarse").startswith("The meter counts in coarse steps")
 
 
 def test_every_detector_is_known_by_name():
     for language in LANGUAGES:
-        assert all(messages.known(language, "detectors", name) != name for name in detectors.REGISTER)
+        assert all(messages.translate(language, "detectors", name) != name for name in detectors.REGISTER)
+
+
+def test_numbers_shares_ranges_and_ratios():
+    assert messages.format_number("en", 1234.56, 1) == "1,234.6"
+    assert [messages.format_number("en", x) for x in (None, math.nan, math.inf)] == ["–", "–", "–"]
+    assert messages.format_percent("en", 0.756) == "76 %" and messages.format_percent("en", None) == "–"
+    assert messages.format_percent("en", 0.025, 1) == "2.5 %"
+    assert messages.format_range("en", 2.1, 7.4) == "2–7"
+    assert messages.format_percent_range("en", 0.3, None) == "30––"
+    assert [messages.format_ratio("en", x) for x in (3.14, 9.94, 9.96, None)] == ["3.1", "9.9", "10", "–"]
+
+
+def test_months_minutes_lists_and_sentences_in_a_row():
+    assert messages.format_month("zh", date(2026, 5, 3)) == "2026年5月"
+    assert messages.format_minute("en", datetime(2026, 5, 3, 4, 5, 59)) == "3 May 2026, 04:05"
+    assert messages.format_minute("en", None) == "–"
+    rows = [messages.format_list("en", list("abc")[:n]) for n in range(4)]
+    assert rows == ["", "a", "a and b", "a, b and c"]
+    assert messages.join_sentences("en", "One.", "", "Two.") == "One. Two."
+    assert messages.join_sentences("zh", "一。", "二。") == "一。二。"
+
+
+@pytest.mark.parametrize(
+    ("base_unit", "largest", "shown"),
+    [
+        ("litre", 9_999.0, ("litre", 1.0, 0)),
+        ("litre", 10_000.0, ("m3", 1000.0, 1)),
+        ("Wh", 1.0, ("Wh", 1000.0, 1)),
+        ("cent", 1.0, ("cent", 100.0, 2)),
+        ("count", 1e6, ("count", 1.0, 0)),
+    ],
+)
+def test_values_are_shown_in_a_unit_of_their_size(base_unit, largest, shown):
+    assert messages.display_unit(base_unit, largest) == shown
+
+
+def test_what_comes_from_outside_does_nothing_to_a_terminal_or_a_spreadsheet():
+    assert messages.printable("a\nb\x1b[31m\u202e 室\u3000户") == "a\\nb\\x1b[31m\\u202e 室\u3000户"
+    cells = ["=1+1", "+1", "-1", "@x", "\tx", "x=1"]
+    assert [messages.formula_safe(text) for text in cells] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "x=1"]

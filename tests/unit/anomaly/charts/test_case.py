@@ -175,10 +175,10 @@ def test_without_a_font_no_text_needs_one():
 
 
 def test_chinese_font_falls_back_to_the_systems_fonts(monkeypatch):
-    monkeypatch.setattr(charts.look, "find_spec", lambda name: None)
-    monkeypatch.setattr(charts.look, "CHINESE_FAMILIES", ("No Such Family", "DejaVu Sans"))
+    monkeypatch.setattr(charts.style, "find_spec", lambda name: None)
+    monkeypatch.setattr(charts.style, "CHINESE_FAMILIES", ("No Such Family", "DejaVu Sans"))
     assert re.search(r"DejaVuSans\.ttf$", charts.chinese_font())
-    monkeypatch.setattr(charts.look, "CHINESE_FAMILIES", ("No Such Family",))
+    monkeypatch.setattr(charts.style, "CHINESE_FAMILIES", ("No Such Family",))
     assert charts.chinese_font() is None
 
 

@@ -259,7 +259,10 @@ def test_every_reason_is_in_both_catalogues():
         *reason([0, 0, 1000] * 30 + [0, None, 1000, 0, 0, 1000, 0], 96),
     }
     assert len(texts) == 6
-    assert all(messages.reason("en", text) == text and messages.reason("zh", text) != text for text in texts)
+    assert all(
+        messages.translate_reason("en", text) == text and messages.translate_reason("zh", text) != text
+        for text in texts
+    )
 
 
 def test_a_late_value_waits_for_its_night():

@@ -232,7 +232,7 @@ def test_the_page_shows_it_in_words_and_as_one_drawing(language):
     written = writer.case_files(page, charts.chinese_font())
     html = written[report.file_name(page.case["case_id"], language, SITE.languages)].decode()
     (alt,) = re.findall(r'<div role="img" aria-label="([^"]+)"><svg', html)
-    assert messages.say(language, "level.title") in html and len(alt) > 20
+    assert messages.message(language, "level.title") in html and len(alt) > 20
     assert sum(map(len, written.values())) <= 150_000
     told = {
         "en": "Water: the level rises from about 300 to 720 L a day around 6 Mar.",
@@ -251,4 +251,4 @@ def test_levels_that_stay_or_fall_are_told_so():
 def test_a_page_without_a_decomposition_has_no_such_section():
     page = dataclasses.replace(case_page(), parts=LEVELS.clear(), shifts=SHIFTS.clear())
     written = writer.case_files(page, None)
-    assert messages.say("en", "level.title") not in written[page.case["case_id"] + ".en.html"].decode()
+    assert messages.message("en", "level.title") not in written[page.case["case_id"] + ".en.html"].decode()

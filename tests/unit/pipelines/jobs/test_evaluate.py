@@ -99,7 +99,7 @@ def test_the_page_tells_what_was_measured(language):
     ):
         assert told in html
     assert "<script" not in html and "style=" not in html and not FORBIDDEN.search(html)
-    assert messages.say(language, "evaluation.none_up_to", size="×5") in html
+    assert messages.message(language, "evaluation.none_up_to", size="×5") in html
     assert "../index" not in html and "../index" in report.evaluation_html(
         _page(overview=True), language, ("a.png", "b.png")
     )
@@ -124,8 +124,8 @@ def test_a_page_without_surges_or_groups_says_so():
         _page(card=_card().clear(), shapes=SHAPES.clear(), groups=GROUPS.clear()), "en", ("a.png", "b.png")
     )
     assert (
-        messages.say("en", "evaluation.none") in html
-        and messages.say("en", "evaluation.tonight_none") in html
+        messages.message("en", "evaluation.none") in html
+        and messages.message("en", "evaluation.tonight_none") in html
         and "<img" not in html
     )
 

@@ -39,7 +39,7 @@ def pages(site: Site) -> dict[str, str]:
 
 
 def test_another_door_of_the_building_is_told(site):
-    told = messages.say("en", "note.neighbours")
+    told = messages.message("en", "note.neighbours")
     found = pages(site)
     assert {SURGED, BESIDE} <= found.keys()
     assert all(told in page for home, page in found.items() if home in (SURGED, BESIDE))
