@@ -9,7 +9,7 @@ import polars as pl
 from anomaly import cases, evidence, household_size, tables
 from anomaly.messages import because_sentence
 from pipelines.cases import outcome_journal
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.storage.state import Store
 
 
@@ -17,7 +17,7 @@ def fold(
     settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()
 ) -> cases.Fold:
     """The judged nights (up to `until`) to cases and lists."""
-    kept = kinds(settings)
+    kept = listed_signatures(settings)
     nights = {
         night: (
             store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),

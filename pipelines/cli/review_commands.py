@@ -69,7 +69,7 @@ def decide(
     from pipelines.jobs import record_outcome as desk
 
     settings = load_settings(settings_path)
-    said = desk.Said(case, outcome, reason, day.date() if day else desk.today(settings), **more)
+    said = desk.Said(case, outcome, reason, day.date() if day else desk.local_today(settings), **more)
     told = desk.decide(settings, said)
     emit(
         as_json,

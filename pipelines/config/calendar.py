@@ -12,9 +12,9 @@ from pipelines.config.settings import Settings
 from pipelines.errors import SettingsError
 
 
-def calendar(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
+def calendar_in_force(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
     """The calendar in force; raises SettingsError for a country or an override that cannot be used."""
-    overrides = [_override(path) for path in overrides_of(settings)]
+    overrides = [_override(path) for path in correction_files(settings)]
     try:
         return calendar_days(settings.site.calendar, first, last, overrides)
     except ValueError as error:
@@ -43,7 +43,7 @@ def _override(path: Path) -> dict:
     return tree
 
 
-def overrides_of(settings: Settings) -> list[Path]:
+def correction_files(settings: Settings) -> list[Path]:
     """The corrections of the calendar: those beside the settings file before those of the same name that ship."""
     country = settings.site.calendar
     folders = [
@@ -53,6 +53,6 @@ def overrides_of(settings: Settings) -> list[Path]:
     return list({path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}.values())
 
 
-def today(settings: Settings) -> dt.date:
+def local_today(settings: Settings) -> dt.date:
     """The local day."""
     return dt.datetime.now(ZoneInfo(settings.site.timezone)).date()

@@ -15,7 +15,7 @@ from pipelines.runtime.engine import KINDS, LOCAL, RAY
 
 
 @dataclasses.dataclass(frozen=True)
-class Site:
+class SiteSection:
     name: str = "Site"
     calendar: str = "CN"
     timezone: str = "UTC"
@@ -23,7 +23,7 @@ class Site:
 
 
 @dataclasses.dataclass(frozen=True)
-class Purpose:
+class PurposeSection:
     name: str
     legal_basis: str
     owner: str
@@ -33,12 +33,12 @@ class Purpose:
 
 
 @dataclasses.dataclass(frozen=True)
-class StorePlace:
+class StoreSection:
     path: str
 
 
 @dataclasses.dataclass(frozen=True)
-class ReportsPlace:
+class ReportsSection:
     path: str = "out/reports"
 
 
@@ -68,7 +68,7 @@ class SignalSection:
 
 
 @dataclasses.dataclass(frozen=True)
-class Limits:
+class LimitsSection:
     rejects_share: float = 0.01
     file_mb: int = 1024
 
@@ -80,7 +80,7 @@ class Limits:
 
 
 @dataclasses.dataclass(frozen=True)
-class Notify:
+class NotifySection:
     """What is run at the end of a run, with what it came to on its standard input; no shell in between."""
 
     command: tuple[str, ...] = ()
@@ -88,25 +88,25 @@ class Notify:
 
 
 @dataclasses.dataclass(frozen=True)
-class Publish:
+class PublishSection:
     readings_days: int | None = None
     expected_days: int = 120
     parquet: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
-class Control:
+class ControlSection:
     doors_per_night: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Pseudonyms:
+class PseudonymsSection:
     key: str
     map: str = "private/pseudonyms.csv"
 
 
 @dataclasses.dataclass(frozen=True)
-class Retention:
+class RetentionSection:
     raw_days: int = 7
     readings_days: int = 1100
     nights_days: int = 730
@@ -118,7 +118,7 @@ class Retention:
 
 
 @dataclasses.dataclass(frozen=True)
-class Engine:
+class EngineSection:
     """How a site too large to be looked at whole is judged, and where."""
 
     sample_homes: int = 5_000
@@ -143,14 +143,14 @@ class Engine:
 
 
 @dataclasses.dataclass(frozen=True)
-class File:
+class SettingsFile:
     """The whole file, section by section, as it may be written."""
 
-    purpose: Purpose
-    store: StorePlace
+    purpose: PurposeSection
+    store: StoreSection
     signals: Mapping[str, SignalSection]
-    site: Site = Site()
-    reports: ReportsPlace = ReportsPlace()
+    site: SiteSection = SiteSection()
+    reports: ReportsSection = ReportsSection()
     households: HouseholdsSection | None = None
     worklist: WorklistRules = WorklistRules()
     expected: ExpectedRules = ExpectedRules()
@@ -158,13 +158,13 @@ class File:
     evidence: EvidenceRules = EvidenceRules()
     cases: CaseRules = CaseRules()
     account: AccountRules = AccountRules()
-    control: Control = Control()
-    pseudonyms: Pseudonyms | None = None
-    retention: Retention = Retention()
-    limits: Limits = Limits()
-    notify: Notify = Notify()
-    publish: Publish = Publish()
-    engine: Engine = Engine()
+    control: ControlSection = ControlSection()
+    pseudonyms: PseudonymsSection | None = None
+    retention: RetentionSection = RetentionSection()
+    limits: LimitsSection = LimitsSection()
+    notify: NotifySection = NotifySection()
+    publish: PublishSection = PublishSection()
+    engine: EngineSection = EngineSection()
 
 
 @dataclass(frozen=True)
@@ -182,5 +182,5 @@ class Source:
     """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
     optional: frozenset[str] = field(default_factory=frozenset)
     """Roles whose column may be absent; such a role comes through as nulls."""
-    most_bytes: int = 1 << 30
+    max_bytes: int = 1 << 30
     """The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""

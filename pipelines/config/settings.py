@@ -28,18 +28,18 @@ from anomaly.expected import ExpectedRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule, base_unit
 from pipelines.config.sections import (
-    Control,
-    Engine,
-    File,
+    ControlSection,
+    EngineSection,
     HouseholdsSection,
-    Limits,
-    Notify,
-    Pseudonyms,
-    Publish,
-    Purpose,
-    Retention,
+    LimitsSection,
+    NotifySection,
+    PseudonymsSection,
+    PublishSection,
+    PurposeSection,
+    RetentionSection,
+    SettingsFile,
     SignalSection,
-    Site,
+    SiteSection,
     Source,
 )
 from pipelines.errors import SettingsError
@@ -51,8 +51,8 @@ class Settings:
 
     root: Path
     sha256: str
-    site: Site
-    purpose: Purpose
+    site: SiteSection
+    purpose: PurposeSection
     store: Path
     reports: Path
     sources: Mapping[str, Source]
@@ -64,13 +64,13 @@ class Settings:
     evidence: EvidenceRules
     cases: CaseRules
     account: AccountRules
-    control: Control
-    pseudonyms: Pseudonyms | None
-    retention: Retention
-    limits: Limits
-    notify: Notify
-    publish: Publish
-    engine: Engine
+    control: ControlSection
+    pseudonyms: PseudonymsSection | None
+    retention: RetentionSection
+    limits: LimitsSection
+    notify: NotifySection
+    publish: PublishSection
+    engine: EngineSection
 
     @property
     def state(self) -> Path:
@@ -78,7 +78,7 @@ class Settings:
         return self.store.parent
 
     @property
-    def kinds(self) -> dict[str, str]:
+    def signal_kinds(self) -> dict[str, str]:
         return {name: rule.kind for name, rule in self.rules.items()}
 
 
@@ -93,13 +93,13 @@ def load_settings(path: Path) -> Settings:
         tree = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
-    _refuse_unknown(tree, File, "", path)
+    _refuse_unknown(tree, SettingsFile, "", path)
     if "purpose" not in tree:
         raise SettingsError(
             f"{path}: [purpose] is missing; state name, legal_basis, owner, contact, expires and signatures: nothing runs without it"
         )
     try:
-        file = msgspec.convert(tree, File)
+        file = msgspec.convert(tree, SettingsFile)
     except msgspec.ValidationError as error:
         raise SettingsError(
             f"{path}: {str(error).replace('$.', '')}; see `anomaly init` for every setting with its default"
@@ -186,7 +186,7 @@ _LONGEST_NAME = 40
 _MOST, _MOST_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 
 
-def _check(file: File, path: Path) -> None:
+def _check(file: SettingsFile, path: Path) -> None:
     def refuse(what: str) -> typing.NoReturn:
         raise SettingsError(f"{path}: {what}")
 
@@ -225,7 +225,7 @@ def _check(file: File, path: Path) -> None:
     _check_names([*file.detectors.use, *file.detectors.second_opinion], REGISTER, "[detectors]", refuse)
 
 
-def _check_purpose_said(purpose: Purpose, refuse) -> None:
+def _check_purpose_said(purpose: PurposeSection, refuse) -> None:
     """Every field filled in by somebody: not empty, nor what `anomaly init` wrote there."""
     for name in ("name", "legal_basis", "owner", "contact"):
         said = getattr(purpose, name).strip()
@@ -292,7 +292,7 @@ def _check_names(names, known, where, refuse) -> None:
             )
 
 
-def _check_numbers(file: File, refuse) -> None:
+def _check_numbers(file: SettingsFile, refuse) -> None:
     """No setting means anything below zero, without end, or beyond what a date or a sum can hold."""
     sections = {f"signals.{name}": section for name, section in file.signals.items()}
     sections |= {
@@ -325,7 +325,7 @@ def _check_columns(columns, needed, known, where, refuse) -> None:
             )
 
 
-def _source(name: str, section: SignalSection, limits: Limits) -> Source:
+def _source(name: str, section: SignalSection, limits: LimitsSection) -> Source:
     columns = dict(section.columns) | ({"periods": section.periods} if section.periods else {})
     return Source(
         name,
@@ -334,7 +334,7 @@ def _source(name: str, section: SignalSection, limits: Limits) -> Source:
         section.separator,
         section.decimal,
         section.encoding,
-        most_bytes=limits.file_mb << 20,
+        max_bytes=limits.file_mb << 20,
     )
 
 
@@ -354,7 +354,7 @@ def _rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
     )
 
 
-def _register(section: HouseholdsSection | None, limits: Limits) -> Source | None:
+def _register(section: HouseholdsSection | None, limits: LimitsSection) -> Source | None:
     if section is None:
         return None
     return Source(
@@ -364,11 +364,11 @@ def _register(section: HouseholdsSection | None, limits: Limits) -> Source | Non
         section.separator,
         ".",
         section.encoding,
-        most_bytes=limits.file_mb << 20,
+        max_bytes=limits.file_mb << 20,
     )
 
 
-def kinds(settings: Settings) -> list[str]:
+def listed_signatures(settings: Settings) -> list[str]:
     """Kinds of case that may be listed: the purpose's, of those the signals can make."""
     possible = [evidence.signature_of(name) for name in settings.rules] + (
         ["people"] if len(settings.rules) > 1 else []

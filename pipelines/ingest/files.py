@@ -125,10 +125,10 @@ def _table(path: Path, source: Source) -> Table:
     suffix = (suffixes[:-1] if packed else suffixes)[-1:] or [""]
     if suffix[0] in TEXT or (packed and suffix[0] not in (".parquet", ".xlsx")):
         data = _utf8(
-            _unpacked(path, source.most_bytes) if packed else _plain(path, source.most_bytes), source.encoding
+            _unpacked(path, source.max_bytes) if packed else _plain(path, source.max_bytes), source.encoding
         )
-        if data.count(b"\n") * CELL_BYTES > source.most_bytes:
-            raise _too_large(source.most_bytes)
+        if data.count(b"\n") * CELL_BYTES > source.max_bytes:
+            raise _too_large(source.max_bytes)
         separator = "\t" if suffix[0] == ".tsv" and source.separator == "," else source.separator
         return parse(data, separator)
     if packed or suffix[0] not in (".parquet", ".xlsx"):
@@ -225,12 +225,12 @@ def _guessed(data: bytes) -> bytes:
 
 
 def _parquet(path: Path, source: Source) -> Table:
-    _check_parquet(path, source.most_bytes)
+    _check_parquet(path, source.max_bytes)
     frame = pl.read_parquet(path, glob=False).with_columns(pl.selectors.float().fill_nan(None))
     if (
-        sum(text.str.len_bytes().sum() for text in frame.select(pl.selectors.string())) > source.most_bytes
+        sum(text.str.len_bytes().sum() for text in frame.select(pl.selectors.string())) > source.max_bytes
     ):  # one long text may stand for many
-        raise _too_large(source.most_bytes)
+        raise _too_large(source.max_bytes)
     schema = frame.schema
     for name, dtype in schema.items():
         if (
@@ -311,7 +311,7 @@ def _as_text(cells: pl.Series, decimal: str) -> pl.Series:
 
 def _xlsx(path: Path, source: Source) -> Table:
     """The first sheet, every cell as text; a column of midnights is a column of dates."""
-    _check_workbook(path, source.most_bytes)
+    _check_workbook(path, source.max_bytes)
     sheet = (
         fastexcel.read_excel(path)
         .load_sheet(0, header_row=None, dtypes="string", whitespace_as_null=True)

@@ -312,7 +312,7 @@ def _take_in(now: Loading, batch: Batch, counts: dict[str, int]) -> None:
 
 def _read_as(source: Source, rule: object = None) -> str:
     """A mark of all that says how a file's cells are read: under another one the file must be read again."""
-    how = {name: value for name, value in dataclasses.asdict(source).items() if name != "most_bytes"} | {
+    how = {name: value for name, value in dataclasses.asdict(source).items() if name != "max_bytes"} | {
         "rule": rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}
     }
     return hashlib.sha256(

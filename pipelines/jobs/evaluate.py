@@ -14,7 +14,7 @@ from anomaly import charts, detectors, evidence, expected, report
 from anomaly import evaluation as planting
 from anomaly.expected.model import OFFSETS
 from anomaly.readings import latest_night
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
 from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
@@ -123,7 +123,7 @@ def plan_of(homes: int) -> planting.Plan:
 
 
 def _needed(settings: Settings) -> float:
-    return evidence.case_rarity(settings.evidence, len(kinds(settings)))
+    return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
 
 
 def _cards(made: list[planting.Round], needed: float) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
@@ -150,7 +150,7 @@ def _cards(made: list[planting.Round], needed: float) -> tuple[pl.DataFrame, pl.
 
 def _scores(settings: Settings, seen: expected.Expected) -> list:
     """Scores of the detectors that open cases, of the kinds the purpose lists."""
-    listed, seconds = kinds(settings), settings.detectors.seconds
+    listed, seconds = listed_signatures(settings), settings.detectors.seconds
     asked = [d for d in detectors.chosen(settings.detectors) if d.name not in seconds]
     return [
         one for detector in asked for one in detector(seen) if evidence.signature_of(one.signal) in listed

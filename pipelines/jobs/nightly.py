@@ -18,7 +18,7 @@ from anomaly import __version__, cases, detectors, expected
 from pipelines.cases import outcome_journal, rejudged
 from pipelines.cases.build import fold, with_case
 from pipelines.cases.snapshots import freeze
-from pipelines.config.calendar import overrides_of
+from pipelines.config.calendar import correction_files
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
@@ -315,7 +315,7 @@ def done(store: Store, night: dt.date) -> str | None:
 def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
     """What a night's result depends on: inputs, settings with the calendar's corrections, version and decisions."""
     files = [(f["source"], f["file"], f["sha256"], f["rejects"]) for f in inputs.files]
-    corrections = [path.read_text(encoding="utf-8") for path in overrides_of(settings)]
+    corrections = [path.read_text(encoding="utf-8") for path in correction_files(settings)]
     text = json.dumps(
         [
             files,

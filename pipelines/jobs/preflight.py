@@ -13,7 +13,7 @@ import filelock
 from anomaly import charts
 from anomaly.messages import printable
 from anomaly.readings import parse_rows
-from pipelines.config.calendar import calendar
+from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
@@ -197,7 +197,7 @@ def _disk(settings: Settings) -> Finding:
 
 def _calendar(settings: Settings, today: dt.date) -> Finding:
     try:
-        days = calendar(settings, today, today + dt.timedelta(days=60))
+        days = calendar_in_force(settings, today, today + dt.timedelta(days=60))
     except SettingsError as error:
         return Finding("calendar", False, str(error))
     years = sorted({day.year for day in days.filter(days["provisional"])["day"]})

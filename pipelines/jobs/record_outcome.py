@@ -14,7 +14,7 @@ from anomaly.tables import OUTCOMES
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import control_doors, fold
 from pipelines.cases.snapshots import frozen_case, last_night_of
-from pipelines.config.calendar import today
+from pipelines.config.calendar import local_today
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound, NotRecorded, StoreLocked
 from pipelines.ingest import pseudonyms
@@ -92,7 +92,7 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
     _plain("--to", to)
     with outcome_journal.writing(store):
         _Known(settings, store).case(case_id)
-        line = {"case_id": case_id, "day": str(today(settings)), "to": to.strip(), "by": by}
+        line = {"case_id": case_id, "day": str(local_today(settings)), "to": to.strip(), "by": by}
         if line != next(
             (
                 known
@@ -215,7 +215,7 @@ class _Known:
     def _check(self, said: Said) -> None:
         if said.outcome not in OUTCOMES:
             raise NotRecorded(f"outcome {said.outcome!r} is not there; choose from {', '.join(OUTCOMES)}")
-        if said.day > today(self.settings):
+        if said.day > local_today(self.settings):
             raise NotRecorded(f"day {said.day} lies in the future; give the day of the visit")
         if said.minutes is not None and not 0 <= said.minutes < 100_000:
             raise NotRecorded(f"minutes = {said.minutes}; write how many minutes it took")

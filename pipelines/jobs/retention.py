@@ -13,7 +13,7 @@ import polars as pl
 
 from anomaly.readings import SignalRule, to_daily_grain
 from pipelines.cases.build import fold
-from pipelines.config.calendar import calendar, today
+from pipelines.config.calendar import calendar_in_force, local_today
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import stored_inputs
 from pipelines.publish import duckdb_file, parquet_export
@@ -46,7 +46,7 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
     store.prepare()
     with store.locked():
         night_report.tidy(settings)
-        old = _old(settings, store, today(settings))
+        old = _old(settings, store, local_today(settings))
         begun = store.read_json(BEGUN, [])
         if dry_run or not (begun or any(one.places for one in old)):
             return old
@@ -186,11 +186,11 @@ def _publish(settings: Settings, store: Store) -> None:
         return
     inputs = stored_inputs(settings, store)
     frames = collect(settings, store, inputs, fold(settings, store))
-    first, last = inputs.kept.span() or (today(settings), today(settings))
+    first, last = inputs.kept.span() or (local_today(settings), local_today(settings))
     duckdb_file.publish(
         settings.store,
         frames | {"readings": recent_readings(settings, inputs.kept)},
-        {"settings": duckdb_file.settings_json(settings), "calendar": calendar(settings, first, last)},
+        {"settings": duckdb_file.settings_json(settings), "calendar": calendar_in_force(settings, first, last)},
     )
     parquet_export.follow(settings, keep=0)
     night_report.write_overview(settings, frames)

@@ -9,7 +9,7 @@ from anomaly import cases, outcomes, tables
 from anomaly.messages import because_sentence
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import control_doors, first_listings, revisions_of, with_case, worded
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.ingest.loader import Inputs
 from pipelines.publish.duckdb_file import Numbered
 from pipelines.storage.state import Store
@@ -34,7 +34,7 @@ def collect(
         "not_judged": _per_night(store, nights, "not_judged"),
         "rejects": inputs.rejects,
         "revisions": pl.concat([revisions_of(store, night) for night in nights]).filter(
-            pl.col("signature").is_in(kinds(settings))
+            pl.col("signature").is_in(listed_signatures(settings))
         ),
     }
     return {name: _tidy(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
@@ -94,7 +94,7 @@ def evidence_of(
     homes: Collection[str] | None = None,
 ) -> pl.DataFrame:
     """The evidence of those nights (and of those homes) that the purpose allows now, each with its reason in words."""
-    found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(kinds(settings)))
+    found = _per_night(store, nights, "evidence").filter(pl.col("signature").is_in(listed_signatures(settings)))
     if homes is not None:
         found = found.filter(pl.col("household").is_in(list(homes)))
     rows = found.select("ratios", "signal", "ratio", "signature", "window_days").to_dicts()

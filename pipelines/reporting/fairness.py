@@ -7,7 +7,7 @@ import polars as pl
 from anomaly import outcomes, report
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import first_listings, fold
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotFound
 from pipelines.publish.frames import loop
 from pipelines.reporting import writer
@@ -49,7 +49,7 @@ def write_record(settings: Settings) -> Path:
     frames = loop(settings, store, fold(settings, store))
     facts = {
         "night": max(store.nights()),
-        "kinds": kinds(settings),
+        "kinds": listed_signatures(settings),
         "signals": [(name, rule.kind, rule.unit) for name, rule in settings.rules.items()],
         "pseudonyms": settings.pseudonyms is not None,
         "chance_cases": settings.evidence.chance_cases,

@@ -15,7 +15,7 @@ from anomaly.expected import decompose, expected_frame, level_shifts, peers_fram
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import fold, revisions_of, worded
 from pipelines.cases.snapshots import frozen
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotReported, StateError
 from pipelines.ingest.loader import Inputs
 from pipelines.publish.frames import evidence_of, loop
@@ -115,7 +115,7 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
     records = {row["name"]: row | {"visited": row["answered"]} for row in by_kind.iter_rows(named=True)}
     run = _run(store, night, folded)
     revisions = revisions_of(store, night).filter(
-        pl.col("revised") == run["revised"], pl.col("signature").is_in(kinds(settings))
+        pl.col("revised") == run["revised"], pl.col("signature").is_in(listed_signatures(settings))
     )
     return Known(
         settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions

@@ -132,9 +132,9 @@ def status(settings: Settings, as_json: bool) -> str:
 
 def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
     """Every day of the year, as the calendar in force has it."""
-    from pipelines.config.calendar import calendar
+    from pipelines.config.calendar import calendar_in_force
 
-    return calendar(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
+    return calendar_in_force(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
 
 
 def calendar_table(settings: Settings, year: int) -> str:

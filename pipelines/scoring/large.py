@@ -23,8 +23,8 @@ from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
 from anomaly.readings import Laid
 from anomaly.tables import UNKNOWN
-from pipelines.config.calendar import calendar
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.calendar import calendar_in_force
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import StateError
 from pipelines.ingest.incremental import blocks
 from pipelines.ingest.loader import Inputs
@@ -87,7 +87,7 @@ def judge_large(
         told = min(
             heard, (min(nights) if ended else period[0]) - dt.timedelta(days=_shown_days(settings) - 1)
         )
-        days = calendar(
+        days = calendar_in_force(
             settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1]
         )
         yardstick = yardstick_of(settings, (inputs.kept, hand), site, days, (heard, told))
@@ -482,5 +482,5 @@ def is_large(settings: Settings, inputs: Inputs) -> bool:
     return (
         inputs.dwellings.height > settings.engine.sample_homes
         and settings.expected.model == "usual"
-        and bool(kinds(settings))
+        and bool(listed_signatures(settings))
     )

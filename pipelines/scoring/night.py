@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 
 from anomaly import detectors, evidence, expected, sensor_faults
-from pipelines.config.calendar import calendar
-from pipelines.config.settings import Settings, kinds
+from pipelines.config.calendar import calendar_in_force
+from pipelines.config.settings import Settings, listed_signatures
 from pipelines.ingest.loader import Inputs
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.state import Store
@@ -32,7 +32,7 @@ def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
     homes = inputs.judgeable
     daily = inputs.readings.filter(pl.col("day") <= last)
     first = daily["day"].min() or last
-    days = calendar(settings, first, last)
+    days = calendar_in_force(settings, first, last)
     grid = expected.make_grid(daily, days, homes)
     return Verdicts(expected.expect(grid, settings.expected), days)
 
@@ -66,13 +66,13 @@ def judge(
 
 def needed(settings: Settings) -> float:
     """Rarity that opens a case."""
-    return evidence.case_rarity(settings.evidence, len(kinds(settings)))
+    return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
 
 
 def found_on(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
     """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
     found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
-    return found.filter(pl.col("signature").is_in(kinds(settings))).join(
+    return found.filter(pl.col("signature").is_in(listed_signatures(settings))).join(
         failed, on=["household", "signal"], how="anti"
     )
 

@@ -211,7 +211,7 @@ def keep(site: Site, **days: int) -> None:
 
 
 def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(site, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST)
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST)
     site.nightly("--night", str(day(-20)))
     decide(site, "benign")
     outcomes, runs = site.view("outcomes"), site.view("runs").height
@@ -248,21 +248,21 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
 
 def test_where_everything_is_old_the_published_file_goes_and_the_records_stay(site, monkeypatch):
     decide(site, "benign")
-    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST.replace(year=2036))
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST.replace(year=2036))
     assert site.run("prune").exit_code == 0 and not site.file.exists()
     assert [line["step"] for line in log(site)] == ["run", "decide", "prune"]
     assert json.loads((site.root / "out" / "state" / "outcomes.jsonl").read_text())["outcome"] == "benign"
 
 
 def test_where_nothing_is_old_nothing_is_touched(site, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST)
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST)
     before = site.file.read_bytes()
     assert "readings: 0 from before" in site.run("prune").stdout
     assert site.file.read_bytes() == before and [line["step"] for line in log(site)] == ["run"]
 
 
 def test_finer_readings_are_pruned_to_their_daily_grain_and_the_days_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST)
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST)
     site = make_site(tmp_path, ["power"])
     used = daily()["power"][:20, :40]
     stamps = [f"{day(d)} {hour:02}:00:00" for d in range(-40, 0) for hour in range(24)]

@@ -120,7 +120,7 @@ def trial(root: Path, source: Path, what: tuple) -> list[str]:
 def calendar(monkeypatch):
     """The day is held in this process too, and let go again."""
     for module in (record_outcome, retention):
-        monkeypatch.setattr(module, "today", module.today)
+        monkeypatch.setattr(module, "local_today", module.local_today)
     kills.hold_the_calendar()
 
 

@@ -34,7 +34,7 @@ LEFTOVERS = re.compile(r"\.(draft|old|wal)$")
 
 def hold_the_calendar() -> None:
     """Today is TODAY for whatever asks on which day something is said or pruned."""
-    record_outcome.today = retention.today = lambda settings: TODAY
+    record_outcome.local_today = retention.local_today = lambda settings: TODAY
 
 
 def die_at(root: Path, at: int) -> list[str]:

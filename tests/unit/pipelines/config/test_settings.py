@@ -58,7 +58,7 @@ def test_purpose_store_and_one_signal_are_enough(tmp_path):
         and settings.worklist.doors_per_night == 20
         and settings.limits.rejects_share == 0.01
     )
-    assert settings.kinds == {"power": "usage"} and settings.rules["power"].factor == 1000
+    assert settings.signal_kinds == {"power": "usage"} and settings.rules["power"].factor == 1000
 
 
 def test_a_mark_at_the_start_of_the_file_is_no_error(tmp_path):
@@ -271,9 +271,9 @@ def test_no_setting_names_a_household_a_building_or_a_district():
         room.CaseRules,
         room.ExpectedRules,
         room.DetectorRules,
-        room.Limits,
+        room.LimitsSection,
         room.AccountRules,
-        room.Control,
+        room.ControlSection,
     ]
     names = {field.name for rule in rules for field in dataclasses.fields(rule)}
     assert not [
@@ -310,7 +310,7 @@ def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
 def sections() -> list[tuple[str, object, dict]]:
     """(name, the dataclass or instance that holds the defaults, what the reference writes)."""
     written = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
-    hints = {field.name: field for field in dataclasses.fields(room.File)}
+    hints = {field.name: field for field in dataclasses.fields(room.SettingsFile)}
     found = []
     for name, tree in written.items():
         if name == "signals":
@@ -340,11 +340,11 @@ def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, writ
 def test_the_reference_shows_every_name_there_is():
     """Those without a value to show stand in a comment."""
     text = REFERENCE.read_text(encoding="utf-8")
-    for section in dataclasses.fields(room.File):
+    for section in dataclasses.fields(room.SettingsFile):
         assert f"[{section.name}" in text, section.name
     rules = [
-        room.Site,
-        room.Purpose,
+        room.SiteSection,
+        room.PurposeSection,
         room.SignalSection,
         room.WorklistRules,
         room.ExpectedRules,
@@ -353,12 +353,12 @@ def test_the_reference_shows_every_name_there_is():
     rules += [
         room.EvidenceRules,
         room.CaseRules,
-        room.Limits,
-        room.Publish,
+        room.LimitsSection,
+        room.PublishSection,
         room.AccountRules,
-        room.Control,
-        room.Pseudonyms,
-        room.Retention,
+        room.ControlSection,
+        room.PseudonymsSection,
+        room.RetentionSection,
     ]
     missing = [
         field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text

@@ -381,7 +381,7 @@ def test_a_bomb_is_given_up_while_it_unpacks(read):
     }.items():
         assert (
             "holds more than 1 MB: split the export, by month for instance, or raise [limits] file_mb"
-            in str(told(read, content, name, most_bytes=1 << 20))
+            in str(told(read, content, name, max_bytes=1 << 20))
         ), name
 
 

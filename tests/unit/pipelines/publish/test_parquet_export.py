@@ -205,7 +205,7 @@ def test_the_export_follows_every_swap_of_the_file(site):
 
 
 def test_a_prune_leaves_no_export_of_before(site, monkeypatch):
-    monkeypatch.setattr("pipelines.jobs.retention.today", lambda settings: LAST)
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST)
     site.change("[publish]", "[retention]\nreadings_days = 40\n\n[publish]")
     pruned = site.run("prune")
     assert pruned.exit_code == 0, pruned.output
