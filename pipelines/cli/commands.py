@@ -264,9 +264,10 @@ def tables_command(language: str, as_json: bool) -> None:
 
     Example: anomaly tables --language zh
     """
+    from pipelines.publish.dictionary import data_dictionary
     from pipelines.reporting import queries
 
-    rows = [{"message_type": "column", **row} for row in queries.dictionary().iter_rows(named=True)]
+    rows = [{"message_type": "column", **row} for row in data_dictionary().iter_rows(named=True)]
     answer(as_json, queries.dictionary_text(language), rows, columns=len(rows))
 
 

@@ -24,7 +24,8 @@ from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.loader import Inputs, load
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import collect, recent_readings
+from pipelines.publish.frames import published_frames, recent_readings
+from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
 from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
@@ -116,12 +117,12 @@ def run(
         if (
             plan.nothing_left
             and all(done(store, night) == key for night in nights)
-            and duckdb_file.readable(settings.store)
+            and duckdb_file.is_readable(settings.store)
             and night_report.index(settings, nights[-1]).exists()
         ):
             more, degraded = (
                 late_arrivals.told(_touched(settings)),
-                inputs.degraded + parquet_export.follow(settings),
+                inputs.degraded + parquet_export.sync_parquet_export(settings),
             )
             return Result(
                 nights[-1],
@@ -134,7 +135,7 @@ def run(
         store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
         rejudged.set_aside(store, plan.run)
         publication = meanwhile.enter_context(
-            duckdb_file.begun(settings.store, partial(recent_readings, settings, inputs.kept))
+            duckdb_file.start_publication(settings.store, partial(recent_readings, settings, inputs.kept))
         )
         verdicts = _judge(settings, inputs, store, plan.judged, over, progress)
         laps.end("judge")
@@ -148,10 +149,8 @@ def run(
         freeze(settings, store, inputs, verdicts, folded, plan.judged)
         revised = rejudged.compare(store, plan.run)
         runs = _runs(settings, store, inputs, plan.run, folded, started)
-        frames = collect(settings, store, inputs, folded, runs)
-        publication.finish(
-            frames, {"settings": duckdb_file.settings_json(settings), "calendar": verdicts.calendar}
-        )
+        frames = published_frames(settings, store, inputs, folded, runs)
+        publication.finish(frames, meta_frames(settings, verdicts.calendar))
         _record(settings, store, runs, plan.judged)
         laps.end("publish")
         with night_report.to_be_written(settings):
@@ -161,7 +160,7 @@ def run(
             night_report.write_overview(settings, frames)
         laps.end("report")
         _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
-        degraded = inputs.degraded + parquet_export.follow(settings)
+        degraded = inputs.degraded + parquet_export.sync_parquet_export(settings)
         for night in plan.run:
             store.write_json(f"nights/{night}/key.json", key)
         store.path(RUNNING).unlink()

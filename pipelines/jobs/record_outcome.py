@@ -19,7 +19,7 @@ from pipelines.config.settings import Settings
 from pipelines.errors import NotFound, NotRecorded, StoreLocked
 from pipelines.ingest import pseudonyms
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import loop
+from pipelines.publish.frames import outcome_frames
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import Store
 
@@ -273,13 +273,14 @@ def _publish(settings: Settings, store: Store) -> Sequence[str]:
     """Swap the published file for one that knows the journals; returns a line where that has to wait."""
     try:
         with store.locked(LOCK_SECONDS):
-            if not duckdb_file.readable(settings.store):
+            if not duckdb_file.is_readable(settings.store):
                 return [
                     f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"
                 ]
-            frames, exported = loop(settings, store, fold(settings, store)), parquet_export.current(settings)
-            duckdb_file.revise(settings.store, frames)
-            return parquet_export.follow(settings, frames.keys() if exported else None)
+            frames = outcome_frames(settings, store, fold(settings, store))
+            exported = parquet_export.is_up_to_date(settings)
+            duckdb_file.replace_tables(settings.store, frames)
+            return parquet_export.sync_parquet_export(settings, frames.keys() if exported else None)
     except StoreLocked:
         return ["recorded; another run holds the lock, and the file shows it after the next run"]
     return []

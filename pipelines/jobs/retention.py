@@ -17,7 +17,8 @@ from pipelines.config.calendar import calendar_in_force, local_today
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import stored_inputs
 from pipelines.publish import duckdb_file, parquet_export
-from pipelines.publish.frames import collect, recent_readings
+from pipelines.publish.frames import published_frames, recent_readings
+from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.raw_rows import ROWS, Rows
@@ -182,15 +183,15 @@ def _publish(settings: Settings, store: Store) -> None:
     """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
     if not store.nights():
         settings.store.unlink(missing_ok=True)
-        parquet_export.follow(settings, keep=0)
+        parquet_export.sync_parquet_export(settings, keep=0)
         return
     inputs = stored_inputs(settings, store)
-    frames = collect(settings, store, inputs, fold(settings, store))
+    frames = published_frames(settings, store, inputs, fold(settings, store))
     first, last = inputs.kept.span() or (local_today(settings), local_today(settings))
     duckdb_file.publish(
         settings.store,
         frames | {"readings": recent_readings(settings, inputs.kept)},
-        {"settings": duckdb_file.settings_json(settings), "calendar": calendar_in_force(settings, first, last)},
+        meta_frames(settings, calendar_in_force(settings, first, last)),
     )
-    parquet_export.follow(settings, keep=0)
+    parquet_export.sync_parquet_export(settings, keep=0)
     night_report.write_overview(settings, frames)

@@ -1,9 +1,11 @@
-"""The published file: made as a draft from the state's Parquet, checked, and swapped in whole."""
+"""The published DuckDB file: written as a draft, checked against its tables, read back, and swapped in whole.
+
+`_internal` holds the data as tables, `v1` a view of each (sql/), `meta` what describes them. Nobody ever
+opens the published file for writing: a change is a new file in its place, so that a reader sees one night or
+the next, never half of one.
+"""
 
 import contextlib
-import dataclasses
-import datetime as dt
-import json
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -11,40 +13,34 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import dataframely as dy
 import duckdb
 import polars as pl
 
-from anomaly import __version__, tables
+from anomaly import tables
 from pipelines.errors import PublicationRefused
+from pipelines.publish.dictionary import column_meanings, table_grain
+from pipelines.publish.sql_types import sql_type
 from pipelines.storage.state import drafted, replacing, settle
 
-SQL = Path(__file__).parent / "sql"
-SCHEMA_VERSION = "1.1.0"  # of v1 and meta; tests/test_interface.py says what asks for the next one
-OFFLINE = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-READABLE_SINCE = "v1.4.0"
-ROWS = (
-    2 * 122_880
-)  # DuckDB keeps so many together, or half: what comes in such groups is written once, and not put together again
-_TYPES = {
-    "String": "VARCHAR",
-    "Date": "DATE",
-    "Int64": "BIGINT",
-    "Int32": "INTEGER",
-    "Float64": "DOUBLE",
-    "Boolean": "BOOLEAN",
-    "Datetime": "TIMESTAMP",
-} | {
-    "Int8": "TINYINT",
-    "UInt8": "UTINYINT",
-    "UInt32": "UINTEGER",
+SQL_FOLDER = Path(__file__).parent / "sql"
+OFFLINE: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
 }
+"""Settings of every connection: DuckDB fetches nothing from outside."""
+
+STORAGE_VERSION = "v1.4.0"  # the oldest DuckDB that is to open the file
+# DuckDB keeps rows in groups of 122,880: what comes in whole groups is written once and not regrouped
+ROW_GROUP_SIZE = 2 * 122_880
 
 
 @dataclass(frozen=True)
-class Numbered:
-    """Readings with numbers in place of words, as they lie in the file: the views put the words back.
+class NumberedReadings:
+    """Readings with numbers in place of words, as they lie in the file; v1.readings puts the words back.
 
-    cells: home (UInt32), signal (UInt8), day, value, quality (UInt8, place in tables.QUALITIES), one row a reading.
+    cells: one row a reading: home (UInt32), signal (UInt8), day, value, quality (UInt8, its place in
+    tables.QUALITIES).
     homes: home, household. signals: signal, name, unit.
     """
 
@@ -57,237 +53,92 @@ class Numbered:
         return self.cells.height
 
 
-def numbered(readings: pl.DataFrame) -> Numbered:
-    """tables.Readings as numbers."""
+def number_readings(readings: pl.DataFrame) -> NumberedReadings:
+    """Replace the words in readings (tables.Readings) by numbers, homes and signals in alphabetical order."""
     homes = readings.select("household").unique().sort("household").with_row_index("home")
-    signals = (
-        readings.select(name="signal", unit="unit")
-        .unique()
-        .sort("name", "unit")
-        .with_row_index("signal")
-        .cast({"signal": pl.UInt8})
-    )
-    places = pl.col("quality").replace_strict(
-        tables.QUALITIES, range(len(tables.QUALITIES)), return_dtype=pl.UInt8
-    )
+    signals = readings.select(name="signal", unit="unit").unique().sort("name", "unit")
+    signals = signals.with_row_index("signal").cast({"signal": pl.UInt8})
     cells = readings.join(homes, on="household").join(
         signals.rename({"signal": "number"}), left_on=["signal", "unit"], right_on=["name", "unit"]
     )
-    return Numbered(
-        cells.select("home", pl.col("number").alias("signal"), "day", "value", places), homes, signals
+    quality = pl.col("quality").replace_strict(
+        tables.QUALITIES, range(len(tables.QUALITIES)), return_dtype=pl.UInt8
+    )
+    return NumberedReadings(
+        cells.select("home", pl.col("number").alias("signal"), "day", "value", quality), homes, signals
     )
 
 
 @contextlib.contextmanager
-def begun(target: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> Iterator["Publication"]:
-    """A draft of the published file, gone at the end unless it was finished; its readings, most of it, are written in a thread meanwhile."""
+def start_publication(
+    target: Path, readings: Callable[[], pl.DataFrame | NumberedReadings]
+) -> Iterator["Publication"]:
+    """Begin a draft of the published file for a block that finishes it; removed where the block raises.
+
+    The readings, nearly all of the file, are written in a thread meanwhile; `readings` is called there.
+    """
     with drafted(target) as draft, ThreadPoolExecutor(1) as thread:
-        yield Publication(target, draft, thread.submit(_begin, draft, readings))
+        yield Publication(target, draft, thread.submit(_write_draft_with_readings, draft, readings))
 
 
 @dataclass(frozen=True)
 class Publication:
-    """A published file in the making. readings: how many there are, once they are written."""
+    """A published file in the making. readings_written: how many readings it holds, once they are written."""
 
     target: Path
     draft: Path
-    readings: Future[int]
+    readings_written: Future[int]
 
-    def finish(self, frames: dict[str, pl.DataFrame], meta: dict[str, object]) -> None:
-        """Write `frames`, one for every other name of tables.PUBLISHED, beside the readings, and swap the file in.
+    def finish(self, frames: Mapping[str, pl.DataFrame], meta: Mapping[str, pl.DataFrame]) -> None:
+        """Write all other tables beside the readings, read the draft back and swap it in.
 
-        meta: what is in force (settings as text, calendar frame, schema and tool version). Raises PublicationRefused, with
-        yesterday's file untouched, where a frame breaks its table or the draft does not read back as written.
+        frames: one for every name of tables.PUBLISHED but the readings (`published_frames`). meta: one for
+        every name of tables.META (`meta_frames`). Raises PublicationRefused, with yesterday's file untouched,
+        where a frame breaks a rule of its table or the draft does not read back as written.
         """
-        heights = {"readings": self.readings.result()}
-        with _attached(self.draft) as con:
+        heights = {"readings": self.readings_written.result()}
+        with _attached_draft(self.draft) as con:
             for name, table in tables.PUBLISHED.items():
                 if name not in heights:
                     _write_table(con, f"_internal.{name}", _checked(name, table, frames[name]), self.draft)
                     heights[name] = frames[name].height
                 _write_view(con, name, table)
-            for name, frame in _meta(meta).items():
-                _write_table(con, f"meta.{name}", frame, self.draft)
-        _read_back(self.draft, heights)
+            for name, table in tables.META.items():
+                _write_table(con, f"meta.{name}", _checked(name, table, meta[name]), self.draft)
+        _check_row_counts(self.draft, heights)
         settle(self.draft, self.target)
 
 
-def publish(target: Path, frames: dict[str, pl.DataFrame | Numbered], meta: dict[str, object]) -> None:
-    """A publication of `frames`, the readings among them (they may be Numbered), made at once; see `Publication.finish`."""
-    with begun(target, lambda: frames["readings"]) as publication:
-        publication.finish(frames, meta)
+def publish(
+    target: Path,
+    frames: Mapping[str, pl.DataFrame | NumberedReadings],
+    meta: Mapping[str, pl.DataFrame],
+) -> None:
+    """Write the published file at once, the readings among its frames; see `Publication.finish`."""
+    with start_publication(target, lambda: frames["readings"]) as publication:
+        others = {name: frame for name, frame in frames.items() if isinstance(frame, pl.DataFrame)}
+        publication.finish(others, meta)
 
 
-def _begin(draft: Path, readings: Callable[[], pl.DataFrame | Numbered]) -> int:
-    """A file with the readings alone; how many they are."""
-    frame = readings()
-    if not isinstance(frame, Numbered):
-        frame = numbered(_checked("readings", tables.PUBLISHED["readings"], frame))
-    with _attached(draft) as con:
-        con.execute("CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
-        _write_readings(con, frame, draft)
-    return frame.height
+def replace_tables(target: Path, frames: Mapping[str, pl.DataFrame]) -> None:
+    """Replace some tables of the published file, in a copy that is then swapped in.
 
-
-@contextlib.contextmanager
-def _attached(draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    with duckdb.connect(config=OFFLINE) as con:
-        con.execute(
-            f"ATTACH '{_quoted(draft)}' AS published (STORAGE_VERSION '{READABLE_SINCE}'); USE published"
-        )
-        yield con
-        con.execute("CHECKPOINT published; USE memory; DETACH published")
-
-
-def revise(target: Path, frames: dict[str, pl.DataFrame]) -> None:
-    """Replace some tables of the published file, in a copy that is then swapped in. Raises PublicationRefused like `publish`."""
+    Raises PublicationRefused like `Publication.finish`.
+    """
     with replacing(target) as draft:
         shutil.copyfile(target, draft)
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():
+                table = tables.PUBLISHED[name]
                 con.execute(f"DROP VIEW IF EXISTS v1.{name}; DROP TABLE IF EXISTS _internal.{name}")
-                _write_table(con, f"_internal.{name}", _checked(name, tables.PUBLISHED[name], frame), draft)
-                _write_view(con, name, tables.PUBLISHED[name])
+                _write_table(con, f"_internal.{name}", _checked(name, table, frame), draft)
+                _write_view(con, name, table)
             con.execute("CHECKPOINT")
-        _read_back(draft, {name: frame.height for name, frame in frames.items()})
+        _check_row_counts(draft, {name: frame.height for name, frame in frames.items()})
 
 
-def _checked(name: str, table, frame: pl.DataFrame) -> pl.DataFrame:
-    """The frame in the table's columns and types, refused where a row breaks a rule of its table."""
-    try:
-        frame = frame.select(table.column_names()).cast(dict(tables.empty(table).schema))
-    except pl.exceptions.PolarsError as error:
-        raise PublicationRefused(
-            f"{name}: does not fit its table ({str(error).splitlines()[0]}); yesterday's file stands"
-        ) from None
-    good, failures = table.filter(frame)
-    if good.height != frame.height:
-        raise PublicationRefused(
-            f"{name}: {frame.height - good.height} rows break the table's rules ({failures.counts()}); yesterday's file stands"
-        )
-    return frame
-
-
-def _write_readings(con, readings: Numbered, draft: Path) -> None:
-    for name, frame in (
-        ("readings", readings.cells),
-        ("homes", readings.homes),
-        ("signals", readings.signals),
-    ):
-        _write_table(con, f"_internal.{name}", frame, draft)
-
-
-def _write_table(con, name: str, frame: pl.DataFrame, draft: Path) -> None:
-    """A table of that name, schema and all, with its comments. draft: what is written on the way lies beside it, and is swept with it."""
-    columns = ", ".join(f'"{column}" {_sql_type(kind)}' for column, kind in frame.schema.items())
-    con.execute(f"CREATE TABLE {name} ({columns})")
-    if frame.height:
-        chosen = ", ".join(
-            f'map_from_entries("{c}")' if isinstance(k, pl.List) else f'"{c}"'
-            for c, k in frame.schema.items()
-        )
-        part = draft.with_name(f"{draft.name}.{name}.parquet")
-        try:
-            frame.write_parquet(
-                part, compression="lz4", statistics=False, row_group_size=ROWS
-            )  # read once, and whole
-            con.execute(
-                f"INSERT INTO {name} SELECT {chosen} FROM read_parquet($file)", {"file": _literal(part)}
-            )
-        finally:
-            part.unlink(missing_ok=True)
-    schema, _, short = name.partition(".")
-    table = tables.META[short] if schema == "meta" else tables.PUBLISHED.get(short)
-    told = table.columns() if table else {}
-    about = (
-        table.__doc__
-        if schema == "meta"
-        else f"behind v1; may change at any time: read v1.{short if table else 'readings'}"
-    )
-    _comment(
-        con,
-        f"TABLE {name}",
-        about,
-        {
-            c: told[c].metadata["en"] if c in told else f"number or name behind v1.readings: {c}"
-            for c in frame.columns
-        },
-    )
-
-
-def _write_view(con, name: str, table) -> None:
-    con.execute((SQL / f"{name}.sql").read_text(encoding="utf-8"))
-    _comment(
-        con,
-        f"VIEW v1.{name}",
-        table.__doc__,
-        {column: spec.metadata["en"] for column, spec in table.columns().items()},
-    )
-
-
-def _comment(con, where: str, about: str, columns: Mapping[str, str]) -> None:
-    """where: TABLE or VIEW and its name."""
-    con.execute(f"COMMENT ON {where} IS '{_text(about)}'")
-    for column, meaning in columns.items():
-        con.execute(f"COMMENT ON COLUMN {where.partition(' ')[2]}.\"{column}\" IS '{_text(meaning)}'")
-
-
-def _meta(meta: Mapping[str, object]) -> dict[str, pl.DataFrame]:
-    """The tables of schema meta."""
-    frames = {
-        "schema_version": pl.DataFrame({"schema_version": [SCHEMA_VERSION], "tool_version": [__version__]}),
-        "settings": pl.DataFrame({"settings": [meta["settings"]]}),
-        "dictionary": dictionary(),
-        "calendar": meta["calendar"],
-    }
-    return {name: _checked(name, table, frames[name]) for name, table in tables.META.items()}
-
-
-def dictionary() -> pl.DataFrame:
-    """The data dictionary (tables.Dictionary): every column of v1, then of meta."""
-    every = [("v1", name, table) for name, table in tables.PUBLISHED.items()] + [
-        ("meta", name, table) for name, table in tables.META.items()
-    ]
-    return pl.DataFrame(
-        [
-            _told(schema, name, column, table)
-            for schema, name, table in every
-            for column in table.column_names()
-        ],
-        tables.empty(tables.Dictionary).schema,
-    )
-
-
-def _told(schema: str, name: str, column: str, table) -> dict[str, str | None]:
-    words = table.columns()[column].metadata
-    kind = _sql_type(tables.empty(table).schema[column])
-    units = {unit: words.get(unit) for unit in ("unit_en", "unit_zh")}
-    return {
-        "view": name,
-        "column": column,
-        "type": kind,
-        "meaning_en": words["en"],
-        "meaning_zh": words["zh"],
-        "schema": schema,
-    } | units
-
-
-def _read_back(draft: Path, heights: Mapping[str, int]) -> None:
-    with duckdb.connect(str(draft), read_only=True, config=OFFLINE) as con:
-        for name, height in heights.items():
-            rows = con.sql(f"SELECT count(*) FROM v1.{name}").fetchall()[0][0]
-            if rows != height:
-                raise PublicationRefused(
-                    f"{name}: the draft holds {rows} rows of {height}; yesterday's file stands, run again"
-                )
-
-
-def _sql_type(kind: pl.DataType) -> str:
-    return "MAP(VARCHAR, DOUBLE)" if isinstance(kind, pl.List) else _TYPES[kind.base_type().__name__]
-
-
-def readable(published: Path) -> bool:
-    """Whether the published file is there and answers."""
+def is_readable(published: Path) -> bool:
+    """Return whether the published file is there and answers a query."""
     try:
         with duckdb.connect(str(published), read_only=True, config=OFFLINE) as con:
             con.execute("SELECT count(*) FROM v1.runs").fetchall()
@@ -296,52 +147,118 @@ def readable(published: Path) -> bool:
     return True
 
 
-def _literal(path: Path) -> str:
-    """A path in which read_parquet sees no pattern."""
+def _write_draft_with_readings(draft: Path, readings: Callable[[], pl.DataFrame | NumberedReadings]) -> int:
+    """Make the draft with its schemas and the readings alone; return how many there are."""
+    found = readings()
+    if isinstance(found, pl.DataFrame):
+        found = number_readings(_checked("readings", tables.Readings, found))
+    with _attached_draft(draft) as con:
+        con.execute("CREATE SCHEMA v1; CREATE SCHEMA meta; CREATE SCHEMA _internal")
+        _write_table(con, "_internal.readings", found.cells, draft)
+        _write_table(con, "_internal.homes", found.homes, draft)
+        _write_table(con, "_internal.signals", found.signals, draft)
+    return found.height
+
+
+@contextlib.contextmanager
+def _attached_draft(draft: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a connection in which the draft is the database in use; everything is in its file at the end."""
+    attach = f"ATTACH '{_quotes_doubled(draft)}' AS published (STORAGE_VERSION '{STORAGE_VERSION}')"
+    with duckdb.connect(config=OFFLINE) as con:
+        con.execute(f"{attach}; USE published")
+        yield con
+        con.execute("CHECKPOINT published; USE memory; DETACH published")
+
+
+def _checked(name: str, table: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame in the table's columns and types.
+
+    Raises PublicationRefused where a column is missing or a row breaks a rule of the table.
+    """
+    try:
+        frame = frame.select(table.column_names()).cast(tables.empty(table).schema)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).splitlines()[0]
+        raise PublicationRefused(
+            f"{name}: does not fit its table ({reason}); yesterday's file stands"
+        ) from None
+    good, failures = table.filter(frame)
+    if broken := frame.height - good.height:
+        raise PublicationRefused(
+            f"{name}: {broken} rows break the table's rules ({failures.counts()}); yesterday's file stands"
+        )
+    return frame
+
+
+def _write_table(con: duckdb.DuckDBPyConnection, full_name: str, frame: pl.DataFrame, draft: Path) -> None:
+    """Write a frame as the table `schema.name`, with its comments.
+
+    On the way the rows lie in a Parquet file beside the draft: what a killed run leaves of it is swept with
+    the draft.
+    """
+    columns = ", ".join(f'"{column}" {sql_type(dtype)}' for column, dtype in frame.schema.items())
+    con.execute(f"CREATE TABLE {full_name} ({columns})")
+    if frame.height:
+        selected = ", ".join(
+            f'map_from_entries("{column}")' if isinstance(dtype, pl.List) else f'"{column}"'
+            for column, dtype in frame.schema.items()
+        )
+        rows = draft.with_name(f"{draft.name}.{full_name}.parquet")
+        try:
+            # read once, and whole: no statistics
+            frame.write_parquet(rows, compression="lz4", statistics=False, row_group_size=ROW_GROUP_SIZE)
+            con.execute(
+                f"INSERT INTO {full_name} SELECT {selected} FROM read_parquet($file)",
+                {"file": _escape_pattern(rows)},
+            )
+        finally:
+            rows.unlink(missing_ok=True)
+    _comment_table(con, full_name, frame.columns)
+
+
+def _comment_table(con: duckdb.DuckDBPyConnection, full_name: str, columns: list[str]) -> None:
+    schema, _, name = full_name.partition(".")
+    if schema == "meta":
+        about, meanings = f"{table_grain(tables.META[name])}.", column_meanings(tables.META[name])
+    else:
+        table = tables.PUBLISHED.get(name)
+        about = f"behind v1; may change at any time: read v1.{name if table else 'readings'}"
+        meanings = {column: f"number or name behind v1.readings: {column}" for column in columns}
+        if table:
+            meanings |= {c: meaning for c, meaning in column_meanings(table).items() if c in meanings}
+    _comment(con, "TABLE", full_name, about, meanings)
+
+
+def _write_view(con: duckdb.DuckDBPyConnection, name: str, table: type[dy.Schema]) -> None:
+    con.execute((SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8"))
+    _comment(con, "VIEW", f"v1.{name}", f"{table_grain(table)}.", column_meanings(table))
+
+
+def _comment(
+    con: duckdb.DuckDBPyConnection, kind: str, full_name: str, about: str, meanings: Mapping[str, str]
+) -> None:
+    """Comment a TABLE or VIEW and its columns. meanings: column → its meaning."""
+    con.execute(f"COMMENT ON {kind} {full_name} IS '{_quotes_doubled(about)}'")
+    for column, meaning in meanings.items():
+        con.execute(f"COMMENT ON COLUMN {full_name}.\"{column}\" IS '{_quotes_doubled(meaning)}'")
+
+
+def _check_row_counts(draft: Path, heights: Mapping[str, int]) -> None:
+    """Read the draft back; raise PublicationRefused where a view has not the rows that were written."""
+    with duckdb.connect(str(draft), read_only=True, config=OFFLINE) as con:
+        for name, height in heights.items():
+            ((rows,),) = con.execute(f"SELECT count(*) FROM v1.{name}").fetchall()
+            if rows != height:
+                raise PublicationRefused(
+                    f"{name}: the draft holds {rows} rows of {height}; yesterday's file stands, run again"
+                )
+
+
+def _escape_pattern(path: Path) -> str:
+    """Return a path in which read_parquet sees no pattern."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def _quoted(path: Path) -> str:
-    return str(path).replace("'", "''")
-
-
-def _text(text: str) -> str:
-    return " ".join(text.split()).replace("'", "''")
-
-
-TOLD = (
-    "site",
-    "purpose",
-    "rules",
-    "worklist",
-    "expected",
-    "detectors",
-    "evidence",
-    "cases",
-    "account",
-    "control",
-    "retention",
-    "limits",
-    "publish",
-    "engine",
-    "sha256",
-)
-"""The settings that readers of the file may see: no place on a disk, no key, no command."""
-
-
-def settings_json(settings) -> str:
-    """The settings in force that readers may see, as JSON."""
-    return json.dumps(
-        {name: _plain(getattr(settings, name)) for name in TOLD},
-        sort_keys=True,
-        ensure_ascii=False,
-        default=str,
-    )
-
-
-def _plain(value: object) -> object:
-    if dataclasses.is_dataclass(value):
-        return {k: _plain(v) for k, v in dataclasses.asdict(value).items()}
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return str(value) if isinstance(value, Path | dt.date) else value
+def _quotes_doubled(text: object) -> str:
+    """Return a text as it is written between single quotes in SQL."""
+    return str(text).replace("'", "''")

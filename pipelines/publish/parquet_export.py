@@ -1,7 +1,8 @@
-"""The views as Parquet beside the published file, for readers without DuckDB: `[publish] parquet = true`.
+"""The views of v1 as Parquet beside the published file, for readers without DuckDB.
 
-`parquet/v1` is a link to the folder of one whole export; the next one is made beside it and the link is swung over, so
-that whoever resolves it once reads one night. The export before stays for those who have. Every column is of a plain type.
+Made where the settings say `[publish] parquet = true`. `parquet/v1` is a link to the folder of one whole
+export. The next export is made beside it and the link then swings over, so that whoever resolves the link
+once reads one night. The export before stays for those who have. Every column is of a plain type.
 """
 
 import os
@@ -17,69 +18,77 @@ from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.storage.state import MODE, replacing, write_text
 
 FOLDER_MODE = 0o750
-OF = "of.txt"  # which published file an export was made of
-# What some readers of Parquet have no type for is written as text.
-PLAIN = {"ratios": "to_json(ratios)::VARCHAR AS ratios"}
+STAMP_FILE = "of.txt"  # in an export's folder: which published file it was made of
+PLAIN_COLUMNS = {"ratios": "to_json(ratios)::VARCHAR AS ratios"}
+"""Columns of a type that some readers of Parquet do not have, written as text."""
 
 
-def follow(settings: Settings, changed: Collection[str] | None = None, keep: int = 1) -> list[str]:
-    """Bring the export in line with the published file, or take it away where none is asked for; a line where that fails.
+def sync_parquet_export(
+    settings: Settings, changed: Collection[str] | None = None, keep: int = 1
+) -> list[str]:
+    """Bring the export in line with the published file, or remove it where the settings ask for none.
 
-    changed: the views that have changed since the last export, None for all; the others are taken over as they lie. keep:
-    how many earlier exports stay.
+    changed: the views that have changed since the last export, None for all; the others are taken over as
+    they are. keep: how many earlier exports stay. Returns a line to tell where the export could not be
+    renewed.
     """
     try:
-        _follow(settings, changed, keep)
+        _sync(settings, changed, keep)
     except (OSError, duckdb.Error) as error:
+        reason = str(error).splitlines()[0]
         return [
-            f"parquet: not renewed, the export before stands ({str(error).splitlines()[0]}); see to that and run again: {settings.store} is whole"
+            f"parquet: not renewed, the export before stands ({reason}); see to that and run again: "
+            f"{settings.store} is whole"
         ]
     return []
 
 
-def _follow(settings: Settings, changed: Collection[str] | None, keep: int) -> None:
+def is_up_to_date(settings: Settings) -> bool:
+    """Return whether there is an export and it was made of the published file as it is now."""
+    stamp = settings.store.parent / "parquet" / "v1" / STAMP_FILE
+    if not stamp.exists() or not settings.store.exists():
+        return False
+    return stamp.read_text(encoding="utf-8") == _stamp(settings.store)
+
+
+def _sync(settings: Settings, changed: Collection[str] | None, keep: int) -> None:
     folder = settings.store.parent / "parquet"
     if not settings.publish.parquet or not settings.store.exists():
         shutil.rmtree(folder, ignore_errors=True)
         return
     link = folder / "v1"
-    if not current(settings):
+    if not is_up_to_date(settings):
         last = max((int(path.name[3:]) for path in folder.glob("v1-??????")), default=0)
-        made = folder / f"v1-{last + 1:06}"
-        with replacing(made, FOLDER_MODE) as draft:
+        export = folder / f"v1-{last + 1:06}"
+        with replacing(export, FOLDER_MODE) as draft:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
-            _write(settings.store, draft, link if changed is not None else None, changed or ())
-            write_text(draft / OF, _stamp(settings.store))
-        _swing(link, made.name)
-    there = link.resolve().name
-    for old in sorted(path for path in folder.glob("v1-??????") if path.name != there)[: -keep or None]:
-        shutil.rmtree(old)
-
-
-def current(settings: Settings) -> bool:
-    """Whether there is an export, and it was made of the published file as it is now."""
-    stamp = settings.store.parent / "parquet" / "v1" / OF
-    return (
-        stamp.exists()
-        and settings.store.exists()
-        and stamp.read_text(encoding="utf-8") == _stamp(settings.store)
-    )
+            if changed is None:
+                changed = tables.PUBLISHED.keys()
+            _write_views(settings.store, draft, earlier=link, changed=changed)
+            write_text(draft / STAMP_FILE, _stamp(settings.store))
+        _point_link(link, export.name)
+    current = link.resolve().name
+    earlier = sorted(path for path in folder.glob("v1-??????") if path.name != current)
+    for path in earlier[: max(len(earlier) - keep, 0)]:
+        shutil.rmtree(path)
 
 
 def _stamp(published: Path) -> str:
+    """Return what tells one published file from the next: its inode, size and time of change."""
     stat = published.stat()
     return f"{stat.st_ino} {stat.st_size} {stat.st_mtime_ns}\n"
 
 
-def _write(published: Path, folder: Path, last: Path | None, changed: Collection[str]) -> None:
+def _write_views(published: Path, folder: Path, earlier: Path, changed: Collection[str]) -> None:
+    """Write the changed views; the others become hard links to their files in the earlier export."""
     with duckdb.connect(str(published), read_only=True, config=OFFLINE) as con:
         for name, table in tables.PUBLISHED.items():
             path = folder / f"{name}.parquet"
-            if last is not None and name not in changed:
-                os.link(last / path.name, path)
+            if name not in changed:
+                os.link(earlier / path.name, path)
                 continue
-            columns = ", ".join(PLAIN.get(column, f'"{column}"') for column in table.column_names())
+            columns = ", ".join(PLAIN_COLUMNS.get(column, f'"{column}"') for column in table.column_names())
             con.execute(
                 f"COPY (SELECT {columns} FROM v1.{name}) TO $file (FORMAT parquet, COMPRESSION zstd)",
                 {"file": str(path)},
@@ -87,7 +96,7 @@ def _write(published: Path, folder: Path, last: Path | None, changed: Collection
             path.chmod(MODE)
 
 
-def _swing(link: Path, name: str) -> None:
+def _point_link(link: Path, name: str) -> None:
     """Point the link at another folder, in one step."""
     draft = link.with_name(".v1.next")
     draft.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pipelines.cases.snapshots import frozen, frozen_case, last_night_of, series
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
 from pipelines.ingest.loader import stored_inputs
-from pipelines.publish.frames import evidence_of
+from pipelines.publish.frames import evidence_with_reasons
 from pipelines.reporting.night_report import site_of
 from pipelines.scoring.night import expect_all
 from pipelines.storage.state import Store
@@ -32,7 +32,7 @@ def replay(settings: Settings, name: str, night: dt.date, language: str) -> str:
             )
         ]
     lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
-    seen = evidence_of(settings, store, [night], language, [home])
+    seen = evidence_with_reasons(settings, store, [night], language, [home])
     for row in seen.iter_rows(named=True):
         lines.append(
             f"  {row['detector']:<9} {row['signal']:<9} {row['window_days']:>2} days  ×{row['ratio']:.2f}  {row['score']:6.2f}  1 in {row['rarity']:,.0f} household-nights"

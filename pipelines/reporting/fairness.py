@@ -9,7 +9,7 @@ from pipelines.cases import outcome_journal
 from pipelines.cases.build import first_listings, fold
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotFound
-from pipelines.publish.frames import loop
+from pipelines.publish.frames import outcome_frames
 from pipelines.reporting import writer
 from pipelines.reporting.night_report import site_of
 from pipelines.storage.state import Store
@@ -46,7 +46,7 @@ def write_record(settings: Settings) -> Path:
     """The transparency record with the draft impact assessment, in every language; returns the first."""
     store = Store(settings.store)
     found = groups(settings, store)
-    frames = loop(settings, store, fold(settings, store))
+    frames = outcome_frames(settings, store, fold(settings, store))
     facts = {
         "night": max(store.nights()),
         "kinds": listed_signatures(settings),

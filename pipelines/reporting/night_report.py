@@ -18,7 +18,7 @@ from pipelines.cases.snapshots import frozen
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotReported, StateError
 from pipelines.ingest.loader import Inputs
-from pipelines.publish.frames import evidence_of, loop
+from pipelines.publish.frames import evidence_with_reasons, outcome_frames
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool
 from pipelines.runtime.progress import Progress, ReportProgress
@@ -107,9 +107,9 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
         of_homes.join(doors, on="household", how="semi", maintain_order="left")
         for of_homes in (barred, frozen(store, night, "flow"))
     )
-    seen = evidence_of(settings, store, [night], settings.site.languages[0], doors["household"])
+    seen = evidence_with_reasons(settings, store, [night], settings.site.languages[0], doors["household"])
     not_judged = barred.group_by("reason", "signal").agg(homes=pl.len().cast(pl.Int64))
-    by_kind = loop(settings, store, folded)["account"].filter(
+    by_kind = outcome_frames(settings, store, folded)["account"].filter(
         (pl.col("grouped_by") == "signature") & (pl.col("answered") > 0)
     )
     records = {row["name"]: row | {"visited": row["answered"]} for row in by_kind.iter_rows(named=True)}

@@ -10,7 +10,8 @@ from anomaly.messages import formula_safe, printable
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
 from pipelines.ingest import late_arrivals
-from pipelines.publish.duckdb_file import OFFLINE, dictionary, readable
+from pipelines.publish.dictionary import data_dictionary
+from pipelines.publish.duckdb_file import OFFLINE, is_readable
 from pipelines.storage.state import Store
 
 
@@ -18,7 +19,7 @@ def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     """A query of the published file as a frame; the file is opened for reading only and closed at once."""
     if not settings.store.exists():
         raise NotFound(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
-    if not readable(settings.store):
+    if not is_readable(settings.store):
         raise NotFound(
             f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew"
         )
@@ -160,7 +161,7 @@ def calendar_table(settings: Settings, year: int) -> str:
 
 def dictionary_text(language: str) -> str:
     """The data dictionary as a table a view."""
-    words = dictionary()
+    words = data_dictionary()
     parts = []
     for (schema, view), frame in words.group_by("schema", "view", maintain_order=True):
         parts.append(

@@ -23,7 +23,7 @@ from anomaly import tables
 from anomaly.detectors import REGISTER
 from pipelines.cli.commands import main
 from pipelines.config import settings as settings_module
-from pipelines.publish.duckdb_file import dictionary
+from pipelines.publish.dictionary import data_dictionary
 from tests.support.paths import ROOT
 
 README = ROOT / "README.md"
@@ -176,7 +176,7 @@ def test_the_queries_on_the_page(block, session, monkeypatch):
 def dictionary_page() -> str:
     """A table a view, in Markdown."""
     parts = []
-    for (schema, view), frame in dictionary().group_by("schema", "view", maintain_order=True):
+    for (schema, view), frame in data_dictionary().group_by("schema", "view", maintain_order=True):
         rows = [
             f"| `{row['column']}` | {row['type']} | {row['unit_en'] or ''} | {row['meaning_en']} |"
             for row in frame.iter_rows(named=True)

@@ -13,8 +13,8 @@ import pytest
 
 from anomaly import tables
 from pipelines.publish.duckdb_file import publish
+from tests.support.published_rows import META, frames
 from tests.support.site import LAST, Site, daily, day, make_site, rows, until
-from tests.unit.pipelines.publish.test_duckdb_file import META, frames
 
 HERE = duckdb.__version__.rpartition(".")[0]
 OTHERS = ("1.4", "1.5")

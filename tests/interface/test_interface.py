@@ -1,6 +1,6 @@
 """v1 and meta are an interface: what is promised lies in golden/interface.json, and a change asks for a version that says what it is.
 
-UPDATE_INTERFACE=1 writes the promise anew, once SCHEMA_VERSION in pipelines/publish.py has been raised as far as the change asks.
+UPDATE_INTERFACE=1 writes the promise anew, once SCHEMA_VERSION in pipelines/publish/meta_frames.py has been raised as far as the change asks.
 """
 
 import json
@@ -9,7 +9,8 @@ import os
 import pytest
 
 from anomaly import tables
-from pipelines.publish.duckdb_file import SCHEMA_VERSION, dictionary
+from pipelines.publish.dictionary import data_dictionary
+from pipelines.publish.meta_frames import SCHEMA_VERSION
 from tests.support.paths import GOLDEN
 
 PROMISE = GOLDEN / "interface.json"
@@ -19,7 +20,7 @@ MAJOR, MINOR, PATCH, NONE = 0, 1, 2, 3  # place of the number that must rise
 def interface() -> dict:
     """The version, and view → what it is and its columns in order."""
     views: dict[str, dict] = {}
-    for row in dictionary().iter_rows(named=True):
+    for row in data_dictionary().iter_rows(named=True):
         table = (tables.PUBLISHED if row["schema"] == "v1" else tables.META)[row["view"]]
         spec = table.columns()[row["column"]]
         view = views.setdefault(
@@ -112,7 +113,7 @@ def test_the_interface_is_what_was_promised():
         PROMISE.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
         assert promise == now, (
-            "UPDATE_INTERFACE=1 python -m pytest tests/test_interface.py writes the new promise down"
+            "UPDATE_INTERFACE=1 python -m pytest tests/interface/test_interface.py writes the new promise down"
         )
 
 

@@ -17,8 +17,8 @@ from pipelines.config.settings import load_settings
 from pipelines.errors import PublicationRefused, SettingsError
 from pipelines.jobs.init_site import REFERENCE
 from pipelines.publish.duckdb_file import publish
+from tests.support.published_rows import META, ask, frames
 from tests.unit.pipelines.config.test_settings import LEAST
-from tests.unit.pipelines.publish.test_duckdb_file import META, ask, frames
 
 ANY = settings(
     max_examples=80,

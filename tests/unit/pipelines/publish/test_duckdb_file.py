@@ -1,5 +1,5 @@
-import datetime as dt
-import json
+"""The published file: whole or not at all, checked against its tables, and readable by others meanwhile."""
+
 import stat
 import subprocess
 import sys
@@ -10,73 +10,22 @@ import polars as pl
 import pytest
 
 from anomaly import __version__, tables
-from anomaly.calendar import calendar_days
-from pipelines.config.settings import load_settings
 from pipelines.errors import PublicationRefused
-from pipelines.publish import duckdb_file as publishing
+from pipelines.publish import duckdb_file
+from pipelines.publish.dictionary import data_dictionary
 from pipelines.publish.duckdb_file import (
     OFFLINE,
-    SCHEMA_VERSION,
-    SQL,
-    dictionary,
+    SQL_FOLDER,
+    NumberedReadings,
+    is_readable,
+    number_readings,
     publish,
-    revise,
-    settings_json,
+    replace_tables,
+    start_publication,
 )
+from pipelines.publish.meta_frames import SCHEMA_VERSION
 from pipelines.storage.state import Store
-
-NIGHT, CODE = dt.date(2026, 3, 14), "c260314-0123456789"
-CLOCK = dt.datetime(2026, 3, 15, 2)
-META = {"settings": '{"site": "O\'Hara"}', "calendar": calendar_days("CN", NIGHT, NIGHT)}
-ROWS = {
-    "runs": [("r1", NIGHT, CLOCK, CLOCK, "0.1.0", "9f2c", 2, 0, 1, 1, 0.2, "", 0)],
-    "households": [("0001", "7", "O'Hara"), ("0002", None, None)],
-    "readings": [
-        ("0001", "water", NIGHT, 418, "litre", "read"),
-        ("0002", "water", NIGHT, None, "litre", "missing"),
-    ],
-    "expected": [
-        (NIGHT, "0001", "water", NIGHT, 418, 199.0, 165.8, 238.2, 6.93, "litre"),
-        (NIGHT, "0001", "water", NIGHT - dt.timedelta(1), None, 1.0, 0.0, 2.0, None, None),
-    ],
-    "evidence": [(NIGHT, "0001", "alone", "water", 7, 2.1, 3.0, 9000.0, "Water 2.1×")],
-    "cases": [
-        (
-            CODE,
-            "0001",
-            "O'Hara",
-            "water",
-            NIGHT,
-            NIGHT,
-            NIGHT,
-            "new",
-            9000.0,
-            [{"key": "water", "value": 2.1}],
-        )
-        + (3.5, 2.0, 6.5, "Water 2.1×", "用水 2.1 倍", "benign", None)
-    ],
-    "worklist": [(NIGHT, 1, CODE, "0001", "O'Hara", "water", "water", 9000.0, 0.2, 0.3, True, "O'Neil")],
-    "assignments": [(CODE, NIGHT, "O'Neil", None)],
-    "outcomes": [(CODE, NIGHT, "benign", "a pool; it's seasonal", None, None)],
-    "account": [("all", "all", 1, 1, 0, 1, 0.2, 1.0, 0.2, 1.0, 0.3, 0.2, False)],
-    "control": [(NIGHT, "k260314-0123456789", "0002", None)],
-    "misses": [(1, 0, 0, None, None, None, 1, None, None, None)],
-    "not_judged": [(NIGHT, "0002", "water", "no whole day yet")],
-    "rejects": [("water", "water.csv", 3, "no value")],
-    "revisions": [(NIGHT, 1, "0001", "water", "changed", CODE, CODE, 8000.0, 9000.0, None, 1)],
-}
-
-
-def frames(**changed):
-    return {
-        name: pl.DataFrame(changed.get(name, ROWS[name]), schema=tables.empty(table).schema, orient="row")
-        for name, table in tables.PUBLISHED.items()
-    }
-
-
-def ask(path, sql):
-    with duckdb.connect(str(path), read_only=True, config=OFFLINE) as con:
-        return con.sql(sql).fetchall()
+from tests.support.published_rows import CALENDAR, CODE, META, NIGHT, ROWS, SETTINGS_TEXT, ask, frames
 
 
 def files(folder):
@@ -84,9 +33,9 @@ def files(folder):
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory):
+def shared_file(tmp_path_factory):
     """A published file that is only read."""
-    path = tmp_path_factory.mktemp("standing") / "anomaly.duckdb"
+    path = tmp_path_factory.mktemp("published") / "anomaly.duckdb"
     publish(path, frames(), META)
     return path
 
@@ -97,14 +46,76 @@ def published(tmp_path):
     return tmp_path / "anomaly.duckdb"
 
 
+def test_readings_with_numbers_in_place_of_words():
+    readings = frames(
+        readings=[
+            ("0002", "water", NIGHT, 5, "litre", "read"),
+            ("0001", "water", NIGHT, 3, "litre", "interpolated"),
+            ("0001", "power", NIGHT, None, "Wh", "missing"),
+        ]
+    )["readings"]
+    found = number_readings(readings)
+    assert found.homes.rows() == [(0, "0001"), (1, "0002")]
+    assert found.signals.rows() == [(0, "power", "Wh"), (1, "water", "litre")]
+    assert sorted(found.cells.rows(), key=repr) == [
+        (0, 0, NIGHT, None, 4),
+        (0, 1, NIGHT, 3, 1),
+        (1, 1, NIGHT, 5, 0),
+    ]
+    assert found.height == 3
+
+
+def test_numbered_readings_are_published_like_readings_in_words(tmp_path, shared_file):
+    """The homes and signals may be numbered in any order, and hold more than have readings."""
+    numbered = NumberedReadings(
+        pl.DataFrame(
+            {"home": [7, 3], "signal": [1, 1], "day": [NIGHT] * 2, "value": [418, None], "quality": [0, 4]},
+            schema={
+                "home": pl.UInt32,
+                "signal": pl.UInt8,
+                "day": pl.Date,
+                "value": pl.Int64,
+                "quality": pl.UInt8,
+            },
+        ),
+        pl.DataFrame(
+            {"home": [3, 5, 7], "household": ["0002", "0009", "0001"]}, schema_overrides={"home": pl.UInt32}
+        ),
+        pl.DataFrame(
+            {"signal": [0, 1], "name": ["power", "water"], "unit": ["Wh", "litre"]},
+            schema_overrides={"signal": pl.UInt8},
+        ),
+    )
+    path = tmp_path / "anomaly.duckdb"
+    publish(path, frames() | {"readings": numbered}, META)
+    query = "SELECT * FROM v1.readings ORDER BY household"
+    assert ask(path, query) == ROWS["readings"] == ask(shared_file, query)
+
+
+def test_a_publication_that_is_broken_off_leaves_nothing(tmp_path):
+    target = tmp_path / "anomaly.duckdb"
+    with (
+        pytest.raises(ZeroDivisionError),
+        start_publication(target, lambda: frames()["readings"]) as publication,
+    ):
+        assert publication.readings_written.result() == 2
+        _ = 1 / 0
+    assert files(tmp_path) == [] and not is_readable(target)
+
+
+def test_is_readable(published):
+    assert is_readable(published)
+    published.write_bytes(published.read_bytes()[:5000])
+    assert not is_readable(published)
+
+
 def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
     target = tmp_path / "anomaly.duckdb"
     lying = []
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.publish.duckdb_file._literal", lambda part: lying.append(part) or 1 / 0)
-        patch.setattr(
-            Path, "unlink", lambda path, missing_ok=False: None
-        )  # as where nothing was left to do it
+        patch.setattr(duckdb_file, "_escape_pattern", lambda rows: lying.append(rows) or 1 / 0)
+        # a killed process removes nothing
+        patch.setattr(Path, "unlink", lambda path, missing_ok=False: None)
         with pytest.raises(ZeroDivisionError):
             publish(target, frames(), META)
     assert lying and lying[0].exists()
@@ -112,14 +123,14 @@ def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
     assert files(tmp_path) == []
 
 
-def test_every_view_answers_with_what_was_given(standing):
+def test_every_view_answers_with_what_was_given(shared_file):
     for name, table in tables.PUBLISHED.items():
-        answer = ask(standing, f"SELECT * FROM v1.{name}")
+        answer = ask(shared_file, f"SELECT * FROM v1.{name}")
         given = [tuple({"water": 2.1} if isinstance(v, list) else v for v in row) for row in ROWS[name]]
         assert sorted(answer, key=repr) == sorted(given, key=repr), name
-        columns = ask(standing, f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})")
+        columns = ask(shared_file, f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})")
         assert [column for column, _ in columns] == table.column_names()
-    assert ask(standing, "SELECT ratios['water'] FROM v1.cases") == [(2.1,)]
+    assert ask(shared_file, "SELECT ratios['water'] FROM v1.cases") == [(2.1,)]
 
 
 def test_an_empty_site_has_every_view(tmp_path):
@@ -128,34 +139,33 @@ def test_an_empty_site_has_every_view(tmp_path):
         assert ask(tmp_path / "anomaly.duckdb", f"SELECT * FROM v1.{name}") == []
 
 
-def test_some_tables_are_revised_and_the_rest_stays(published):
+def test_some_tables_are_replaced_and_the_rest_stays(published):
     again = frames(
         outcomes=[*ROWS["outcomes"], (CODE, NIGHT, "contested", "says no", "me", 5)], assignments=[]
     )
-    revise(published, {name: again[name] for name in ("outcomes", "assignments")})
+    replace_tables(published, {name: again[name] for name in ("outcomes", "assignments")})
     assert ask(published, "SELECT outcome FROM v1.outcomes ORDER BY ALL") == [("benign",), ("contested",)]
-    assert (
-        ask(published, "SELECT count(*) FROM v1.assignments") == [(0,)]
-        and ask(published, "SELECT * FROM v1.runs") == ROWS["runs"]
-    )
+    assert ask(published, "SELECT count(*) FROM v1.assignments") == [(0,)]
+    assert ask(published, "SELECT * FROM v1.runs") == ROWS["runs"]
     assert files(published.parent) == ["anomaly.duckdb"] and stat.S_IMODE(published.stat().st_mode) == 0o640
-    assert ask(published, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal")[0][
-        0
-    ].startswith("v1.4")
+    ((version,),) = ask(
+        published, "SELECT tags['storage_version'] FROM duckdb_databases() WHERE NOT internal"
+    )
+    assert version.startswith("v1.4")
 
 
-def test_a_revision_that_breaks_a_table_changes_nothing(published):
+def test_a_replacement_that_breaks_a_table_changes_nothing(published):
     before = published.read_bytes()
     with pytest.raises(PublicationRefused, match="outcomes: .*minutes"):
-        revise(published, {"outcomes": frames()["outcomes"].drop("minutes")})
+        replace_tables(published, {"outcomes": frames()["outcomes"].drop("minutes")})
     assert published.read_bytes() == before and files(published.parent) == ["anomaly.duckdb"]
 
 
-def test_every_view_and_column_has_a_comment(standing):
-    views = ask(standing, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'v1'")
+def test_every_view_and_column_has_a_comment(shared_file):
+    views = ask(shared_file, "SELECT view_name, comment FROM duckdb_views() WHERE schema_name = 'v1'")
     assert {name for name, comment in views if comment} == set(tables.PUBLISHED)
     columns = ask(
-        standing,
+        shared_file,
         "SELECT schema_name, table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal",
     )
     assert {schema for schema, *_ in columns} == {"v1", "meta", "_internal"}
@@ -163,46 +173,32 @@ def test_every_view_and_column_has_a_comment(standing):
         len(table.column_names()) for table in tables.PUBLISHED.values()
     )
     assert [column for column in columns if not column[3]] == []
-    assert ask(standing, "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
+    assert ask(shared_file, "SELECT table_name FROM duckdb_tables() WHERE comment IS NULL") == []
 
 
-def test_the_meta_tables(standing):
-    assert ask(standing, "FROM meta.schema_version") == [(SCHEMA_VERSION, __version__)]
-    assert ask(standing, "FROM meta.settings") == [(META["settings"],)]
-    assert ask(standing, "FROM meta.calendar") == META["calendar"].rows()
-    assert sorted(ask(standing, "FROM meta.dictionary")) == sorted(dictionary().rows())
-    types = dict(
-        ask(
-            standing,
-            "SELECT table_name || '.' || column_name, data_type FROM duckdb_columns() WHERE schema_name IN ('v1', 'meta')",
-        )
+def test_the_meta_tables(shared_file):
+    assert ask(shared_file, "FROM meta.schema_version") == [(SCHEMA_VERSION, __version__)]
+    assert ask(shared_file, "FROM meta.settings") == [(SETTINGS_TEXT,)]
+    assert ask(shared_file, "FROM meta.calendar") == CALENDAR.rows()
+    assert sorted(ask(shared_file, "FROM meta.dictionary")) == sorted(data_dictionary().rows())
+    types = ask(
+        shared_file,
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name IN ('v1', 'meta')",
     )
-    assert {f"{view}.{column}": kind for view, column, kind, *_ in dictionary().iter_rows()} == types
+    assert sorted(data_dictionary().select("view", "column", "type").rows()) == sorted(types)
 
 
-def test_every_number_has_a_unit_and_nothing_else_has_in_both_languages():
-    words = dictionary()
-    number = pl.col("type").str.contains("INT|DOUBLE")
-    assert (
-        words.filter(number != pl.col("unit_en").is_not_null()).is_empty()
-        and words.filter(pl.col("unit_en").is_null() != pl.col("unit_zh").is_null()).is_empty()
-    )
-    assert words.filter(pl.any_horizontal(pl.col("meaning_en", "meaning_zh").str.len_chars() < 1)).is_empty()
-    assert words.filter(~pl.col("meaning_zh").str.contains(r"\p{Han}")).is_empty()
+def test_one_file_is_left_for_owner_and_group(shared_file):
+    assert files(shared_file.parent) == ["anomaly.duckdb"]
+    assert stat.S_IMODE(shared_file.stat().st_mode) == 0o640
 
 
-def test_one_file_is_left_for_owner_and_group(standing):
-    assert files(standing.parent) == ["anomaly.duckdb"]
-    assert stat.S_IMODE(standing.stat().st_mode) == 0o640
-
-
-def test_no_keys_no_indexes_and_readable_since_1_4(standing):
-    assert ask(standing, "SELECT count(*) FROM duckdb_indexes()") == [(0,)]
-    assert ask(standing, "SELECT count(*) FROM duckdb_constraints() WHERE constraint_type <> 'NOT NULL'") == [
-        (0,)
-    ]
+def test_no_keys_no_indexes_and_readable_since_1_4(shared_file):
+    assert ask(shared_file, "SELECT count(*) FROM duckdb_indexes()") == [(0,)]
+    keys = "SELECT count(*) FROM duckdb_constraints() WHERE constraint_type <> 'NOT NULL'"
+    assert ask(shared_file, keys) == [(0,)]
     with duckdb.connect(config=OFFLINE) as con:
-        con.execute(f"ATTACH '{standing}' AS file (READ_ONLY)")
+        con.execute(f"ATTACH '{shared_file}' AS file (READ_ONLY)")
         (tags,) = con.sql("SELECT tags FROM duckdb_databases() WHERE database_name = 'file'").fetchall()[0]
     assert tags["storage_version"].startswith("v1.4.0")
 
@@ -236,8 +232,8 @@ def test_a_frame_without_a_column_is_refused(published):
 
 def test_a_draft_that_does_not_read_back_is_refused(published, monkeypatch):
     before = published.read_bytes()
-    whole = publishing._checked
-    monkeypatch.setattr(publishing, "_checked", lambda name, table, frame: whole(name, table, frame).head(1))
+    whole = duckdb_file._checked
+    monkeypatch.setattr(duckdb_file, "_checked", lambda *given: whole(*given).head(1))
     with pytest.raises(
         PublicationRefused, match="households: the draft holds 1 rows of 2; yesterday's file stands"
     ):
@@ -282,11 +278,11 @@ for line in sys.stdin:
     assert files(published.parent) == ["anomaly.duckdb"]
 
 
-def test_the_same_frames_give_the_same_rows(standing, tmp_path):
+def test_the_same_frames_give_the_same_rows(shared_file, tmp_path):
     other = tmp_path / "again" / "anomaly.duckdb"
     publish(other, frames(), META)
     for name in tables.PUBLISHED:
-        assert ask(other, f"SELECT * FROM v1.{name}") == ask(standing, f"SELECT * FROM v1.{name}")
+        assert ask(other, f"SELECT * FROM v1.{name}") == ask(shared_file, f"SELECT * FROM v1.{name}")
 
 
 def test_a_quote_in_the_folders_name_is_only_a_character(tmp_path):
@@ -297,43 +293,9 @@ def test_a_quote_in_the_folders_name_is_only_a_character(tmp_path):
 
 @pytest.mark.parametrize("name", tables.PUBLISHED)
 def test_a_views_first_line_is_its_grain(name):
-    text = (SQL / f"{name}.sql").read_text(encoding="utf-8")
+    text = (SQL_FOLDER / f"{name}.sql").read_text(encoding="utf-8")
     first, second = text.splitlines()[:2]
     grain = tables.PUBLISHED[name].__doc__.strip().rstrip(".").lower()
     assert first == f"-- grain: {first.removeprefix('-- grain: ')}" and first.lower() == f"-- grain: {grain}"
     assert second == f"CREATE VIEW v1.{name} AS"
-    assert [path.stem for path in sorted(SQL.glob("*.sql"))] == sorted(tables.PUBLISHED)
-
-
-def test_the_settings_in_the_file_name_no_place_and_no_key(tmp_path):
-    text = """[site]
-name = "Nanming"
-[purpose]
-name = "Leaks"
-legal_basis = "rule 12"
-owner = "the office"
-contact = "objections@example.org"
-expires = 2099-12-31
-signatures = ["water"]
-[store]
-path = "/srv/li-wei/store/anomaly.duckdb"
-[reports]
-path = "/srv/li-wei/reports"
-[households]
-files = "/srv/li-wei/register.csv"
-columns = { household = "li-wei-id" }
-[pseudonyms]
-key = "/srv/li-wei/secret.key"
-map = "/srv/li-wei/map.csv"
-[signals.water]
-files = "/srv/li-wei/water*"
-kind = "register"
-unit = "m3"
-columns = { household = "id", time = "li-wei-day", value = "reading" }
-"""
-    (tmp_path / "anomaly.toml").write_text(text, encoding="utf-8")
-    told = settings_json(load_settings(tmp_path / "anomaly.toml"))
-    assert "li-wei" not in told and "secret" not in told and str(tmp_path) not in told
-    assert (
-        json.loads(told)["site"]["name"] == "Nanming" and json.loads(told)["rules"]["water"]["unit"] == "m3"
-    )
+    assert [path.stem for path in sorted(SQL_FOLDER.glob("*.sql"))] == sorted(tables.PUBLISHED)

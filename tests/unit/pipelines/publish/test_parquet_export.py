@@ -1,4 +1,4 @@
-"""The views as Parquet: the same rows and types to every reader, whole exports only, and never more of them than needed."""
+"""The views as Parquet: the same rows and types for every reader, whole exports only, and few of them."""
 
 import datetime as dt
 import os
@@ -12,11 +12,11 @@ import pytest
 
 from anomaly import tables
 from pipelines.publish import parquet_export
-from pipelines.publish.duckdb_file import OFFLINE, publish, revise
+from pipelines.publish.duckdb_file import OFFLINE, publish, replace_tables
+from tests.support.published_rows import META, ROWS, frames
 from tests.support.site import LAST, Site, daily, day, make_site, rows
-from tests.unit.pipelines.publish.test_duckdb_file import META, ROWS, frames
 
-# view type in DuckDB → physical and converted type in the file: none that a reader may lack, no unsigned and no nested one
+# type in DuckDB → physical and converted type in the file: none that a reader may lack, unsigned or nested
 TYPES = {
     "VARCHAR": ("BYTE_ARRAY", "UTF8"),
     "DATE": ("INT32", "DATE"),
@@ -35,7 +35,7 @@ def wanting(path: Path, parquet: bool = True) -> SimpleNamespace:
 
 def exported(folder: Path) -> SimpleNamespace:
     publish(folder / "anomaly.duckdb", frames(), META)
-    assert parquet_export.follow(wanting(folder / "anomaly.duckdb")) == []
+    assert parquet_export.sync_parquet_export(wanting(folder / "anomaly.duckdb")) == []
     return wanting(folder / "anomaly.duckdb")
 
 
@@ -111,27 +111,27 @@ def test_the_link_leads_to_a_whole_export_and_the_one_before_stays(made):
     first = (folder(made) / "v1").resolve()
     for households in (3, 4):
         publish(made.store, frames(households=[(f"{h}", None, None) for h in range(households)]), META)
-        assert not parquet_export.current(made)
-        parquet_export.follow(made)
-    assert parquet_export.current(made) and not first.exists()
+        assert not parquet_export.is_up_to_date(made)
+        parquet_export.sync_parquet_export(made)
+    assert parquet_export.is_up_to_date(made) and not first.exists()
     second, third = sorted(folder(made).glob("v1-*"))
     assert (folder(made) / "v1").resolve() == third and os.readlink(folder(made) / "v1") == third.name
     assert [pl.read_parquet(one / "households.parquet").height for one in (second, third)] == [3, 4]
     assert sorted(path.stem for path in third.glob("*.parquet")) == sorted(tables.PUBLISHED)
-    parquet_export.follow(made, keep=0)
+    parquet_export.sync_parquet_export(made, keep=0)
     assert list(folder(made).glob("v1-*")) == [third]
 
 
 def test_an_export_of_the_same_file_is_not_made_again(made):
     there = (folder(made) / "v1").resolve()
-    assert parquet_export.follow(made) == [] and (folder(made) / "v1").resolve() == there
+    assert parquet_export.sync_parquet_export(made) == [] and (folder(made) / "v1").resolve() == there
 
 
 def test_only_views_that_changed_are_written_again(made):
     again = frames(outcomes=[*ROWS["outcomes"], ROWS["outcomes"][0]])
     before = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
-    revise(made.store, {"outcomes": again["outcomes"]})
-    parquet_export.follow(made, {"outcomes"})
+    replace_tables(made.store, {"outcomes": again["outcomes"]})
+    parquet_export.sync_parquet_export(made, {"outcomes"})
     after = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
     assert {name for name in before if before[name] != after[name]} == {
         "outcomes"
@@ -143,19 +143,19 @@ def test_an_export_that_fails_says_so_and_leaves_the_one_before(made, monkeypatc
     there = (folder(made) / "v1").resolve()
     publish(made.store, frames(households=[]), META)
 
-    def full(*args):
+    def full(*args, **named):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(parquet_export, "_write", full)
-        (told,) = parquet_export.follow(made)
+        patch.setattr(parquet_export, "_write_views", full)
+        (told,) = parquet_export.sync_parquet_export(made)
     assert "No space left on device" in told and "the export before stands" in told and "\n" not in told
     assert (
         sorted(path.name for path in folder(made).iterdir()) == ["v1", there.name]
         and pl.read_parquet(there / "households.parquet").height == 2
     )
     assert (
-        parquet_export.follow(made) == []
+        parquet_export.sync_parquet_export(made) == []
         and pl.read_parquet(folder(made) / "v1" / "households.parquet").is_empty()
     )
 
@@ -165,7 +165,7 @@ def test_what_a_killed_run_left_is_written_over(made):
     (folder(made) / ".v1-000002.draft").mkdir()
     (folder(made) / ".v1-000002.draft" / "runs.parquet").write_text("half")
     (folder(made) / ".v1.next").symlink_to("nowhere")
-    assert parquet_export.follow(made) == []
+    assert parquet_export.sync_parquet_export(made) == []
     assert sorted(path.name for path in folder(made).iterdir()) == ["v1", "v1-000001", "v1-000002"]
 
 
@@ -174,7 +174,10 @@ def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(
     assert modes == {0o640} and {stat.S_IMODE(path.stat().st_mode) for path in folder(made).glob("v1-*")} == {
         0o750
     }
-    assert parquet_export.follow(wanting(made.store, parquet=False)) == [] and not folder(made).exists()
+    assert (
+        parquet_export.sync_parquet_export(wanting(made.store, parquet=False)) == []
+        and not folder(made).exists()
+    )
 
 
 @pytest.fixture(scope="module")
