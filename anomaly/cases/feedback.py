@@ -1,16 +1,18 @@
-"""What people have answered, and what an answer does to a case.
+"""What people have answered about cases, as the building of cases takes it.
 
-`no_access` and `not_visited` are missing answers and change nothing. `contested` pauses follow-up until somebody decides;
-`benign` accepts the level the home had; `confirmed` ends follow-up. The latest decision counts.
+`no_access` and `not_visited` are missing answers and change nothing. `contested` pauses follow-up until
+somebody decides; `benign` accepts the level the home had; `confirmed` ends follow-up. The latest decision
+counts.
 """
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from anomaly.cases.case import Case, CaseRules, is_beyond, level
+from anomaly.outcomes import OutcomeCorrection
 
-DECIDING = ("confirmed", "benign", "contested")
+DECISIONS = ("confirmed", "benign", "contested")
+"""The outcomes that change a case."""
 
 
 @dataclass(frozen=True)
@@ -25,46 +27,23 @@ class Answer:
     since: dt.date
 
 
-@dataclass(frozen=True)
-class Trusting:
-    """How far outcomes so far are believed: what `standing` gives for a night where there are none."""
-
-    def corrected(self, signature: str, chance: float) -> float:
-        """The chance that a door is wrong, after what outcomes have taught."""
-        return chance
-
-    def stops(self, signature: str, district: str | None) -> bool:
-        """Whether doors of this kind or place are no longer listed."""
-        return False
+def _no_correction(night: dt.date) -> OutcomeCorrection:
+    return OutcomeCorrection()
 
 
 @dataclass(frozen=True)
-class Told:
-    """What people have told. standing: night → what the outcomes known by then amount to (Trusting's two questions)."""
+class Feedback:
+    """All that comes back from people, and the districts it is counted by.
+
+    answers: in any order. districts: household → district. correction_for: night → what the outcomes known by
+    then change about its list (`anomaly.outcomes.correction_for_night`).
+    """
 
     answers: Sequence[Answer] = ()
     districts: Mapping[str, str | None] = field(default_factory=dict)
-    standing: Callable[[dt.date], Trusting] = lambda night: Trusting()
+    correction_for: Callable[[dt.date], OutcomeCorrection] = _no_correction
 
-    def by_night(self) -> list[Answer]:
-        """The deciding answers in the order in which nights come to know them; of one day, the later one last."""
-        return sorted((a for a in self.answers if a.outcome in DECIDING), key=lambda a: (a.since, a.day))
-
-
-def settle(case: Case, answer: Answer) -> None:
-    """Let an answer count for its case, unless a later one does already."""
-    if case.answer is None or answer.day >= case.answer.day:
-        case.answer, case.answered_at = answer, level(case.ratios, case.usual)
-
-
-def lapsed(case: Case, night: dt.date, rules: CaseRules) -> bool:
-    """Whether an answer has run out; an objection never does."""
-    return case.decision != "contested" and (night - case.answer.since).days > rules.answer_days
-
-
-def comes_back(case: Case, row, night: dt.date, rules: CaseRules) -> bool:
-    """Whether evidence on an answered case is new: its level far above the answered one, or a relapse of what had ended."""
-    if case.decision == "contested":
-        return False
-    ended = case.closed is not None and case.decision == "confirmed"
-    return ended or lapsed(case, night, rules) or is_beyond(row, case.answered_at, rules)
+    def decisions(self) -> list[Answer]:
+        """Return the deciding answers in the order in which nights come to know them; of one night by day."""
+        deciding = [answer for answer in self.answers if answer.outcome in DECISIONS]
+        return sorted(deciding, key=lambda answer: (answer.since, answer.day))

@@ -1,43 +1,45 @@
-"""What a night that is judged again says otherwise of its cases."""
+"""What judging a night again changes about its cases."""
 
 import polars as pl
 
 from anomaly import tables
 
-SEEN = 0.001  # a rarity that moves by less is the same to a reader
-_BY = ["household", "signature"]
+MIN_RARITY_CHANGE = 0.001
+"""A rarity that moves by a smaller share is the same to a reader."""
+
+_SAME_CASE = ["household", "signature"]
 
 
-def changes(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
-    """The columns of tables.Revisions but night and revised, one row a case that is new, gone or changed.
+def compare_cases(before: pl.DataFrame, after: pl.DataFrame) -> pl.DataFrame:
+    """Return the cases that are new, gone or changed: the columns of tables.Revisions but night and revised.
 
-    before, after: case_id, household, signature, rarity, rank (null where not listed) of the cases open on the night.
-    A case is the same where home and kind are: its code changes with the night on which it opens.
+    before, after: case_id, household, signature, rarity, rank (null where not listed) of the cases open on
+    the night. A case is the same where home and kind are: its id changes with the night on which it opens.
     """
-    sides = [_side(frame, name) for name, frame in (("before", before), ("after", after))]
-    both = sides[0].join(sides[1], on=_BY, how="full", coalesce=True)
-    there = [pl.col(f"case_id_{name}").is_not_null() for name in ("before", "after")]
-    moved = (pl.col("rarity_after") / pl.col("rarity_before") - 1).abs() > SEEN
-    other = (
-        moved
-        | pl.col("case_id_before").ne_missing(pl.col("case_id_after"))
-        | pl.col("rank_before").ne_missing(pl.col("rank_after"))
+    both = _with_suffix(before, "before").join(
+        _with_suffix(after, "after"), on=_SAME_CASE, how="full", coalesce=True
     )
+    rarer = (pl.col("rarity_after") / pl.col("rarity_before") - 1).abs() > MIN_RARITY_CHANGE
+    renamed = pl.col("case_id_before").ne_missing(pl.col("case_id_after"))
+    moved = pl.col("rank_before").ne_missing(pl.col("rank_after"))
     change = (
-        pl.when(~there[0])
+        pl.when(pl.col("case_id_before").is_null())
         .then(pl.lit("new"))
-        .when(~there[1])
+        .when(pl.col("case_id_after").is_null())
         .then(pl.lit("gone"))
-        .when(other)
+        .when(rarer | renamed | moved)
         .then(pl.lit("changed"))
     )
-    told = both.with_columns(change=change).filter(pl.col("change").is_not_null()).sort(_BY)
-    return told.select(name for name in tables.Revisions.column_names() if name not in ("night", "revised"))
+    changed = both.with_columns(change=change).filter(pl.col("change").is_not_null()).sort(_SAME_CASE)
+    columns = tables.Revisions.column_names()
+    return changed.select(name for name in columns if name not in ("night", "revised"))
 
 
-def _side(frame: pl.DataFrame, name: str) -> pl.DataFrame:
-    """One row a home and kind, the last opened, its columns named after the side."""
-    columns = {f"{column}_{name}": pl.col(column) for column in ("case_id", "rarity")} | {
-        f"rank_{name}": pl.col("rank").cast(pl.Int32)
-    }
-    return frame.sort("case_id").unique(_BY, keep="last", maintain_order=True).select(*_BY, **columns)
+def _with_suffix(cases: pl.DataFrame, side: str) -> pl.DataFrame:
+    """Keep one row a home and kind, the last opened, and name its columns after the side."""
+    last = cases.sort("case_id").unique(_SAME_CASE, keep="last", maintain_order=True)
+    return last.select(
+        *_SAME_CASE,
+        pl.col("case_id", "rarity").name.suffix(f"_{side}"),
+        pl.col("rank").cast(pl.Int32).alias(f"rank_{side}"),
+    )

@@ -1,15 +1,16 @@
-"""The list of a night: all doors listed before and still open, and the rarest new ones there is room for."""
+"""The list of a night: doors listed before and still open, and the rarest new ones there is capacity for."""
 
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from anomaly import tables
 from anomaly.cases.case import Case
-from anomaly.cases.feedback import Told
+from anomaly.cases.feedback import Feedback
 
-WORKLIST = {
+WORKLIST_SCHEMA = {
     name: kind
     for name, kind in tables.empty(tables.Worklist).schema.items()
     if name not in ("district", "assigned")
@@ -27,29 +28,39 @@ class WorklistRules:
     desk_capacity: Mapping[str, int] = field(default_factory=dict)
     area_capacity: int | None = None
 
-    def desk(self, signature: str) -> str:
-        """Who looks at a kind of case."""
+    def desk_of(self, signature: str) -> str:
+        """Return the desk that looks at a kind of case."""
         return self.desks.get(signature, signature)
 
 
-def doors_of_night(
-    current: Sequence[Case], tonight: Mapping[str, float], night: dt.date, told: Told, rules: WorklistRules
-) -> list[dict]:
-    """The night's doors as rows of WORKLIST, rarest first. tonight: household → rarity; 1 where it is not there."""
-    standing = told.standing(night)
-    waiting = [
-        c
-        for c in current
-        if c.answer is None and not standing.stops(c.signature, told.districts.get(c.household))
-    ]
-    waiting.sort(key=lambda c: (-tonight.get(c.household, 1.0), -c.rarity, c.case_id))
-    added: Counter[tuple[str, str | None]] = Counter()
-    rows = []
-    for case in waiting:
+def build_worklist(
+    open_cases: Sequence[Case],
+    rarities: Mapping[str, float],
+    night: dt.date,
+    feedback: Feedback,
+    rules: WorklistRules,
+) -> list[dict[str, Any]]:
+    """Return the night's doors as rows of WORKLIST_SCHEMA, rarest first, and mark the new ones as listed.
+
+    rarities: household → the night's rarity; a home that is not there was unremarkable, 1.
+    """
+    correction = feedback.correction_for(night)
+
+    def is_waiting(case: Case) -> bool:
+        district = feedback.districts.get(case.household)
+        return case.answer is None and not correction.is_stopped(case.signature, district)
+
+    def order(case: Case) -> tuple[float, float, str]:
+        return -rarities.get(case.household, 1.0), -case.rarity, case.case_id
+
+    new_doors: Counter[tuple[str, str | None]] = Counter()
+    rows: list[dict[str, Any]] = []
+    for case in sorted(filter(is_waiting, open_cases), key=order):
         if case.listed is None:
-            if not _room(case, added, told, rules):
+            caps = _caps(case, feedback, rules)
+            if any(cap is not None and new_doors[place] >= cap for place, cap in caps.items()):
                 continue
-            added.update(_places(case, told, rules))
+            new_doors.update(caps.keys())
             case.listed = night
         rows.append(
             {
@@ -58,9 +69,9 @@ def doors_of_night(
                 "case_id": case.case_id,
                 "household": case.household,
                 "signature": case.signature,
-                "desk": rules.desk(case.signature),
-                "rarity": tonight.get(case.household, 1.0),
-                "chance_wrong": standing.corrected(case.signature, case.chance_wrong),
+                "desk": rules.desk_of(case.signature),
+                "rarity": rarities.get(case.household, 1.0),
+                "chance_wrong": correction.correct(case.signature, case.chance_wrong),
                 "chance_before": case.chance_wrong,
                 "first_listed": case.listed == night,
             }
@@ -68,23 +79,11 @@ def doors_of_night(
     return rows
 
 
-def _places(case: Case, told: Told, rules: WorklistRules) -> list[tuple[str, str | None]]:
-    """What a new door takes up room of."""
-    return [
-        ("night", None),
-        ("desk", rules.desk(case.signature)),
-        ("district", told.districts.get(case.household)),
-    ]
-
-
-def _room(case: Case, added: Counter, told: Told, rules: WorklistRules) -> bool:
-    for place in _places(case, told, rules):
-        kind, name = place
-        cap = {
-            "night": rules.doors_per_night,
-            "desk": rules.desk_capacity.get(name),
-            "district": rules.area_capacity if name else None,
-        }[kind]
-        if cap is not None and added[place] >= cap:
-            return False
-    return True
+def _caps(case: Case, feedback: Feedback, rules: WorklistRules) -> dict[tuple[str, str | None], int | None]:
+    """Return the places whose capacity a new door takes up, each with its cap on new doors a night."""
+    desk, district = rules.desk_of(case.signature), feedback.districts.get(case.household)
+    return {
+        ("night", None): rules.doors_per_night,
+        ("desk", desk): rules.desk_capacity.get(desk),
+        ("district", district): rules.area_capacity if district else None,
+    }

@@ -15,13 +15,13 @@ from pipelines.storage.state import Store
 
 def fold(
     settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()
-) -> cases.Fold:
+) -> cases.CaseHistory:
     """The judged nights (up to `until`) to cases and lists."""
     kept = listed_signatures(settings)
     nights = {
-        night: (
-            store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),
-            store.read(f"nights/{night}/rarities.parquet"),
+        night: cases.JudgedNight(
+            evidence=store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),
+            rarities=store.read(f"nights/{night}/rarities.parquet"),
         )
         for night in store.nights()
         if until is None or night <= until
@@ -30,7 +30,7 @@ def fold(
     homes = pl.concat(
         [pl.Series(dtype=pl.String), *(found["household"] for found, _ in nights.values())]
     ).unique()
-    folded = cases.fold(
+    folded = cases.build_case_history(
         nights,
         needed,
         outcome_journal.told(settings, store, homes, until),
@@ -38,8 +38,8 @@ def fold(
         settings.worklist,
         watched,
     )
-    then = {night: _in_people(settings, found) for night, found in folded.then.items()}
-    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), then=then)
+    then = {night: _in_people(settings, found) for night, found in folded.snapshots.items()}
+    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), snapshots=then)
 
 
 EXTRA_PEOPLE = ("extra_people", "extra_people_low", "extra_people_high")

@@ -39,8 +39,8 @@ def read_outcomes(store: Store) -> list[dict]:
 
 def answers(store: Store) -> pl.DataFrame:
     """The outcomes as account.ANSWERS, in the order in which they were recorded."""
-    rows = [{name: line.get(name) for name in outcomes.ANSWERS} for line in read_outcomes(store)]
-    return pl.DataFrame(rows, schema=outcomes.ANSWERS, orient="row")
+    rows = [{name: line.get(name) for name in outcomes.ANSWER_SCHEMA} for line in read_outcomes(store)]
+    return pl.DataFrame(rows, schema=outcomes.ANSWER_SCHEMA, orient="row")
 
 
 def register(settings: Settings, store: Store) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def register(settings: Settings, store: Store) -> pl.DataFrame:
     return store.read("register.parquet", REGISTER) if settings.households else pl.DataFrame(schema=REGISTER)
 
 
-def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | None = None) -> cases.Told:
+def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | None = None) -> cases.Feedback:
     """What people have answered, as far as night `until` knows, and the districts of those homes, for the fold."""
     lines = [
         cases.Answer(
@@ -64,22 +64,27 @@ def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | No
     ]
     districts = _districts(settings, store, homes)
     if not lines:
-        return cases.Told(districts=districts)
+        return cases.Feedback(districts=districts)
     known = answers(store)
-    return cases.Told(
-        lines, districts, functools.cache(lambda night: outcomes.standing(known, night, settings.account))
+    return cases.Feedback(
+        lines,
+        districts,
+        functools.cache(lambda night: outcomes.correction_for_night(known, night, settings.account)),
     )
 
 
-def standing(settings: Settings, store: Store, night: dt.date) -> outcomes.Standing:
+def standing(settings: Settings, store: Store, night: dt.date) -> outcomes.OutcomeCorrection:
     """What the outcomes known by a night amount to."""
-    return outcomes.standing(answers(store), night, settings.account)
+    return outcomes.correction_for_night(answers(store), night, settings.account)
 
 
 def stopped(settings: Settings, store: Store, night: dt.date) -> list[tuple[str, int, int]]:
     """(kind or place, wrong, answered) of what a night no longer lists because its doors were wrong too often."""
     now = standing(settings, store, night)
-    return [(name, wrong, n) for name, (wrong, n) in [*now.stopped.items(), *now.places.items()]]
+    return [
+        (name, wrong, n)
+        for name, (wrong, n) in [*now.stopped_kinds.items(), *now.stopped_districts.items()]
+    ]
 
 
 def _districts(settings: Settings, store: Store, homes: pl.Series) -> dict[str, str | None]:

@@ -52,7 +52,7 @@ def compare(store: Store, nights: Sequence[dt.date]) -> Revised:
         before, after = store.read(f"nights/{night}/{BEFORE}"), frozen(store, night, "cases").select(SAID)
         doors = [n + side["rank"].count() for n, side in zip(doors, (before, after), strict=True)]
         changes = (
-            cases.changes(before, after)
+            cases.compare_cases(before, after)
             .with_columns(night=pl.lit(night), revised=pl.lit(number[night], pl.Int64))
             .select(found[0].columns)
         )

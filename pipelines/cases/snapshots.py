@@ -12,7 +12,7 @@ import polars as pl
 
 from anomaly import __version__, cases
 from anomaly.expected import expected_frame, judged
-from anomaly.outcomes import CONTROL, draw
+from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import least_flow
 from pipelines.cases.build import worded
 from pipelines.config.settings import Settings
@@ -30,12 +30,12 @@ def freeze(
     store: Store,
     inputs: Inputs,
     verdicts: Verdicts,
-    folded: cases.Fold,
+    folded: cases.CaseHistory,
     nights: Sequence[dt.date],
 ) -> None:
     """Write down what each of the nights knew; `folded` has watched them."""
     for night in nights:
-        then = worded(folded.then[night])
+        then = worded(folded.snapshots[night])
         doors = folded.worklist.filter(pl.col("night") == night)
         then = then.join(
             doors.select(
@@ -174,9 +174,9 @@ def _control(
             ]
         )
         could = places.filter(~pl.col("household").is_in(not_all.implode()))["household"].to_list()
-    drawn = draw(could, night, settings.control.doors_per_night)
+    drawn = draw_control_doors(could, night, settings.control.doors_per_night)
     where = dict(places.filter(pl.col("household").is_in(drawn)).iter_rows())
-    rows = [(night, "k" + cases.case_code(home, CONTROL, night)[1:], home, where[home]) for home in drawn]
+    rows = [(night, "k" + cases.make_case_id(home, CONTROL, night)[1:], home, where[home]) for home in drawn]
     return pl.DataFrame(
         rows,
         schema={"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String},

@@ -218,7 +218,7 @@ def _check(file: SettingsFile, path: Path) -> None:
     kinds = list(dict.fromkeys(["people", "door", "water", "power", *map(signature_of, file.signals)]))
     _check_names(file.purpose.signatures, kinds, "[purpose] signatures", refuse)
     _check_names(file.worklist.desks, kinds, "[worklist] desks", refuse)
-    desks = [file.worklist.desk(kind) for kind in kinds]
+    desks = [file.worklist.desk_of(kind) for kind in kinds]
     _check_names(file.worklist.desk_capacity, desks, "[worklist] desk_capacity", refuse)
     if least := min([*file.worklist.desk_capacity.values(), 0]):
         refuse(f"[worklist] desk_capacity = {least}; write a number that is not below 0")

@@ -330,7 +330,7 @@ def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
 
 
 def _runs(
-    settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.Fold, started: dt.datetime
+    settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.CaseHistory, started: dt.datetime
 ) -> list[dict]:
     """A line for the journal of runs for every night judged."""
     finished = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -347,9 +347,9 @@ def _runs(
                 "settings_sha256": settings.sha256,
                 "judged": seen["judged"],
                 "not_judged": seen["not_judged"],
-                "cases_open": folded.open[night],
-                "cases_new": folded.opened[night],
-                "expected_wrong_doors": folded.wrong[night],
+                "cases_open": folded.open_cases[night],
+                "cases_new": folded.new_cases[night],
+                "expected_wrong_doors": folded.expected_wrong[night],
                 "notes": "; ".join([*inputs.degraded, *skipped(store, night)]),
                 "revised": before[night],
                 "stopped": [

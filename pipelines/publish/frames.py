@@ -27,7 +27,7 @@ FEWER_DAYS = 14
 
 
 def published_frames(
-    settings: Settings, store: Store, inputs: Inputs, folded: cases.Fold, new_runs: Sequence[dict] = ()
+    settings: Settings, store: Store, inputs: Inputs, folded: cases.CaseHistory, new_runs: Sequence[dict] = ()
 ) -> dict[str, pl.DataFrame]:
     """Return a frame for every published table but the readings, its rows in the order of the table's key.
 
@@ -52,7 +52,7 @@ def published_frames(
     } | outcome_frames(settings, store, folded)
 
 
-def outcome_frames(settings: Settings, store: Store, folded: cases.Fold) -> dict[str, pl.DataFrame]:
+def outcome_frames(settings: Settings, store: Store, folded: cases.CaseHistory) -> dict[str, pl.DataFrame]:
     """Return the frames that an answer or an assignment changes.
 
     These are the cases and lists, the two journals, the account, the control doors and the estimate of
@@ -65,19 +65,19 @@ def outcome_frames(settings: Settings, store: Store, folded: cases.Fold) -> dict
     answers, control = outcome_journal.answers(store), control_doors(store)
     latest = max(store.nights())
     # what the next night will conclude from the answers given so far
-    correction = outcomes.standing(answers, latest + dt.timedelta(days=1), settings.account)
+    correction = outcomes.correction_for_night(answers, latest + dt.timedelta(days=1), settings.account)
     judged = store.read_json(f"nights/{latest}/done.json", {}).get("judged", 0)
     listed = doors.filter(pl.col("night") == latest)["household"].n_unique()
     sizes = register.group_by("district").len()
-    small_districts = sizes.filter(pl.col("len") < outcomes.SMALL_GROUP)["district"].to_list()
+    small_districts = sizes.filter(pl.col("len") < outcomes.MIN_GROUP_HOMES)["district"].to_list()
     frames = {
         "cases": worded(folded.cases.join(districts, on="household", how="left")),
         "worklist": doors.join(assigned, on="case_id", how="left", maintain_order="left"),
         "assignments": outcome_journal.assignments_frame(store),
         "outcomes": outcome_journal.outcomes_frame(store),
-        "account": outcomes.account(first_listings(doors), answers, correction, small_districts),
+        "account": outcomes.account_table(first_listings(doors), answers, correction, small_districts),
         "control": control,
-        "misses": outcomes.misses(control.height, answers, max(judged - listed, 0)),
+        "misses": outcomes.misses_table(control.height, answers, max(judged - listed, 0)),
     }
     return {name: _select_and_sort(tables.PUBLISHED[name], frame) for name, frame in frames.items()}
 

@@ -23,7 +23,7 @@ def groups(settings: Settings, store: Store) -> pl.DataFrame:
         ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
     )
     listed = fold(settings, store).worklist.with_columns(district=pl.lit(None, pl.String))
-    return outcomes.fairness(
+    return outcomes.fairness_table(
         places.select("household", "district", "class"),
         first_listings(listed),
         outcome_journal.answers(store),

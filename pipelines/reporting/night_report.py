@@ -88,7 +88,7 @@ class Known:
     inputs: Inputs
     verdicts: Verdicts
     night: dt.date
-    folded: cases.Fold
+    folded: cases.CaseHistory
     doors: pl.DataFrame
     evidence: pl.DataFrame
     barred: pl.DataFrame
@@ -249,7 +249,7 @@ def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | No
     return notes
 
 
-def _doors(inputs: Inputs, folded: cases.Fold, night: dt.date) -> pl.DataFrame:
+def _doors(inputs: Inputs, folded: cases.CaseHistory, night: dt.date) -> pl.DataFrame:
     """The doors of a night with the case behind each."""
     behind = worded(folded.cases.rename({"rarity": "rarity_case"})).drop(
         "household", "signature", "chance_wrong"
@@ -302,7 +302,7 @@ def _spark(series: dict[str, pl.DataFrame], ratios: list[dict]) -> str:
     return charts.spark_svg(frame["value"].to_list(), frame["expected"].to_list())
 
 
-def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
+def _run(store: Store, night: dt.date, folded: cases.CaseHistory) -> dict:
     """The night's last run, with the counts as of that night."""
     line = [run for run in store.read_lines("runs.jsonl") if run["night"] == str(night)][-1]
     times = {name: dt.datetime.fromisoformat(line[name]) for name in ("started_utc", "finished_utc")}
@@ -310,7 +310,7 @@ def _run(store: Store, night: dt.date, folded: cases.Fold) -> dict:
         {"revised": 0}
         | line
         | times
-        | {"night": night, "cases_open": folded.open[night], "cases_new": folded.opened[night]}
+        | {"night": night, "cases_open": folded.open_cases[night], "cases_new": folded.new_cases[night]}
     )
 
 

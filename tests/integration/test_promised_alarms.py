@@ -22,10 +22,10 @@ def nights_of(seed):
     )
     found = {world.grid.day(t): evidence.reasons(seen, rated, t, needed * 0.1) for t in nights}
     unremarkable = pl.DataFrame(schema={"household": pl.String, "rarity": pl.Float64})
-    folded = cases.fold(
-        {night: (rows, unremarkable) for night, rows in found.items()},
+    folded = cases.build_case_history(
+        {night: cases.JudgedNight(rows, unremarkable) for night, rows in found.items()},
         needed,
-        worklist=cases.WorklistRules(doors_per_night=10_000),
+        worklist_rules=cases.WorklistRules(doors_per_night=10_000),
     )
     return folded, int(world.present[:, slice(*world.nights)].sum()), needed
 
@@ -39,7 +39,7 @@ def test_people_cases_come_as_often_as_promised_where_nobody_surged():
         people += opened.filter(pl.col("signature") == "people").height
         all_cases += opened.height
         promised += judged / needed
-        wrong += sum(folded.wrong.values())
+        wrong += sum(folded.expected_wrong.values())
         home_nights += judged
     print(
         f"{home_nights} home-nights: {people} people cases for {promised:.1f} promised; {all_cases} cases in all, {wrong:.1f} said to be wrong"

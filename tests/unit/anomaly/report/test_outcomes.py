@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from anomaly import report, tables
-from anomaly.outcomes import FAIRNESS
+from anomaly.outcomes import FAIRNESS_SCHEMA
 from tests.support.report_pages import SITE, night_page, overview_page
 from tests.unit.anomaly.report.test_case import FORBIDDEN, Reader
 
@@ -32,7 +32,7 @@ NO_MISSES = pl.DataFrame(
 RATE = (0.1, 0.03, 0.3)
 GROUPS = pl.DataFrame(
     [("district", "North", 20, 2, 2, 0, 2, *RATE, 1.0, 0.34, 1.0, 0.0, 0.0, 0.66, 1.0, 0.34, 1.0, True), ("district", "South", 40, 0, 0, 0, 0, 0.0, 0.0, 0.09, *[None] * 9, False)],
-    schema=FAIRNESS, orient="row",
+    schema=FAIRNESS_SCHEMA, orient="row",
 )  # fmt: skip
 FACTS = {
     "night": date(2026, 3, 14), "kinds": ["people", "water"], "signals": [("water", "register", "m3")], "pseudonyms": True, "chance_cases": 5.0, "doors": 20,

@@ -7,49 +7,11 @@ import shutil
 import polars as pl
 import pytest
 
-from anomaly.cases import changes
 from pipelines.ingest import late_arrivals
 from pipelines.storage.state import Store
 from tests.support.site import LAST, SURGED, Site, daily, day, make_site, rows
 
 NIGHTS = [day(n) for n in (-4, -3, -2, -1)]
-CASE = {
-    "case_id": pl.String,
-    "household": pl.String,
-    "signature": pl.String,
-    "rarity": pl.Float64,
-    "rank": pl.Int32,
-}
-
-
-def said(*rows: tuple) -> pl.DataFrame:
-    return pl.DataFrame(rows, schema=CASE, orient="row")
-
-
-def test_what_a_night_says_otherwise():
-    before = said(
-        ("a1", "0001", "water", 100.0, 1),
-        ("b1", "0002", "power", 50.0, 2),
-        ("c1", "0003", "people", 70.0, None),
-        ("d1", "0004", "water", 40.0, 3),
-    )
-    after = said(
-        ("a1", "0001", "water", 100.05, 1),
-        ("b1", "0002", "water", 50.0, 2),
-        ("c1", "0003", "people", 90.0, 3),
-        ("d0", "0004", "water", 40.0, 3),
-    )
-    assert changes(before, after).rows() == [
-        ("0002", "power", "gone", "b1", None, 50.0, None, 2, None),
-        ("0002", "water", "new", None, "b1", None, 50.0, None, 2),
-        ("0003", "people", "changed", "c1", "c1", 70.0, 90.0, None, 3),
-        ("0004", "water", "changed", "d1", "d0", 40.0, 40.0, 3, 3),  # it opens on another night now
-    ]
-    assert changes(before, before).is_empty() and changes(said(), said()).is_empty()
-    assert set(changes(said(), after)["change"]) == {"new"} and set(changes(before, said())["change"]) == {
-        "gone"
-    }
-
 
 # notes: quality 0 read, 1 interpolated, 3 doubtful, 4 missing
 
