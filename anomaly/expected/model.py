@@ -109,7 +109,7 @@ def only(seen: Expected, homes: np.ndarray, days: int) -> Expected:
     return Expected(grid=seen.grid.only(homes, days), vacant=seen.vacant[homes, :days], **told)
 
 
-def recent(seen: Expected, days: int) -> Expected:
+def keep_last_days(seen: Expected, days: int) -> Expected:
     """The last `days` days of what was seen, or all where there are no more."""
     if days >= seen.grid.days:
         return seen

@@ -112,13 +112,13 @@ def _finish(result, settings, as_json: bool) -> None:
         )
     else:
         lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
-    lines += result.more
+    lines += result.remarks
     lines += [f"report {result.report}", f"file   {settings.store}"]
     summary = {
         "night": result.night,
         "did": result.did,
         "degraded": list(result.degraded),
-        "more": list(result.more),
+        "more": list(result.remarks),
         "report": result.report,
         "file": str(settings.store),
     }

@@ -1,4 +1,7 @@
-"""The order of the night, written once: load, judge, fold into cases, publish, report."""
+"""The order of the night: load, judge, build the cases, publish, report.
+
+`run_nights` is the whole of it, a step a line; `nightly` and `backfill` say which nights it judges.
+"""
 
 import contextlib
 import dataclasses
@@ -34,7 +37,7 @@ from pipelines.scoring.night import Verdicts, judge
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import RUNNING, Store
 
-MADE_WITH = (
+LIBRARIES = (
     "duckdb",
     "fastexcel",
     "holidays",
@@ -45,34 +48,47 @@ MADE_WITH = (
     "pyod",
     "scikit-learn",
     "statsmodels",
-)  # what a number may hang on
+)
+"""Libraries that a number may depend on; the manifest names their versions."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run came to; `did` is False where there was nothing to do."""
+    """What a run came to, for its last night."""
 
     night: dt.date
     did: bool
+    """False where there was nothing to do."""
     degraded: Sequence[str] = ()
+    """Lines on inputs that were degraded."""
     run: dict = field(default_factory=dict)
+    """The night's line in the journal of runs; empty where there was nothing to do."""
     report: str = ""
-    more: Sequence[str] = ()  # nights that were skipped, what was revised, and what still could be
-    stopped: Sequence[str] = ()  # sources that could not be read
+    remarks: Sequence[str] = ()
+    """Lines on nights that were missed, what was revised, and what still could be."""
+    stopped: Sequence[str] = ()
+    """Sources that could not be read."""
 
 
 def nightly(
     settings: Settings,
     night: dt.date | None = None,
     progress: ReportProgress = no_progress,
-    again: bool = False,
+    revise: bool = False,
 ) -> Result:
-    """Load what is new, judge one night, publish the file and write its report; `again`: and what late readings touch, as well."""
+    """Load what is new, judge one night, publish the file and write the night's report.
 
-    def choose(latest: dt.date) -> list[dt.date]:
-        return sorted({*(_touched(settings) if again else ()), night or latest})
+    The night is the latest one on which the sources are whole, unless it is given. With `revise`, the nights
+    that late readings touch are judged again first.
+    """
 
-    return run(settings, choose, lambda night: night_report.index(settings, night).exists(), progress)
+    def choose_nights(latest: dt.date) -> list[dt.date]:
+        return sorted({*(_touched_nights(settings) if revise else ()), night or latest})
+
+    def wants_report(night: dt.date) -> bool:
+        return night_report.index(settings, night).exists()
+
+    return run_nights(settings, choose_nights, wants_report, progress)
 
 
 def backfill(
@@ -82,16 +98,26 @@ def backfill(
     reports: bool,
     progress: ReportProgress = no_progress,
 ) -> Result:
-    """Judge every night from first to last as it would have been judged then."""
+    """Judge every night from first to last as it would have been judged then.
+
+    Only the last night's report is written unless `reports` is true.
+    """
     nights = [first + dt.timedelta(days=d) for d in range((last - first).days + 1)]
-    return run(settings, lambda latest: nights, lambda night: reports, progress)
+    return run_nights(settings, lambda latest: nights, lambda night: reports, progress)
 
 
-def run(
-    settings: Settings, choose: Callable, has_page: Callable[[dt.date], bool], progress: ReportProgress
+def run_nights(
+    settings: Settings,
+    choose_nights: Callable[[dt.date], list[dt.date]],
+    wants_report: Callable[[dt.date], bool],
+    progress: ReportProgress = no_progress,
 ) -> Result:
-    """The night. `choose` gives the nights to judge from the latest one on which the sources are whole; the last has a page anyway."""
-    started = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+    """Judge nights, publish the file and write the reports: every step of a run in its order.
+
+    `choose_nights` gives the nights to judge, in order, from the latest one on which the sources are whole.
+    `wants_report` says of a night whether its report is written; the last night's always is.
+    """
+    started = _utc_now()
     check_purpose(settings, started.date())
     store = Store(settings.store)
     store.prepare()
@@ -99,168 +125,219 @@ def run(
     with (
         store.locked(),
         engine.at(settings.engine.kind, settings.engine.address) as over,
-        contextlib.ExitStack() as meanwhile,
+        contextlib.ExitStack() as background,
     ):
-        laps = Laps()
-        _make_ready(settings, store)
+        timer = StepTimer()
+        _clear_leftovers(settings, store)
         inputs = load(settings, store, started.date(), progress)
-        laps.end("load")
-        latest = inputs.kept.latest_night()
-        if latest is None:
-            raise NothingReadable(
-                "; ".join(inputs.failed.values()) or "no source holds a whole day; yesterday's file stands"
-            )
-        nights = choose(latest)
-        _refuse_unread(nights, inputs)
-        key = _key(settings, store, inputs)
-        plan = _plan(store, inputs, nights, has_page)
-        if (
-            plan.nothing_left
-            and all(done(store, night) == key for night in nights)
-            and duckdb_file.is_readable(settings.store)
-            and night_report.index(settings, nights[-1]).exists()
-        ):
-            more, degraded = (
-                late_arrivals.told(_touched(settings)),
-                inputs.degraded + parquet_export.sync_parquet_export(settings),
-            )
-            return Result(
-                nights[-1],
-                False,
-                degraded,
-                report=str(night_report.index(settings, nights[-1])),
-                more=more,
-                stopped=tuple(inputs.failed),
-            )
-        store.write_json(RUNNING, {"nights": plan.run, "reports": plan.reports, "runs": len(store.runs()[0])})
-        rejudged.set_aside(store, plan.run)
-        publication = meanwhile.enter_context(
-            duckdb_file.start_publication(settings.store, partial(recent_readings, settings, inputs.kept))
-        )
-        verdicts = _judge(settings, inputs, store, plan.judged, over, progress)
-        laps.end("judge")
+        timer.end("load")
+
+        nights = choose_nights(_latest_night(inputs))
+        _refuse_nights_without_readings(inputs, nights)
+        plan = make_plan(store, inputs, nights, wants_report)
+        key = _inputs_key(settings, store, inputs)
+        if not plan.mends and _all_done(settings, store, nights, key):
+            return _nothing_to_do(settings, inputs, nights[-1])
+        _note_begun(store, plan)
+        rejudged.set_aside(store, plan.nights)
+
+        # the recent readings, most of the file, are written while the nights are judged
+        readings = partial(recent_readings, settings, inputs.kept)
+        publication = background.enter_context(duckdb_file.start_publication(settings.store, readings))
+        verdicts = _judge(settings, inputs, store, plan.judge, over, progress)
+        timer.end("judge")
+
         progress(Progress("publishing"))
-        folded = fold(settings, store, watched=plan.judged)
-        pool = meanwhile.enter_context(
-            process_pool.Pool(
-                folded.worklist.filter(pl.col("night").is_in(plan.reports)).height, writer.prepare
-            )
-        )
-        freeze(settings, store, inputs, verdicts, folded, plan.judged)
-        revised = rejudged.compare(store, plan.run)
-        runs = _runs(settings, store, inputs, plan.run, folded, started)
+        folded = fold(settings, store, watched=plan.judge)
+        page_makers = background.enter_context(_page_makers(folded, plan))
+        freeze(settings, store, inputs, verdicts, folded, plan.judge)
+        revised = rejudged.compare(store, plan.nights)
+        runs = _run_lines(settings, store, inputs, folded, plan.nights, started)
         frames = published_frames(settings, store, inputs, folded, runs)
         publication.finish(frames, meta_frames(settings, verdicts.calendar))
-        _record(settings, store, runs, plan.judged)
-        laps.end("publish")
+        _record_runs(settings, store, runs, plan.judge)
+        timer.end("publish")
+
         with night_report.to_be_written(settings):
             for night in plan.reports:
                 progress(Progress(f"writing the report of {night}"))
-                night_report.write_night(settings, inputs, verdicts, night, pool, progress)
+                night_report.write_night(settings, inputs, verdicts, night, page_makers, progress)
             night_report.write_overview(settings, frames)
-        laps.end("report")
-        _write_manifest(settings, store, inputs, verdicts.calendar, started, laps)
+        timer.end("report")
+
+        _write_manifest(settings, store, inputs, verdicts.calendar, started, timer)
         degraded = inputs.degraded + parquet_export.sync_parquet_export(settings)
-        for night in plan.run:
-            store.write_json(f"nights/{night}/key.json", key)
-        store.path(RUNNING).unlink()
-        more, tonight = (
-            [
-                *(line for night in nights for line in skipped(store, night)),
-                *revised.told(),
-                *late_arrivals.told(_touched(settings)),
-            ],
-            runs[plan.run.index(nights[-1])],
-        )
+        _note_done(store, plan, key)
         return Result(
-            nights[-1],
-            True,
-            degraded,
-            tonight,
-            str(night_report.index(settings, nights[-1])),
-            more,
-            tuple(inputs.failed),
+            night=nights[-1],
+            did=True,
+            degraded=degraded,
+            run=runs[plan.nights.index(nights[-1])],
+            report=str(night_report.index(settings, nights[-1])),
+            remarks=[
+                *(line for night in nights for line in missed_nights(store, night)),
+                *revised.told(),
+                *late_arrivals.told(_touched_nights(settings)),
+            ],
+            stopped=tuple(inputs.failed),
         )
 
 
-def _make_ready(settings: Settings, store: Store) -> None:
-    """Clear what killed runs have left, and ask now for small state that, damaged, would end the night when the file is out already."""
+# before the night
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC).replace(tzinfo=None)
+
+
+class StepTimer:
+    """How long each step of a run took, in seconds to one decimal."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def end(self, step: str) -> None:
+        """Note that the step has taken the time since the one before it ended."""
+        before, self._last = self._last, time.monotonic()
+        self.seconds[step] = round(self._last - before, 1)
+
+
+def _clear_leftovers(settings: Settings, store: Store) -> None:
+    """Remove what killed runs have left, and find out now whether small files of the state can be used."""
     store.sweep()
     night_report.tidy(settings)
+    # damaged, these two would otherwise end the run when the file is published already
     Trail(store).ready()
-    _touched(settings)
+    _touched_nights(settings)
 
 
-def _touched(settings: Settings) -> dict[dt.date, int]:
-    """Judged nights, with how many readings of the days that their expectations rest on came or changed since."""
+def _touched_nights(settings: Settings) -> dict[dt.date, int]:
+    """Return the judged nights of which readings in reach came or changed since, with how many."""
     return late_arrivals.touched(Store(settings.store), settings.expected.reach_days)
+
+
+# which nights
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Nights: `run` are those asked for, `judged` those to be judged, in order, and `reports` those to get a report, tonight first."""
+    """The nights of a run, each list without repeats."""
 
-    run: list[dt.date]
-    judged: list[dt.date]
+    nights: list[dt.date]
+    """Those asked for, and those that a run that was broken off had begun, in order; each gets a run."""
+    judge: list[dt.date]
+    """These, and judged nights that have lost a file; in order."""
     reports: list[dt.date]
-    nothing_left: bool
-    """Whether no earlier run was broken off and no night has lost a file."""
+    """Those that get a report, the last one asked for first."""
+    mends: bool
+    """Whether an earlier run was broken off, or a night has lost a file."""
 
 
-def _plan(
-    store: Store, inputs: Inputs, nights: Sequence[dt.date], has_page: Callable[[dt.date], bool]
+def make_plan(
+    store: Store, inputs: Inputs, nights: Sequence[dt.date], wants_report: Callable[[dt.date], bool]
 ) -> Plan:
-    """What is asked for, and with it what a run that was broken off had judged but not shown, and nights that lost a file."""
+    """Plan the nights asked for, in order, and what a run that was broken off had judged but not shown."""
     first, last = inputs.kept.span()
+    judged_before = [night for night in store.nights() if first <= night <= last]
     begun = store.read_json(RUNNING, {"nights": [], "reports": []})
-    there = {str(night) for night in store.nights() if first <= night <= last}
-    left, shown = (
-        {dt.date.fromisoformat(night) for night in there.intersection(begun[name])}
-        for name in ("nights", "reports")
-    )
+    left = {night for night in judged_before if str(night) in begun["nights"]}
+    left_reports = {night for night in judged_before if str(night) in begun["reports"]}
     broken = {night for night in store.broken_nights() if first <= night <= last}
-    run, pages = sorted({*nights, *left}), {*filter(has_page, nights), *shown, nights[-1]}
+    tonight = nights[-1]
+    reports = {*filter(wants_report, nights), *left_reports, tonight}
     return Plan(
-        run,
-        sorted({*run, *broken}),
-        sorted(pages, key=lambda night: (night != nights[-1], night)),
-        not (left or broken),
+        nights=sorted({*nights, *left}),
+        judge=sorted({*nights, *left, *broken}),
+        reports=sorted(reports, key=lambda night: (night != tonight, night)),
+        mends=bool(left or broken),
     )
 
 
-def skipped(store: Store, night: dt.date) -> list[str]:
-    """A line where nights between the one judged before this night and this one were not judged."""
-    before = max((known for known in store.nights() if known < night), default=night)
+def _latest_night(inputs: Inputs) -> dt.date:
+    """Return the latest night on which the sources are whole; raises NothingReadable where there is none."""
+    latest = inputs.kept.latest_night()
+    if latest is None:
+        why = "; ".join(inputs.failed.values())
+        raise NothingReadable(why or "no source holds a whole day; yesterday's file stands")
+    return latest
+
+
+def _refuse_nights_without_readings(inputs: Inputs, nights: Sequence[dt.date]) -> None:
+    """Raise NoSuchNight for a night outside the readings: it would only say that nobody can be judged."""
+    first, last = inputs.kept.span()
+    for night in nights:
+        if not first <= night <= last:
+            where = "before the first" if night < first else "after the last"
+            raise NoSuchNight(f"{night} lies {where} reading ({first} … {last}); ask for a night between")
+
+
+def missed_nights(store: Store, night: dt.date) -> list[str]:
+    """Return a line on the nights between this one and the one judged before it, if there are any."""
+    before = max((judged for judged in store.nights() if judged < night), default=night)
     first, last = before + dt.timedelta(days=1), night - dt.timedelta(days=1)
     missed = (last - first).days + 1
     if missed < 1:
         return []
-    return [
-        f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}; `anomaly backfill --from {first} --to {last}` judges them"
+    count = f"{missed} night{'s' * (missed > 1)} before {night} not judged: {first} … {last}"
+    return [f"{count}; `anomaly backfill --from {first} --to {last}` judges them"]
+
+
+# what was done already
+
+
+def _inputs_key(settings: Settings, store: Store, inputs: Inputs) -> str:
+    """Return a hash of all a night's result depends on: inputs, settings, calendar, version, decisions."""
+    parts = [
+        [(f["source"], f["file"], f["sha256"], f["rejects"]) for f in inputs.files],
+        settings.sha256,
+        [path.read_text(encoding="utf-8") for path in correction_files(settings)],
+        __version__,
+        sorted(inputs.failed),
+        store.read_lines(outcome_journal.OUTCOMES),
+        store.read_lines(outcome_journal.ASSIGNMENTS),
     ]
+    return hashlib.sha256(json.dumps(parts, default=str).encode()).hexdigest()
 
 
-def _record(settings: Settings, store: Store, runs: Sequence[dict], judged: Sequence[dt.date]) -> None:
-    """Write the runs down: only what was published has run. What all homes were expected to use is kept of the latest night alone."""
-    for line in runs:
-        store.append_line("runs.jsonl", line)
-        Trail(store).leave(
-            "run",
-            **{
-                name: line[name]
-                for name in ("run", "night", "version", "settings_sha256", "cases_new", "notes")
-            },
-            control=_drawn(store, line["night"]),
-        )
-    for night in store.nights()[:-1]:
-        store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
-    rejudged.settle(store, judged)
-    late_arrivals.trim(store, settings.expected.reach_days)
+def done_key(store: Store, night: dt.date) -> str | None:
+    """Return the inputs key under which a night was last judged, published and reported."""
+    return store.read_json(f"nights/{night}/key.json", None)
 
 
-def _drawn(store: Store, night: str) -> list[str]:
-    """Codes of the night's control doors."""
-    return store.read(f"nights/{night}/control.parquet")["case_id"].to_list()
+def _all_done(settings: Settings, store: Store, nights: Sequence[dt.date], key: str) -> bool:
+    """Return whether the nights were judged from the same inputs, and file and last report are there."""
+    return (
+        all(done_key(store, night) == key for night in nights)
+        and duckdb_file.is_readable(settings.store)
+        and night_report.index(settings, nights[-1]).exists()
+    )
+
+
+def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date) -> Result:
+    return Result(
+        night=night,
+        did=False,
+        degraded=inputs.degraded + parquet_export.sync_parquet_export(settings),
+        report=str(night_report.index(settings, night)),
+        remarks=late_arrivals.told(_touched_nights(settings)),
+        stopped=tuple(inputs.failed),
+    )
+
+
+def _note_begun(store: Store, plan: Plan) -> None:
+    """Note which nights are under way: a run that is broken off is made good by the next one."""
+    begun = {"nights": plan.nights, "reports": plan.reports, "runs": len(store.runs()[0])}
+    store.write_json(RUNNING, begun)
+
+
+def _note_done(store: Store, plan: Plan, key: str) -> None:
+    for night in plan.nights:
+        store.write_json(f"nights/{night}/key.json", key)
+    store.path(RUNNING).unlink()
+
+
+# judge
 
 
 def _judge(
@@ -272,72 +349,52 @@ def _judge(
     progress: ReportProgress,
 ) -> Verdicts:
     """Judge the nights; at a large site the homes with a case are followed by name."""
-    process_pool.meanwhile(partial(_prepare, settings))
+    process_pool.meanwhile(partial(_import_slow_modules, settings))
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, progress)
-    return judge_large(settings, inputs, nights, _followed(settings, store, nights), over, progress)
+    return judge_large(settings, inputs, nights, _homes_with_cases(settings, store, nights), over, progress)
 
 
-def _prepare(settings: Settings) -> None:
-    """Import what takes seconds to import and is needed later: detectors, then what takes a page's series apart."""
+def _import_slow_modules(settings: Settings) -> None:
+    """Import what takes seconds to import and is needed later: for the detectors, then for the pages."""
     detectors.prepare(settings.detectors)
     expected.prepare()
 
 
-def _followed(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Followed:
-    """Homes with a case open on one of the nights, or on a list of theirs, and homes whose case is not long over on the last."""
+def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Followed:
+    """Return the homes that the nights' pages may show: with a case that is open, listed or not long over."""
     if not store.nights():
         return Followed()
-    known = fold(settings, store)
-    still = known.cases.filter(
-        pl.col("last_seen") > nights[0] - dt.timedelta(days=settings.cases.quiet_days)
-    )["household"]
-    listed = known.worklist.filter(pl.col("night").is_in(nights))["household"]
-    return Followed(frozenset(still) | frozenset(listed), frozenset(with_case(known.cases, nights[-1])))
+    folded = fold(settings, store)
+    quiet_since = nights[0] - dt.timedelta(days=settings.cases.quiet_days)
+    still_open = folded.cases.filter(pl.col("last_seen") > quiet_since)["household"]
+    listed = folded.worklist.filter(pl.col("night").is_in(nights))["household"]
+    return Followed(frozenset(still_open) | frozenset(listed), frozenset(with_case(folded.cases, nights[-1])))
 
 
-def _refuse_unread(nights: Sequence[dt.date], inputs: Inputs) -> None:
-    """A night outside the readings would only say that nobody can be judged."""
-    first, last = inputs.kept.span()
-    for night in nights:
-        if not first <= night <= last:
-            raise NoSuchNight(
-                f"{night} lies {'before the first' if night < first else 'after the last'} reading ({first} … {last}); ask for a night between"
-            )
+# publish and report
 
 
-def done(store: Store, night: dt.date) -> str | None:
-    """The key under which a night was last judged, published and reported."""
-    return store.read_json(f"nights/{night}/key.json", None)
+def _page_makers(folded: cases.CaseHistory, plan: Plan) -> process_pool.Pool:
+    """Return processes that render the case pages; they start at once, while the file is being published."""
+    pages = folded.worklist.filter(pl.col("night").is_in(plan.reports)).height
+    return process_pool.Pool(pages, writer.prepare)
 
 
-def _key(settings: Settings, store: Store, inputs: Inputs) -> str:
-    """What a night's result depends on: inputs, settings with the calendar's corrections, version and decisions."""
-    files = [(f["source"], f["file"], f["sha256"], f["rejects"]) for f in inputs.files]
-    corrections = [path.read_text(encoding="utf-8") for path in correction_files(settings)]
-    text = json.dumps(
-        [
-            files,
-            settings.sha256,
-            corrections,
-            __version__,
-            sorted(inputs.failed),
-            *(store.read_lines(name) for name in (outcome_journal.OUTCOMES, outcome_journal.ASSIGNMENTS)),
-        ],
-        default=str,
-    )
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _runs(
-    settings: Settings, store: Store, inputs: Inputs, nights, folded: cases.CaseHistory, started: dt.datetime
+def _run_lines(
+    settings: Settings,
+    store: Store,
+    inputs: Inputs,
+    folded: cases.CaseHistory,
+    nights: Sequence[dt.date],
+    started: dt.datetime,
 ) -> list[dict]:
-    """A line for the journal of runs for every night judged."""
-    finished = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-    rows, before = [], rejudged.times(store)
+    """Return a line for the journal of runs for each of the nights."""
+    finished = _utc_now()
+    lines, judged_before = [], rejudged.times(store)
     for night in nights:
-        seen = store.read_json(f"nights/{night}/done.json", {})
-        rows.append(
+        counts = store.read_json(f"nights/{night}/done.json", {})
+        lines.append(
             {
                 "run": f"{night}-{started:%Y%m%dT%H%M%S.%fZ}",
                 "night": str(night),
@@ -345,54 +402,63 @@ def _runs(
                 "finished_utc": finished.isoformat(timespec="seconds"),
                 "version": __version__,
                 "settings_sha256": settings.sha256,
-                "judged": seen["judged"],
-                "not_judged": seen["not_judged"],
+                "judged": counts["judged"],
+                "not_judged": counts["not_judged"],
                 "cases_open": folded.open_cases[night],
                 "cases_new": folded.new_cases[night],
                 "expected_wrong_doors": folded.expected_wrong[night],
-                "notes": "; ".join([*inputs.degraded, *skipped(store, night)]),
-                "revised": before[night],
+                "notes": "; ".join([*inputs.degraded, *missed_nights(store, night)]),
+                "revised": judged_before[night],
                 "stopped": [
                     f"{name} not listed: {wrong} of its {n} answered doors were wrong"
                     for name, wrong, n in outcome_journal.stopped(settings, store, night)
                 ],
             }
         )
-    return rows
+    return lines
 
 
-class Laps:
-    """How long each step of a run took."""
+def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged: Sequence[dt.date]) -> None:
+    """Append the runs to the journal and the audit log, and drop what they made obsolete.
 
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def end(self, step: str) -> None:
-        """The step that has been under way ends here."""
-        before, self._last = self._last, time.monotonic()
-        self.seconds[step] = round(self._last - before, 1)
+    To be called after publication: only what was published has run.
+    """
+    in_audit_log = ("run", "night", "version", "settings_sha256", "cases_new", "notes")
+    for line in runs:
+        store.append_line("runs.jsonl", line)
+        facts = {name: line[name] for name in in_audit_log}
+        control_doors = store.read(f"nights/{line['night']}/control.parquet")["case_id"].to_list()
+        Trail(store).leave("run", **facts, control=control_doors)
+    # what all homes were expected to use is kept of the latest night alone
+    for night in store.nights()[:-1]:
+        store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
+    rejudged.settle(store, judged)
+    late_arrivals.trim(store, settings.expected.reach_days)
 
 
 def _write_manifest(
-    settings: Settings, store: Store, inputs: Inputs, days: pl.DataFrame, started: dt.datetime, laps: Laps
+    settings: Settings,
+    store: Store,
+    inputs: Inputs,
+    calendar: pl.DataFrame,
+    started: dt.datetime,
+    timer: StepTimer,
 ) -> None:
+    """Write manifest.json: what the night was made of, and how long each step took."""
     rejects = inputs.rejects.group_by("source", "reason").len("rows").sort("source", "reason")
+    versions = {name: metadata.version(name) for name in LIBRARIES}
     manifest = {
         "version": __version__,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in MADE_WITH},
-        },
+        "versions": {"python": platform.python_version(), **versions},
         "settings_sha256": settings.sha256,
         "started_utc": started.isoformat(timespec="seconds"),
-        "seconds": round((dt.datetime.now(dt.UTC).replace(tzinfo=None) - started).total_seconds(), 1),
-        "steps": laps.seconds,
+        "seconds": round((_utc_now() - started).total_seconds(), 1),
+        "steps": timer.seconds,
         "inputs": inputs.files,
         "failed": inputs.failed,
         "merged": inputs.counts,
         "rejects": rejects.to_dicts(),
-        "calendar": "provisional" if days["provisional"].any() else "official",
+        "calendar": "provisional" if calendar["provisional"].any() else "official",
         "rules": {name: dataclasses.asdict(rule) for name, rule in settings.rules.items()},
     }
     store.write_json("../manifest.json", manifest)

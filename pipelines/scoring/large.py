@@ -72,7 +72,12 @@ class Followed:
 
 
 def judge_large(
-    settings: Settings, inputs: Inputs, nights: Sequence[dt.date], followed: Followed, over: Over, progress: ReportProgress
+    settings: Settings,
+    inputs: Inputs,
+    nights: Sequence[dt.date],
+    followed: Followed,
+    over: Over,
+    progress: ReportProgress,
 ) -> Verdicts:
     """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
 
@@ -356,11 +361,8 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
         late, vacant = expected.expect_lately(
             grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height)
         )
-        told.append(
-            _InFull(
-                (grid, late, vacant), scores_of(settings, expected.recent(late, LAST_DAYS), yardstick.peers)
-            )
-        )
+        last_days = expected.keep_last_days(late, LAST_DAYS)
+        told.append(_InFull((grid, late, vacant), scores_of(settings, last_days, yardstick.peers)))
     return told
 
 

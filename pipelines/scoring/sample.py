@@ -115,7 +115,7 @@ def yardstick_of(
     grid = grid_of(settings, site, (site.sample, hand.sample(kept, site, days)), days)
     peers = Peers(site.groups)
     seen, vacant = expected.expect_last(grid, settings.expected, peers, min(told, grid.days))
-    scores = scores_of(settings, expected.recent(seen, heard), peers)
+    scores = scores_of(settings, expected.keep_last_days(seen, heard), peers)
     if heard < grid.days:
         for one in scores:
             one.score[:, :STEADY_DAYS] = np.nan

@@ -104,7 +104,7 @@ def test_a_degraded_and_a_failed_night_give_notice_too(site):
 def test_a_bug_and_an_interruption_are_failures(site, monkeypatch):
     for error, code in ((ZeroDivisionError(SURGED), 1), (KeyboardInterrupt(), 130)):
         monkeypatch.setattr(
-            "pipelines.jobs.nightly.collect", lambda *args, error=error: (_ for _ in ()).throw(error)
+            "pipelines.jobs.nightly.published_frames", lambda *args, error=error: (_ for _ in ()).throw(error)
         )
         assert site.run("nightly").exit_code == code
     assert [

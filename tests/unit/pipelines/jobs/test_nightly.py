@@ -308,7 +308,7 @@ def test_a_refused_publication_leaves_yesterdays_file(tmp_path, monkeypatch):
     site.nightly()
     before = site.file.read_bytes()
     site.put("power.csv", rows("power", daily()["power"]))
-    collected = flow.collect
+    collected = flow.published_frames
 
     def broken(*args):
         frames = collected(*args)
@@ -317,7 +317,7 @@ def test_a_refused_publication_leaves_yesterdays_file(tmp_path, monkeypatch):
         }  # every door twice: the key is broken
 
     with monkeypatch.context() as patch:
-        patch.setattr(flow, "collect", broken)
+        patch.setattr(flow, "published_frames", broken)
         result = site.nightly(code=4)
     assert (
         "worklist" in result.stderr

@@ -189,7 +189,7 @@ def judged(root, plan: list[list[dt.date]], sample: int | None = None) -> Site:
     """A town with homes of OVER, its nights judged in those runs, each with its report."""
     site = town(root, sample, over=OVER)
     for nights in plan:
-        flow.run(
+        flow.run_nights(
             load_settings(site.settings),
             lambda latest, nights=nights: nights,
             lambda night: True,

@@ -62,7 +62,7 @@ def short(monkeypatch):
 def judged(root, *runs: list[dt.date]) -> Site:
     site = town(root, sample=130)
     for nights in runs:
-        flow.run(
+        flow.run_nights(
             load_settings(site.settings),
             lambda latest, nights=nights: nights,
             lambda night: True,
