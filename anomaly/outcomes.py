@@ -21,7 +21,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import tables
-from anomaly.intervals import wilson
+from anomaly.intervals import wilson_interval
 
 ANSWER_SCHEMA = {
     "case_id": pl.String,
@@ -135,7 +135,7 @@ def correction_for_night(
         if count.answered < rules.least_outcomes:
             continue
         shifts[kind] = _fit_shift(of_kind["chance_before"].to_list(), count.wrong)
-        _, low, _ = wilson(count.wrong, count.answered)
+        _, low, _ = wilson_interval(count.wrong, count.answered)
         if low > rules.stop_share:
             stopped_kinds[kind] = count
     return OutcomeCorrection(shifts, stopped_kinds, groups_wrong_too_often(doors, "district", rules))
@@ -152,8 +152,8 @@ def groups_wrong_too_often(doors: pl.DataFrame, column: str, rules: AccountRules
         own, others = _count_wrong(inside), _count_wrong(doors.filter(pl.col(column) != group))
         if min(own.answered, others.answered) < rules.least_outcomes:
             continue
-        own_share, own_low, _ = wilson(*own)
-        others_share, _, others_high = wilson(*others)
+        own_share, own_low, _ = wilson_interval(*own)
+        others_share, _, others_high = wilson_interval(*others)
         if own_low > others_high and own_share >= rules.stop_times * others_share:
             found[group] = own
     return found
@@ -237,7 +237,7 @@ def account_table(
 def _promised_and_found(doors: pl.DataFrame, correction: OutcomeCorrection) -> dict[str, Any]:
     """Return the account's numbers of some answered doors."""
     wrong, answered = _count_wrong(doors)
-    share, low, high = wilson(wrong, answered) if answered else (None, None, None)
+    share, low, high = wilson_interval(wrong, answered) if answered else (None, None, None)
     corrected = [
         correction.correct(kind, chance)
         for kind, chance in doors.select("signature", "chance_before").iter_rows()
@@ -312,7 +312,7 @@ def _rates(counts: Mapping[str, int], answers: int) -> dict[str, float | None]:
     rates: dict[str, float | None] = {}
     for rate, denominator in RATE_DENOMINATORS.items():
         whole = answers if denominator == "visited" else counts[denominator]
-        ends = wilson(min(counts[rate], whole), whole) if whole else (None, None, None)
+        ends = wilson_interval(min(counts[rate], whole), whole) if whole else (None, None, None)
         rates |= dict(zip((f"{rate}_share", f"{rate}_low", f"{rate}_high"), ends, strict=True))
     return rates
 
@@ -354,7 +354,7 @@ def misses_table(drawn: int, answers: pl.DataFrame, unlisted: int) -> pl.DataFra
     doors = decided_doors(answers.filter(pl.col("signature") == CONTROL))
     wrong, answered = _count_wrong(doors)
     found = answered - wrong
-    share, low, high = wilson(found, answered) if answered else (None, None, None)
+    share, low, high = wilson_interval(found, answered) if answered else (None, None, None)
     row = {
         "drawn": drawn,
         "answered": answered,

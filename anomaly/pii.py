@@ -72,7 +72,7 @@ _NOT_A_NAME = (
 )
 
 
-def personal_columns(frame: pl.DataFrame, *, trusted: Collection[str] = ()) -> dict[str, str]:
+def find_personal_columns(frame: pl.DataFrame, *, trusted: Collection[str] = ()) -> dict[str, str]:
     """Columns that describe a person: column → reason in words, in the order of the frame.
 
     `frame` holds text columns only. Columns named in `trusted` are known to hold times or readings: there the

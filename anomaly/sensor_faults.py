@@ -16,12 +16,12 @@ GATEWAY_SILENT = "gateway of the building silent"
 METER_STUCK = "meter stuck at zero while the door is busy"
 METER_REPEATS = "meter repeats the same value"
 
-NOTES = {"night": pl.Date, "household": pl.String, "signal": pl.String, "reason": pl.String}
+FAULT_SCHEMA = {"night": pl.Date, "household": pl.String, "signal": pl.String, "reason": pl.String}
 
-LOOK_BACK = 120  # days that say what is usual; a failure can be noted until fewer than ENOUGH working days are among them
-ENOUGH = 14  # days with a value above zero before the odd stretch
-SILENT_DAYS = 3
-REPEAT_DAYS = 7
+LOOK_BACK_DAYS = 120  # days that say what is usual; a failure can be noted until fewer than MIN_WORKING_DAYS working days are among them
+MIN_WORKING_DAYS = 14  # days with a value above zero before the odd stretch
+MIN_SILENT_DAYS = 3
+MIN_REPEAT_DAYS = 7
 RUNS = 0.5  # share of its usual from which a door or meter is said to run
 BUILDING_HOMES = 4  # homes with doors from which a building can be said to be silent
 BUILDING_SHARE = 0.8  # of them silent on the night
@@ -29,7 +29,7 @@ CHANCE = 1e-3  # what the earlier days of the home, or the building, make likeli
 
 
 @dataclass(frozen=True)
-class DeviceDays:
+class SensorReadings:
     """Readings as (S, H, T) arrays: value, NaN unknown (a contradicted zero is known), and lag, days until it was known."""
 
     households: Sequence[str]
@@ -39,9 +39,9 @@ class DeviceDays:
     lag: np.ndarray
 
     def known(self, night: dt.date) -> np.ndarray:
-        """(S, H, LOOK_BACK) values as the night knew them, the night last."""
+        """(S, H, LOOK_BACK_DAYS) values as the night knew them, the night last."""
         last = (night - self.first).days
-        at = np.arange(max(0, last - LOOK_BACK + 1), last + 1)
+        at = np.arange(max(0, last - LOOK_BACK_DAYS + 1), last + 1)
         return np.where(self.lag[:, :, at] + at <= last, self.value[:, :, at], np.nan)
 
 
@@ -59,10 +59,12 @@ class _Stretch:
 
     def failed(self, least: int) -> np.ndarray:
         """(S, H) bool: at least so long, after enough working days, and not to be expected from them."""
-        return (self.length >= least) & (self.working >= ENOUGH) & (self.chance**self.length < CHANCE)
+        return (
+            (self.length >= least) & (self.working >= MIN_WORKING_DAYS) & (self.chance**self.length < CHANCE)
+        )
 
 
-def device_notes(
+def find_sensor_faults(
     readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
 ) -> pl.DataFrame:
     """night, household, signal, reason of what looked like a failed sensor on each night, one row at most for each.
@@ -71,26 +73,26 @@ def device_notes(
     "count", "usage" or "register". Each night knows the days on or before it, as far as they were known then.
     """
     nights = sorted(set(nights))
-    empty = pl.DataFrame(schema=NOTES)
+    empty = pl.DataFrame(schema=FAULT_SCHEMA)
     if not nights or readings.is_empty():
         return empty
-    return notes_of(_days(readings, kinds, nights), register, kinds, nights)
+    return find_sensor_faults_in_arrays(_days(readings, kinds, nights), register, kinds, nights)
 
 
-def notes_of(
-    days: DeviceDays, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
+def find_sensor_faults_in_arrays(
+    days: SensorReadings, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
 ) -> pl.DataFrame:
     """`device_notes` of readings that are arrays already."""
     building = _buildings(register, days.households)
     doors = np.array([kinds[signal] == "count" for signal in days.signals], dtype=bool)
     found = [_night(days, night, doors, building) for night in nights]
-    return pl.concat([pl.DataFrame(schema=NOTES), *found]).sort("night", "household", "signal")
+    return pl.concat([pl.DataFrame(schema=FAULT_SCHEMA), *found]).sort("night", "household", "signal")
 
 
-def looked_at(value: np.ndarray) -> np.ndarray:
+def homes_to_check(value: np.ndarray) -> np.ndarray:
     """(S, H, T) values as a night knew them → (H,) bool: homes of which something may be noted, but for their building's sake."""
-    silent = ~(value[:, :, -SILENT_DAYS:] > 0).any(axis=2)
-    recent = value[:, :, -REPEAT_DAYS:]
+    silent = ~(value[:, :, -MIN_SILENT_DAYS:] > 0).any(axis=2)
+    recent = value[:, :, -MIN_REPEAT_DAYS:]
     same = (recent == recent[:, :, -1:]).all(axis=2) & (recent[:, :, -1] > 0)
     return (silent | same).any(axis=0)
 
@@ -98,7 +100,7 @@ def looked_at(value: np.ndarray) -> np.ndarray:
 def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarray) -> np.ndarray:
     """(H,) bool: homes in a building that may have fallen silent.
 
-    silent: doors that gave nothing tonight; working: doors with ENOUGH days above zero; building: number, −1 unknown.
+    silent: doors that gave nothing tonight; working: doors with MIN_WORKING_DAYS days above zero; building: number, −1 unknown.
     """
     asked = working & (building >= 0)
     if not asked.any():
@@ -108,8 +110,8 @@ def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarr
     return (building >= 0) & np.append(down, False)[np.where(building < down.size, building, down.size)]
 
 
-def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> DeviceDays:
-    first = nights[0] - dt.timedelta(days=LOOK_BACK - 1)
+def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> SensorReadings:
+    first = nights[0] - dt.timedelta(days=LOOK_BACK_DAYS - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
     believed = pl.col("quality").is_in(["read", "interpolated"]) | (
         (pl.col("quality") == "doubtful") & (pl.col("value") == 0)
@@ -127,7 +129,7 @@ def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.
     value, lag = np.full(shape, np.nan), np.zeros(shape, dtype=np.int16)
     box = tuple(cells[name].to_numpy() for name in ("signal", "household", "at"))
     value[box], lag[box] = cells["value"].to_numpy(), cells["lag"].to_numpy()
-    return DeviceDays(households, signals, first, value, lag)
+    return SensorReadings(households, signals, first, value, lag)
 
 
 def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
@@ -141,7 +143,7 @@ def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
     return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
 
 
-def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
+def _night(days: SensorReadings, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
     value = days.known(night)
     known = ~np.isnan(value)
     silent = _stretch(
@@ -149,17 +151,19 @@ def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.nda
     )  # zero or missing, once there was a day
     zero = _stretch(value == 0, known, value)
     same = _stretch(*_repeats(value), value)
-    busy = _runs(value[doors], SILENT_DAYS)
+    busy = _runs(value[doors], MIN_SILENT_DAYS)
     # where nothing at all came from a signal, its source is what is missing
     came = doors & known[:, :, -1].any(axis=1)
     mark = np.full(value.shape[:2], None, dtype=object)
-    mark[same.failed(REPEAT_DAYS - 1) & ~doors[:, None]] = METER_REPEATS
-    mark[zero.failed(SILENT_DAYS) & ~doors[:, None] & (busy == 1).any(axis=0)] = METER_STUCK
-    mark[silent.failed(SILENT_DAYS) & came[:, None] & _running(value[~doors], SILENT_DAYS)] = DOOR_SILENT
+    mark[same.failed(MIN_REPEAT_DAYS - 1) & ~doors[:, None]] = METER_REPEATS
+    mark[zero.failed(MIN_SILENT_DAYS) & ~doors[:, None] & (busy == 1).any(axis=0)] = METER_STUCK
+    mark[silent.failed(MIN_SILENT_DAYS) & came[:, None] & _running(value[~doors], MIN_SILENT_DAYS)] = (
+        DOOR_SILENT
+    )
     # a building whose people are away is not one whose gateway is down; a gateway may take the meters with it
     away = ~_running(value[~doors], 1) & known[~doors, :, -1].any(axis=0)
     for s in np.flatnonzero(came):
-        at = np.flatnonzero((silent.working[s] >= ENOUGH) & (building >= 0))
+        at = np.flatnonzero((silent.working[s] >= MIN_WORKING_DAYS) & (building >= 0))
         mark[s, at[_gateway(silent.length[s, at] > 0, silent.chance[s, at], away[at], building[at])]] = (
             GATEWAY_SILENT
         )
@@ -169,7 +173,7 @@ def _night(days: DeviceDays, night: dt.date, doors: np.ndarray, building: np.nda
         "signal": [days.signals[i] for i in s],
         "reason": mark[s, h].tolist(),
     }
-    told = pl.DataFrame(rows, schema={name: NOTES[name] for name in rows})
+    told = pl.DataFrame(rows, schema={name: FAULT_SCHEMA[name] for name in rows})
     return told.select(pl.lit(night).alias("night"), *rows)
 
 
@@ -193,7 +197,7 @@ def _repeats(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _runs(value: np.ndarray, days: int) -> np.ndarray:
     """(S, H): 1 where the mean of the last days is at least RUNS of the mean before, 0 where it is less, NaN unknown."""
     recent, before = _mean(value[:, :, -days:]), _mean(value[:, :, :-days])
-    enough = (value[:, :, :-days] > 0).sum(axis=2) >= ENOUGH
+    enough = (value[:, :, :-days] > 0).sum(axis=2) >= MIN_WORKING_DAYS
     return np.where(enough & ~np.isnan(recent), (recent >= RUNS * before).astype(float), np.nan)
 
 

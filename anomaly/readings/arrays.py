@@ -1,128 +1,168 @@
-"""Daily readings in numbers laid out as arrays, a row a home and a column a day."""
+"""Daily readings as arrays with a row for each home and a column for each day: the form in which homes are scored."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import polars as pl
 
-from anomaly.readings.doors_and_meters import MARKED
+from anomaly.readings.doors_and_meters import DOUBTFUL_MARKS
 from anomaly.tables import QUALITIES, UNKNOWN
 
 EPOCH = date(1970, 1, 1)
-ALWAYS = np.iinfo(np.int32).min  # a home's readings are its own from the beginning …
-NEVER = np.iinfo(np.int32).max  # … or none of them is
-LONGEST_LAG = 32_000  # days
+COUNTS_ALWAYS = np.iinfo(np.int32).min
+"""In `ArrayLayout.counts_from`: all readings of the home are its own."""
+COUNTS_NEVER = np.iinfo(np.int32).max
+"""In `ArrayLayout.counts_from`: no reading of the home counts."""
+MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
 READ, INTERPOLATED, DOUBTFUL = (QUALITIES.index(name) for name in ("read", "interpolated", "doubtful"))
 
 
 @dataclass(frozen=True)
-class Laid:
-    """Readings of some homes as (S, H, T) arrays.
+class ReadingArrays:
+    """Readings of some homes over some days, for S signals, H homes and T days.
 
-    value: whole base units (int32, or int64 where they do not fit), UNKNOWN where the day is not to be judged; lag: int16, days
-    until it was known; zero: where the value is a zero that the doors contradict; had: (S, H), whether the home has any
-    reading of the signal among these days.
+    value: (S, H, T) int32, or int64 where a value does not fit; base units, UNKNOWN where the day must not be judged.
+    lag: (S, H, T) int16; days until the value was known.
+    contradicted_zero: (S, H, T) bool; the meter showed zero while the doors were busy, so the day must not be judged.
+    has_readings: (S, H) bool; the home has any reading of the signal on these days.
     """
 
     value: np.ndarray
     lag: np.ndarray
-    zero: np.ndarray
-    had: np.ndarray
+    contradicted_zero: np.ndarray
+    has_readings: np.ndarray
+
+    @classmethod
+    def unknown(cls, signals: int, homes: int, days: int, dtype: type = np.int32) -> "ReadingArrays":
+        """Return arrays of which no cell has been written yet. `dtype` is that of the values."""
+        shape = (signals, homes, days)
+        return cls(
+            value=np.full(shape, UNKNOWN, dtype),
+            lag=np.zeros(shape, np.int16),
+            contradicted_zero=np.zeros(shape, dtype=bool),
+            has_readings=np.zeros(shape[:2], dtype=bool),
+        )
 
     @property
-    def floats(self) -> np.ndarray:
-        """The values as float64, NaN where the day is not to be judged."""
+    def float_values(self) -> np.ndarray:
+        """The values as float64, NaN where the day must not be judged."""
         return np.where(self.value == UNKNOWN, np.nan, self.value)
 
-    def only(self, homes: np.ndarray) -> "Laid":
-        """Those rows."""
-        return Laid(*(np.take(one, homes, axis=1) for one in (self.value, self.lag, self.zero, self.had)))
+    def select_homes(self, homes: np.ndarray) -> "ReadingArrays":
+        """Return a copy with those rows only."""
+        return ReadingArrays(
+            value=np.take(self.value, homes, axis=1),
+            lag=np.take(self.lag, homes, axis=1),
+            contradicted_zero=np.take(self.contradicted_zero, homes, axis=1),
+            has_readings=np.take(self.has_readings, homes, axis=1),
+        )
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where cells belong: row of each home by number, −1 for none; days since 1970 from which its readings count; the first day."""
+class ArrayLayout:
+    """Which cell of the arrays belongs to which home and day.
 
-    row: np.ndarray
-    since: np.ndarray
-    first: date
+    row_of_home: (homes of the site,) row of each home by its number, −1 for homes that have no row.
+    counts_from: (homes of the site,) int32, the day (since 1970) from which a home's readings are its own, because
+    other people lived there before; COUNTS_ALWAYS or COUNTS_NEVER where no such day divides them.
+    first_day: the day of the first column.
+    """
 
-
-def empty(signals: int, homes: int, days: int, kind: type = np.int32) -> Laid:
-    """Arrays in which nothing is known yet."""
-    shape = (signals, homes, days)
-    return Laid(
-        np.full(shape, UNKNOWN, kind),
-        np.zeros(shape, np.int16),
-        np.zeros(shape, dtype=bool),
-        np.zeros(shape[:2], dtype=bool),
-    )
+    row_of_home: np.ndarray
+    counts_from: np.ndarray
+    first_day: date
 
 
-def lay(cells: pl.DataFrame, place: Place, laid: Laid, signal: int) -> bool:
-    """Write cells (home, day, value, quality, lag, mark) of a signal into the arrays, in place; each home and day once.
+class _CellColumns(NamedTuple):
+    """The columns of some cells of one signal, one element for each cell; day since 1970, value UNKNOWN where null."""
 
-    They take the places of those that earlier frames have written.
+    home: np.ndarray
+    day: np.ndarray
+    value: np.ndarray
+    quality: np.ndarray
+    lag: np.ndarray
+    mark: np.ndarray
 
-    False where a value is too large for the arrays: lay them all again into larger ones.
+
+def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays, signal: int) -> bool:
+    """Write cells of one signal into the arrays, in place; return False where a value is too large for their dtype.
+
+    cells: home, day, value, quality, lag, mark; at most one for each home and day. They replace what earlier calls
+    wrote for the same home and day. After False the arrays are half written: start again with int64 values.
     """
     cells = cells.select(
         "home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark"
     )
-    out = (laid.value[signal], laid.lag[signal], laid.zero[signal], laid.had[signal])
-    over = bool(laid.had[signal].any())
+    has_readings = arrays.has_readings[signal]
+    replace = bool(has_readings.any())
     return all(
-        _lay(columns, (place.row, place.since), (place.first - EPOCH).days, over, out)
-        for columns in _pieces(cells)
+        _write_columns(
+            _CellColumns(*columns),
+            layout.row_of_home,
+            layout.counts_from,
+            (layout.first_day - EPOCH).days,
+            replace,
+            arrays.value[signal],
+            arrays.lag[signal],
+            arrays.contradicted_zero[signal],
+            has_readings,
+        )
+        for columns in _chunks(cells)
     )
 
 
-def _pieces(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
-    """The columns as they lie in memory, piece by piece, where all are cut at the same places: nothing is copied."""
+def _chunks(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yield the columns chunk by chunk. Nothing is copied where all columns are cut at the same places."""
     chunks = [column.get_chunks() for column in cells]
     if len({tuple(map(len, column)) for column in chunks}) > 1:
         chunks = [[column.rechunk()] for column in cells]
-    return (tuple(one.to_numpy() for one in piece) for piece in zip(*chunks, strict=True))
+    return (tuple(column.to_numpy() for column in chunk) for chunk in zip(*chunks, strict=True))
 
 
 @numba.njit(cache=True, nogil=True)
-def _lay(cells, place, first, over, out):
-    """`over`: whether a cell may stand in the place of another one, which it then replaces whole."""
-    home, day, amount, quality, late, mark = cells
-    row, since = place
-    value, lag, zero, had = out
+def _write_columns(
+    cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, has_readings
+):
+    """Write the cells into the arrays (H, T) of their signal; `replace`: a cell may meet one that was written before."""
     largest = np.iinfo(value.dtype).max
-    for k in range(len(home)):
-        h, t = row[home[k]], day[k] - first
-        if h < 0 or t < 0 or t >= value.shape[1] or day[k] < since[home[k]] or since[home[k]] == NEVER:
+    for k in range(len(cells.home)):
+        home, day, amount, quality = cells.home[k], cells.day[k], cells.value[k], cells.quality[k]
+        h, t = row_of_home[home], day - first_day
+        if h < 0 or t < 0 or t >= value.shape[1]:
             continue
-        if amount[k] > largest:
+        if day < counts_from[home] or counts_from[home] == COUNTS_NEVER:
+            continue
+        if amount > largest:
             return False
-        doubtful = quality[k] == DOUBTFUL or mark[k] & MARKED > 0
-        had[h] = True
-        value[h, t] = (
-            amount[k] if (quality[k] == READ or quality[k] == INTERPOLATED) and not doubtful else UNKNOWN
-        )
-        if over or late[k] > 0:
-            lag[h, t] = min(max(late[k], 0), LONGEST_LAG)
-        if over or (doubtful and amount[k] == 0):
-            zero[h, t] = doubtful and amount[k] == 0
+        doubtful = quality == DOUBTFUL or cells.mark[k] & DOUBTFUL_MARKS > 0
+        judgeable = (quality == READ or quality == INTERPOLATED) and not doubtful
+        has_readings[h] = True
+        value[h, t] = amount if judgeable else UNKNOWN
+        if replace or cells.lag[k] > 0:
+            lag[h, t] = min(max(cells.lag[k], 0), MAX_LAG)
+        if replace or (doubtful and amount == 0):
+            contradicted_zero[h, t] = doubtful and amount == 0
     return True
 
 
-def add_up(cells: pl.DataFrame, sums: np.ndarray) -> None:
-    """Add cells (home, value, quality, mark) to (homes, 3): the sum of each home's values, its days, and those of them fit to be judged."""
-    for columns in _pieces(cells.select("home", pl.col("value").fill_null(0), "quality", "mark")):
-        _add_up(columns, sums)
+def add_home_totals(cells: pl.DataFrame, totals: np.ndarray) -> None:
+    """Add cells (home, value, quality, mark) of one signal to the totals of their homes, in place.
+
+    totals: (homes, 3) int64: the sum of a home's values, its days, and its days fit to be judged.
+    """
+    columns = cells.select("home", pl.col("value").fill_null(0), "quality", "mark")
+    for home, value, quality, mark in _chunks(columns):
+        _add_columns(home, value, quality, mark, totals)
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_up(cells, out):
-    home, value, quality, mark = cells
+def _add_columns(home, value, quality, mark, totals):
     for k in range(len(home)):
-        out[home[k], 0] += value[k]
-        out[home[k], 1] += 1
-        out[home[k], 2] += (quality[k] == READ or quality[k] == INTERPOLATED) and mark[k] & MARKED == 0
+        judgeable = (quality[k] == READ or quality[k] == INTERPOLATED) and mark[k] & DOUBTFUL_MARKS == 0
+        totals[home[k], 0] += value[k]
+        totals[home[k], 1] += 1
+        totals[home[k], 2] += judgeable

@@ -7,12 +7,12 @@ import numpy as np
 import polars as pl
 
 from anomaly.readings import midnight, register_cleaning
-from anomaly.readings.merge import in_order
-from anomaly.readings.periods import NOTES, sum_days
+from anomaly.readings.merge import sort_rows
+from anomaly.readings.periods import NOTE_LABELS, sum_days
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.tables import QUALITIES
 
-READINGS = {
+READING_SCHEMA = {
     "household": pl.String,
     "signal": pl.String,
     "day": pl.Date,
@@ -22,9 +22,9 @@ READINGS = {
     "known_on": pl.Date,
     "note": pl.String,
 }
-CELLS = {"day": pl.Date, "value": pl.Int64, "quality": pl.UInt8, "note": pl.UInt8, "lag": pl.Int32}
-"""A day's reading in numbers: quality and note are places in QUALITIES and NOTES, lag is known_on - day in days."""
-GLITCH, DOUBTFUL = NOTES.index("glitch"), QUALITIES.index("doubtful")
+CELL_SCHEMA = {"day": pl.Date, "value": pl.Int64, "quality": pl.UInt8, "note": pl.UInt8, "lag": pl.Int32}
+"""A day's reading in numbers: quality and note are places in QUALITIES and NOTE_LABELS, lag is known_on - day in days."""
+GLITCH, DOUBTFUL = NOTE_LABELS.index("glitch"), QUALITIES.index("doubtful")
 
 JITTER = {"litre": 20, "Wh": 20}  # base units a register may seem to run backwards; other units 5
 FLOORS = {
@@ -36,13 +36,13 @@ _DAY_QUALITY = np.array(
     np.uint8,
 )
 _DAY_NOTE = np.array(
-    [NOTES.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8
+    [NOTE_LABELS.index(n) for n in (None, None, "gap", "unconfirmed", "glitch", "reset")], np.uint8
 )
-_METER_NOTE = np.array([NOTES.index(n or None) for n in register_cleaning.NOTES], np.uint8)
+_METER_NOTE = np.array([NOTE_LABELS.index(n or None) for n in register_cleaning.REGISTER_NOTES], np.uint8)
 
 
 @dataclass(frozen=True)
-class Carry:
+class IncrementalState:
     """What the next rows of a signal need to know of all rows before them.
 
     homes: household, at (µs, where its last row lies), day (since 1970; the first that later rows may change), whole (its
@@ -53,22 +53,18 @@ class Carry:
     homes: pl.DataFrame
     rows: pl.DataFrame
 
-
-def no_carry(household: pl.DataType = pl.String) -> Carry:
-    """The carry before the first row."""
-    homes = {
-        "household": household,
-        "at": pl.Int64,
-        "day": pl.Int64,
-        "whole": pl.Boolean,
-        "state": pl.Array(pl.Int64, register_cleaning.STATES),
-    }
-    return Carry(
-        pl.DataFrame(schema=homes),
-        pl.DataFrame(
-            schema={"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}
-        ),
-    )
+    @classmethod
+    def initial(cls, household: type[pl.DataType] = pl.String) -> "IncrementalState":
+        """Return the state before the first row; `household` is the type of the ids (or of the numbers that stand for them)."""
+        homes = {
+            "household": household,
+            "at": pl.Int64,
+            "day": pl.Int64,
+            "whole": pl.Boolean,
+            "state": pl.Array(pl.Int64, register_cleaning.STATES),
+        }
+        rows = {"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}
+        return cls(pl.DataFrame(schema=homes), pl.DataFrame(schema=rows))
 
 
 def daily_readings(
@@ -83,28 +79,28 @@ def daily_readings(
     any day (registers: + boundary_hours), and whatever was known by then comes out the same.
     """
     if rows.is_empty():
-        return pl.DataFrame(schema=READINGS)
-    days, _ = go_on(rows, rule, no_carry())
+        return pl.DataFrame(schema=READING_SCHEMA)
+    days, _ = advance(rows, rule, IncrementalState.initial())
     if first is not None:
         days = days.filter(pl.col("day") >= first)
     if last is not None:
         days = days.filter(pl.col("day") <= last)
-    return in_words(days, rule)
+    return to_labelled_frame(days, rule)
 
 
-def in_words(days: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+def to_labelled_frame(days: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """CELLS with their household to READINGS."""
     days = days.with_columns(
         signal=pl.lit(rule.name),
         unit=pl.lit(rule.base),
         quality=pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String),
-        note=pl.col("note").replace_strict(range(len(NOTES)), NOTES, return_dtype=pl.String),
+        note=pl.col("note").replace_strict(range(len(NOTE_LABELS)), NOTE_LABELS, return_dtype=pl.String),
         known_on=pl.col("day") + pl.duration(days="lag"),
     )
-    return days.select(pl.col(name).cast(kind) for name, kind in READINGS.items())
+    return days.select(pl.col(name).cast(kind) for name, kind in READING_SCHEMA.items())
 
 
-def late_homes(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> pl.Series:
+def homes_to_rebuild(rows: pl.DataFrame, rule: SignalRule, carry: IncrementalState) -> pl.Series:
     """Households of `rows` that `go_on` cannot take on from their carry: all their rows must be seen together again."""
     known = rows.select("household", "dated", exits="exits", at=_at(rule)).join(
         carry.homes.select("household", "whole", last="at"), on="household"
@@ -115,7 +111,9 @@ def late_homes(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> pl.Series:
     return known.filter(late)["household"].unique()
 
 
-def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
+def advance(
+    rows: pl.DataFrame, rule: SignalRule, carry: IncrementalState
+) -> tuple[pl.DataFrame, IncrementalState]:
     """Days that these rows make or change (household and CELLS, sorted by household and day), and the carry after them.
 
     rows: as for `daily_readings`; a home that the carry knows must not be one of `late_homes`. Taken on from carry to
@@ -134,10 +132,10 @@ def go_on(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFr
     return days, _updated(carry, after)
 
 
-def _updated(carry: Carry, after: Carry) -> Carry:
+def _updated(carry: IncrementalState, after: IncrementalState) -> IncrementalState:
     """The carry with the homes of `after` in place of what it knew of them."""
     homes, rows = (old.join(after.homes, on="household", how="anti") for old in (carry.homes, carry.rows))
-    return Carry(
+    return IncrementalState(
         pl.concat([homes, after.homes.select(homes.columns)]),
         pl.concat([rows, after.rows.select(rows.columns)]),
     )
@@ -153,7 +151,9 @@ def _at(rule: SignalRule) -> pl.Expr:
     ).dt.epoch("us")
 
 
-def _summed_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
+def _summed_days(
+    rows: pl.DataFrame, rule: SignalRule, carry: IncrementalState
+) -> tuple[pl.DataFrame, IncrementalState]:
     days = sum_days(rows, rule, carry.homes.select("household", "day"))
     days = days.select("household", "day", "value", "quality", "note", lag=pl.lit(0, pl.Int32))
     homes = rows.group_by("household").agg(
@@ -163,14 +163,16 @@ def _summed_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl
         days.group_by("household").agg(day=pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1),
         on="household",
     )
-    empty = no_carry(rows.schema["household"])
-    return days, Carry(
+    empty = IncrementalState.initial(rows.schema["household"])
+    return days, IncrementalState(
         after.with_columns(state=pl.lit(None, empty.homes.schema["state"])).select(empty.homes.columns),
         empty.rows,
     )
 
 
-def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[pl.DataFrame, Carry]:
+def _register_days(
+    rows: pl.DataFrame, rule: SignalRule, carry: IncrementalState
+) -> tuple[pl.DataFrame, IncrementalState]:
     within = int(rule.boundary_hours * 3600e6)
     kept = carry.rows.join(rows.select("household").unique(), on="household", how="semi")
     points = pl.concat([kept, rows.select(kept.columns)]) if kept.height else rows
@@ -181,7 +183,7 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
         .otherwise(pl.col("time").dt.epoch("us") - within - 1)
         // register_cleaning.DAY
     )
-    points = in_order(
+    points = sort_rows(
         points.select("household", "time", "dated", "value", at=_at(rule), known=known),
         ("household", "at", "dated", "value"),
     )
@@ -222,7 +224,7 @@ def _register_days(rows: pl.DataFrame, rule: SignalRule, carry: Carry) -> tuple[
         state=pl.Series(then, dtype=pl.Array(pl.Int64, register_cleaning.STATES)),
     )
     open_ = np.arange(len(times)) >= np.repeat(needed[:, 0], np.diff(starts))
-    return days, Carry(after, points.filter(pl.Series(open_)).select(kept.columns))
+    return days, IncrementalState(after, points.filter(pl.Series(open_)).select(kept.columns))
 
 
 def _register_frame(names: pl.Series, spans: np.ndarray, length: np.ndarray, out: np.ndarray) -> pl.DataFrame:

@@ -8,7 +8,7 @@ import polars as pl
 
 from anomaly.tables import UNKNOWN
 
-WINDOW = 60  # the days before a day that tell what is usual; never the day itself or a later one
+CROSS_CHECK_DAYS = 60  # the days before a day that tell what is usual; never the day itself or a later one
 ENOUGH = 14  # known days
 RARE = 0.1  # share of zero days up to which a zero means something
 BUSY = 0.5  # of the home's usual passages
@@ -20,7 +20,7 @@ ZERO, CATCH_UP, ODD, CONTRADICTED = (
     4,
     8,
 )  # bits of what is said of a meter's day: the two marks, and of its run of zeros
-MARKED = ZERO | CATCH_UP
+DOUBTFUL_MARKS = ZERO | CATCH_UP
 
 
 def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFrame:
@@ -53,8 +53,8 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
         box = place[0][mine], place[1][mine]
         meter = np.full((len(homes), days), UNKNOWN)
         meter[box] = value[mine]
-        mark[mine] = contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
-    note = pl.Series([None, "zero", "catch_up"]).gather(mark & MARKED)
+        mark[mine] = mark_contradictions(meter, doors, np.zeros(meter.shape, np.uint8), 0)[box]
+    note = pl.Series([None, "zero", "catch_up"]).gather(mark & DOUBTFUL_MARKS)
     return readings.with_columns(
         quality=pl.when(note.is_not_null()).then(pl.lit("doubtful")).otherwise("quality"),
         note=pl.coalesce(note, "note"),
@@ -62,7 +62,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def contradictions(meter, doors, before, first):
+def mark_contradictions(meter, doors, before, first):
     """(H, T) uint8: what is said of each day of a meter from day `first` on, as bits; days before keep those of `before`.
 
     meter, doors: (H, T) int64, the day's use and the passages of all doors, UNKNOWN where not known. Where `first` is not
@@ -101,7 +101,7 @@ def contradictions(meter, doors, before, first):
 def _rare(meter, t):
     """Whether zeros are rare in the days before t."""
     known, zeros = 0, 0
-    for u in range(max(0, t - WINDOW), t):
+    for u in range(max(0, t - CROSS_CHECK_DAYS), t):
         known += meter[u] != UNKNOWN
         zeros += meter[u] == 0
     return known >= ENOUGH and zeros <= RARE * known
@@ -112,7 +112,7 @@ def _usual(doors, t):
     """Median passages of the days before t; UNKNOWN where day t has none itself or too few days before it have."""
     if doors[t] == UNKNOWN:
         return float(UNKNOWN)
-    before = doors[max(0, t - WINDOW) : t]
+    before = doors[max(0, t - CROSS_CHECK_DAYS) : t]
     before = before[before != UNKNOWN]
     return np.median(before) if before.size >= ENOUGH else float(UNKNOWN)
 
@@ -126,7 +126,7 @@ def _busy(doors, t):
 @numba.njit(cache=True)
 def _above(meter, t):
     """Whether day t exceeds the quantile HIGH of the days of use before it."""
-    before = meter[max(0, t - WINDOW) : t]
+    before = meter[max(0, t - CROSS_CHECK_DAYS) : t]
     before = np.sort(before[before > 0])
     if before.size < ENOUGH:
         return False

@@ -3,7 +3,7 @@
 import polars as pl
 
 
-def parse_register(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+def parse_household_register(raw: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The register and its refused rows.
 
     raw: text columns household, building, district, class, moved_in, broken, file and row (Int64).

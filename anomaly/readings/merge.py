@@ -10,7 +10,7 @@ KEY = ("household", "time", "dated")
 _TOLD = ("value", "exits", "periods")  # what two rows must share to say the same
 
 
-def file_order(file: str) -> str:
+def file_sort_key(file: str) -> str:
     """Text that sorts files by folder, stem and suffix, numbers by size: "water.csv" < "water-2.csv" < "water-10.csv"."""
     parent, _, name = file.rpartition("/")
     stem, dot, suffix = name.partition(".")
@@ -31,7 +31,7 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     )
     if both.is_empty():
         return both.drop("again"), {"duplicate": 0, "restated": 0}
-    both = in_order(both, KEY)
+    both = sort_rows(both, KEY)
     same = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
     if not both.select(same.any()).item():
         return both.drop("again"), {"duplicate": 0, "restated": 0}
@@ -45,13 +45,15 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     return won.drop("again"), {name: int(n) for name, n in counts.items()}
 
 
-def in_order(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
+def sort_rows(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     """Rows sorted by the key's columns. Rows that come by time, as day after day is exported, need the first column only."""
     ordinary = rows
     if not rows[key[0]].is_sorted():
         numbered = rows.schema[key[0]] == pl.UInt32
         ordinary = (
-            rows[standing(rows[key[0]].to_numpy())] if numbered else rows.sort(key[0], maintain_order=True)
+            rows[argsort_integers(rows[key[0]].to_numpy())]
+            if numbered
+            else rows.sort(key[0], maintain_order=True)
         )
     ordinary = ordinary.with_columns(pl.col(key[0]).set_sorted())
     later = [pl.col(name) for name in key[1:]]
@@ -62,7 +64,7 @@ def in_order(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     return rows.sort(key) if ordinary.select(falls.any()).item() else ordinary
 
 
-def standing(numbers: np.ndarray) -> np.ndarray:
+def argsort_integers(numbers: np.ndarray) -> np.ndarray:
     """Where whole numbers from 0 to 2³² - 1 stand once they are sorted, equal ones in their order: 16 bits at a time, which NumPy sorts by counting."""
     low = np.argsort(numbers.astype(np.uint16), kind="stable")
     if numbers.size and numbers.max() >> 16:

@@ -10,7 +10,7 @@ NIGHT_HOURS = (
 LEAST_HOURS = 4  # of them must be known
 
 
-def least_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+def minimum_night_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """household, day, flow (base units an hour, Int64): the least use of any hour from midnight to six, sorted.
 
     rows: as for `daily_readings`, one a home and time. A day is there where four of those six hours are known: of a

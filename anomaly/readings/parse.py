@@ -7,7 +7,7 @@ import polars as pl
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.timestamps import read_times
 
-ROWS = {
+ROW_SCHEMA = {
     "household": pl.String,
     "time": pl.Datetime("us"),
     "dated": pl.Boolean,
@@ -16,7 +16,7 @@ ROWS = {
     "periods": pl.Int32,
     "row": pl.Int64,
 }
-REJECTS = {"row": pl.Int64, "reason": pl.String}
+REJECT_SCHEMA = {"row": pl.Int64, "reason": pl.String}
 
 LARGEST = 1e12  # base units; beyond it a cell is no reading of a household meter
 _SPACES = r"[\s\u00a0\u2009\u202f]"
@@ -63,7 +63,7 @@ def parse_rows(
     good = (typed.filter(pl.col("reason").is_null()) if rejects.height else typed).with_columns(
         value=pl.col("base").round(0)
     )
-    return good.select(pl.col(name).cast(kind) for name, kind in ROWS.items()), rejects
+    return good.select(pl.col(name).cast(kind) for name, kind in ROW_SCHEMA.items()), rejects
 
 
 def _number(cells: pl.Series, decimal: str) -> pl.Series:

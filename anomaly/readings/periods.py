@@ -7,12 +7,12 @@ import numba
 import numpy as np
 import polars as pl
 
-from anomaly.readings.merge import in_order
+from anomaly.readings.merge import sort_rows
 from anomaly.readings.register_cleaning import DAY
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.tables import QUALITIES
 
-NOTES = (
+NOTE_LABELS = (
     None,
     "gap",
     "partial",
@@ -35,12 +35,12 @@ OFF = 4.0  # entries over exits (or the reverse) that a day of a working pair of
 
 
 def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.DataFrame:
-    """household, day, value, quality, note (places in QUALITIES and NOTES) of a count or use; every day between a home's first and last.
+    """household, day, value, quality, note (places in QUALITIES and NOTE_LABELS) of a count or use; every day between a home's first and last.
 
     since: household, day (since 1970) where a home's first row here is not its first: the day its next one was to be.
     """
     if rows["dated"].all():
-        days = in_order(_dated_days(rows, rule), ("household", "day"))
+        days = sort_rows(_dated_days(rows, rule), ("household", "day"))
     else:
         # a home that gives both a day's row and finer rows: the day's row is the whole
         parts = [_dated_days(rows.filter("dated"), rule), _stamped_days(rows.filter(~pl.col("dated")), rule)]
@@ -59,10 +59,10 @@ def sum_days(rows: pl.DataFrame, rule: SignalRule, since: pl.DataFrame) -> pl.Da
     )
     note = (
         pl.when(missing)
-        .then(_place_of("gap", NOTES))
+        .then(_place_of("gap", NOTE_LABELS))
         .when(~pl.col("whole"))
-        .then(_place_of("partial", NOTES))
-        .otherwise(_place_of(None, NOTES))
+        .then(_place_of("partial", NOTE_LABELS))
+        .otherwise(_place_of(None, NOTE_LABELS))
     )
     days = days.with_columns(quality=quality, note=note)
     return days if rule.kind != "count" or days["exits"].null_count() == len(days) else _one_sensor(days)
@@ -225,5 +225,5 @@ def _one_sensor(days: pl.DataFrame) -> pl.DataFrame:
     failed = usual.is_between(2 / 3, 3 / 2) & (entries + exits >= BUSY) & apart
     return days.with_columns(ratio=ratio).with_columns(
         quality=pl.when(failed).then(_place_of("doubtful")).otherwise("quality"),
-        note=pl.when(failed).then(_place_of("exits", NOTES)).otherwise("note"),
+        note=pl.when(failed).then(_place_of("exits", NOTE_LABELS)).otherwise("note"),
     )

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 
 DAY = 86_400_000_000  # microseconds
-NOTES = (
+REGISTER_NOTES = (
     "",
     "rollback",
     "glitch",

@@ -13,7 +13,7 @@ import polars as pl
 from anomaly import __version__, cases
 from anomaly.expected import expected_frame, judged
 from anomaly.outcomes import CONTROL, draw_control_doors
-from anomaly.readings import least_flow
+from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import worded
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
@@ -123,7 +123,7 @@ def _flow(
                 .join(numbers, on="home")
             )
             told.append(
-                least_flow(rows, rule)
+                minimum_night_flow(rows, rule)
                 .filter(pl.col("day") >= first)
                 .with_columns(signal=pl.lit(name))
                 .select(FLOW.keys())

@@ -23,7 +23,7 @@ import duckdb
 import fastexcel
 import polars as pl
 
-from anomaly.pii import personal_columns
+from anomaly.pii import find_personal_columns
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import MARK, Malformed, Table, parse, unique_header
@@ -386,7 +386,7 @@ def _refuse_persons(cells: pl.DataFrame, source: Source) -> None:
         cells[name] if kind == pl.String else pl.lit(None, pl.String).alias(name)
         for name, kind in cells.schema.items()
     )
-    found = personal_columns(
+    found = find_personal_columns(
         text, trusted=measured
     )  # typed columns have been looked at: their header is left
     if found:

@@ -65,7 +65,7 @@ class Signal:
         """
         new = new.with_columns(order=ordered(new["file"]))
         carry = self._carry()
-        behind = room.late_homes(_named(new), self.rule, carry)
+        behind = room.homes_to_rebuild(_named(new), self.rule, carry)
         came_late = pl.col("home").is_in(behind.implode())
         on_time, counts = _merged(new.clear(), new.filter(~came_late))
         fresh, cells = [on_time], []
@@ -92,7 +92,7 @@ class Signal:
         ):  # read anew: where a day of every home is restated, their rows do not fit into memory together
             days, carry = self._go_on(self.rows.read(homes), carry)
             old = self.days.read(homes=homes)
-            days = days.join(old, on=["home", *room.CELLS], how="anti", nulls_equal=True)
+            days = days.join(old, on=["home", *room.CELL_SCHEMA], how="anti", nulls_equal=True)
             cells.append(days)
             before = old.select("home", "day", quality_before="quality", lag_before="lag")
             came.append(days.join(before, on=["home", "day"], how="left"))
@@ -109,7 +109,7 @@ class Signal:
     def make_again(self, homes_known: int) -> None:
         """All cells from all rows, block by block."""
         self.days.clear()
-        carry = room.no_carry(pl.UInt32)
+        carry = room.IncrementalState.initial(pl.UInt32)
         for homes in blocks(homes_known, CHUNK):
             days, carry = self._go_on(self.rows.read(homes), carry)
             self.days.add(days)
@@ -123,10 +123,12 @@ class Signal:
             self._keep(carry)
             changes.homes.append(homes)
 
-    def _go_on(self, rows: pl.DataFrame, carry: room.Carry) -> tuple[pl.DataFrame, room.Carry]:
+    def _go_on(
+        self, rows: pl.DataFrame, carry: room.IncrementalState
+    ) -> tuple[pl.DataFrame, room.IncrementalState]:
         if rows.is_empty():
             return pl.DataFrame(schema=CELLS), carry
-        days, carry = room.go_on(_named(rows), self.rule, carry)
+        days, carry = room.advance(_named(rows), self.rule, carry)
         return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(CELLS.keys()).cast(
             CELLS
         ), carry
@@ -146,14 +148,16 @@ class Signal:
             (int(path.stem) for path in kept if path.with_suffix(".rows.parquet").exists()), default=-1
         )
 
-    def _carry(self) -> room.Carry:
-        empty, number = room.no_carry(pl.UInt32), self._carried()
+    def _carry(self) -> room.IncrementalState:
+        empty, number = room.IncrementalState.initial(pl.UInt32), self._carried()
         if number < 0:
             return empty
         name = f"carry/{self.rule.name}/{number:06}"
-        return room.Carry(self.store.read(f"{name}.parquet"), self.store.read(f"{name}.rows.parquet"))
+        return room.IncrementalState(
+            self.store.read(f"{name}.parquet"), self.store.read(f"{name}.rows.parquet")
+        )
 
-    def _keep(self, carry: room.Carry) -> None:
+    def _keep(self, carry: room.IncrementalState) -> None:
         """The carry after all rows kept so far; the one before is there until this one is whole."""
         number = max((part.number for part in self.rows.parts()), default=0)
         name = f"carry/{self.rule.name}/{number:06}"
@@ -173,9 +177,9 @@ def _merged(kept: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[s
     return rows.rename(NUMBERED), counts
 
 
-def _without(carry: room.Carry, homes: pl.Series) -> room.Carry:
+def _without(carry: room.IncrementalState, homes: pl.Series) -> room.IncrementalState:
     there = ~pl.col("household").is_in(homes.implode())
-    return room.Carry(carry.homes.filter(there), carry.rows.filter(there))
+    return room.IncrementalState(carry.homes.filter(there), carry.rows.filter(there))
 
 
 def _chunks(homes: pl.Series) -> Iterator[pl.Series]:
@@ -209,7 +213,7 @@ def _compare(
     store: Store, rules: Mapping[str, SignalRule], homes: range | pl.Series, since: dt.date | None
 ) -> pl.Series:
     """Write what changes from day `since` on (None: every day); the homes of which more days must be seen to tell."""
-    start = since and since - dt.timedelta(days=room.WINDOW)
+    start = since and since - dt.timedelta(days=room.CROSS_CHECK_DAYS)
     days = {name: Days(store, name) for name in rules}
     cells = {name: days[name].read(first=start, homes=homes) for name in rules}
     some = [frame for frame in cells.values() if frame.height]
@@ -228,7 +232,7 @@ def _compare(
         box, value, known = _placed(cells[name], numbers, first)
         meter, before = np.full(shape, UNKNOWN), np.zeros(shape, np.uint8)
         meter[box], before[box] = np.where(known, value, UNKNOWN), cells[name]["mark"].to_numpy()
-        said = room.contradictions(meter, doors, before, begin)[box]
+        said = room.mark_contradictions(meter, doors, before, begin)[box]
         changed = (
             cells[name]
             .with_columns(mark=pl.Series(said))

@@ -389,7 +389,7 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded
             if column not in raw.columns:
                 raw = raw.with_columns(pl.lit(None, pl.String).alias(column))
         frames.append(raw.with_columns(file=pl.lit(_relative(path, root))))
-    good, refused = room.parse_register(pl.concat(frames, how="diagonal"))
+    good, refused = room.parse_household_register(pl.concat(frames, how="diagonal"))
     for stamp, _ in new:
         mine = refused.filter(pl.col("file") == stamp["file"])
         rejects.append((stamp, mine))
@@ -458,7 +458,7 @@ def _strangers(settings: Settings, store: Store, homes: pl.Series) -> list[pl.Da
 def _degraded(settings: Settings, files, rejects: pl.DataFrame, failed) -> list[str]:
     """Lines that say which inputs were degraded: sources that stopped, and those with too many rejects."""
     lines = [f"{source} stopped: {why}" for source, why in failed.items()]
-    newest = {f["source"]: f for f in sorted(files, key=lambda f: room.file_order(f["file"]))}
+    newest = {f["source"]: f for f in sorted(files, key=lambda f: room.file_sort_key(f["file"]))}
     lines += [
         f"{source}: {f['file']} holds a header and no row; check that the export has run"
         for source, f in sorted(newest.items())

@@ -13,7 +13,7 @@ import polars as pl
 from anomaly import charts, detectors, evidence, expected, report
 from anomaly import evaluation as planting
 from anomaly.expected.model import OFFSETS
-from anomaly.readings import latest_night
+from anomaly.readings import find_latest_night
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
 from pipelines.ingest.loader import Inputs, load
@@ -67,16 +67,16 @@ def evaluate_site(
             len(inputs.judgeable),
             _in_hand(settings, inputs),
         )  # the store goes with its folder
-    last = latest_night(inputs.readings)
+    last = find_latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
     homes = len(inputs.judgeable)
     plan = plan_of(homes)
     days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
-    if days <= plan.history:
+    if days <= plan.min_history_days:
         raise NothingToPlant(
-            f"the sources hold {days} days; a surge is planted after {plan.history} ordinary ones: ask again when there are more"
+            f"the sources hold {days} days; a surge is planted after {plan.min_history_days} ordinary ones: ask again when there are more"
         )
     rounds = rounds or int(np.clip(np.ceil(SURGES / max(1.0, plan.share * homes)), 2, MOST_ROUNDS))
     asked = 0
@@ -96,7 +96,7 @@ def evaluate_site(
         return _rarities(settings, dataclasses.replace(inputs, kept=InHand(planted)), (first, last))
 
     dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.judgeable)))
-    made = list(planting.evaluate(dwelling, judge, (first, last), range(seed, seed + rounds), plan))
+    made = list(planting.plant_and_judge(dwelling, judge, first, last, range(seed, seed + rounds), plan))
     progress(Progress("working out what tonight could show"))
     groups = _tonight(settings, inputs, last, seed, progress)
     return Measured(
@@ -114,9 +114,9 @@ def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
     return dataclasses.replace(inputs, kept=InHand(inputs.of(drawn)), register=few)
 
 
-def plan_of(homes: int) -> planting.Plan:
+def plan_of(homes: int) -> planting.SurgePlan:
     """What is planted into a site of so many homes."""
-    plan = planting.Plan()
+    plan = planting.SurgePlan()
     return dataclasses.replace(
         plan, share=min(plan.share, float(PLANTED_SHARE * detectors.share_above(homes)))
     )
@@ -126,13 +126,15 @@ def _needed(settings: Settings) -> float:
     return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
 
 
-def _cards(made: list[planting.Round], needed: float) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    ordinary = planting.alarms(made)
+def _cards(
+    made: list[planting.JudgedRound], needed: float
+) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    ordinary = planting.collect_alarms(made)
     parts = []
     for capacity in (None, *sorted({*CAPACITIES, *CURVE})):
         level = needed if capacity is None else ordinary.threshold(capacity)
         wrong, low, high = ordinary.rate(level)
-        surges = planting.found(made, level)
+        surges = planting.detection_delays(made, level)
         if capacity is None:
             own = surges
         card = planting.score_card(surges.filter(pl.col("shape") != "spike"))
@@ -145,7 +147,7 @@ def _cards(made: list[planting.Round], needed: float) -> tuple[pl.DataFrame, pl.
         }
         parts.append(card.select(*(pl.lit(v, pl.Float64).alias(n) for n, v in head.items()), pl.all()))
     lasting = own.filter(pl.col("shape") != "spike")
-    return pl.concat(parts), planting.score_card(own, ("size", "shape")), planting.by_day(lasting)
+    return pl.concat(parts), planting.score_card(own, ("size", "shape")), planting.share_found_by_day(lasting)
 
 
 def _scores(settings: Settings, seen: expected.Expected) -> list:
@@ -208,7 +210,7 @@ def _tonight(
     rows = asked.with_columns(size).unpivot(
         on=["signals", "district"], index="size", variable_name="group", value_name="name"
     )
-    return planting.smallest_surges(rows.drop_nulls("name"), TONIGHT_SIZES)
+    return planting.smallest_surges_shown(rows.drop_nulls("name"), TONIGHT_SIZES)
 
 
 def _recent(seen: expected.Expected, days: int) -> expected.Expected:
@@ -269,7 +271,7 @@ def _raised(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> exp
 
     block = part(seen.block).astype(float)
     least = np.array([OFFSETS.get(unit, 1.0) for unit in grid.units])[:, None, None]
-    course = planting.Course(
+    course = planting.RecentDays(
         part(seen.surprise),
         part(seen.log_ratio),
         part(seen.expected),
@@ -279,7 +281,7 @@ def _raised(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> exp
     alone = (~np.isnan(course.surprise).all(axis=2)).sum(axis=0) == 1
     exponent = np.array([planting.EXPONENTS.get(unit, 1.0) for unit in grid.units])[:, None]
     surprise = seen.surprise.copy()
-    surprise[:, homes, days] = planting.lifted(
+    surprise[:, homes, days] = planting.raise_surprise(
         course, size[None, :] ** np.where(alone[None, :], 1.0, exponent)
     )
     return dataclasses.replace(seen, surprise=surprise)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly.pii import personal_columns
+from anomaly.pii import find_personal_columns
 from anomaly.tables import OUTCOMES
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import control_doors, fold
@@ -226,7 +226,7 @@ def _plain(name: str, text: str) -> None:
     """A text that says something and does not carry a person's number into the store."""
     if not text.strip():
         raise NotRecorded(f"{name} is empty; a person decides, and says why in a few words")
-    if found := personal_columns(pl.DataFrame({"text": [text]})):
+    if found := find_personal_columns(pl.DataFrame({"text": [text]})):
         raise NotRecorded(f"{name} {found['text']}; leave it out: the store keeps nothing of the kind")
 
 

@@ -21,7 +21,7 @@ import polars as pl
 from anomaly import evidence, expected, sensor_faults
 from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
-from anomaly.readings import Laid
+from anomaly.readings import ReadingArrays
 from anomaly.tables import UNKNOWN
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, listed_signatures
@@ -116,7 +116,7 @@ def _shown_days(settings: Settings) -> int:
 class _Block:
     """What one block of homes gives to a night."""
 
-    asked: tuple[np.ndarray, Laid]  # homes to be looked at in full: their numbers and readings
+    asked: tuple[np.ndarray, ReadingArrays]  # homes to be looked at in full: their numbers and readings
     sheet: pl.DataFrame
     cannot: pl.DataFrame
     had: np.ndarray  # (S, homes) any reading of the signal
@@ -133,9 +133,7 @@ class _Odd:
     silent: np.ndarray  # (doors, homes) gave nothing tonight
     working: np.ndarray  # (doors, homes) enough days above zero
     homes: np.ndarray  # that may be asked for their last days: the odd, the silent and the first that is not
-    recent: (
-        np.ndarray
-    )  # (S, homes, devices.LOOK_BACK) their last days as tonight knew them, UNKNOWN where it did not
+    recent: np.ndarray  # (S, homes, sensor_faults.LOOK_BACK_DAYS) their last days as tonight knew them, UNKNOWN where it did not
 
 
 @dataclass(frozen=True)
@@ -231,7 +229,7 @@ def _parts(kept: Kept) -> list[list[Part]]:
     return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
 
 
-def _read(shared, item) -> Laid:
+def _read(shared, item) -> ReadingArrays:
     """The readings of a block of homes."""
     _, (kept, hand), parts, (_, days, _) = shared
     homes, _, _ = item
@@ -242,7 +240,7 @@ def _read(shared, item) -> Laid:
     return hand.take(kept, homes, days)
 
 
-def _block(shared, item, laid: Laid) -> _Block:
+def _block(shared, item, laid: ReadingArrays) -> _Block:
     """A block of homes by the last days alone."""
     settings, _, _, (peers, days, pasts) = shared
     homes, site, (shown, told) = item
@@ -261,10 +259,10 @@ def _block(shared, item, laid: Laid) -> _Block:
     judged = expected.judged(seen, span - 1)
     names = pl.Series(site.names)
     return _Block(
-        (homes.start + asked, laid.only(asked)),
+        (homes.start + asked, laid.select_homes(asked)),
         sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
-        _cannot(settings, (grid, seen, vacant), days.height, laid.had & ~judged & ours),
-        laid.had,
+        _cannot(settings, (grid, seen, vacant), days.height, laid.has_readings & ~judged & ours),
+        laid.has_readings,
         int(judged[:, mine].any(axis=0).sum()),
         pl.concat(
             [
@@ -281,30 +279,41 @@ def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFra
     days, laid, peers = what
     span = min(settings.publish.expected_days, days.height)
     seen, _ = expected.expect_lately(
-        bare_grid(settings, site, (homes, laid.only(homes)), days), settings.expected, peers, span
+        bare_grid(settings, site, (homes, laid.select_homes(homes)), days), settings.expected, peers, span
     )
     return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(
         pl.col("day") < days["day"].max()
     )
 
 
-def _odd(settings: Settings, laid: Laid, first: int) -> _Odd:
+def _odd(settings: Settings, laid: ReadingArrays, first: int) -> _Odd:
     """first: number of the block's first home."""
     doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)])
-    recent = _timely(laid, sensor_faults.REPEAT_DAYS)
+    recent = _timely(laid, sensor_faults.MIN_REPEAT_DAYS)
     silent = ~(recent[doors, :, -1] > 0)
-    looked_at = sensor_faults.looked_at(recent)
+    looked_at = sensor_faults.homes_to_check(recent)
     kept = looked_at | silent.any(axis=0) | (np.cumsum(~silent, axis=1) == 1).any(axis=0)
-    back = slice(-sensor_faults.LOOK_BACK, None)
+    back = slice(-sensor_faults.LOOK_BACK_DAYS, None)
     value, lag = laid.value[doors, :, back], laid.lag[doors, :, back]
-    working = ((value > 0) & (lag <= np.arange(value.shape[2])[::-1])).sum(axis=2) >= sensor_faults.ENOUGH
+    working = ((value > 0) & (lag <= np.arange(value.shape[2])[::-1])).sum(
+        axis=2
+    ) >= sensor_faults.MIN_WORKING_DAYS
     homes = np.flatnonzero(kept)
-    return _Odd(looked_at, silent, working, first + homes, _timely(laid.only(homes), sensor_faults.LOOK_BACK))
+    return _Odd(
+        looked_at,
+        silent,
+        working,
+        first + homes,
+        _timely(laid.select_homes(homes), sensor_faults.LOOK_BACK_DAYS),
+    )
 
 
-def _timely(laid: Laid, days: int) -> np.ndarray:
+def _timely(laid: ReadingArrays, days: int) -> np.ndarray:
     """(S, H, days) the last values as the last day knew them, UNKNOWN where it did not; zeros that the doors contradict among them."""
-    value, lag = np.where(laid.zero[:, :, -days:], 0, laid.value[:, :, -days:]), laid.lag[:, :, -days:]
+    value, lag = (
+        np.where(laid.contradicted_zero[:, :, -days:], 0, laid.value[:, :, -days:]),
+        laid.lag[:, :, -days:],
+    )
     known = np.where(lag > np.arange(value.shape[2])[::-1], UNKNOWN, value).astype(value.dtype, copy=False)
     return np.pad(known, ((0, 0), (0, 0), (days - known.shape[2], 0)), constant_values=UNKNOWN)
 
@@ -337,7 +346,7 @@ def _cannot(
     )
 
 
-def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]]) -> list[_InFull]:
+def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, ReadingArrays]]) -> list[_InFull]:
     """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
     site, yardstick, days, before = what
     numbers = np.concatenate([homes for homes, _ in asked])
@@ -351,12 +360,12 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Laid]])
     )
     told = [_InFull(first, [one.of(of_sample, tonight) for one in yardstick.scores])]
     if len(others):
-        laid = Laid(
+        laid = ReadingArrays(
             *(
                 np.concatenate([getattr(one, name) for _, one in asked], axis=1)
-                for name in ("value", "lag", "zero", "had")
+                for name in ("value", "lag", "contradicted_zero", "has_readings")
             )
-        ).only(np.flatnonzero(~known))
+        ).select_homes(np.flatnonzero(~known))
         grid = bare_grid(settings, site, (others, laid), days)
         late, vacant = expected.expect_lately(
             grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height)
@@ -433,9 +442,9 @@ def _failed_sensors(
         look |= sensor_faults.silent_buildings(silent[s], working[s], building)
         look[np.flatnonzero(~silent[s])[:1]] = True  # that anything came at all tonight
     asked = np.flatnonzero(look & site.judged)
-    first = night - dt.timedelta(days=sensor_faults.LOOK_BACK - 1)
+    first = night - dt.timedelta(days=sensor_faults.LOOK_BACK_DAYS - 1)
     recent = _recent(inputs.kept, asked, first, found)
-    days = sensor_faults.DeviceDays(
+    days = sensor_faults.SensorReadings(
         list(site.names[asked]),
         sorted(settings.rules),
         first,
@@ -443,21 +452,23 @@ def _failed_sensors(
         np.zeros(recent.shape, np.int8),
     )
     kind: Mapping[str, str] = {name: rule.kind for name, rule in settings.rules.items()}
-    return sensor_faults.notes_of(days, inputs.register, kind, [night]).drop("night")
+    return sensor_faults.find_sensor_faults_in_arrays(days, inputs.register, kind, [night]).drop("night")
 
 
 def _recent(kept: Kept, asked: np.ndarray, first: dt.date, found: Sequence[_Odd]) -> np.ndarray:
-    """(S, asked, devices.LOOK_BACK) as in _Odd: what the blocks have kept, and of who is silent for the building's sake alone what is in the store."""
+    """(S, asked, sensor_faults.LOOK_BACK_DAYS) as in _Odd: what the blocks have kept, and of who is silent for the building's sake alone what is in the store."""
     homes = np.concatenate([f.homes for f in found])
     recent = np.concatenate([f.recent for f in found], axis=1)
     there = np.isin(asked, homes)
     recent = recent[:, np.searchsorted(homes, asked[there])]
     if there.all():
         return recent
-    out = np.empty((len(recent), len(asked), sensor_faults.LOOK_BACK), np.int64)
+    out = np.empty((len(recent), len(asked), sensor_faults.LOOK_BACK_DAYS), np.int64)
     out[:, there], out[:, ~there] = (
         recent,
-        _timely(kept.arrays(asked[~there], first, sensor_faults.LOOK_BACK), sensor_faults.LOOK_BACK),
+        _timely(
+            kept.arrays(asked[~there], first, sensor_faults.LOOK_BACK_DAYS), sensor_faults.LOOK_BACK_DAYS
+        ),
     )
     return out
 

@@ -99,7 +99,7 @@ def _failed_sensors(
 ) -> dict[dt.date, pl.DataFrame]:
     """night → household, signal, reason of what looked like a failed sensor, in homes that may be judged."""
     kind = {name: rule.kind for name, rule in settings.rules.items()}
-    notes = sensor_faults.device_notes(inputs.readings, inputs.register, kind, nights).filter(
+    notes = sensor_faults.find_sensor_faults(inputs.readings, inputs.register, kind, nights).filter(
         pl.col("household").is_in(list(inputs.judgeable))
     )
     return {night: notes.filter(pl.col("night") == night).drop("night") for night in nights}

@@ -14,7 +14,7 @@ from anomaly import detectors, expected
 from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
 from anomaly.peer_stats import Peers
-from anomaly.readings import Laid
+from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
 from pipelines.storage.daily_readings import BLOCK, drawn
@@ -129,21 +129,21 @@ class AtHand:
     """
 
     def __init__(self) -> None:
-        self._held: tuple[object, Laid] | None = None
+        self._held: tuple[object, ReadingArrays] | None = None
 
     def __reduce__(self):
         return AtHand, ()
 
-    def sample(self, kept: Kept, site: Site, days: pl.DataFrame) -> Laid:
+    def sample(self, kept: Kept, site: Site, days: pl.DataFrame) -> ReadingArrays:
         """The readings of the sample."""
         first = range(min(BLOCK, len(site.names)))
         if len(site.sample) and site.sample[-1] >= first.stop:
             return _laid(kept, site.sample, days)
         laid = _laid(kept, np.arange(first.stop), days)
         self._held = _of(first, days), laid
-        return laid.only(site.sample)
+        return laid.select_homes(site.sample)
 
-    def take(self, kept: Kept, homes: range, days: pl.DataFrame) -> Laid:
+    def take(self, kept: Kept, homes: range, days: pl.DataFrame) -> ReadingArrays:
         """The readings of a block of homes."""
         held, self._held = self._held, None
         if held is not None and held[0] == _of(homes, days):
@@ -151,7 +151,7 @@ class AtHand:
         return _laid(kept, np.arange(homes.start, homes.stop), days)
 
 
-def _laid(kept: Kept, homes: np.ndarray, days: pl.DataFrame) -> Laid:
+def _laid(kept: Kept, homes: np.ndarray, days: pl.DataFrame) -> ReadingArrays:
     return kept.arrays(homes, days["day"].min(), days.height)
 
 
@@ -163,16 +163,20 @@ def scores_of(settings: Settings, seen: Expected, peers: Peers) -> list[Scores]:
     return [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)]
 
 
-def grid_of(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
+def grid_of(
+    settings: Settings, site: Site, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
+) -> Grid:
     """A grid of those homes: their numbers and readings."""
     numbers, laid = homes
-    value = laid.floats
+    value = laid.float_values
     return dataclasses.replace(
         bare_grid(settings, site, homes, days), value=value, resolution=expected.resolution(value, laid.lag)
     )
 
 
-def bare_grid(settings: Settings, site: Site, homes: tuple[np.ndarray, Laid], days: pl.DataFrame) -> Grid:
+def bare_grid(
+    settings: Settings, site: Site, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
+) -> Grid:
     """The same for `expect_lately`: with whole numbers, and without the resolution of their series."""
     numbers, laid = homes
     signals = tuple(sorted(settings.rules))

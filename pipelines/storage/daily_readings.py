@@ -16,7 +16,7 @@ from anomaly import readings as room
 from anomaly.tables import QUALITIES
 from pipelines.storage.state import Part, Store, collected, of_homes
 
-CELLS = {"home": pl.UInt32} | room.CELLS | {"mark": pl.UInt8}
+CELLS = {"home": pl.UInt32} | room.CELL_SCHEMA | {"mark": pl.UInt8}
 BLOCK = 1 << 15  # homes that lie together
 LOOSE_PARTS = 12  # parts beyond one a month from which on they are put together
 HOMES = "homes.parquet"
@@ -192,7 +192,7 @@ class Days:
 def _by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
     """Where the cells stand, which are in the order of homes, once they are in that of blocks and days."""
     day = cells["day"].to_physical() - cells["day"].to_physical().min()
-    return room.standing(
+    return room.argsort_integers(
         (cells["home"] // BLOCK).cast(pl.Int64).to_numpy() * (int(day.max()) + 1) + day.to_numpy()
     )
 
@@ -257,14 +257,16 @@ def _month(day: dt.date) -> tuple[dt.date, dt.date]:
 
 def believed(cells: pl.DataFrame) -> pl.DataFrame:
     """Cells with the days that the doors contradict called doubtful."""
-    marked = (pl.col("mark") & room.MARKED) > 0
+    marked = (pl.col("mark") & room.DOUBTFUL_MARKS) > 0
     return cells.with_columns(
         quality=pl.when(marked).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality")
     )
 
 
-def in_words(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
+def to_labelled_frame(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
     """Cells to the readings they stand for."""
-    marked = pl.col("mark") & room.MARKED
-    note = pl.when(marked > 0).then(marked + (room.NOTES.index("zero") - 1)).otherwise("note")
-    return room.in_words(believed(cells).with_columns(household=names.gather(cells["home"]), note=note), rule)
+    marked = pl.col("mark") & room.DOUBTFUL_MARKS
+    note = pl.when(marked > 0).then(marked + (room.NOTE_LABELS.index("zero") - 1)).otherwise("note")
+    return room.to_labelled_frame(
+        believed(cells).with_columns(household=names.gather(cells["home"]), note=note), rule
+    )

@@ -74,7 +74,7 @@ class Rows:
 def ordered(files: pl.Series) -> pl.Series:
     """Text by which rows of these files are put in order; an Enum where the files are one."""
     if isinstance(files.dtype, pl.Enum):
-        orders = [room.file_order(name) for name in files.dtype.categories]
+        orders = [room.file_sort_key(name) for name in files.dtype.categories]
         return pl.Series(orders, dtype=pl.Enum(sorted(set(orders)))).gather(files.to_physical())
     names = files.unique().to_list()
-    return files.replace_strict(names, [room.file_order(name) for name in names], return_dtype=pl.String)
+    return files.replace_strict(names, [room.file_sort_key(name) for name in names], return_dtype=pl.String)

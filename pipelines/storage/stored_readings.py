@@ -10,7 +10,7 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly.tables import QUALITIES
-from pipelines.storage.daily_readings import BLOCK, Days, believed, in_words
+from pipelines.storage.daily_readings import BLOCK, Days, believed, to_labelled_frame
 from pipelines.storage.state import Store
 
 TOGETHER = 4 * BLOCK  # homes whose readings are added up at once
@@ -80,8 +80,8 @@ class Kept:
         for days in (*RECENT_DAYS, None):
             first = last and days and last - dt.timedelta(days=days - 1)
             counts = [self._whole_days(name, first) for name in sorted(self.rules)]
-            found = room.latest_of(pl.concat(counts))
-            if found and (first is None or found >= first + dt.timedelta(days=room.USUAL_DAYS)):
+            found = room.latest_night_from_counts(pl.concat(counts))
+            if found and (first is None or found >= first + dt.timedelta(days=room.USUAL_HOMES_DAYS)):
                 return found
         return None
 
@@ -98,37 +98,39 @@ class Kept:
             .select(pl.lit(name).alias("signal"), "day", "homes")
         )
 
-    def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.Laid:
+    def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.ReadingArrays:
         """The readings of those homes (numbers in order) on `days` days from `first` on, the signals in the order of their names."""
         row = np.full(len(self.names), -1, np.int32)
         row[homes] = np.arange(len(homes), dtype=np.int32)
-        place = room.Place(row, self.since, first)
+        place = room.ArrayLayout(row, self.since, first)
         for kind in (np.int32, np.int64):  # the second where a value does not fit into the first
-            laid = room.empty(len(self.rules), len(homes), days, kind)
+            laid = room.ReadingArrays.unknown(len(self.rules), len(homes), days, kind)
             # one signal after the other: side by side they are hardly sooner there and take half as much memory again
             if all(self._laid(name, homes, place, (laid, s)) for s, name in enumerate(sorted(self.rules))):
                 return laid
         raise AssertionError("a reading is a whole number of 64 bits")
 
-    def _laid(self, name: str, homes: np.ndarray, place: room.Place, where: tuple[room.Laid, int]) -> bool:
+    def _laid(
+        self, name: str, homes: np.ndarray, place: room.ArrayLayout, where: tuple[room.ReadingArrays, int]
+    ) -> bool:
         laid, s = where
-        last = place.first + dt.timedelta(days=laid.value.shape[2] - 1)
+        last = place.first_day + dt.timedelta(days=laid.value.shape[2] - 1)
         for block in np.split(homes, np.flatnonzero(np.diff(homes // BLOCK)) + 1) if len(homes) else ():
             asked = range(int(block[0]), int(block[-1]) + 1)
             for cells in Days(self.store, name).frames(
-                place.first, last, asked, ("home", "day", "value", "quality", "lag", "mark")
+                place.first_day, last, asked, ("home", "day", "value", "quality", "lag", "mark")
             ):
-                if not room.lay(cells, place, laid, s):
+                if not room.write_cells(cells, place, laid, s):
                     return False
         return True
 
     @functools.cached_property
     def since(self) -> np.ndarray:
         """(homes,) days since 1970 from which on each home's readings count."""
-        since = np.full(len(self.names), room.ALWAYS, np.int32)
+        since = np.full(len(self.names), room.COUNTS_ALWAYS, np.int32)
         moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household")
         since[moved["home"].to_numpy()] = moved["moved_in"].to_physical().to_numpy()
-        since[self.strangers.to_numpy()] = room.NEVER
+        since[self.strangers.to_numpy()] = room.COUNTS_NEVER
         return since
 
     def qualities(self, day: dt.date) -> pl.DataFrame:
@@ -164,7 +166,7 @@ class Kept:
                 cells = Days(self.store, name).read(
                     first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark")
                 )
-                room.add_up(self._of_homes(cells), sums)
+                room.add_home_totals(self._of_homes(cells), sums)
             value, days, good = sums.T
             there = np.flatnonzero(days).astype(np.uint32)
             numbers = {"value": value[there], "days": days[there], "good": good[there]}
@@ -188,7 +190,7 @@ class Kept:
     def readings(
         self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None
     ) -> pl.DataFrame:
-        """room.READINGS of those homes (numbers; None: all) and days, sorted by signal, household and day."""
+        """room.READING_SCHEMA of those homes (numbers; None: all) and days, sorted by signal, household and day."""
         asked = np.arange(len(self.names), dtype=np.uint32) if homes is None else homes.to_numpy()
         ranks = np.zeros(len(self.names), np.int64)
         ranks[asked] = self.names.gather(asked).rank("ordinal").to_numpy()
@@ -196,13 +198,13 @@ class Kept:
         for name, rule in sorted(self.rules.items()):
             cells = self._of_homes(Days(self.store, name).read(first, last, homes))
             told.append(
-                in_words(
+                to_labelled_frame(
                     cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()),
                     self.names,
                     rule,
                 )
             )
-        return pl.concat([pl.DataFrame(schema=room.READINGS), *told])
+        return pl.concat([pl.DataFrame(schema=room.READING_SCHEMA), *told])
 
 
 @dataclass(frozen=True)

@@ -249,8 +249,8 @@ def state(folder: Path, homes: int, days: int) -> None:
                 )
                 signal.rows.add(rows)
                 signal._keep(
-                    room.go_on(
-                        rows.rename({"home": "household"}), settings.rules[name], room.no_carry(pl.UInt32)
+                    room.advance(
+                        rows.rename({"home": "household"}), settings.rules[name], room.IncrementalState.initial(pl.UInt32)
                     )[1]
                 )
     store.write_json(READINGS_FILE, _made_of(settings, store))

@@ -125,7 +125,7 @@ def sample(name: str) -> Grid:
         rule, rows = settings.rules[signal], []
         for path in found_files(settings.root, source):
             new, _ = room.parse_rows(read_file(path, source), rule)
-            rows.append(new.with_columns(order=pl.lit(room.file_order(path.name))))
+            rows.append(new.with_columns(order=pl.lit(room.file_sort_key(path.name))))
         rows = pl.concat(rows)
         parts.append(room.daily_readings(room.merge_rows(rows.clear(), rows)[0], rule))
     daily = room.cross_check(pl.concat(parts), settings.signal_kinds)

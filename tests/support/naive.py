@@ -270,7 +270,7 @@ def episodes(score, nights, level):
     return sum(s >= level and not b >= level for s, b in zip(score, before, strict=True) if not math.isnan(s))
 
 
-def contradictions(meter, doors):
+def mark_contradictions(meter, doors):
     """Twin of readings.doors.contradictions for one home: the marks alone, each known day asked afresh; None is unknown."""
     marks, run, odd = [None] * len(meter), [], False
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.intervals import wilson
+from anomaly.intervals import wilson_interval
 from anomaly.outcomes import (
     ANSWER_SCHEMA,
     AccountRules,
@@ -84,7 +84,7 @@ def test_the_account_by_hand():
     whole, power = rows["all", "all"], rows["signature", "power"]
     assert (whole["listed"], whole["answered"], whole["confirmed"], whole["wrong"]) == (5, 4, 1, 3)
     assert (whole["promised"], whole["wrong_share"]) == (0.8, 0.75)
-    assert (whole["low"], whole["high"]) == pytest.approx(wilson(3, 4)[1:])
+    assert (whole["low"], whole["high"]) == pytest.approx(wilson_interval(3, 4)[1:])
     assert whole["chance_after"] == pytest.approx(0.2)
     assert (power["answered"], power["wrong_share"]) == (0, None)
 
@@ -153,7 +153,7 @@ def test_fairness_by_hand():
     north = table.filter(pl.col("name") == "North").row(0, named=True)
     assert [north[name] for name in ("homes", "listed", "visited", "confirmed", "wrong")] == [20, 2, 2, 1, 1]
     assert (north["listed_share"], north["wrong_share"]) == pytest.approx((0.1, 0.5))
-    assert north["wrong_low"] == pytest.approx(wilson(1, 2)[1])
+    assert north["wrong_low"] == pytest.approx(wilson_interval(1, 2)[1])
     assert table["name"].to_list() == ["dwelling", "North"]  # South has 10 homes
 
 
@@ -172,7 +172,9 @@ def test_misses_by_hand():
     checked = many(8, 2, signature="control", listed=None)
     row = misses_table(12, answers(*checked, answer(50, "benign")), 200).row(0, named=True)
     assert [row[name] for name in ("drawn", "answered", "found", "share", "missed")] == [12, 10, 2, 0.2, 40.0]
-    assert (row["missed_low"], row["missed_high"]) == pytest.approx([200 * end for end in wilson(2, 10)[1:]])
+    assert (row["missed_low"], row["missed_high"]) == pytest.approx(
+        [200 * end for end in wilson_interval(2, 10)[1:]]
+    )
     assert misses_table(0, answers(), 200).row(0, named=True)["share"] is None
 
 

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.pii import _CHECK, _WEIGHTS, personal_columns
+from anomaly.pii import _CHECK, _WEIGHTS, find_personal_columns
 
 
 def refused(header: str, cells: list[str | None], **how) -> bool:
-    return header in personal_columns(pl.DataFrame({header: pl.Series(cells, dtype=pl.String)}), **how)
+    return header in find_personal_columns(pl.DataFrame({header: pl.Series(cells, dtype=pl.String)}), **how)
 
 
 def identity(region: str, born: str, serial: str) -> str:
@@ -191,12 +191,12 @@ def test_ids_that_count_up_are_told_from_phones_in_columns_longer_than_the_sampl
 
 def test_the_answer_keeps_the_order_of_the_frame_and_says_why():
     frame = pl.DataFrame({"household": ["1"], "手机号": ["x"], "b": ["京A12345"]})
-    assert personal_columns(frame) == {
+    assert find_personal_columns(frame) == {
         "手机号": "is named like a phone number",
         "b": "holds what looks like a number plate",
     }
 
 
 def test_nothing_in_nothing():
-    assert personal_columns(pl.DataFrame()) == {}
+    assert find_personal_columns(pl.DataFrame()) == {}
     assert not refused("c", [None, None])

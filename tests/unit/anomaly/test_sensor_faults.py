@@ -6,7 +6,7 @@ import pytest
 
 from anomaly import detectors, evidence, sensor_faults
 from anomaly.expected import expect
-from anomaly.sensor_faults import DOOR_SILENT, GATEWAY_SILENT, METER_REPEATS, METER_STUCK, device_notes
+from anomaly.sensor_faults import DOOR_SILENT, GATEWAY_SILENT, METER_REPEATS, METER_STUCK, find_sensor_faults
 from tests.support.grids import city, day, grid_of, readings
 from tests.support.site import LAST, SURGED, daily, make_site, rows
 
@@ -40,7 +40,7 @@ def register_of(series, building=None):
 def notes(series, night=None, building=None, late=None, kinds=KINDS):
     """{(household, signal): reason} of the last night."""
     night = day(max(map(len, series.values())) - 1) if night is None else night
-    told = device_notes(readings(series, late), register_of(series, building), kinds, [night])
+    told = find_sensor_faults(readings(series, late), register_of(series, building), kinds, [night])
     assert told["night"].unique().to_list() in ([], [night])
     return {(household, signal): reason for _, household, signal, reason in told.iter_rows()}
 
@@ -158,7 +158,7 @@ def test_a_zero_that_was_not_believed_as_a_use_still_counts():
     frame = readings(home(water=[0] * 3)).with_columns(
         quality=pl.when(pl.col("value") == 0).then(pl.lit("doubtful")).otherwise("quality")
     )
-    told = device_notes(frame, register_of(home()), KINDS, [day(DAYS - 1)])
+    told = find_sensor_faults(frame, register_of(home()), KINDS, [day(DAYS - 1)])
     assert told["reason"].to_list() == [METER_STUCK]
 
 
@@ -181,7 +181,7 @@ def test_nothing_depends_on_the_names():
     names = {"entries": "gate", "water": "gas", "power": "heat"}
     series = home(entries=[0] * 3) | home("b", water=[0] * 3)
     frame = readings(series).with_columns(pl.col("signal").replace(names))
-    told = device_notes(
+    told = find_sensor_faults(
         frame, register_of(series), {names[s]: kind for s, kind in KINDS.items()}, [day(DAYS - 1)]
     )
     assert told.select("household", "signal", "reason").rows() == [
@@ -207,17 +207,23 @@ def test_many_nights_at_once_say_what_each_says_alone_in_any_row_order():
     series = home(entries=[0] * 6, power=[5000] * 8) | home("b", water=[0] * 5) | home("c")
     frame, register = readings(series), register_of(series, "B")
     nights = [day(t) for t in range(DAYS - 8, DAYS)]
-    told = device_notes(frame.sample(fraction=1, shuffle=True, seed=1), register, KINDS, nights)
+    told = find_sensor_faults(frame.sample(fraction=1, shuffle=True, seed=1), register, KINDS, nights)
     alone = pl.concat(
-        device_notes(frame.filter(pl.col("day") <= night), register, KINDS, [night]) for night in nights
+        find_sensor_faults(frame.filter(pl.col("day") <= night), register, KINDS, [night]) for night in nights
     )
     assert told.rows() == alone.rows() and told.height > 8
     assert told.select("night", "household", "signal").is_unique().all()
 
 
 def test_empty_readings_and_no_night():
-    assert device_notes(readings({}), register_of({}), KINDS, [day(0)]).schema == sensor_faults.NOTES
-    assert device_notes(readings(home()), register_of(home()), KINDS, []).schema == sensor_faults.NOTES
+    assert (
+        find_sensor_faults(readings({}), register_of({}), KINDS, [day(0)]).schema
+        == sensor_faults.FAULT_SCHEMA
+    )
+    assert (
+        find_sensor_faults(readings(home()), register_of(home()), KINDS, []).schema
+        == sensor_faults.FAULT_SCHEMA
+    )
 
 
 def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from anomaly import readings as room
+from anomaly.readings import arrays
 from anomaly.readings import doors_and_meters as doors
 from anomaly.tables import QUALITIES, UNKNOWN
 
@@ -29,16 +30,16 @@ def cells(*rows) -> pl.DataFrame:
     return pl.DataFrame(told, schema=SCHEMA, orient="row")
 
 
-def place(rows: dict[int, int], since: dict[int, int] = {}) -> room.Place:
-    row, own = np.full(10, -1, np.int32), np.full(10, room.ALWAYS, np.int32)
+def place(rows: dict[int, int], since: dict[int, int] = {}) -> room.ArrayLayout:
+    row, own = np.full(10, -1, np.int32), np.full(10, room.COUNTS_ALWAYS, np.int32)
     row[list(rows)] = list(rows.values())
     own[list(since)] = list(since.values())
-    return room.Place(row, own, FIRST)
+    return room.ArrayLayout(row, own, FIRST)
 
 
-def laid(frame: pl.DataFrame, where: room.Place, kind: type = np.int32) -> room.Laid:
-    out = room.empty(1, 2, 4, kind)
-    assert room.lay(frame, where, out, 0)
+def laid(frame: pl.DataFrame, where: room.ArrayLayout, kind: type = np.int32) -> room.ReadingArrays:
+    out = room.ReadingArrays.unknown(1, 2, 4, kind)
+    assert room.write_cells(frame, where, out, 0)
     return out
 
 
@@ -53,9 +54,11 @@ def test_cells_lie_by_home_and_day_and_what_is_not_to_be_judged_is_unknown():
     out = laid(frame, place({7: 0, 3: 1}))
     assert out.value[0].tolist() == [[30, 31, UNKNOWN, UNKNOWN], [UNKNOWN] * 4]
     assert (
-        out.lag[0, 0].tolist() == [0, 2, 0, 0] and out.had.tolist() == [[True, True]] and not out.zero.any()
+        out.lag[0, 0].tolist() == [0, 2, 0, 0]
+        and out.has_readings.tolist() == [[True, True]]
+        and not out.contradicted_zero.any()
     )
-    assert np.array_equal(out.floats[0, 0], [30, 31, np.nan, np.nan], equal_nan=True)
+    assert np.array_equal(out.float_values[0, 0], [30, 31, np.nan, np.nan], equal_nan=True)
 
 
 def test_a_zero_that_the_doors_contradict_is_told_apart():
@@ -67,7 +70,9 @@ def test_a_zero_that_the_doors_contradict_is_told_apart():
         ),
         place({1: 0}),
     )
-    assert out.value[0, 0].tolist() == [UNKNOWN, UNKNOWN, 0, UNKNOWN] and out.zero[0, 0].tolist() == [
+    assert out.value[0, 0].tolist() == [UNKNOWN, UNKNOWN, 0, UNKNOWN] and out.contradicted_zero[
+        0, 0
+    ].tolist() == [
         True,
         False,
         False,
@@ -76,21 +81,21 @@ def test_a_zero_that_the_doors_contradict_is_told_apart():
 
 
 def test_the_later_cell_of_a_day_counts_whole():
-    out = room.empty(1, 2, 4)
+    out = room.ReadingArrays.unknown(1, 2, 4)
     for frame in (
         cells((1, 0, 8, "read", 3, 0), (1, 1, 0, "doubtful", 0, 0)),
         cells((1, 0, 9, "doubtful", 0, 0), (1, 1, 4, "read", 1, 0)),
     ):
-        assert room.lay(frame, place({1: 0}), out, 0)
+        assert room.write_cells(frame, place({1: 0}), out, 0)
     assert (
         out.value[0, 0, :2].tolist() == [UNKNOWN, 4]
         and out.lag[0, 0, :2].tolist() == [0, 1]
-        and not out.zero.any()
+        and not out.contradicted_zero.any()
     )
 
 
 def test_days_before_a_home_moved_in_other_days_and_strangers_are_left_out():
-    moved = (FIRST - room.arrays.EPOCH).days + 2
+    moved = (FIRST - arrays.EPOCH).days + 2
     frame = cells(
         (1, 1, 5, "read", 0, 0),
         (1, 2, 6, "read", 0, 0),
@@ -98,16 +103,17 @@ def test_days_before_a_home_moved_in_other_days_and_strangers_are_left_out():
         (1, -1, 8, "read", 0, 0),
         (1, 4, 9, "read", 0, 0),
     )
-    out = laid(frame, place({1: 0, 2: 1}, {1: moved, 2: room.NEVER}))
-    assert out.value[0].tolist() == [[UNKNOWN, UNKNOWN, 6, UNKNOWN], [UNKNOWN] * 4] and out.had.tolist() == [
-        [True, False]
-    ]
+    out = laid(frame, place({1: 0, 2: 1}, {1: moved, 2: room.COUNTS_NEVER}))
+    assert out.value[0].tolist() == [
+        [UNKNOWN, UNKNOWN, 6, UNKNOWN],
+        [UNKNOWN] * 4,
+    ] and out.has_readings.tolist() == [[True, False]]
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, 2**31, 2**50])
 def test_a_value_too_large_for_small_arrays_asks_for_larger_ones(value):
-    frame, out = cells((1, 0, value, "read", 0, 0)), room.empty(1, 1, 2)
-    assert room.lay(frame, place({1: 0}), out, 0) == (value < 2**31)
+    frame, out = cells((1, 0, value, "read", 0, 0)), room.ReadingArrays.unknown(1, 1, 2)
+    assert room.write_cells(frame, place({1: 0}), out, 0) == (value < 2**31)
     assert laid(frame, place({1: 0}), np.int64).value[0, 0, 0] == value
 
 
@@ -124,10 +130,10 @@ def test_cells_add_up_to_a_sum_the_days_and_those_fit_to_be_judged():
         (2, 1, 31, "interpolated", 2, 0),
         (2, 2, 9, "partial", 0, 0),
         (0, 3, None, "missing", 0, 0),
-        (0, 1, 0, "read", 0, doors.MARKED),
+        (0, 1, 0, "read", 0, doors.DOUBTFUL_MARKS),
     )
     sums = np.zeros((4, 3), np.int64)
-    room.add_up(frame, sums)
+    room.add_home_totals(frame, sums)
     assert sums.tolist() == [[0, 2, 0], [0, 0, 0], [70, 3, 2], [0, 0, 0]]
-    room.add_up(pl.concat([frame, frame], rechunk=False), sums)
+    room.add_home_totals(pl.concat([frame, frame], rechunk=False), sums)
     assert sums[2].tolist() == [210, 9, 6]

@@ -6,7 +6,16 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.readings import CELLS, ROWS, SignalRule, daily_readings, go_on, in_words, late_homes, no_carry
+from anomaly.readings import (
+    CELL_SCHEMA,
+    ROW_SCHEMA,
+    IncrementalState,
+    SignalRule,
+    advance,
+    daily_readings,
+    homes_to_rebuild,
+    to_labelled_frame,
+)
 from tests.unit.anomaly.readings.test_register_cleaning import RULES, WALKS, WATER, as_rows, dated
 
 DOOR = SignalRule("entries", "count")
@@ -14,18 +23,18 @@ DOOR = SignalRule("entries", "count")
 
 def in_parts(parts: list[pl.DataFrame], rule: SignalRule) -> pl.DataFrame:
     """The days after taking in each part from the carry before it; the later word on a day counts."""
-    carry, told = no_carry(), []
+    carry, told = IncrementalState.initial(), []
     for part in parts:
-        assert late_homes(part, rule, carry).is_empty()
-        days, carry = go_on(part, rule, carry)
-        assert dict(days.drop("household").schema) == CELLS
+        assert homes_to_rebuild(part, rule, carry).is_empty()
+        days, carry = advance(part, rule, carry)
+        assert dict(days.drop("household").schema) == CELL_SCHEMA
         told.append(days)
     days = (
         pl.concat(told)
         .unique(["household", "day"], keep="last", maintain_order=True)
         .sort("household", "day")
     )
-    return in_words(days, rule)
+    return to_labelled_frame(days, rule)
 
 
 def counts(*values, home="a", start=date(2026, 1, 1)):
@@ -34,13 +43,13 @@ def counts(*values, home="a", start=date(2026, 1, 1)):
         for n, v in enumerate(values)
         if v is not None
     ]
-    return pl.DataFrame(rows, schema=ROWS, orient="row")
+    return pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row")
 
 
 def test_a_day_at_a_time():
     rows = pl.concat([dated(100, 350, 350, None, 900, 1000), dated(5, None, 900, 1700, 5, 40, home="b")])
     parts = [rows.filter(pl.col("time") == day) for day in sorted(rows["time"].unique())]
-    days, carry = go_on(rows, WATER, no_carry())
+    days, carry = advance(rows, WATER, IncrementalState.initial())
     assert in_parts(parts, WATER).equals(daily_readings(rows, WATER)) and days.height == 12
     # home a: its last reading is all that the next one needs; home b: its last two contradict the line and wait
     assert dict(carry.rows.group_by("household").len().sort("household").iter_rows()) == {"a": 1, "b": 3}
@@ -59,17 +68,19 @@ def test_a_gap_between_two_loads_is_filled_by_the_second():
 
 
 def test_who_is_late():
-    _, carry = go_on(pl.concat([counts(3, 4), counts(3, 4, home="b")]), DOOR, no_carry())
+    _, carry = advance(pl.concat([counts(3, 4), counts(3, 4, home="b")]), DOOR, IncrementalState.initial())
     new = pl.concat(
         [counts(4, start=date(2026, 1, 2)), counts(4, home="b", start=date(2026, 1, 3)), counts(4, home="c")]
     )
-    assert late_homes(new, DOOR, carry).to_list() == ["a"]  # its day was given already; b goes on, c is new
+    assert homes_to_rebuild(new, DOOR, carry).to_list() == [
+        "a"
+    ]  # its day was given already; b goes on, c is new
     stamped = new.with_columns(dated=pl.lit(False), time=pl.col("time") + pl.duration(hours=60))
-    assert late_homes(stamped, DOOR, carry).sort().to_list() == [
+    assert homes_to_rebuild(stamped, DOOR, carry).sort().to_list() == [
         "a",
         "b",
     ]  # finer rows of counts are seen whole
-    assert late_homes(
+    assert homes_to_rebuild(
         dated(7, home="a", start=date(2026, 1, 2)), WATER, carry
     ).is_empty()  # read at the end of 2 January
 

@@ -6,8 +6,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.readings import READINGS, cross_check
-from anomaly.readings.doors_and_meters import CATCH_UP, UNKNOWN, ZERO, contradictions
+from anomaly.readings import READING_SCHEMA, cross_check
+from anomaly.readings.doors_and_meters import CATCH_UP, UNKNOWN, ZERO, mark_contradictions
 from tests.support import naive
 
 KINDS = {"entries": "count", "water": "register", "power": "usage"}
@@ -32,7 +32,7 @@ def days(signal, values, home="a", late=()):
         )
         for (n, v), k in zip(enumerate(values), known, strict=True)
     ]
-    return pl.DataFrame(rows, schema=READINGS, orient="row")
+    return pl.DataFrame(rows, schema=READING_SCHEMA, orient="row")
 
 
 def marks(*frames):
@@ -104,7 +104,7 @@ def test_other_homes_and_order_change_nothing():
 
 
 def test_no_readings():
-    assert cross_check(pl.DataFrame(schema=READINGS), KINDS).is_empty()
+    assert cross_check(pl.DataFrame(schema=READING_SCHEMA), KINDS).is_empty()
     assert cross_check(days("entries", [1, 2]), KINDS).equals(days("entries", [1, 2]))
 
 
@@ -148,10 +148,10 @@ def test_contradictions_agree_with_their_slow_twin_from_any_day_on(water, doors,
     length = max(len(meter), len(passages))
     meter, passages = (days + [None] * (length - len(days)) for days in (meter, passages))
     arrays = [np.array([[UNKNOWN if v is None else v for v in days]]) for days in (meter, passages)]
-    whole = contradictions(*arrays, np.zeros((1, length), np.uint8), 0)
+    whole = mark_contradictions(*arrays, np.zeros((1, length), np.uint8), 0)
     assert [
         ("zero" if b & ZERO else "catch_up" if b & CATCH_UP else None) for b in whole[0]
-    ] == naive.contradictions(meter, passages)
+    ] == naive.mark_contradictions(meter, passages)
     before = np.where(np.arange(length) < first, whole, 255).astype(np.uint8)
     before[:, first:] = 0
-    assert (contradictions(*arrays, before, first) == whole).all()
+    assert (mark_contradictions(*arrays, before, first) == whole).all()

@@ -3,8 +3,8 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from anomaly.readings import SignalRule, least_flow
-from anomaly.readings.parse import ROWS
+from anomaly.readings import SignalRule, minimum_night_flow
+from anomaly.readings.parse import ROW_SCHEMA
 
 REGISTER = SignalRule("water", "register", "litre")
 USAGE = SignalRule("water", "usage", "litre")
@@ -17,7 +17,7 @@ def rows(*stamped, dated=False):
         (home, DAY + timedelta(hours=at), dated, value, None, None, n)
         for n, (home, at, value) in enumerate(stamped)
     ]
-    return pl.DataFrame(table, schema=ROWS, orient="row")
+    return pl.DataFrame(table, schema=ROW_SCHEMA, orient="row")
 
 
 def told(frame):
@@ -30,49 +30,53 @@ def test_the_least_hour_of_the_night_by_a_register():
     for hour in range(-1, 8):
         level += 43 if hour == 3 else 3
         leak.append(("a", hour + 0.5, level))
-    assert told(least_flow(rows(*leak), REGISTER)) == [("a", 1, 3)]
+    assert told(minimum_night_flow(rows(*leak), REGISTER)) == [("a", 1, 3)]
 
 
 def test_a_reading_on_the_hour_closes_the_hour_before():
     leak = [("a", hour, 1000 + 9 * max(0, hour)) for hour in range(-2, 8)]  # from midnight on
-    assert told(least_flow(rows(*leak), REGISTER)) == [("a", 1, 9)]
+    assert told(minimum_night_flow(rows(*leak), REGISTER)) == [("a", 1, 9)]
 
 
 def test_a_tight_home_stands_still_at_night():
     still = [("a", hour + 0.5, 1000 + 20 * (hour > 4)) for hour in range(-1, 8)]
-    assert told(least_flow(rows(*still), REGISTER)) == [("a", 1, 0)]
+    assert told(minimum_night_flow(rows(*still), REGISTER)) == [("a", 1, 0)]
 
 
 def test_hours_without_a_reading_before_them_are_unknown_and_four_are_needed():
     # readings in the hours 23, 0, 1, 2, 4, 5: known are 0, 1, 2 and 5; without the last one only three
     seen = [("a", hour + 0.5, 1000 + 7 * hour) for hour in (-1, 0, 1, 2, 4, 5)]
-    assert told(least_flow(rows(*seen), REGISTER)) == [("a", 1, 7)]
-    assert told(least_flow(rows(*seen[:-1]), REGISTER)) == []
+    assert told(minimum_night_flow(rows(*seen), REGISTER)) == [("a", 1, 7)]
+    assert told(minimum_night_flow(rows(*seen[:-1]), REGISTER)) == []
 
 
 def test_a_register_that_runs_backwards_says_nothing_of_that_hour():
     seen = [("a", hour + 0.5, 1000 + 7 * hour - 100 * (hour >= 2)) for hour in range(-1, 6)]
-    assert told(least_flow(rows(*seen), REGISTER)) == [("a", 1, 7)]
+    assert told(minimum_night_flow(rows(*seen), REGISTER)) == [("a", 1, 7)]
 
 
 @pytest.mark.parametrize(("stamp", "late"), [("start", 0.0), ("end", 0.5)])
 def test_the_least_hour_of_the_night_by_use_in_half_hours(stamp, late):
     rule = SignalRule("water", "usage", "litre", stamp=stamp)
     half_hours = [("a", half / 2 + late, 5) for half in range(48)]
-    assert told(least_flow(rows(*half_hours), rule)) == [("a", 1, 10)]
+    assert told(minimum_night_flow(rows(*half_hours), rule)) == [("a", 1, 10)]
     # an hour with one of its two rows is not an hour of half the use
-    assert told(least_flow(rows(*half_hours[:4], *half_hours[5:]), rule)) == [("a", 1, 10)]
+    assert told(minimum_night_flow(rows(*half_hours[:4], *half_hours[5:]), rule)) == [("a", 1, 10)]
 
 
 def test_daily_rows_say_nothing_of_the_night():
     for rule in (REGISTER, USAGE):
-        assert least_flow(rows(("a", 0, 100), ("a", 24, 200), dated=True), rule).is_empty()
-        assert least_flow(rows(("a", 7, 100), ("a", 31, 200)), rule).is_empty()
-        assert least_flow(rows(), rule).schema == {"household": pl.String, "day": pl.Date, "flow": pl.Int64}
+        assert minimum_night_flow(rows(("a", 0, 100), ("a", 24, 200), dated=True), rule).is_empty()
+        assert minimum_night_flow(rows(("a", 7, 100), ("a", 31, 200)), rule).is_empty()
+        assert minimum_night_flow(rows(), rule).schema == {
+            "household": pl.String,
+            "day": pl.Date,
+            "flow": pl.Int64,
+        }
 
 
 def test_the_order_of_rows_does_not_matter():
     seen = rows(*[(home, hour + 0.5, 1000 + 7 * hour) for home in "ab" for hour in range(-1, 30)])
-    assert least_flow(seen.sample(fraction=1, shuffle=True, seed=1), REGISTER).equals(
-        least_flow(seen, REGISTER)
+    assert minimum_night_flow(seen.sample(fraction=1, shuffle=True, seed=1), REGISTER).equals(
+        minimum_night_flow(seen, REGISTER)
     )

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anomaly.readings import (
-    REJECTS,
-    ROWS,
+    REJECT_SCHEMA,
+    ROW_SCHEMA,
     SignalRule,
+    argsort_integers,
     base_unit,
-    file_order,
+    file_sort_key,
     merge_rows,
     parse_rows,
-    standing,
 )
 
 
@@ -187,14 +187,14 @@ def test_each_row_is_kept_or_refused_for_one_reason():
         (5, "wrong number of cells"),
         (6, "exits not a whole number"),
     ]
-    assert dict(rows.schema) == ROWS and dict(rejects.schema) == REJECTS
+    assert dict(rows.schema) == ROW_SCHEMA and dict(rejects.schema) == REJECT_SCHEMA
 
 
 def test_headers_only():
     rows, rejects = parse_rows(
         raw(), SignalRule("water", "register", "m3", time_format="%d/%m/%Y"), date(2026, 1, 5)
     )
-    assert rows.is_empty() and rejects.is_empty() and dict(rows.schema) == ROWS
+    assert rows.is_empty() and rejects.is_empty() and dict(rows.schema) == ROW_SCHEMA
 
 
 def test_the_future():
@@ -315,12 +315,14 @@ def test_the_order_of_rows_changes_nothing(rows, random):
     st.sampled_from([np.uint32, np.int64]),
 )
 def test_numbers_are_put_in_order_and_equal_ones_keep_theirs(numbers, kind):
-    assert standing(np.array(numbers, kind)).tolist() == sorted(range(len(numbers)), key=numbers.__getitem__)
+    assert argsort_integers(np.array(numbers, kind)).tolist() == sorted(
+        range(len(numbers)), key=numbers.__getitem__
+    )
 
 
 def test_file_order():
     files = ["w/water-10.csv", "w/water-2.csv", "w/water.csv", "a/z.csv", "w/water.csv.gz"]
-    assert sorted(files, key=file_order) == [
+    assert sorted(files, key=file_sort_key) == [
         "a/z.csv",
         "w/water.csv",
         "w/water.csv.gz",

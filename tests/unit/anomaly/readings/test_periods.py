@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.readings import ROWS, SignalRule, daily_readings, parse_rows
+from anomaly.readings import ROW_SCHEMA, SignalRule, daily_readings, parse_rows
 from anomaly.readings.periods import usual_steps
 from tests.support import naive
 
@@ -17,7 +17,7 @@ DOOR = SignalRule("entries", "count")
 def stamped(rows, home="a"):
     """(time, value) …"""
     told = [(home, time, False, value, None, None, n) for n, (time, value) in enumerate(rows)]
-    return pl.DataFrame(told, schema=ROWS, orient="row")
+    return pl.DataFrame(told, schema=ROW_SCHEMA, orient="row")
 
 
 def every(minutes, start, end, value=1):
@@ -46,7 +46,7 @@ def test_london_rows():
 
 def test_a_day_of_the_clock_change_is_whole_with_the_periods_it_holds():
     def quality(day, periods):
-        rows = pl.DataFrame([("a", day, True, 5, None, periods, 1)], schema=ROWS, orient="row")
+        rows = pl.DataFrame([("a", day, True, 5, None, periods, 1)], schema=ROW_SCHEMA, orient="row")
         return daily_readings(rows, LONDON)["quality"][0]
 
     spring, autumn, plain = datetime(2013, 3, 31), datetime(2013, 10, 27), datetime(2013, 6, 1)
@@ -57,7 +57,7 @@ def test_a_day_of_the_clock_change_is_whole_with_the_periods_it_holds():
 
 def test_missing_days_have_rows():
     rows = pl.DataFrame(
-        [("a", datetime(2026, 1, d), True, d, None, None, d) for d in (1, 4)], schema=ROWS, orient="row"
+        [("a", datetime(2026, 1, d), True, d, None, None, d) for d in (1, 4)], schema=ROW_SCHEMA, orient="row"
     )
     days = daily_readings(rows, SignalRule("charges", "usage", "cent"))
     assert told(days) == [
@@ -125,7 +125,7 @@ def test_a_week_in_one_row_is_no_day():
 def test_more_than_a_day_can_hold():
     rows = pl.DataFrame(
         [("a", datetime(2026, 1, d), True, v, None, None, d) for d, v in ((1, 5_000), (2, 5_001))],
-        schema=ROWS,
+        schema=ROW_SCHEMA,
         orient="row",
     )
     assert told(daily_readings(rows, DOOR)) == [(1, 5_000, "read", None), (2, 5_001, "doubtful", "glitch")]
@@ -133,7 +133,7 @@ def test_more_than_a_day_can_hold():
 
 def door(pairs):
     rows = [("a", datetime(2026, 1, 1) + timedelta(n), True, e, x, None, n) for n, (e, x) in enumerate(pairs)]
-    return daily_readings(pl.DataFrame(rows, schema=ROWS, orient="row"), DOOR)
+    return daily_readings(pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row"), DOOR)
 
 
 def test_entries_without_exits():

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly.readings import ROWS, SignalRule, daily_readings, parse_rows
-from anomaly.readings.register_cleaning import NOTES, Limits, settle
+from anomaly.readings import ROW_SCHEMA, SignalRule, daily_readings, parse_rows
+from anomaly.readings.register_cleaning import REGISTER_NOTES, Limits, settle
 from tests.support import naive
 
 WATER = SignalRule("water", "register", "litre")
@@ -22,7 +22,7 @@ def dated(*values, home="a", start=date(2026, 1, 1)):
         for n, v in enumerate(values)
         if v is not None
     ]
-    return pl.DataFrame(rows, schema=ROWS, orient="row")
+    return pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row")
 
 
 def stamped(*rows, home="a"):
@@ -31,7 +31,7 @@ def stamped(*rows, home="a"):
         (home, datetime.fromisoformat(f"2017-{time}"), False, v, None, None, n)
         for n, (time, v) in enumerate(rows)
     ]
-    return pl.DataFrame(told, schema=ROWS, orient="row")
+    return pl.DataFrame(told, schema=ROW_SCHEMA, orient="row")
 
 
 def told(rows, rule=WATER):
@@ -360,7 +360,7 @@ def test_settle_agrees_with_its_slow_twin(homes, limits):
     for (times, values), start, end in zip(walks, starts, starts[1:], strict=False):
         slow = naive.Register(times.tolist(), values.tolist(), *limits).settle()
         fast = [
-            (level, segment, decided - start, NOTES[note])
+            (level, segment, decided - start, REGISTER_NOTES[note])
             for level, segment, decided, note in out[start:end].tolist()
         ]
         assert [f if f[1] > -2 else -2 for f in fast] == [s if s[1] > -2 else -2 for s in slow]
@@ -372,14 +372,14 @@ def as_rows(steps, home="a", whole_days=False):
         rows = {int(t // DAY): int(v) for t, v in zip(times, values, strict=True)}
         return pl.DataFrame(
             [(home, NIGHT + timedelta(d), True, v, None, None, d) for d, v in rows.items()],
-            schema=ROWS,
+            schema=ROW_SCHEMA,
             orient="row",
         )
     rows = [
         (home, NIGHT + timedelta(microseconds=int(t)), False, int(v), None, None, n)
         for n, (t, v) in enumerate(zip(times, values, strict=True))
     ]
-    return pl.DataFrame(rows, schema=ROWS, orient="row")
+    return pl.DataFrame(rows, schema=ROW_SCHEMA, orient="row")
 
 
 def cut(rows, day, rule):

@@ -230,10 +230,10 @@ def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
 
 
 def test_of_a_large_site_the_homes_of_its_sample_are_measured_and_the_card_says_so(tmp_path, monkeypatch):
-    looked, planted = [], evaluate.planting.evaluate
+    looked, planted = [], evaluate.planting.plant_and_judge
     monkeypatch.setattr(
         evaluate.planting,
-        "evaluate",
+        "plant_and_judge",
         lambda readings, *asked: looked.append(readings["household"].unique()) or planted(readings, *asked),
     )
     settings = load_settings(town(tmp_path / "town", sample=100).settings)

@@ -160,7 +160,7 @@ def test_a_failed_sensor_shows_in_what_the_blocks_had_in_hand(tmp_path, giving, 
         (f"{home:04}", "entries") for home in range(40, 50) if home not in (43, *giving)
     ]  # 43 is too young
     # a door that goes on in a silent building is nothing odd by itself: that home alone is read once more
-    assert [homes for days, homes in read if days == sensor_faults.LOOK_BACK] == [
+    assert [homes for days, homes in read if days == sensor_faults.LOOK_BACK_DAYS] == [
         [f"{home:04}"] for home in giving
     ]
 
