@@ -17,7 +17,7 @@ from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import worded
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
-from pipelines.scoring.night import FROZEN_DAYS, Verdicts
+from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
 from pipelines.storage.raw_rows import Rows
 from pipelines.storage.state import Store, collected, of_homes
 
@@ -29,7 +29,7 @@ def freeze(
     settings: Settings,
     store: Store,
     inputs: Inputs,
-    verdicts: Verdicts,
+    judged_nights: JudgedNights,
     folded: cases.CaseHistory,
     nights: Sequence[dt.date],
 ) -> None:
@@ -51,20 +51,20 @@ def freeze(
         written = store.read(
             f"nights/{night}/expected.parquet"
         )  # at a large site the arrays lack who stood out on that night alone
-        store.write(f"nights/{night}/series.parquet", series(inputs, verdicts, homes, night, written))
+        store.write(f"nights/{night}/series.parquet", series(inputs, judged_nights, homes, night, written))
         store.write(f"nights/{night}/flow.parquet", _flow(settings, store, inputs, homes, night))
         store.write_json(
             f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256}
         )
         store.write(
             f"nights/{night}/control.parquet",
-            _control(settings, store, inputs, verdicts, night, {*then["household"]}),
+            _control(settings, store, inputs, judged_nights, night, {*then["household"]}),
         )
 
 
 def series(
     inputs: Inputs,
-    verdicts: Verdicts,
+    judged_nights: JudgedNights,
     homes: Sequence[str],
     night: dt.date,
     written: pl.DataFrame | None = None,
@@ -74,9 +74,9 @@ def series(
 
     written: the same of homes that may not be in the verdicts' arrays, from `expected` on, as the night wrote it down.
     """
-    grid = verdicts.expected.grid
+    grid = judged_nights.expected.grid
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
-    told = expected_frame(verdicts.expected, grid.index(night), at, days).drop("value")
+    told = expected_frame(judged_nights.expected, grid.index(night), at, days).drop("value")
     if written is not None:
         told = pl.concat([told, written.filter(~pl.col("household").is_in(grid.households)).drop("value")])
     first = night - dt.timedelta(days=days - 1)
@@ -155,12 +155,17 @@ def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
 
 
 def _control(
-    settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date, with_case: set[str]
+    settings: Settings,
+    store: Store,
+    inputs: Inputs,
+    judged_nights: JudgedNights,
+    night: dt.date,
+    with_case: set[str],
 ) -> pl.DataFrame:
     """tables.Control: judged homes without an open case, drawn at random."""
-    grid, places = verdicts.expected.grid, inputs.dwellings
+    grid, places = judged_nights.expected.grid, inputs.dwellings
     if len(grid.households) == places.height:
-        seen = judged(verdicts.expected, grid.index(night)).any(axis=0)
+        seen = judged(judged_nights.expected, grid.index(night)).any(axis=0)
         could = [
             home
             for home, looked_at in zip(grid.households, seen, strict=True)

@@ -28,12 +28,12 @@ from pipelines.errors import SourceError, StateDamaged
 from pipelines.ingest.files import found_files, opening, read_file, sha256
 from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
-from pipelines.runtime.process_pool import ahead, prefetched
+from pipelines.runtime.process_pool import prefetch, prefetch_map
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.daily_readings import HOMES, Days, Homes
 from pipelines.storage.raw_rows import ROWS, Rows
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import InHand, Kept
+from pipelines.storage.stored_readings import ReadingsInMemory, StoredReadings
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
 REGISTER = {
@@ -52,7 +52,7 @@ REJECTS = dict(tables.empty(tables.Rejects).schema)
 class Inputs:
     """What a night works on: the readings, the register and what was refused or could not be read."""
 
-    kept: Kept | InHand
+    kept: StoredReadings | ReadingsInMemory
     register: pl.DataFrame
     rejects: pl.DataFrame
     files: list[dict]
@@ -105,7 +105,7 @@ def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgr
     names = iter(settings.sources)
     progress(Progress(f"loading {next(names)}"))
     with contextlib.closing(
-        prefetched(_batches(now))
+        prefetch(_batches(now))
     ) as batches:  # nothing is read any more once this load has failed
         for batch in batches:
             told = counts.setdefault(batch.source, {"loaded": 0, "duplicate": 0, "restated": 0})
@@ -262,7 +262,9 @@ def _read_signal(now: Loading, name: str) -> Iterator[Batch]:
     def read(found: tuple[dict, Path]) -> tuple[pl.DataFrame, pl.DataFrame]:
         return room.parse_rows(now.coded(read_file(found[1], source)), rule, now.today + dt.timedelta(days=1))
 
-    for number, ((stamp, _), (rows, refused)) in enumerate(zip(new, ahead(read, new), strict=True), start=1):
+    for number, ((stamp, _), (rows, refused)) in enumerate(
+        zip(new, prefetch_map(read, new), strict=True), start=1
+    ):
         rows = rows.filter(pl.col("time") >= now.store.kept_from("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(
@@ -434,7 +436,7 @@ def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
             ambiguous=False,
         )
     moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
-    kept = Kept(store, settings.rules, names, strangers, moved)
+    kept = StoredReadings(store, settings.rules, names, strangers, moved)
     return Inputs(
         kept,
         register.sort("household"),

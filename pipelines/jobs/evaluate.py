@@ -20,9 +20,9 @@ from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import expect_all
-from pipelines.scoring.sample import site_of
+from pipelines.scoring.sample import index_homes
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import InHand
+from pipelines.storage.stored_readings import ReadingsInMemory
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
 CURVE = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 40.0)
@@ -93,7 +93,7 @@ def evaluate_site(
                 text=f"round {asked} of {rounds}: judging a copy with surges in it",
             )
         )
-        return _rarities(settings, dataclasses.replace(inputs, kept=InHand(planted)), (first, last))
+        return _rarities(settings, dataclasses.replace(inputs, kept=ReadingsInMemory(planted)), (first, last))
 
     dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.judgeable)))
     made = list(planting.plant_and_judge(dwelling, judge, first, last, range(seed, seed + rounds), plan))
@@ -107,11 +107,11 @@ def evaluate_site(
 def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
     """The inputs with all readings in memory; of a large site those of the homes of its sample, as if there were no others."""
     if inputs.dwellings.height <= settings.engine.sample_homes:
-        return dataclasses.replace(inputs, kept=InHand(inputs.readings))
-    site = site_of(settings, inputs)
+        return dataclasses.replace(inputs, kept=ReadingsInMemory(inputs.readings))
+    site = index_homes(settings, inputs)
     drawn = pl.Series("household", site.names[site.sample], pl.String)
     few = inputs.register.join(drawn.to_frame(), on="household", how="semi", maintain_order="left")
-    return dataclasses.replace(inputs, kept=InHand(inputs.of(drawn)), register=few)
+    return dataclasses.replace(inputs, kept=ReadingsInMemory(inputs.of(drawn)), register=few)
 
 
 def plan_of(homes: int) -> planting.SurgePlan:

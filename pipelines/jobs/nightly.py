@@ -32,8 +32,8 @@ from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
 from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
-from pipelines.scoring.large import Followed, is_large, judge_large
-from pipelines.scoring.night import Verdicts, judge
+from pipelines.scoring.large import TrackedHomes, is_large, judge_large
+from pipelines.scoring.night import JudgedNights, judge
 from pipelines.storage.audit_log import Trail
 from pipelines.storage.state import RUNNING, Store
 
@@ -144,28 +144,28 @@ def run_nights(
         # the recent readings, most of the file, are written while the nights are judged
         readings = partial(recent_readings, settings, inputs.kept)
         publication = background.enter_context(duckdb_file.start_publication(settings.store, readings))
-        verdicts = _judge(settings, inputs, store, plan.judge, over, progress)
+        judged_nights = _judge(settings, inputs, store, plan.judge, over, progress)
         timer.end("judge")
 
         progress(Progress("publishing"))
         folded = fold(settings, store, watched=plan.judge)
         page_makers = background.enter_context(_page_makers(folded, plan))
-        freeze(settings, store, inputs, verdicts, folded, plan.judge)
+        freeze(settings, store, inputs, judged_nights, folded, plan.judge)
         revised = rejudged.compare(store, plan.nights)
         runs = _run_lines(settings, store, inputs, folded, plan.nights, started)
         frames = published_frames(settings, store, inputs, folded, runs)
-        publication.finish(frames, meta_frames(settings, verdicts.calendar))
+        publication.finish(frames, meta_frames(settings, judged_nights.calendar))
         _record_runs(settings, store, runs, plan.judge)
         timer.end("publish")
 
         with night_report.to_be_written(settings):
             for night in plan.reports:
                 progress(Progress(f"writing the report of {night}"))
-                night_report.write_night(settings, inputs, verdicts, night, page_makers, progress)
+                night_report.write_night(settings, inputs, judged_nights, night, page_makers, progress)
             night_report.write_overview(settings, frames)
         timer.end("report")
 
-        _write_manifest(settings, store, inputs, verdicts.calendar, started, timer)
+        _write_manifest(settings, store, inputs, judged_nights.calendar, started, timer)
         degraded = inputs.degraded + parquet_export.sync_parquet_export(settings)
         _note_done(store, plan, key)
         return Result(
@@ -347,9 +347,9 @@ def _judge(
     nights: Sequence[dt.date],
     over: engine.Over,
     progress: ReportProgress,
-) -> Verdicts:
+) -> JudgedNights:
     """Judge the nights; at a large site the homes with a case are followed by name."""
-    process_pool.meanwhile(partial(_import_slow_modules, settings))
+    process_pool.run_in_background(partial(_import_slow_modules, settings))
     if not is_large(settings, inputs):
         return judge(settings, inputs, store, nights, progress)
     return judge_large(settings, inputs, nights, _homes_with_cases(settings, store, nights), over, progress)
@@ -361,15 +361,17 @@ def _import_slow_modules(settings: Settings) -> None:
     expected.prepare()
 
 
-def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> Followed:
+def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> TrackedHomes:
     """Return the homes that the nights' pages may show: with a case that is open, listed or not long over."""
     if not store.nights():
-        return Followed()
+        return TrackedHomes()
     folded = fold(settings, store)
     quiet_since = nights[0] - dt.timedelta(days=settings.cases.quiet_days)
     still_open = folded.cases.filter(pl.col("last_seen") > quiet_since)["household"]
     listed = folded.worklist.filter(pl.col("night").is_in(nights))["household"]
-    return Followed(frozenset(still_open) | frozenset(listed), frozenset(with_case(folded.cases, nights[-1])))
+    return TrackedHomes(
+        frozenset(still_open) | frozenset(listed), frozenset(with_case(folded.cases, nights[-1]))
+    )
 
 
 # publish and report

@@ -19,7 +19,7 @@ from pipelines.config.settings import Settings, listed_signatures
 from pipelines.ingest.loader import Inputs
 from pipelines.publish.duckdb_file import NumberedReadings
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import Kept
+from pipelines.storage.stored_readings import StoredReadings
 
 EXPECTED_DAYS = 120  # so long the expectations of homes with a recent case stay published
 MAX_READINGS = 50_000_000  # beyond, only the last FEWER_DAYS are in the file
@@ -94,7 +94,9 @@ def evidence_with_reasons(
     homes: of these alone, None for all. Only what the purpose allows now; ratio, score and rarity are those
     that the night wrote down when it was judged.
     """
-    found = _concat_nights(store, nights, "evidence").filter(pl.col("signature").is_in(listed_signatures(settings)))
+    found = _concat_nights(store, nights, "evidence").filter(
+        pl.col("signature").is_in(listed_signatures(settings))
+    )
     if homes is not None:
         found = found.filter(pl.col("household").is_in(list(homes)))
     rows = found.select("ratios", "signal", "ratio", "signature", "window_days").to_dicts()
@@ -102,7 +104,7 @@ def evidence_with_reasons(
     return found.with_columns(pl.Series("because", reasons, pl.String))
 
 
-def recent_readings(settings: Settings, kept: Kept) -> NumberedReadings:
+def recent_readings(settings: Settings, kept: StoredReadings) -> NumberedReadings:
     """Return the readings of the last `[publish] readings_days`.
 
     Without that setting they are all, or the last FEWER_DAYS where there are more than MAX_READINGS.

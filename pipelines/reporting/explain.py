@@ -106,10 +106,10 @@ def _numbers(settings: Settings, store: Store, home: str, night: dt.date) -> tup
         raise NotFound(
             f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases"
         )
-    verdicts = expect_all(settings, inputs, night)
+    judged_nights = expect_all(settings, inputs, night)
     shown = (
-        series(inputs, verdicts, [home], night)
-        if home in verdicts.expected.grid.households
+        series(inputs, judged_nights, [home], night)
+        if home in judged_nights.expected.grid.households
         else pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
     )
     return (

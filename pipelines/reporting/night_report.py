@@ -22,7 +22,7 @@ from pipelines.publish.frames import evidence_with_reasons, outcome_frames
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool
 from pipelines.runtime.progress import Progress, ReportProgress
-from pipelines.scoring.night import Verdicts
+from pipelines.scoring.night import JudgedNights
 from pipelines.storage.state import Store
 
 SHOWN_DAYS = 120
@@ -86,7 +86,7 @@ class Known:
 
     settings: Settings
     inputs: Inputs
-    verdicts: Verdicts
+    judged_nights: JudgedNights
     night: dt.date
     folded: cases.CaseHistory
     doors: pl.DataFrame
@@ -99,7 +99,9 @@ class Known:
     revisions: pl.DataFrame
 
 
-def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdicts, night: dt.date) -> Known:
+def known_on(
+    settings: Settings, store: Store, inputs: Inputs, judged_nights: JudgedNights, night: dt.date
+) -> Known:
     """Gather what that night knew from the store."""
     folded = fold(settings, store, night)
     doors, barred = _doors(inputs, folded, night), store.read(f"nights/{night}/not_judged.parquet")
@@ -118,26 +120,37 @@ def known_on(settings: Settings, store: Store, inputs: Inputs, verdicts: Verdict
         pl.col("revised") == run["revised"], pl.col("signature").is_in(listed_signatures(settings))
     )
     return Known(
-        settings, inputs, verdicts, night, folded, doors, seen, *of_doors, not_judged, records, run, revisions
+        settings,
+        inputs,
+        judged_nights,
+        night,
+        folded,
+        doors,
+        seen,
+        *of_doors,
+        not_judged,
+        records,
+        run,
+        revisions,
     )
 
 
 def write_night(
     settings: Settings,
     inputs: Inputs,
-    verdicts: Verdicts,
+    judged_nights: JudgedNights,
     night: dt.date,
     pool: process_pool.Pool,
     progress: ReportProgress,
 ) -> None:
     """The night's index and a page for every door on its list, as that night knew them."""
     store = Store(settings.store)
-    known = known_on(settings, store, inputs, verdicts, night)
+    known = known_on(settings, store, inputs, judged_nights, night)
     series = series_of(known, known.doors["household"].unique().to_list())
     case_pages = (
         case_page(known, row, series[row["household"]]) for row in known.doors.iter_rows(named=True)
     )
-    rendered = pool.spread(partial(writer.case_files, font=charts.chinese_font()), case_pages)
+    rendered = pool.map_unordered(partial(writer.case_files, font=charts.chinese_font()), case_pages)
     page = _night_page(known, store, series)  # while the others are at work
 
     def told() -> Iterator[Mapping[str, bytes]]:
@@ -203,9 +216,9 @@ def site_of(settings: Settings) -> report.Site:
 
 def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> report.CasePage:
     """The page of one case as a night knew it. case: a row of the night's doors; series: its home's, of `series_of`."""
-    grid, night = known.verdicts.expected.grid, known.night
+    grid, night = known.judged_nights.expected.grid, known.night
     home, at = grid.households.index(case["household"]), grid.index(night)
-    parts = decompose(known.verdicts.expected, home, at)
+    parts = decompose(known.judged_nights.expected, home, at)
     days = (~np.isnan(grid.value[:, home, : at + 1])).sum(axis=1)
     return report.CasePage(
         site=site_of(known.settings),
@@ -215,7 +228,7 @@ def case_page(known: Known, case: dict, series: dict[str, pl.DataFrame]) -> repo
         district=case["district"],
         series=series,
         units=dict(zip(grid.signals, grid.units)),
-        calendar=known.verdicts.calendar.filter(
+        calendar=known.judged_nights.calendar.filter(
             pl.col("day").is_between(night - dt.timedelta(days=SHOWN_DAYS - 1), night)
         ),
         evidence=known.evidence.filter(pl.col("household") == case["household"]),
@@ -237,7 +250,7 @@ def _revised(known: Known, case_id: str) -> dict | None:
 
 def _notes(known: Known, home: str, building: str | None) -> list[tuple[str | None, str]]:
     """What speaks against a case: signals not judged, meters in coarse steps, other doors of the building."""
-    seen, at = known.verdicts.expected, known.verdicts.expected.grid.index(known.night)
+    seen, at = known.judged_nights.expected, known.judged_nights.expected.grid.index(known.night)
     block = seen.block[:, seen.grid.households.index(home), at]
     notes = known.barred.filter(pl.col("household") == home).select("signal", "reason").rows()
     notes += [(signal, "coarse") for signal, days in zip(seen.grid.signals, block) if days > 1]
@@ -268,9 +281,14 @@ def _doors(inputs: Inputs, folded: cases.CaseHistory, night: dt.date) -> pl.Data
 
 def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFrame]]:
     """home → signal → day, value, expected, low, high, quality, peers of the last days."""
-    inputs, verdicts, night, grid = known.inputs, known.verdicts, known.night, known.verdicts.expected.grid
+    inputs, judged_nights, night, grid = (
+        known.inputs,
+        known.judged_nights,
+        known.night,
+        known.judged_nights.expected.grid,
+    )
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), homes))
-    told = expected_frame(verdicts.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
+    told = expected_frame(judged_nights.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
     read = inputs.of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had

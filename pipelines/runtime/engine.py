@@ -58,7 +58,7 @@ def at(kind: str, address: str) -> Iterator[Over]:
 def _here(fetch: Callable, function: Callable, shared: object, items: Iterable) -> Iterator:
     items = iter(items)
     first = list(itertools.islice(items, FEW + 1))
-    over = map if len(first) <= FEW else process_pool.ahead
+    over = map if len(first) <= FEW else process_pool.prefetch_map
     for fetched in over(lambda item: [item, fetch(shared, item)], itertools.chain(first, items)):
         yield function(
             shared, fetched[0], fetched.pop()

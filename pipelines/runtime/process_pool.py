@@ -17,7 +17,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import TypeVar
 
 Item, Made = TypeVar("Item"), TypeVar("Made")
-WORTH_A_WORKER = 12  # items: to start one takes as long as it saves on so many pages
+MIN_ITEMS_PER_WORKER = 12  # items: to start one takes as long as it saves on so many pages
 
 
 def processors() -> int:
@@ -33,7 +33,7 @@ class Pool(contextlib.AbstractContextManager):
 
     def __init__(self, items: int, first: Callable[[], object]):
         self._others = None
-        if items >= 2 * WORTH_A_WORKER and processors() > 1:
+        if items >= 2 * MIN_ITEMS_PER_WORKER and processors() > 1:
             self._others = ProcessPoolExecutor(
                 processors() - 1, multiprocessing.get_context("spawn"), initializer=_begin
             )
@@ -44,7 +44,7 @@ class Pool(contextlib.AbstractContextManager):
         if self._others is not None:
             self._others.shutdown(cancel_futures=True)
 
-    def spread(self, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+    def map_unordered(self, function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
         """`function` of every item, in no order; what a worker raises is raised here. Both must be picklable.
 
         The others take items from the front; whoever goes through what is made takes, from the back, those that nobody has begun.
@@ -62,7 +62,7 @@ def _made(function: Callable[[Item], Made], left: deque[tuple[Item, Future]]) ->
             yield left.popleft()[1].result()
 
 
-def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
+def prefetch_map(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[Made]:
     """`function` of every item, in their order, each worked out in a thread while the one before it is used."""
     with ThreadPoolExecutor(1) as thread:
         waiting = None
@@ -74,16 +74,16 @@ def ahead(function: Callable[[Item], Made], items: Iterable[Item]) -> Iterator[M
             yield waiting.result()
 
 
-def prefetched(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Iterator[Item]:
     """The items themselves, each worked out in a thread while the one before it is used; once this is closed the thread is through."""
     end = object()
-    for item in ahead(lambda _: next(items, end), itertools.count()):
+    for item in prefetch_map(lambda _: next(items, end), itertools.count()):
         if item is end:
             return
         yield item
 
 
-def meanwhile(function: Callable[[], object]) -> None:
+def run_in_background(function: Callable[[], object]) -> None:
     """Let a thread begin with what will be needed later; it ends with this process, and nobody asks what came of it."""
     threading.Thread(target=function, daemon=True).start()
 

@@ -32,27 +32,27 @@ from pipelines.runtime.engine import Over
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import (
     FROZEN_DAYS,
+    JudgedNights,
     Outcome,
-    Verdicts,
-    barred,
-    found_on,
+    evidence_for_night,
+    excluded_homes,
     needed,
-    sheet,
+    rarity_table,
     write_night,
 )
 from pipelines.scoring.sample import (
-    AtHand,
-    Site,
+    FirstBlockCache,
+    HomeIndex,
     bare_grid,
-    heard_days,
-    heard_from,
+    fit_sample,
+    index_homes,
+    sample_days,
+    sample_since,
     scores_of,
-    site_of,
-    yardstick_of,
 )
 from pipelines.storage.daily_readings import Days
 from pipelines.storage.state import Part
-from pipelines.storage.stored_readings import Kept
+from pipelines.storage.stored_readings import StoredReadings
 
 TONIGHT = -1  # where the night stands among the nights that are scored
 LAST_DAYS = 14  # the longest window a detector looks back on
@@ -61,7 +61,7 @@ LOOK_BACK = 700  # days; what is older has no say in a night
 
 
 @dataclass(frozen=True)
-class Followed:
+class TrackedHomes:
     """Homes that have a case, whatever a night says of them: `shown` may be on a page of one of the nights, and of `told` more
     than the last day is published. before: how many days before the night the first of the nights lies.
     """
@@ -75,18 +75,18 @@ def judge_large(
     settings: Settings,
     inputs: Inputs,
     nights: Sequence[dt.date],
-    followed: Followed,
+    followed: TrackedHomes,
     over: Over,
     progress: ReportProgress,
-) -> Verdicts:
+) -> JudgedNights:
     """As `judge`, with the arrays of those homes only that a page may show: with a case, or with evidence on the last night that may open one.
 
     `over` is the engine (`pipelines.runtime.engine`) that the blocks of homes are judged on.
     """
     first, _ = inputs.kept.span()
-    hand = AtHand()
-    for heard, period in itertools.groupby(sorted(nights), heard_from):
-        period, site = list(period), site_of(settings, inputs, heard_days(heard, first))
+    hand = FirstBlockCache()
+    for heard, period in itertools.groupby(sorted(nights), sample_since):
+        period, site = list(period), index_homes(settings, inputs, sample_days(heard, first))
         progress(Progress(f"asking {len(site.sample)} homes what was to be expected"))
         ended = period[-1] == max(nights)
         told = min(
@@ -95,17 +95,17 @@ def judge_large(
         days = calendar_in_force(
             settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1]
         )
-        yardstick = yardstick_of(settings, (inputs.kept, hand), site, days, (heard, told))
+        fitted = fit_sample(settings, (inputs.kept, hand), site, days, (heard, told))
         for night in period[:-1] if ended else period:
             until = days.filter(pl.col("day") <= night)
             _, opened = _judge_night(
-                settings, (inputs, hand), (site, yardstick, until, Followed(followed.shown)), over, progress
+                settings, (inputs, hand), (site, fitted, until, TrackedHomes(followed.shown)), over, progress
             )
             # a case that opens stays on the lists of the nights after, quiet or not
-            followed = Followed(followed.shown | opened, followed.told | opened)
+            followed = TrackedHomes(followed.shown | opened, followed.told | opened)
     followed = dataclasses.replace(followed, before=(max(nights) - min(nights)).days)
-    seen, _ = _judge_night(settings, (inputs, hand), (site, yardstick, days, followed), over, progress)
-    return Verdicts(seen, days)
+    seen, _ = _judge_night(settings, (inputs, hand), (site, fitted, days, followed), over, progress)
+    return JudgedNights(seen, days)
 
 
 def _shown_days(settings: Settings) -> int:
@@ -117,16 +117,16 @@ class _Block:
     """What one block of homes gives to a night."""
 
     asked: tuple[np.ndarray, ReadingArrays]  # homes to be looked at in full: their numbers and readings
-    sheet: pl.DataFrame
+    rarity_table: pl.DataFrame
     cannot: pl.DataFrame
     had: np.ndarray  # (S, homes) any reading of the signal
     judged: int
     history: pl.DataFrame
-    odd: "_Odd"
+    odd: "SensorState"
 
 
 @dataclass
-class _Odd:
+class SensorState:
     """What a block's sensors gave lately."""
 
     looked_at: np.ndarray  # (homes,) something may have failed, whatever the building does
@@ -137,7 +137,7 @@ class _Odd:
 
 
 @dataclass(frozen=True)
-class _InFull:
+class DetailedHomes:
     """Homes looked at as a person would: their readings of all days, what was expected on the last of them, and which of all
     were vacant; and their scores of the night.
     """
@@ -147,17 +147,17 @@ class _InFull:
 
 
 def _judge_night(
-    settings: Settings, given: tuple[Inputs, AtHand], what, over: Over, progress: ReportProgress
+    settings: Settings, given: tuple[Inputs, FirstBlockCache], what, over: Over, progress: ReportProgress
 ) -> tuple[Expected, frozenset[str]]:
     """The arrays of the homes looked at in full, and the homes whose evidence may open a case."""
     inputs, hand = given
-    site, yardstick, days, followed = what
+    site, fitted, days, followed = what
     night = days["day"].max()
-    of_sample = yardstick.seen.grid.index(night)
-    pasts = [evidence.tail(one.score, of_sample) for one in yardstick.scores]
+    of_sample = fitted.seen.grid.index(night)
+    pasts = [evidence.tail(one.score, of_sample) for one in fitted.scores]
     found = []
     ranges = list(blocks(len(site.names)))
-    shared = settings, (inputs.kept, hand), _parts(inputs.kept), (yardstick.peers, days, pasts)
+    shared = settings, (inputs.kept, hand), _parts(inputs.kept), (fitted.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
     items = (
         (homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop]))
@@ -167,27 +167,27 @@ def _judge_night(
         found.append(block)
         progress(Progress(f"judging {night}", homes.stop, len(site.names), "homes"))
     failed = _failed_sensors(settings, inputs, site, night, [f.odd for f in found])
-    looked_at = _in_full(settings, (site, yardstick, days, followed.before), [f.asked for f in found])
+    looked_at = _in_full(settings, (site, fitted, days, followed.before), [f.asked for f in found])
     evident = pl.concat([_evident(settings, one, pasts, failed) for one in looked_at]).sort(
         "household", "detector", "signal"
     )
     long = _lately(looked_at, evident["household"].unique(), FROZEN_DAYS)
-    sample_sheet = sheet(yardstick.seen, _rated(settings, yardstick.scores, of_sample, pasts), of_sample)
-    sample_judged = expected.judged(yardstick.seen, of_sample)
+    sample_sheet = rarity_table(fitted.seen, _rated(settings, fitted.scores, of_sample, pasts), of_sample)
+    sample_judged = expected.judged(fitted.seen, of_sample)
     whose = np.concatenate([f.had for f in found], axis=1)
     s, h = np.nonzero(whose)
     had = pl.DataFrame(
         {"household": pl.Series(site.names).gather(h), "signal": pl.Series(sorted(settings.rules)).gather(s)}
     )
-    cannot = [failed, *(f.cannot for f in found), barred(inputs, had), _silent(settings, inputs, had)]
-    cannot.append(_cannot(settings, yardstick.looked, days.height, whose[:, site.sample] & ~sample_judged))
+    cannot = [failed, *(f.cannot for f in found), excluded_homes(inputs, had), _silent(settings, inputs, had)]
+    cannot.append(_cannot(settings, fitted.looked, days.height, whose[:, site.sample] & ~sample_judged))
     judged = sum(f.judged for f in found) + int(sample_judged.any(axis=0).sum())
     write_night(
         inputs.kept.store,
         night,
         Outcome(
             evident,
-            pl.concat([sample_sheet, *(f.sheet for f in found)]).sort("household"),
+            pl.concat([sample_sheet, *(f.rarity_table for f in found)]).sort("household"),
             pl.concat(cannot),
             judged,
             long,
@@ -196,10 +196,10 @@ def _judge_night(
     opened = frozenset(evident.filter("opens", pl.col("rarity") >= needed(settings))["household"])
     history = [
         *(f.history for f in found),
-        expected.expected_frame(yardstick.seen, of_sample, np.arange(len(site.sample)), 1),
+        expected.expected_frame(fitted.seen, of_sample, np.arange(len(site.sample)), 1),
     ]
     back = expected.expected_frame(
-        yardstick.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days
+        fitted.seen, of_sample, np.flatnonzero(told[site.sample]), settings.publish.expected_days
     )
     new = _lately(looked_at, opened - followed.told, settings.publish.expected_days)
     history += [frame.filter(pl.col("day") < night) for frame in (back, new)]
@@ -216,7 +216,7 @@ def _rated(
     return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
 
 
-def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
+def _among(site: HomeIndex, homes: frozenset[str]) -> np.ndarray:
     """(homes,) whether the home is one of those."""
     return (
         pl.Series(site.names, dtype=pl.String)
@@ -225,7 +225,7 @@ def _among(site: Site, homes: frozenset[str]) -> np.ndarray:
     )
 
 
-def _parts(kept: Kept) -> list[list[Part]]:
+def _parts(kept: StoredReadings) -> list[list[Part]]:
     return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
 
 
@@ -260,7 +260,7 @@ def _block(shared, item, laid: ReadingArrays) -> _Block:
     names = pl.Series(site.names)
     return _Block(
         (homes.start + asked, laid.select_homes(asked)),
-        sheet(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
+        rarity_table(seen, rated, TONIGHT).filter(pl.col("household").is_in(names.gather(mine).implode())),
         _cannot(settings, (grid, seen, vacant), days.height, laid.has_readings & ~judged & ours),
         laid.has_readings,
         int(judged[:, mine].any(axis=0).sum()),
@@ -274,7 +274,7 @@ def _block(shared, item, laid: ReadingArrays) -> _Block:
     )
 
 
-def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFrame:
+def _back(settings: Settings, site: HomeIndex, what, homes: np.ndarray) -> pl.DataFrame:
     """What was expected of those homes on the days before the last, as many as are published."""
     days, laid, peers = what
     span = min(settings.publish.expected_days, days.height)
@@ -286,7 +286,7 @@ def _back(settings: Settings, site: Site, what, homes: np.ndarray) -> pl.DataFra
     )
 
 
-def _odd(settings: Settings, laid: ReadingArrays, first: int) -> _Odd:
+def _odd(settings: Settings, laid: ReadingArrays, first: int) -> SensorState:
     """first: number of the block's first home."""
     doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)])
     recent = _timely(laid, sensor_faults.MIN_REPEAT_DAYS)
@@ -299,7 +299,7 @@ def _odd(settings: Settings, laid: ReadingArrays, first: int) -> _Odd:
         axis=2
     ) >= sensor_faults.MIN_WORKING_DAYS
     homes = np.flatnonzero(kept)
-    return _Odd(
+    return SensorState(
         looked_at,
         silent,
         working,
@@ -346,19 +346,21 @@ def _cannot(
     )
 
 
-def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, ReadingArrays]]) -> list[_InFull]:
+def _in_full(
+    settings: Settings, what, asked: Sequence[tuple[np.ndarray, ReadingArrays]]
+) -> list[DetailedHomes]:
     """Those homes: of the sample as it saw them, of the others as many days as are shown of a case, with the sample for peers."""
-    site, yardstick, days, before = what
+    site, fitted, days, before = what
     numbers = np.concatenate([homes for homes, _ in asked])
     known = np.isin(numbers, site.sample)
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
-    tonight = yardstick.seen.grid.index(days["day"].max())
+    tonight = fitted.seen.grid.index(days["day"].max())
     first = (
-        yardstick.grid.only(of_sample, days.height),
-        expected.only(yardstick.seen, of_sample, tonight + 1),
-        yardstick.vacant[of_sample, : days.height],
+        fitted.grid.only(of_sample, days.height),
+        expected.only(fitted.seen, of_sample, tonight + 1),
+        fitted.vacant[of_sample, : days.height],
     )
-    told = [_InFull(first, [one.of(of_sample, tonight) for one in yardstick.scores])]
+    told = [DetailedHomes(first, [one.of(of_sample, tonight) for one in fitted.scores])]
     if len(others):
         laid = ReadingArrays(
             *(
@@ -368,20 +370,20 @@ def _in_full(settings: Settings, what, asked: Sequence[tuple[np.ndarray, Reading
         ).select_homes(np.flatnonzero(~known))
         grid = bare_grid(settings, site, (others, laid), days)
         late, vacant = expected.expect_lately(
-            grid, settings.expected, yardstick.peers, min(_shown_days(settings) + before, days.height)
+            grid, settings.expected, fitted.peers, min(_shown_days(settings) + before, days.height)
         )
         last_days = expected.keep_last_days(late, LAST_DAYS)
-        told.append(_InFull((grid, late, vacant), scores_of(settings, last_days, yardstick.peers)))
+        told.append(DetailedHomes((grid, late, vacant), scores_of(settings, last_days, fitted.peers)))
     return told
 
 
 def _evident(
-    settings: Settings, one: _InFull, pasts: Sequence[evidence.Tail], failed: pl.DataFrame
+    settings: Settings, one: DetailedHomes, pasts: Sequence[evidence.Tail], failed: pl.DataFrame
 ) -> pl.DataFrame:
     """The evidence of those homes."""
     _, seen, _ = one.looked
     days = seen.grid.days
-    return found_on(
+    return evidence_for_night(
         settings,
         seen,
         _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts),
@@ -390,7 +392,7 @@ def _evident(
     )
 
 
-def _lately(looked_at: Sequence[_InFull], homes: Collection[str], days: int) -> pl.DataFrame:
+def _lately(looked_at: Sequence[DetailedHomes], homes: Collection[str], days: int) -> pl.DataFrame:
     """What was expected of those of the homes on their last days."""
     seen = [one.looked[1] for one in looked_at]
     return pl.concat(
@@ -398,7 +400,7 @@ def _lately(looked_at: Sequence[_InFull], homes: Collection[str], days: int) -> 
     ).sort("household", "signal", "day")
 
 
-def _of_pages(looked_at: Sequence[_InFull], homes: Collection[str]) -> Expected:
+def _of_pages(looked_at: Sequence[DetailedHomes], homes: Collection[str]) -> Expected:
     """Those of the homes on all days: of the many that are looked at few have a case."""
     told = []
     for one in looked_at:
@@ -430,7 +432,7 @@ def _silent(settings: Settings, inputs: Inputs, had: pl.DataFrame) -> pl.DataFra
 
 
 def _failed_sensors(
-    settings: Settings, inputs: Inputs, site: Site, night: dt.date, found: Sequence[_Odd]
+    settings: Settings, inputs: Inputs, site: HomeIndex, night: dt.date, found: Sequence[SensorState]
 ) -> pl.DataFrame:
     """household, signal, reason of what looks like a failed sensor: only homes where something is odd are looked at."""
     look = np.concatenate([f.looked_at for f in found])
@@ -455,7 +457,9 @@ def _failed_sensors(
     return sensor_faults.find_sensor_faults_in_arrays(days, inputs.register, kind, [night]).drop("night")
 
 
-def _recent(kept: Kept, asked: np.ndarray, first: dt.date, found: Sequence[_Odd]) -> np.ndarray:
+def _recent(
+    kept: StoredReadings, asked: np.ndarray, first: dt.date, found: Sequence[SensorState]
+) -> np.ndarray:
     """(S, asked, sensor_faults.LOOK_BACK_DAYS) as in _Odd: what the blocks have kept, and of who is silent for the building's sake alone what is in the store."""
     homes = np.concatenate([f.homes for f in found])
     recent = np.concatenate([f.recent for f in found], axis=1)

@@ -20,30 +20,34 @@ NOT_JUDGED = {"household": pl.String, "signal": pl.String, "reason": pl.String}
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class JudgedNights:
     """What judging gives beside the night folders: the arrays, for the caller's own questions."""
 
     expected: expected.Expected
     calendar: pl.DataFrame
 
 
-def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> Verdicts:
+def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> JudgedNights:
     """Expectations of every home and day up to `last`; each day knows its own past only."""
     homes = inputs.judgeable
     daily = inputs.readings.filter(pl.col("day") <= last)
     first = daily["day"].min() or last
     days = calendar_in_force(settings, first, last)
     grid = expected.make_grid(daily, days, homes)
-    return Verdicts(expected.expect(grid, settings.expected), days)
+    return JudgedNights(expected.expect(grid, settings.expected), days)
 
 
 def judge(
-    settings: Settings, inputs: Inputs, store: Store, nights: Sequence[dt.date], progress: ReportProgress = no_progress
-) -> Verdicts:
+    settings: Settings,
+    inputs: Inputs,
+    store: Store,
+    nights: Sequence[dt.date],
+    progress: ReportProgress = no_progress,
+) -> JudgedNights:
     """Judge the nights, which may be many, and write a folder for each: what it saw is what it would have seen alone."""
     progress(Progress("working out what was to be expected"))
-    verdicts = expect_all(settings, inputs, max(nights))
-    seen, grid = verdicts.expected, verdicts.expected.grid
+    judged_nights = expect_all(settings, inputs, max(nights))
+    seen, grid = judged_nights.expected, judged_nights.expected.grid
     at = {night: grid.index(night) for night in nights}
     progress(Progress("asking the detectors"))
     scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
@@ -51,17 +55,17 @@ def judge(
     failed = _failed_sensors(settings, inputs, nights)
     for night in nights:
         progress(Progress(f"judging {night}"))
-        found = found_on(settings, seen, rated, at[night], failed[night])
-        had = _had(settings, inputs, night)
+        found = evidence_for_night(settings, seen, rated, at[night], failed[night])
+        had = _signals_with_readings(settings, inputs, night)
         cannot = expected.not_judged(seen, at[night], settings.expected).join(
             had, on=["household", "signal"], how="semi"
         )
-        cannot = pl.concat([failed[night], cannot, barred(inputs, had)])
+        cannot = pl.concat([failed[night], cannot, excluded_homes(inputs, had)])
         long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), FROZEN_DAYS)
         judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
-        write_night(store, night, Outcome(found, sheet(seen, rated, at[night]), cannot, judged, long))
+        write_night(store, night, Outcome(found, rarity_table(seen, rated, at[night]), cannot, judged, long))
     _write_history(settings, store, max(nights), seen)
-    return verdicts
+    return judged_nights
 
 
 def needed(settings: Settings) -> float:
@@ -69,7 +73,7 @@ def needed(settings: Settings) -> float:
     return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
 
 
-def found_on(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
+def evidence_for_night(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
     """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
     found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
     return found.filter(pl.col("signature").is_in(listed_signatures(settings))).join(
@@ -81,7 +85,7 @@ def _with_evidence(grid, found: pl.DataFrame) -> np.ndarray:
     return np.flatnonzero(np.isin(np.array(grid.households, dtype=str), found["household"].to_list()))
 
 
-def sheet(seen, rated, night: int) -> pl.DataFrame:
+def rarity_table(seen, rated, night: int) -> pl.DataFrame:
     """household, rarity: the largest of the night, where it is at all out of the ordinary."""
     homes = seen.grid.households
     largest = np.ones(len(homes))
@@ -110,7 +114,7 @@ class Outcome:
     """What one night came to: evidence, largest rarities, signals not judged, homes judged, and the days behind the evidence."""
 
     found: pl.DataFrame
-    sheet: pl.DataFrame
+    rarity_table: pl.DataFrame
     cannot: pl.DataFrame
     judged: int
     long: pl.DataFrame
@@ -121,7 +125,7 @@ def write_night(store: Store, night: dt.date, came: Outcome) -> None:
     folder = f"nights/{night}"
     cannot = came.cannot.unique(["household", "signal"], keep="first", maintain_order=True)
     store.write(f"{folder}/evidence.parquet", came.found)
-    store.write(f"{folder}/rarities.parquet", came.sheet)
+    store.write(f"{folder}/rarities.parquet", came.rarity_table)
     store.write(f"{folder}/not_judged.parquet", cannot.sort("household", "signal"))
     store.write(f"{folder}/expected.parquet", came.long)
     store.write_json(
@@ -129,7 +133,7 @@ def write_night(store: Store, night: dt.date, came: Outcome) -> None:
     )
 
 
-def _had(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
+def _signals_with_readings(settings: Settings, inputs: Inputs, night: dt.date) -> pl.DataFrame:
     """household, signal: what each home has given by that night; every signal where the register knows a home that gave none."""
     had = inputs.readings.filter(pl.col("day") <= night).select("household", "signal").unique()
     if settings.households is None:
@@ -148,7 +152,7 @@ def _write_history(settings: Settings, store: Store, night: dt.date, seen) -> No
     )
 
 
-def barred(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
+def excluded_homes(inputs: Inputs, had: pl.DataFrame) -> pl.DataFrame:
     """Signals of the homes that are never judged: not a dwelling, or an id that the register gives twice."""
     reason = (
         pl.when(pl.col("ambiguous"))

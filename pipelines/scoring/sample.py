@@ -18,7 +18,7 @@ from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
 from pipelines.storage.daily_readings import BLOCK, drawn
-from pipelines.storage.stored_readings import Kept
+from pipelines.storage.stored_readings import StoredReadings
 
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
 SCORED_DAYS = 364  # of the sample before a night, and up to a period more: without a season that is as wide as tonight's the usual spread is taken too high, or too low
@@ -28,7 +28,7 @@ STEADY_DAYS = 35  # of these days pass before a score counts: the night's spread
 
 
 @dataclass(frozen=True)
-class Site:
+class HomeIndex:
     """Homes by number: their names, which may be judged, their district's group (0 unknown) and which are in the sample."""
 
     names: np.ndarray
@@ -37,14 +37,14 @@ class Site:
     groups: int
     sample: np.ndarray
 
-    def part(self, homes: range) -> "Site":
+    def part(self, homes: range) -> "HomeIndex":
         """Those homes by themselves, numbered from 0."""
         here = slice(homes.start, homes.stop)
         of_sample = self.sample[(self.sample >= homes.start) & (self.sample < homes.stop)] - homes.start
-        return Site(self.names[here], self.judged[here], self.group[here], self.groups, of_sample)
+        return HomeIndex(self.names[here], self.judged[here], self.group[here], self.groups, of_sample)
 
 
-def site_of(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> Site:
+def index_homes(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> HomeIndex:
     """The site's homes, and the sample that is heard for so many days: the first of each district by a hash of their ids, in proportion to its homes."""
     names = inputs.kept.names.to_numpy()
     codes = (
@@ -70,11 +70,11 @@ def site_of(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> Site:
     size = np.bincount(group[ranked], minlength=groups)
     place = np.arange(len(ranked)) - np.repeat(size.cumsum() - size, size)
     wanted = np.maximum(np.ceil(size * share), np.minimum(size, least))
-    return Site(names, judged, group, groups, np.sort(ranked[place < wanted[group[ranked]]]))
+    return HomeIndex(names, judged, group, groups, np.sort(ranked[place < wanted[group[ranked]]]))
 
 
 @dataclass(frozen=True)
-class Yardstick:
+class FittedSample:
     """What the sample says: its readings, expectations and scores, and through `peers` what holds for all.
 
     vacant: (homes, days) of grid; seen: of the last days of grid; scores: of the days of seen, NaN before the sample is heard.
@@ -91,24 +91,24 @@ class Yardstick:
         return self.grid, self.seen, self.vacant
 
 
-def heard_from(night: dt.date) -> dt.date:
+def sample_since(night: dt.date) -> dt.date:
     """The first day on which the sample has a say in a night, the same alone as among other nights."""
     back = SCORED_DAYS - 1
     return night - dt.timedelta(days=back + (night.toordinal() - back) % PERIOD_DAYS)
 
 
-def heard_days(heard: dt.date, first: dt.date) -> int:
+def sample_days(heard: dt.date, first: dt.date) -> int:
     """How many days the sample is heard on the first night of those that hear it from `heard` on, where there are readings from `first` on."""
     return SCORED_DAYS - max(0, (first - heard).days)
 
 
-def yardstick_of(
+def fit_sample(
     settings: Settings,
-    store: tuple[Kept, "AtHand"],
-    site: Site,
+    store: tuple[StoredReadings, "FirstBlockCache"],
+    site: HomeIndex,
     days: pl.DataFrame,
     since: tuple[dt.date, dt.date],
-) -> Yardstick:
+) -> FittedSample:
     """since: from which on the sample is heard, and from which on, if not later, its expectations are asked for."""
     kept, hand = store
     heard, told = ((days["day"].max() - day).days + 1 for day in since)
@@ -119,10 +119,10 @@ def yardstick_of(
     if heard < grid.days:
         for one in scores:
             one.score[:, :STEADY_DAYS] = np.nan
-    return Yardstick(grid, vacant, seen, [one.at_end_of(seen.grid.days) for one in scores], peers)
+    return FittedSample(grid, vacant, seen, [one.at_end_of(seen.grid.days) for one in scores], peers)
 
 
-class AtHand:
+class FirstBlockCache:
     """The readings of the first block of homes, which hold those of the sample as a rule: read once for both.
 
     They are given away once, or dropped when something else is wanted; another machine gets nothing of them.
@@ -132,9 +132,9 @@ class AtHand:
         self._held: tuple[object, ReadingArrays] | None = None
 
     def __reduce__(self):
-        return AtHand, ()
+        return FirstBlockCache, ()
 
-    def sample(self, kept: Kept, site: Site, days: pl.DataFrame) -> ReadingArrays:
+    def sample(self, kept: StoredReadings, site: HomeIndex, days: pl.DataFrame) -> ReadingArrays:
         """The readings of the sample."""
         first = range(min(BLOCK, len(site.names)))
         if len(site.sample) and site.sample[-1] >= first.stop:
@@ -143,7 +143,7 @@ class AtHand:
         self._held = _of(first, days), laid
         return laid.select_homes(site.sample)
 
-    def take(self, kept: Kept, homes: range, days: pl.DataFrame) -> ReadingArrays:
+    def take(self, kept: StoredReadings, homes: range, days: pl.DataFrame) -> ReadingArrays:
         """The readings of a block of homes."""
         held, self._held = self._held, None
         if held is not None and held[0] == _of(homes, days):
@@ -151,7 +151,7 @@ class AtHand:
         return _laid(kept, np.arange(homes.start, homes.stop), days)
 
 
-def _laid(kept: Kept, homes: np.ndarray, days: pl.DataFrame) -> ReadingArrays:
+def _laid(kept: StoredReadings, homes: np.ndarray, days: pl.DataFrame) -> ReadingArrays:
     return kept.arrays(homes, days["day"].min(), days.height)
 
 
@@ -164,7 +164,7 @@ def scores_of(settings: Settings, seen: Expected, peers: Peers) -> list[Scores]:
 
 
 def grid_of(
-    settings: Settings, site: Site, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
+    settings: Settings, site: HomeIndex, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
 ) -> Grid:
     """A grid of those homes: their numbers and readings."""
     numbers, laid = homes
@@ -175,7 +175,7 @@ def grid_of(
 
 
 def bare_grid(
-    settings: Settings, site: Site, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
+    settings: Settings, site: HomeIndex, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
 ) -> Grid:
     """The same for `expect_lately`: with whole numbers, and without the resolution of their series."""
     numbers, laid = homes

@@ -19,7 +19,7 @@ JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredReadings:
     """The readings of the homes that count: those of the register, where there is one, from the day they moved in."""
 
     store: Store
@@ -208,7 +208,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class InHand:
+class ReadingsInMemory:
     """Readings that are not in the store, such as a copy with surges in it, in the place of `Kept`."""
 
     frame: pl.DataFrame

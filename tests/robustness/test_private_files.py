@@ -15,7 +15,7 @@ from tests.support.paths import ROOT
 from tests.support.site import Site, daily, make_site, rows
 
 OTHERS = 0o027  # what the group may not write and nobody else may do
-MANY = "from pipelines.runtime import process_pool; process_pool.WORTH_A_WORKER = 0; process_pool.processors = lambda: 2\nif __name__ == '__main__':\n    from pipelines.cli.commands import program; program()"
+MANY = "from pipelines.runtime import process_pool; process_pool.MIN_ITEMS_PER_WORKER = 0; process_pool.processors = lambda: 2\nif __name__ == '__main__':\n    from pipelines.cli.commands import program; program()"
 # read by every Python that starts, the workers too
 CUSTOM = """import os, sys
 def note(event, args):
@@ -109,7 +109,7 @@ def careless(request):
 def test_what_is_written_is_for_owner_and_group_whatever_the_umask(tmp_path, careless, monkeypatch):
     site = make_site(tmp_path)
     site.change("[store]", '[reports]\npath = "pages/of/site"\n\n[publish]\n\n[store]')
-    monkeypatch.setattr("pipelines.runtime.process_pool.WORTH_A_WORKER", 0)
+    monkeypatch.setattr("pipelines.runtime.process_pool.MIN_ITEMS_PER_WORKER", 0)
     site.nightly()
     (case,) = site.view("worklist")["case_id"]
     for words in (

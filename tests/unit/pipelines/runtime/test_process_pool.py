@@ -14,7 +14,7 @@ import pytest
 from pipelines.runtime import process_pool
 from tests.support.paths import ROOT
 
-MANY = range(3 * process_pool.WORTH_A_WORKER)
+MANY = range(3 * process_pool.MIN_ITEMS_PER_WORKER)
 
 
 def tell(item: int) -> tuple[int, int]:
@@ -47,7 +47,7 @@ def two(monkeypatch):
 
 def test_many_items_are_done_once_each_by_this_process_and_another(two):
     with process_pool.Pool(len(MANY), os.getpid) as pool:
-        done, by = zip(*pool.spread(tell_slowly, MANY))
+        done, by = zip(*pool.map_unordered(tell_slowly, MANY))
     assert sorted(done) == [2 * item for item in MANY]
     assert os.getpid() in by and len(set(by)) == 2
 
@@ -93,18 +93,18 @@ def test_a_night_finds_its_words_while_a_thread_hands_pages_to_the_others():
 
 def test_few_items_are_not_worth_a_process(two):
     with process_pool.Pool(3, os.getpid) as pool:
-        assert list(pool.spread(tell, iter(range(3)))) == [
+        assert list(pool.map_unordered(tell, iter(range(3)))) == [
             (0, os.getpid()),
             (2, os.getpid()),
             (4, os.getpid()),
         ]
-        assert list(pool.spread(tell, [])) == []
+        assert list(pool.map_unordered(tell, [])) == []
 
 
 def test_the_others_are_at_work_before_anybody_asks(two, tmp_path):
     with process_pool.Pool(len(MANY), partial(leave_a_mark, tmp_path / "ready")) as pool:
         assert until((tmp_path / "ready").exists)  # and before there is anything to do
-        made = pool.spread(leave_a_mark, [tmp_path / str(item) for item in MANY])
+        made = pool.map_unordered(leave_a_mark, [tmp_path / str(item) for item in MANY])
         assert until(lambda: len(list(tmp_path.iterdir())) == len(MANY) + 1)
         assert os.getpid() not in made
 
@@ -112,7 +112,7 @@ def test_the_others_are_at_work_before_anybody_asks(two, tmp_path):
 def test_a_pool_serves_several_rounds(two):
     with process_pool.Pool(len(MANY), os.getpid) as pool:
         for few in (range(3), range(5)):
-            assert sorted(number for number, _ in pool.spread(tell, few)) == [2 * item for item in few]
+            assert sorted(number for number, _ in pool.map_unordered(tell, few)) == [2 * item for item in few]
 
 
 def test_what_a_worker_raises_is_raised_here(two):
@@ -120,7 +120,7 @@ def test_what_a_worker_raises_is_raised_here(two):
         pytest.raises(ValueError, match="item -1 is below nothing"),
         process_pool.Pool(len(MANY), os.getpid) as pool,
     ):
-        list(pool.spread(tell, [-1, *MANY]))
+        list(pool.map_unordered(tell, [-1, *MANY]))
 
 
 def alive(process: int) -> bool:
@@ -141,7 +141,7 @@ def until(condition, seconds: float = 60) -> bool:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at /proc")
 def test_workers_end_when_their_parent_is_killed(tmp_path):
     code = "from pipelines.runtime import process_pool; from tests.unit.pipelines.runtime.test_process_pool import write_and_wait; process_pool.processors = lambda: 2\n"
-    code += f"if __name__ == '__main__':\n    with process_pool.Pool(40, int) as pool: list(pool.spread(write_and_wait, [{str(tmp_path)!r}] * 40))"
+    code += f"if __name__ == '__main__':\n    with process_pool.Pool(40, int) as pool: list(pool.map_unordered(write_and_wait, [{str(tmp_path)!r}] * 40))"
     parent = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -164,13 +164,13 @@ def test_the_next_item_is_worked_out_while_one_is_used():
         return item * 10
 
     told = []
-    for item in process_pool.ahead(made, range(3)):
+    for item in process_pool.prefetch_map(made, range(3)):
         told.append(item)
         assert begun[min(len(told), 2)].wait(10)
     assert told == [0, 10, 20]
-    assert list(process_pool.ahead(made, [])) == []
+    assert list(process_pool.prefetch_map(made, [])) == []
     with pytest.raises(ZeroDivisionError):
-        list(process_pool.ahead(lambda item: 1 // item, [1, 0, 2]))
+        list(process_pool.prefetch_map(lambda item: 1 // item, [1, 0, 2]))
 
 
 def test_the_next_of_an_iterator_is_made_while_one_is_used():
@@ -182,7 +182,7 @@ def test_the_next_of_an_iterator_is_made_while_one_is_used():
             yield item
         raise ZeroDivisionError
 
-    told, items = [], process_pool.prefetched(made())
+    told, items = [], process_pool.prefetch(made())
     for item in items:
         told.append(item)
         assert begun[min(len(told), 2)].wait(10)
@@ -192,8 +192,8 @@ def test_the_next_of_an_iterator_is_made_while_one_is_used():
     with pytest.raises(ZeroDivisionError):
         next(items)
     assert (
-        list(process_pool.prefetched(iter([None, 1]))) == [None, 1]
-        and list(process_pool.prefetched(iter([]))) == []
+        list(process_pool.prefetch(iter([None, 1]))) == [None, 1]
+        and list(process_pool.prefetch(iter([]))) == []
     )
 
 
@@ -206,7 +206,7 @@ def test_what_is_closed_makes_nothing_any_more():
             through.append(item)
             yield item
 
-    items = process_pool.prefetched(made())
+    items = process_pool.prefetch(made())
     assert next(items) == 0
     items.close()
     assert through == [0, 1]

@@ -16,7 +16,7 @@ from pipelines.ingest.loader import stored_inputs
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import large, sample
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import Kept
+from pipelines.storage.stored_readings import StoredReadings
 from tests.support.site import FIRST, SIGNALS, SURGED, VALUE, Site, daily, rows
 
 HOMES = 260
@@ -146,13 +146,13 @@ def test_of_homes_that_stand_out_only_those_with_a_case_are_laid_out_for_pages(t
 
 @pytest.mark.parametrize("giving", [(), (44,)])
 def test_a_failed_sensor_shows_in_what_the_blocks_had_in_hand(tmp_path, giving, monkeypatch):
-    read, arrays = [], Kept.arrays
+    read, arrays = [], StoredReadings.arrays
 
     def noted(kept, homes, first, days):
         read.append((days, kept.names.gather(homes).to_list()))
         return arrays(kept, homes, first, days)
 
-    monkeypatch.setattr(Kept, "arrays", noted)
+    monkeypatch.setattr(StoredReadings, "arrays", noted)
     site = town(tmp_path / "town", sample=130, giving=giving)
     site.nightly()
     failed = site.view("not_judged").filter(pl.col("reason") == sensor_faults.GATEWAY_SILENT)
@@ -169,9 +169,9 @@ def test_the_sample_is_drawn_over_all_districts_and_the_same_every_time(plain):
     settings = load_settings(plain.settings)
     inputs = stored_inputs(settings, Store(settings.store))
     settings = dataclasses.replace(settings, engine=dataclasses.replace(settings.engine, sample_homes=100))
-    site = sample.site_of(settings, inputs)
+    site = sample.index_homes(settings, inputs)
     assert (np.bincount(site.group[site.sample])[1:] >= 33).all() and len(site.sample) <= 110
-    assert (sample.site_of(settings, inputs).sample == site.sample).all() and "0009" not in site.names[
+    assert (sample.index_homes(settings, inputs).sample == site.sample).all() and "0009" not in site.names[
         site.sample
     ]
 

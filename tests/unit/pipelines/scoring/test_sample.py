@@ -11,7 +11,7 @@ from pipelines.ingest.loader import stored_inputs
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import large, sample
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import Kept
+from pipelines.storage.stored_readings import StoredReadings
 from tests.support.site import FIRST, Site
 from tests.unit.pipelines.scoring.test_large import town
 
@@ -21,7 +21,7 @@ TABLES = ("evidence", "cases", "worklist", "not_judged", "households", "expected
 
 
 def test_the_nights_of_a_period_hear_the_sample_from_the_same_day_on():
-    since = [sample.heard_from(FIRST + dt.timedelta(days=k)) for k in range(400)]
+    since = [sample.sample_since(FIRST + dt.timedelta(days=k)) for k in range(400)]
     assert all(
         sample.SCORED_DAYS
         <= (FIRST + dt.timedelta(days=k) - day).days + 1
@@ -39,17 +39,17 @@ def test_the_longer_the_sample_is_heard_the_fewer_homes_are_asked(tmp_path):
     site.nightly()
     settings = load_settings(site.settings)
     inputs = stored_inputs(settings, Store(settings.store))
-    many, few = (sample.site_of(settings, inputs, days).sample for days in (240, 480))
-    assert (sample.site_of(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
+    many, few = (sample.index_homes(settings, inputs, days).sample for days in (240, 480))
+    assert (sample.index_homes(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
     # three districts of twenty homes at least
     assert len(few) == 60 and set(few) < set(many)
-    heard = sample.heard_from(LAST)
+    heard = sample.sample_since(LAST)
     assert (
-        sample.heard_days(heard, heard - dt.timedelta(days=9))
-        == sample.heard_days(heard, heard)
+        sample.sample_days(heard, heard - dt.timedelta(days=9))
+        == sample.sample_days(heard, heard)
         == sample.SCORED_DAYS
     )
-    assert sample.heard_days(heard, heard + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
+    assert sample.sample_days(heard, heard + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
 
 
 @pytest.fixture
@@ -88,17 +88,17 @@ def test_a_night_is_the_same_alone_and_among_others(tmp_path, short, monkeypatch
     assert together.published(("cases", "worklist", "not_judged", "households")) == alone.published(
         ("cases", "worklist", "not_judged", "households")
     )
-    assert len({sample.heard_from(night) for night in NIGHTS}) == 3
+    assert len({sample.sample_since(night) for night in NIGHTS}) == 3
     # all of the past would say something else
     monkeypatch.setattr(sample, "SCORED_DAYS", 400)
     assert rarities(judged(tmp_path / "whole", NIGHTS)) != rarities(together)
 
 
 def test_scores_of_the_first_weeks_do_not_count(tmp_path, short, monkeypatch):
-    heard, yardstick_of = [], large.yardstick_of
-    monkeypatch.setattr(large, "yardstick_of", lambda *asked: heard.append(yardstick_of(*asked)) or heard[-1])
+    heard, fit_sample = [], large.fit_sample
+    monkeypatch.setattr(large, "fit_sample", lambda *asked: heard.append(fit_sample(*asked)) or heard[-1])
     judged(tmp_path / "town", [LAST])
-    since = (LAST - sample.heard_from(LAST)).days + 1
+    since = (LAST - sample.sample_since(LAST)).days + 1
     for one in (one for one in heard[0].scores if one.detector != "forest"):  # which learns for longer
         known = np.flatnonzero(~np.isnan(one.score).all(axis=0)) - one.score.shape[1] + since
         assert known.min() == sample.STEADY_DAYS and known.max() == since - 1
@@ -106,13 +106,13 @@ def test_scores_of_the_first_weeks_do_not_count(tmp_path, short, monkeypatch):
 
 def read(monkeypatch) -> list[tuple[int, int]]:
     """(homes, days) of all that is read as arrays from now on."""
-    read, arrays = [], Kept.arrays
+    read, arrays = [], StoredReadings.arrays
 
     def noted(kept, homes, first, days):
         read.append((len(homes), days))
         return arrays(kept, homes, first, days)
 
-    monkeypatch.setattr(Kept, "arrays", noted)
+    monkeypatch.setattr(StoredReadings, "arrays", noted)
     return read
 
 
@@ -135,7 +135,7 @@ def test_a_sample_that_lies_elsewhere_is_read_by_itself(tmp_path, monkeypatch):
 
 
 def test_nothing_of_what_is_at_hand_goes_to_another_machine():
-    hand = sample.AtHand()
+    hand = sample.FirstBlockCache()
     hand._held = "what", np.zeros(1_000_000)
     assert len(pickle.dumps(hand)) < 200 and pickle.loads(pickle.dumps(hand))._held is None
 
