@@ -23,7 +23,7 @@ def fold(
             evidence=store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),
             rarities=store.read(f"nights/{night}/rarities.parquet"),
         )
-        for night in store.nights()
+        for night in store.judged_nights()
         if until is None or night <= until
     }
     needed = evidence.case_rarity(settings.evidence, len(kept))
@@ -73,7 +73,7 @@ def first_listings(doors: pl.DataFrame) -> pl.DataFrame:
 def control_doors(store: Store) -> pl.DataFrame:
     """tables.Control of every night that drew some."""
     schema = tables.empty(tables.Control).schema
-    drawn = [store.read(f"nights/{night}/control.parquet", schema) for night in store.nights()]
+    drawn = [store.read(f"nights/{night}/control.parquet", schema) for night in store.judged_nights()]
     return pl.concat([pl.DataFrame(schema=schema), *drawn])
 
 

@@ -9,13 +9,12 @@ import datetime as dt
 import functools
 from collections.abc import Iterator
 
-import filelock
 import polars as pl
 
 from anomaly import cases, outcomes, tables
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import REGISTER
-from pipelines.storage.state import MODE, Store
+from pipelines.storage.state import Store
 
 OUTCOMES, ASSIGNMENTS = "outcomes.jsonl", "assignments.jsonl"
 _DATES = ("day", "since", "listed")
@@ -24,7 +23,7 @@ _DATES = ("day", "since", "listed")
 @contextlib.contextmanager
 def writing(store: Store) -> Iterator[None]:
     """Hold the journals: one writer at a time, beside a run that only reads them."""
-    with filelock.FileLock(store.path("journals.lock"), mode=MODE):
+    with store.short_lock("journals.lock"):
         yield
 
 

@@ -36,7 +36,7 @@ class Revised:
 
 def set_aside(store: Store, nights: Sequence[dt.date]) -> None:
     """Keep what those of the nights that were published before said of their cases; a run that was broken off has kept it already."""
-    again, published = times(store), {line["night"] for line in store.runs()[1]}
+    again, published = times(store), {line["night"] for line in store.unpublished_runs()}
     for night in (night for night in nights if str(night) not in published):
         said = store.path(f"nights/{night}/cases.parquet")
         if again[night] and said.exists() and not store.path(f"nights/{night}/{BEFORE}").exists():
@@ -73,4 +73,4 @@ def settle(store: Store, nights: Sequence[dt.date]) -> None:
 
 def times(store: Store) -> Counter[dt.date]:
     """Night → how many times it has been judged and published; a run that was broken off counts once the next one is through."""
-    return Counter(dt.date.fromisoformat(line["night"]) for line in store.runs()[0])
+    return Counter(dt.date.fromisoformat(line["night"]) for line in store.published_runs())

@@ -18,8 +18,9 @@ from pipelines.cases.build import worded
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
 from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
-from pipelines.storage.raw_rows import Rows
-from pipelines.storage.state import Store, collected, of_homes
+from pipelines.storage.partitions import collect, scan
+from pipelines.storage.raw_rows import RawRows
+from pipelines.storage.state import Store
 
 FLOW_DAYS = 84
 FLOW = {"household": pl.String, "signal": pl.String, "day": pl.Date, "flow": pl.Int64}
@@ -111,11 +112,11 @@ def _flow(
     for name, rule in settings.rules.items():
         parts = [
             part
-            for part in Rows(store, name).parts()
+            for part in RawRows(store, name).partitions()
             if rule.base == "litre" and part.last >= first and part.first <= night
         ]
         finer = ~pl.col("dated") & pl.col("time").dt.date().is_between(first - dt.timedelta(days=1), night)
-        found = [collected(of_homes(part, numbers["home"]).filter(finer), part) for part in parts]
+        found = [collect(scan([part], numbers["home"]).filter(finer), [part]) for part in parts]
         if found:
             rows = (
                 pl.concat(found)
@@ -144,7 +145,7 @@ def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:
 
 def last_night_of(store: Store, name: str) -> dt.date | None:
     """The last judged night that had this case, or a case of this home, open."""
-    return next((night for night in reversed(store.nights()) if frozen_case(store, name, night)), None)
+    return next((night for night in reversed(store.judged_nights()) if frozen_case(store, name, night)), None)
 
 
 def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:

@@ -170,10 +170,10 @@ def audit_verify(settings_path: Path, as_json: bool) -> None:
     """
     from pipelines.config.settings import load_settings
     from pipelines.errors import NotFound
-    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
-    trail = Trail(Store(load_settings(settings_path).store))
+    trail = AuditLog(Store(load_settings(settings_path).store))
     lines, last = trail.verify()
     if not lines:
         raise NotFound(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
@@ -190,7 +190,7 @@ def audit_fairness(settings_path: Path, as_json: bool) -> None:
     """
     from pipelines.config.settings import load_settings
     from pipelines.reporting import fairness
-    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
     settings = load_settings(settings_path)
@@ -201,7 +201,7 @@ def audit_fairness(settings_path: Path, as_json: bool) -> None:
     answer(as_json, fairness.table(found), rows, groups=found.height, stopped=found["stop"].sum(), page=page)
     if not as_json:
         warn(f"page  {page}")
-    Trail(store).leave("fairness", groups=found.height, stop=found.filter("stop")["name"].to_list())
+    AuditLog(store).append("fairness", groups=found.height, stop=found.filter("stop")["name"].to_list())
     if found["stop"].any():
         sys.exit(DEGRADED)
 
@@ -216,12 +216,12 @@ def audit_record(settings_path: Path, as_json: bool) -> None:
     """
     from pipelines.config.settings import load_settings
     from pipelines.reporting import fairness
-    from pipelines.storage.audit_log import Trail
+    from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
     settings = load_settings(settings_path)
     page = fairness.write_record(settings)
-    Trail(Store(settings.store)).leave("record", settings_sha256=settings.sha256)
+    AuditLog(Store(settings.store)).append("record", settings_sha256=settings.sha256)
     answer(as_json, f"{page}\n", page=page)
 
 

@@ -19,7 +19,8 @@ from pipelines.errors import DEGRADED, DONE
 from pipelines.jobs.nightly import Result
 from pipelines.jobs.notices import send_notice
 from pipelines.runtime.progress import Progress, ReportProgress
-from pipelines.storage.state import FOLDER_MODE, Store
+from pipelines.storage.atomic_write import make_folder
+from pipelines.storage.state import Store
 
 LOG, OLDER = "log.jsonl", "log.1.jsonl"
 LOG_BYTES = 1 << 20  # a log of this size becomes the older one, in place of the one before
@@ -131,7 +132,7 @@ class LogFile(logging.handlers.RotatingFileHandler):
 def _log_file(folder: Path) -> Iterator[None]:
     """Write what the flow's modules log to the folder's log file for as long as the block lasts."""
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+        make_folder(folder)
     logger, handler = logging.getLogger("pipelines"), LogFile(folder)
     level = logger.level
     logger.addHandler(handler)

@@ -11,15 +11,16 @@ from anomaly import readings as room
 from anomaly.readings import SignalRule
 from anomaly.tables import UNKNOWN
 from pipelines.ingest import late_arrivals
-from pipelines.storage.daily_readings import BLOCK, CELLS, Days, Homes
-from pipelines.storage.raw_rows import ROWS, Rows, ordered
+from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
+from pipelines.storage.home_numbers import HomeNumbers, home_blocks
+from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows, file_sort_keys
 from pipelines.storage.state import Store
 
 CHUNK = 1 << 17  # homes that are made from their rows again at once
 APART = 0.02  # share of the homes of a load that may begin before the others
-CAME = {name: CELLS[name] for name in ("day", "quality", "lag")} | {
-    "quality_before": CELLS["quality"],
-    "lag_before": CELLS["lag"],
+CAME = {name: STORED_CELL_SCHEMA[name] for name in ("day", "quality", "lag")} | {
+    "quality_before": STORED_CELL_SCHEMA["quality"],
+    "lag_before": STORED_CELL_SCHEMA["lag"],
 }
 NUMBERED = {"household": "home"}  # a home's number stands for its id
 
@@ -51,19 +52,19 @@ class Signal:
     rule: SignalRule
 
     @property
-    def rows(self) -> Rows:
-        return Rows(self.store, self.rule.name)
+    def rows(self) -> RawRows:
+        return RawRows(self.store, self.rule.name)
 
     @property
-    def days(self) -> Days:
-        return Days(self.store, self.rule.name)
+    def days(self) -> DailyReadings:
+        return DailyReadings(self.store, self.rule.name)
 
     def take_in(self, new: pl.DataFrame, changes: Changes) -> tuple[int, dict[str, int]]:
-        """Keep new rows (ROWS, `file` as an Enum: ten million texts take longer to move than all else) and add the cells they make.
+        """Keep new rows (RAW_ROW_SCHEMA, `file` as an Enum: ten million texts take longer to move than all else) and add the cells they make.
 
         Returns the part that holds them, and how many were duplicate or restated.
         """
-        new = new.with_columns(order=ordered(new["file"]))
+        new = new.with_columns(order=file_sort_keys(new["file"]))
         carry = self._carry()
         behind = room.homes_to_rebuild(_named(new), self.rule, carry)
         came_late = pl.col("home").is_in(behind.implode())
@@ -78,8 +79,8 @@ class Signal:
                 ),
             )
             counts = {name: n + more[name] for name, n in counts.items()}
-            fresh.append(rows.join(kept, on=list(ROWS), how="anti", nulls_equal=True))
-        fresh = pl.concat([frame.select(ROWS.keys()).cast(ROWS) for frame in fresh])
+            fresh.append(rows.join(kept, on=list(RAW_ROW_SCHEMA), how="anti", nulls_equal=True))
+        fresh = pl.concat([frame.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA) for frame in fresh])
         part = self.rows.add(fresh).number if fresh.height else None
         days, carry = self._go_on(on_time, carry)
         came = [days]
@@ -102,7 +103,7 @@ class Signal:
             self.rule.name,
             pl.concat([pl.DataFrame(schema=CAME), *came], how="diagonal").select(CAME.keys()),
         )
-        self.days.add(pl.concat([pl.DataFrame(schema=CELLS), *cells]))
+        self.days.add(pl.concat([pl.DataFrame(schema=STORED_CELL_SCHEMA), *cells]))
         self._keep(carry)
         return part, counts
 
@@ -110,14 +111,14 @@ class Signal:
         """All cells from all rows, block by block."""
         self.days.clear()
         carry = room.IncrementalState.initial(pl.UInt32)
-        for homes in blocks(homes_known, CHUNK):
+        for homes in home_blocks(homes_known, CHUNK):
             days, carry = self._go_on(self.rows.read(homes), carry)
             self.days.add(days)
         self._keep(carry)
 
     def catch_up(self, changes: Changes) -> None:
         """Where a load was broken off between keeping rows and their cells, make these homes' cells again."""
-        for homes in _chunks(self.rows.homes_since(self._carried())):
+        for homes in _chunks(self.rows.homes_added_after(self._carried())):
             days, carry = self._go_on(self.rows.read(homes), _without(self._carry(), homes))
             self.days.add(days)
             self._keep(carry)
@@ -127,11 +128,11 @@ class Signal:
         self, rows: pl.DataFrame, carry: room.IncrementalState
     ) -> tuple[pl.DataFrame, room.IncrementalState]:
         if rows.is_empty():
-            return pl.DataFrame(schema=CELLS), carry
+            return pl.DataFrame(schema=STORED_CELL_SCHEMA), carry
         days, carry = room.advance(_named(rows), self.rule, carry)
-        return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(CELLS.keys()).cast(
-            CELLS
-        ), carry
+        return days.rename(NUMBERED).with_columns(mark=pl.lit(0, pl.UInt8)).select(
+            STORED_CELL_SCHEMA.keys()
+        ).cast(STORED_CELL_SCHEMA), carry
 
     def homes(self) -> pl.Series:
         """Numbers of the homes that have a row."""
@@ -139,7 +140,7 @@ class Signal:
 
     def whole(self) -> bool:
         """Whether rows and carry are there."""
-        return bool(self.rows.parts()) and self._carried() >= 0
+        return bool(self.rows.partitions()) and self._carried() >= 0
 
     def _carried(self) -> int:
         """The last part of rows that the kept carry knows; -1 where there is none."""
@@ -159,7 +160,7 @@ class Signal:
 
     def _keep(self, carry: room.IncrementalState) -> None:
         """The carry after all rows kept so far; the one before is there until this one is whole."""
-        number = max((part.number for part in self.rows.parts()), default=0)
+        number = max((part.number for part in self.rows.partitions()), default=0)
         name = f"carry/{self.rule.name}/{number:06}"
         self.store.write(f"{name}.rows.parquet", carry.rows)
         self.store.write(f"{name}.parquet", carry.homes)
@@ -188,21 +189,16 @@ def _chunks(homes: pl.Series) -> Iterator[pl.Series]:
         yield homes.slice(start, CHUNK)
 
 
-def blocks(homes: int, size: int = BLOCK) -> Iterator[range]:
-    """Ranges of at most `size` homes."""
-    return (range(start, min(start + size, homes)) for start in range(0, homes, size))
-
-
 def compare_signals(store: Store, rules: Mapping[str, SignalRule], changes: Changes) -> None:
     """Say anew what the doors say of the meters' days, where a load has changed either (`anomaly.readings.doors_and_meters`)."""
-    homes = len(Homes(store).names)
+    homes = len(HomeNumbers(store))
     if changes.everything:
-        for block in blocks(homes):
+        for block in home_blocks(homes):
             _compare(store, rules, block, None)
         return
     apart = list(changes.homes)
     if changes.since is not None:
-        for block in blocks(homes):
+        for block in home_blocks(homes):
             apart.append(_compare(store, rules, block, changes.since))
     if apart:
         for some in _chunks(pl.concat(apart).unique()):
@@ -214,7 +210,7 @@ def _compare(
 ) -> pl.Series:
     """Write what changes from day `since` on (None: every day); the homes of which more days must be seen to tell."""
     start = since and since - dt.timedelta(days=room.CROSS_CHECK_DAYS)
-    days = {name: Days(store, name) for name in rules}
+    days = {name: DailyReadings(store, name) for name in rules}
     cells = {name: days[name].read(first=start, homes=homes) for name in rules}
     some = [frame for frame in cells.values() if frame.height]
     apart = pl.Series(dtype=pl.UInt32)
@@ -242,7 +238,7 @@ def _compare(
         if since:
             unseen = (meter[:, :begin] == UNKNOWN).all(axis=1) & (meter[:, begin:] != UNKNOWN).any(axis=1)
             apart = pl.concat(
-                [apart, days[name].seen_before(start, pl.Series(numbers[unseen].astype(np.uint32)))]
+                [apart, days[name].homes_seen_before(start, pl.Series(numbers[unseen].astype(np.uint32)))]
             )
     return apart
 

@@ -11,7 +11,8 @@ import numpy as np
 import polars as pl
 
 from anomaly.tables import QUALITIES
-from pipelines.storage.state import Store, write_text
+from pipelines.storage.atomic_write import write_text
+from pipelines.storage.state import Store
 
 NOTES = "late.jsonl"
 USED = [QUALITIES.index("read"), QUALITIES.index("interpolated")]  # no other reading is judged
@@ -23,7 +24,7 @@ def note(store: Store, signal: str, cells: pl.DataFrame) -> None:
     cells: day, quality, lag, and quality_before, lag_before of what stood there, empty where nothing did. To be called
     before they are kept: a load that is broken off may note too much, never too little.
     """
-    nights = store.nights()
+    nights = store.judged_nights()
     if not nights or cells.is_empty():
         return
     now, before = (
@@ -79,7 +80,7 @@ def trim(store: Store, reach: int) -> None:
 
 def _judged(store: Store) -> tuple[np.ndarray, np.ndarray]:
     """Of every judged night the number of the first note it did not know, and its day."""
-    nights = store.nights()
+    nights = store.judged_nights()
     since = [store.read_json(f"nights/{night}/late.json", 0) for night in nights]
     return np.array(since, dtype=int), np.array(nights, dtype="datetime64[D]")
 

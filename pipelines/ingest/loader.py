@@ -30,8 +30,9 @@ from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
 from pipelines.runtime.process_pool import prefetch, prefetch_map
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
-from pipelines.storage.daily_readings import HOMES, Days, Homes
-from pipelines.storage.raw_rows import ROWS, Rows
+from pipelines.storage.daily_readings import DailyReadings
+from pipelines.storage.home_numbers import HOMES_FILE, HomeNumbers
+from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import ReadingsInMemory, StoredReadings
 
@@ -101,7 +102,7 @@ def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgr
     ledger, coded = _ledger(store), coder(settings, store)
     failed, counts = {}, {}
     changes = _resumed(settings, store, ledger, progress)
-    now = Loading(settings, store, ledger, changes, Homes(store), today, progress, coded)
+    now = Loading(settings, store, ledger, changes, HomeNumbers(store), today, progress, coded)
     names = iter(settings.sources)
     progress(Progress(f"loading {next(names)}"))
     with contextlib.closing(
@@ -125,7 +126,7 @@ def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgr
         progress(Progress("comparing doors and meters"))
         compare_signals(store, settings.rules, changes)
         for name in settings.rules:
-            Days(store, name).compact()
+            DailyReadings(store, name).compact()
     store.write_json(READINGS_FILE, _made_of(settings, store))
     _keep_ledger(store, ledger)
     store.path(UNFINISHED).unlink(missing_ok=True)
@@ -135,13 +136,13 @@ def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgr
 def _begin_anew_without_homes(settings: Settings, store: Store) -> None:
     """Without the list of homes no kept number says whose it is: all is loaded again, where every export is still there."""
     kept = [store.path(folder) for folder in ("rows", "days", "carry")]
-    if store.path(HOMES).exists() or not any(folder.exists() for folder in kept):
+    if store.path(HOMES_FILE).exists() or not any(folder.exists() for folder in kept):
         return
     if gone := sorted(
         f["file"] for f in store.read_json("files.json", []) if not (settings.root / f["file"]).exists()
     ):
         raise StateDamaged(
-            f"{store.path(HOMES)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again"
+            f"{store.path(HOMES_FILE)}: is lost, and with it which home is which; put it back from a copy, or {gone[0]} to be loaded again"
         )
     for folder in kept:
         shutil.rmtree(folder, ignore_errors=True)
@@ -161,11 +162,11 @@ def _resumed(settings: Settings, store: Store, ledger: dict, progress: ReportPro
     made = made if isinstance(made, dict) and {"rules", "parts"} <= set(made) else {"rules": {}, "parts": {}}
     for name, rule in settings.rules.items():
         lost = {part[:6] for part in made["parts"].get(name, [])} - {part[:6] for part in now["parts"][name]}
-        if Rows(store, name).parts() and (
+        if RawRows(store, name).partitions() and (
             lost or made["rules"].get(name) != now["rules"][name] or not Signal(store, rule).whole()
         ):
             _begin(store)
-            Signal(store, rule).make_again(len(Homes(store).names))
+            Signal(store, rule).make_again(len(HomeNumbers(store)))
             changes.everything = True
     changes.everything |= set(made["rules"]) != set(now["rules"])
     return changes
@@ -176,7 +177,9 @@ def _made_of(settings: Settings, store: Store) -> dict:
     rules = {name: json.loads(json.dumps(dataclasses.asdict(rule))) for name, rule in settings.rules.items()}
     return {
         "rules": rules,
-        "parts": {name: [part.path.name for part in Days(store, name).parts()] for name in rules},
+        "parts": {
+            name: [part.path.name for part in DailyReadings(store, name).partitions()] for name in rules
+        },
     }
 
 
@@ -192,11 +195,11 @@ def _ledger(store: Store) -> dict[tuple[str, str], dict]:
         isinstance(f, dict) and {"source", "file", "bytes", "modified_ns", "sha256"} <= set(f) for f in files
     ):
         raise store.damaged("files.json")
-    if not store.path("rejects.parquet").exists() or not store.path(HOMES).exists():
+    if not store.path("rejects.parquet").exists() or not store.path(HOMES_FILE).exists():
         return {}
     there = {("households", None)} if store.path("register.parquet").exists() else set()
     for source in {f["source"] for f in files} - {"households"}:
-        there |= {(source, part.number) for part in Rows(store, source).parts()}
+        there |= {(source, part.number) for part in RawRows(store, source).partitions()}
     return {
         (f["source"], f["file"]): f
         for f in files
@@ -223,7 +226,7 @@ class Loading:
     store: Store
     ledger: dict
     changes: Changes
-    homes: Homes
+    homes: HomeNumbers
     today: dt.date
     progress: ReportProgress
     coded: Callable[[pl.DataFrame], pl.DataFrame]
@@ -231,7 +234,7 @@ class Loading:
 
 @dataclass(frozen=True)
 class Batch:
-    """Files of a source read but not kept yet: stamp, rows (ROWS but `file`) and rejects of each. The last one of a source may be empty."""
+    """Files of a source read but not kept yet: stamp, rows (RAW_ROW_SCHEMA but `file`) and rejects of each. The last one of a source may be empty."""
 
     source: str
     files: list[tuple[dict, pl.DataFrame, pl.DataFrame]]
@@ -265,7 +268,7 @@ def _read_signal(now: Loading, name: str) -> Iterator[Batch]:
     for number, ((stamp, _), (rows, refused)) in enumerate(
         zip(new, prefetch_map(read, new), strict=True), start=1
     ):
-        rows = rows.filter(pl.col("time") >= now.store.kept_from("readings"))
+        rows = rows.filter(pl.col("time") >= now.store.first_kept_day("readings"))
         if refused.height and not rows.height and _column_is_wrong(refused):
             raise SourceError(
                 name,
@@ -278,7 +281,7 @@ def _read_signal(now: Loading, name: str) -> Iterator[Batch]:
             refused["reason"].is_in(["in the future"]).any()
         ):  # or the clock is behind: they count once their day has come
             stamp["read_on"] = str(now.today)
-        files.append((stamp, now.homes.numbered(rows), refused))
+        files.append((stamp, now.homes.replace_ids(rows), refused))
         if number < len(new) and sum(stamp["rows"] for stamp, _, _ in files) >= BATCH_ROWS:
             yield Batch(name, files, number, len(new))
             files = []
@@ -293,16 +296,16 @@ def _take_in(now: Loading, batch: Batch, counts: dict[str, int]) -> None:
     # what the same file gave under other settings is void: its days or units may have been others
     void = [s["file"] for s in stamps if now.ledger.get((name, s["file"]), s).get("read_as") != s["read_as"]]
     if void:
-        signal.rows.forget(void)
+        signal.rows.remove_files(void)
     files = pl.Enum([stamp["file"] for stamp in stamps])
     # in one piece they are sorted five times as fast
     rows = pl.concat(
         [frame.with_columns(file=pl.lit(stamp["file"], files)) for stamp, frame, _ in batch.files],
         rechunk=True,
     )
-    part, merged = signal.take_in(rows.select(ROWS.keys()), now.changes)
+    part, merged = signal.take_in(rows.select(RAW_ROW_SCHEMA.keys()), now.changes)
     if void:
-        signal.make_again(len(now.homes.names))
+        signal.make_again(len(now.homes))
         now.changes.everything = True
     for told, n in (merged | {"loaded": rows.height}).items():
         counts[told] += n
@@ -412,7 +415,7 @@ def stored_inputs(settings: Settings, store: Store) -> Inputs:
 
 def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
     rejects = store.read("rejects.parquet", REJECTS)
-    names = Homes(store).names
+    names = HomeNumbers(store).households
     seen = (
         pl.concat(
             [pl.Series(dtype=pl.UInt32), *(Signal(store, rule).homes() for rule in settings.rules.values())]
@@ -452,7 +455,7 @@ def _strangers(settings: Settings, store: Store, homes: pl.Series) -> list[pl.Da
     """Rows of ids that the register does not have, as rejects."""
     reason = pl.lit("household not in the register")
     return [
-        Rows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason)
+        RawRows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason)
         for name in settings.sources
     ]
 

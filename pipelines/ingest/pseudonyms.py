@@ -5,12 +5,10 @@ without the key can try ids out. The map from code to id is a private file of it
 name the homes. Pseudonymised data are still personal data.
 """
 
-import contextlib
 import csv
 import hashlib
 import hmac
 import io
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,11 +16,11 @@ import polars as pl
 
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound, SettingsError, StateError
-from pipelines.storage.state import Store, replacing
+from pipelines.storage.atomic_write import SECRET_MODE, write_bytes
+from pipelines.storage.state import Store
 
 LEAST_BYTES = 32
 CODE_DIGITS = 20  # 80 bits: among a million homes two share a code once in two million million sites
-PRIVATE = 0o600
 _MARK = "pseudonyms.json"
 
 
@@ -114,14 +112,4 @@ def _remember(place: Path, fresh: dict[str, str]) -> None:
     rows = csv.writer(out)
     rows.writerow(["code", "household"])
     rows.writerows(sorted((known | fresh).items()))
-    with replacing(place, PRIVATE) as draft:
-        draft.unlink(missing_ok=True)
-        with contextlib.closing(
-            os.fdopen(
-                os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE),
-                "w",
-                encoding="utf-8",
-                newline="",
-            )
-        ) as file:
-            file.write(out.getvalue())
+    write_bytes(place, out.getvalue().encode(), SECRET_MODE)

@@ -34,8 +34,8 @@ from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.large import TrackedHomes, is_large, judge_large
 from pipelines.scoring.night import JudgedNights, judge
-from pipelines.storage.audit_log import Trail
-from pipelines.storage.state import RUNNING, Store
+from pipelines.storage.audit_log import AuditLog
+from pipelines.storage.state import UNFINISHED_RUN_FILE, Store
 
 LIBRARIES = (
     "duckdb",
@@ -205,10 +205,10 @@ class StepTimer:
 
 def _clear_leftovers(settings: Settings, store: Store) -> None:
     """Remove what killed runs have left, and find out now whether small files of the state can be used."""
-    store.sweep()
+    store.remove_leftovers()
     night_report.tidy(settings)
     # damaged, these two would otherwise end the run when the file is published already
-    Trail(store).ready()
+    AuditLog(store).check_readable()
     _touched_nights(settings)
 
 
@@ -239,11 +239,11 @@ def make_plan(
 ) -> Plan:
     """Plan the nights asked for, in order, and what a run that was broken off had judged but not shown."""
     first, last = inputs.kept.span()
-    judged_before = [night for night in store.nights() if first <= night <= last]
-    begun = store.read_json(RUNNING, {"nights": [], "reports": []})
+    judged_before = [night for night in store.judged_nights() if first <= night <= last]
+    begun = store.read_json(UNFINISHED_RUN_FILE, {"nights": [], "reports": []})
     left = {night for night in judged_before if str(night) in begun["nights"]}
     left_reports = {night for night in judged_before if str(night) in begun["reports"]}
-    broken = {night for night in store.broken_nights() if first <= night <= last}
+    broken = {night for night in store.incomplete_nights() if first <= night <= last}
     tonight = nights[-1]
     reports = {*filter(wants_report, nights), *left_reports, tonight}
     return Plan(
@@ -274,7 +274,7 @@ def _refuse_nights_without_readings(inputs: Inputs, nights: Sequence[dt.date]) -
 
 def missed_nights(store: Store, night: dt.date) -> list[str]:
     """Return a line on the nights between this one and the one judged before it, if there are any."""
-    before = max((judged for judged in store.nights() if judged < night), default=night)
+    before = max((judged for judged in store.judged_nights() if judged < night), default=night)
     first, last = before + dt.timedelta(days=1), night - dt.timedelta(days=1)
     missed = (last - first).days + 1
     if missed < 1:
@@ -327,14 +327,14 @@ def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date) -> Result
 
 def _note_begun(store: Store, plan: Plan) -> None:
     """Note which nights are under way: a run that is broken off is made good by the next one."""
-    begun = {"nights": plan.nights, "reports": plan.reports, "runs": len(store.runs()[0])}
-    store.write_json(RUNNING, begun)
+    begun = {"nights": plan.nights, "reports": plan.reports, "runs": len(store.published_runs())}
+    store.write_json(UNFINISHED_RUN_FILE, begun)
 
 
 def _note_done(store: Store, plan: Plan, key: str) -> None:
     for night in plan.nights:
         store.write_json(f"nights/{night}/key.json", key)
-    store.path(RUNNING).unlink()
+    store.path(UNFINISHED_RUN_FILE).unlink()
 
 
 # judge
@@ -363,7 +363,7 @@ def _import_slow_modules(settings: Settings) -> None:
 
 def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> TrackedHomes:
     """Return the homes that the nights' pages may show: with a case that is open, listed or not long over."""
-    if not store.nights():
+    if not store.judged_nights():
         return TrackedHomes()
     folded = fold(settings, store)
     quiet_since = nights[0] - dt.timedelta(days=settings.cases.quiet_days)
@@ -430,9 +430,9 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
         store.append_line("runs.jsonl", line)
         facts = {name: line[name] for name in in_audit_log}
         control_doors = store.read(f"nights/{line['night']}/control.parquet")["case_id"].to_list()
-        Trail(store).leave("run", **facts, control=control_doors)
+        AuditLog(store).append("run", **facts, control=control_doors)
     # what all homes were expected to use is kept of the latest night alone
-    for night in store.nights()[:-1]:
+    for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
     rejudged.settle(store, judged)
     late_arrivals.trim(store, settings.expected.reach_days)

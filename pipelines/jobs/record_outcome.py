@@ -20,7 +20,7 @@ from pipelines.errors import NotFound, NotRecorded, StoreLocked
 from pipelines.ingest import pseudonyms
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import outcome_frames
-from pipelines.storage.audit_log import Trail
+from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import Store
 
 HASTE = 10  # decisions within a minute
@@ -48,7 +48,7 @@ def decide(settings: Settings, said: Said) -> list[str]:
         again = _mark(line) in map(_mark, store.read_lines(outcome_journal.OUTCOMES))
         if not again:  # who tells the same again may have been broken off: once is enough
             store.append_line(outcome_journal.OUTCOMES, line | {"how": "decide"})
-        Trail(store).leave(
+        AuditLog(store).append(
             "decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by, again=again
         )
     return [
@@ -82,7 +82,7 @@ def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]
                 fresh.append(line | {"how": "import"})
         for line in fresh:
             store.append_line(outcome_journal.OUTCOMES, line)
-        Trail(store).leave("import", file=path.name, recorded=len(fresh), already=again, refused=len(refused))
+        AuditLog(store).append("import", file=path.name, recorded=len(fresh), already=again, refused=len(refused))
     return len(fresh), again, refused + (_publish(settings, store) if fresh or again else [])
 
 
@@ -102,7 +102,7 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
             None,
         ):
             store.append_line(outcome_journal.ASSIGNMENTS, line)
-        Trail(store).leave("assign", case=case_id, to=to.strip(), by=by)
+        AuditLog(store).append("assign", case=case_id, to=to.strip(), by=by)
     return _publish(settings, store)
 
 
@@ -113,7 +113,7 @@ def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
     _plain("--by", by)
     household = _Known(settings, store).case(case_id)["household"]
     found = pseudonyms.reveal(settings, household)
-    Trail(store).leave("reveal", case=case_id, reason=reason.strip(), by=by.strip())
+    AuditLog(store).append("reveal", case=case_id, reason=reason.strip(), by=by.strip())
     return found
 
 
@@ -142,7 +142,7 @@ def meter(store: Store, now: dt.datetime) -> list[str]:
 
 def _ready(settings: Settings) -> Store:
     store = Store(settings.store)
-    if not store.nights():
+    if not store.judged_nights():
         raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
     store.prepare()
     return store
@@ -154,7 +154,7 @@ class _Known:
     def __init__(self, settings: Settings, store: Store):
         self.settings, self.store = settings, store
         folded = fold(settings, store)
-        self.latest = max(store.nights())
+        self.latest = max(store.judged_nights())
         self.cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
         self.cases |= {
             row["case_id"]: row | {"signature": "control", "listed": None}

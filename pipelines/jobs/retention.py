@@ -20,9 +20,11 @@ from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report
-from pipelines.storage.audit_log import Trail
-from pipelines.storage.raw_rows import ROWS, Rows
-from pipelines.storage.state import FLOOR, Part, Store, clear, drafts
+from pipelines.storage.atomic_write import find_leftovers, remove_draft
+from pipelines.storage.audit_log import AuditLog
+from pipelines.storage.partitions import Partition, PartitionedTable
+from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
+from pipelines.storage.state import RETENTION_FLOOR_FILE, Store
 
 DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
 
@@ -53,7 +55,7 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
             return old
         record = _record(old, begun)
         store.write_json(BEGUN, record)
-        store.write_json(FLOOR, {one.name: one.before for one in old})
+        store.write_json(RETENTION_FLOOR_FILE, {one.name: one.before for one in old})
         _thin(settings, store, old[0])
         for one in old[1:]:
             for place in one.places:
@@ -61,7 +63,7 @@ def prune(settings: Settings, dry_run: bool) -> list[Old]:
         _publish(settings, store)
         for line in record:
             store.append_line(DELETIONS, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")} | line)
-        Trail(store).leave("prune", deleted=record)
+        AuditLog(store).append("prune", deleted=record)
         store.path(BEGUN).unlink()
     return old
 
@@ -86,13 +88,13 @@ def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
     nights, pages = (
         max(readings, now - dt.timedelta(days=days)) for days in (keep.nights_days, keep.reports_days)
     )
-    folders = tuple(store.path(f"nights/{night}") for night in store.nights() if night < nights)
+    folders = tuple(store.path(f"nights/{night}") for night in store.judged_nights() if night < nights)
     shown = tuple(
         folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages)
     )
     files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
     touched = tuple(path for path, rows in files if rows)
-    left = tuple(sorted({*drafts(store.folder), *drafts(settings.reports)}))
+    left = tuple(sorted({*find_leftovers(store.folder), *find_leftovers(settings.reports)}))
     return [
         _finer(settings, store, now - dt.timedelta(days=keep.raw_days)),
         Old("readings", readings, sum(rows for _, rows in files), touched),
@@ -118,22 +120,22 @@ def _thin(settings: Settings, store: Store, old: Old) -> None:
     for rule in settings.rules.values():
         for part, left in _thinned(store, rule, old.before):
             if part.path in old.places:
-                store.rewrite_part(part, left)
+                RawRows(store, rule.name).table.replace(part, left)
 
 
-def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Part, pl.DataFrame]]:
+def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Partition, pl.DataFrame]]:
     """Each part of a signal's rows with what is left of it: a row brought down lies where the last of its day lay."""
-    rows = Rows(store, rule.name)
+    rows = RawRows(store, rule.name)
     left = to_daily_grain(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename(
         {"household": "home"}
     )
-    there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.parts()]
+    there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.partitions()]
     return [
         (
             part,
             left.join(lines, on=["file", "row"], how="semi", maintain_order="left")
-            .select(ROWS.keys())
-            .cast(ROWS),
+            .select(RAW_ROW_SCHEMA.keys())
+            .cast(RAW_ROW_SCHEMA),
         )
         for part, lines in there
     ]
@@ -161,10 +163,11 @@ def _take_out(store: Store, place: Path, before: dt.date) -> None:
     if place.is_dir() and not place.name.startswith("."):  # at once: half a night would be judged again
         place = place.rename(place.with_name(f".{place.name}.draft"))
     name = place.relative_to(store.state) if place.is_relative_to(store.state) else place
+    table = PartitionedTable(place.parent)
     part = next(
         (
             part
-            for part in store.parts(str(name.parent))
+            for part in table.partitions()
             if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists())
         ),
         None,
@@ -172,16 +175,16 @@ def _take_out(store: Store, place: Path, before: dt.date) -> None:
     place = part.path if part else place  # a part that was thinned out has another name
     old = None if place.name.startswith(".") or place.suffix != ".parquet" else _dated(place, before)
     if old is None:
-        clear(place)
+        remove_draft(place)
     elif part:
-        store.rewrite_part(part, store.read(str(place.relative_to(store.state))).filter(~old))
+        table.replace(part, store.read(str(place.relative_to(store.state))).filter(~old))
     else:
         store.write(str(name), store.read(str(name)).filter(~old))
 
 
 def _publish(settings: Settings, store: Store) -> None:
     """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
-    if not store.nights():
+    if not store.judged_nights():
         settings.store.unlink(missing_ok=True)
         parquet_export.sync_parquet_export(settings, keep=0)
         return

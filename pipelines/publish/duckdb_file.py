@@ -21,7 +21,7 @@ from anomaly import tables
 from pipelines.errors import PublicationRefused
 from pipelines.publish.dictionary import column_meanings, table_grain
 from pipelines.publish.sql_types import sql_type
-from pipelines.storage.state import drafted, replacing, settle
+from pipelines.storage.atomic_write import commit, draft_file, replace_atomically
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
@@ -77,7 +77,7 @@ def start_publication(
 
     The readings, nearly all of the file, are written in a thread meanwhile; `readings` is called there.
     """
-    with drafted(target) as draft, ThreadPoolExecutor(1) as thread:
+    with draft_file(target) as draft, ThreadPoolExecutor(1) as thread:
         yield Publication(target, draft, thread.submit(_write_draft_with_readings, draft, readings))
 
 
@@ -106,7 +106,7 @@ class Publication:
             for name, table in tables.META.items():
                 _write_table(con, f"meta.{name}", _checked(name, table, meta[name]), self.draft)
         _check_row_counts(self.draft, heights)
-        settle(self.draft, self.target)
+        commit(self.draft, self.target)
 
 
 def publish(
@@ -125,7 +125,7 @@ def replace_tables(target: Path, frames: Mapping[str, pl.DataFrame]) -> None:
 
     Raises PublicationRefused like `Publication.finish`.
     """
-    with replacing(target) as draft:
+    with replace_atomically(target) as draft:
         shutil.copyfile(target, draft)
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():

@@ -33,7 +33,7 @@ def published_frames(
 
     folded: the cases and lists of all judged nights. new_runs: lines of runs that are not in the journal yet.
     """
-    nights = store.nights()
+    nights = store.judged_nights()
     units = {name: rule.base for name, rule in settings.rules.items()}
     revisions = pl.concat([revisions_of(store, night) for night in nights])
     frames = {
@@ -63,7 +63,7 @@ def outcome_frames(settings: Settings, store: Store, folded: cases.CaseHistory) 
     doors = folded.worklist.join(districts, on="household", how="left", maintain_order="left")
     assigned = outcome_journal.assigned(store)
     answers, control = outcome_journal.answers(store), control_doors(store)
-    latest = max(store.nights())
+    latest = max(store.judged_nights())
     # what the next night will conclude from the answers given so far
     correction = outcomes.correction_for_night(answers, latest + dt.timedelta(days=1), settings.account)
     judged = store.read_json(f"nights/{latest}/done.json", {}).get("judged", 0)

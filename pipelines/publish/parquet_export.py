@@ -15,9 +15,8 @@ import duckdb
 from anomaly import tables
 from pipelines.config.settings import Settings
 from pipelines.publish.duckdb_file import OFFLINE
-from pipelines.storage.state import MODE, replacing, write_text
+from pipelines.storage.atomic_write import FILE_MODE, FOLDER_MODE, replace_atomically, write_text
 
-FOLDER_MODE = 0o750
 STAMP_FILE = "of.txt"  # in an export's folder: which published file it was made of
 PLAIN_COLUMNS = {"ratios": "to_json(ratios)::VARCHAR AS ratios"}
 """Columns of a type that some readers of Parquet do not have, written as text."""
@@ -60,7 +59,7 @@ def _sync(settings: Settings, changed: Collection[str] | None, keep: int) -> Non
     if not is_up_to_date(settings):
         last = max((int(path.name[3:]) for path in folder.glob("v1-??????")), default=0)
         export = folder / f"v1-{last + 1:06}"
-        with replacing(export, FOLDER_MODE) as draft:
+        with replace_atomically(export, FOLDER_MODE) as draft:
             shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
             if changed is None:
@@ -93,7 +92,7 @@ def _write_views(published: Path, folder: Path, earlier: Path, changed: Collecti
                 f"COPY (SELECT {columns} FROM v1.{name}) TO $file (FORMAT parquet, COMPRESSION zstd)",
                 {"file": str(path)},
             )
-            path.chmod(MODE)
+            path.chmod(FILE_MODE)
 
 
 def _point_link(link: Path, name: str) -> None:

@@ -17,7 +17,7 @@ from pipelines.storage.state import Store
 
 def groups(settings: Settings, store: Store) -> pl.DataFrame:
     """Rates by district and dwelling class over all judged nights (account.FAIRNESS)."""
-    if not store.nights():
+    if not store.judged_nights():
         raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
     places = outcome_journal.register(settings, store).filter(
         ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
@@ -48,7 +48,7 @@ def write_record(settings: Settings) -> Path:
     found = groups(settings, store)
     frames = outcome_frames(settings, store, fold(settings, store))
     facts = {
-        "night": max(store.nights()),
+        "night": max(store.judged_nights()),
         "kinds": listed_signatures(settings),
         "signals": [(name, rule.kind, rule.unit) for name, rule in settings.rules.items()],
         "pseudonyms": settings.pseudonyms is not None,

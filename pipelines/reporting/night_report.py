@@ -23,6 +23,7 @@ from pipelines.reporting import writer
 from pipelines.runtime import process_pool
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import JudgedNights
+from pipelines.storage.atomic_write import make_folder
 from pipelines.storage.state import Store
 
 SHOWN_DAYS = 120
@@ -48,7 +49,7 @@ def index(settings: Settings, night: dt.date) -> Path:
 def prepare(settings: Settings) -> None:
     """Make the folder of the reports; raises StateError where it cannot be written."""
     try:
-        settings.reports.mkdir(parents=True, exist_ok=True, mode=writer.FOLDER_MODE)
+        make_folder(settings.reports)
         probe = settings.reports / ".probe"
         probe.touch()
         probe.unlink()

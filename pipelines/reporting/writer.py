@@ -6,7 +6,6 @@ A case's files are a pure function of its page (`case_files`), so that several p
 
 import io
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,13 +20,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly import charts, report
-from pipelines.storage.state import onto_disk
+from pipelines.storage.atomic_write import (
+    FOLDER_MODE,
+    make_folder,
+    sync_to_disk,
+    write_bytes,
+    write_new,
+)
 
 LARGEST = 40_000  # bytes of a picture
 # Colours and scale: 48 are enough for the charts' few colours with smooth edges, at a third of the size; less for what is still too large.
 LOOKS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-FILE_MODE, FOLDER_MODE = 0o640, 0o750
 FOUND = "found.json"
 
 
@@ -102,25 +106,25 @@ def write_night(folder: Path, night_page: report.NightPage, cases: Iterable[Mapp
 
     cases: the files of each case, as `case_files` gives them.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    make_folder(folder)
     night = folder / str(night_page.run["night"])
     tidy(folder)
     draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
-    (draft / "cases").mkdir(parents=True, mode=FOLDER_MODE)
+    make_folder(draft / "cases")
     draft.chmod(FOLDER_MODE)
     try:
         for written in cases:
             for name, content in written.items():
-                _write(draft / "cases" / name, content)
+                write_new(draft / "cases" / name, content)
         for name, content in night_files(night_page).items():
-            _write(draft / name, content)
-        onto_disk(draft / "cases")
-        onto_disk(draft)
+            write_new(draft / name, content)
+        sync_to_disk(draft / "cases")
+        sync_to_disk(draft)
         # A folder cannot be replaced in one step: the old one steps aside first and comes back if the new one cannot.
         if night.exists():
             night.rename(old)
         draft.rename(night)
-        onto_disk(folder)
+        sync_to_disk(folder)
     except BaseException:
         if old.exists() and not night.exists():
             old.rename(night)
@@ -141,19 +145,19 @@ def tidy(folder: Path) -> None:
 
 def write_overview(folder: Path, page: report.OverviewPage) -> Path:
     """Write `folder/index.html` in every language, linking the nights that have a folder; return the first."""
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    make_folder(folder)
     page = replace(page, reported=frozenset(_nights(folder)), found=_found(folder / "evaluation" / FOUND))
     paths = []
     for language in page.site.languages:
         paths.append(folder / report.file_name("index", language, page.site.languages))
-        _put(paths[-1], report.overview_html(page, language).encode())
+        write_bytes(paths[-1], report.overview_html(page, language).encode())
     return paths[0]
 
 
 def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[str, Figure]) -> Path:
     """Write `folder/evaluation` and return its first page. curves: file name → chart, two for each language in `evaluation_images`."""
     folder = folder / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    make_folder(folder)
     own = page.card.filter(pl.col("capacity").is_null())
     written = {name: png(figure) for name, figure in curves.items()} | {
         FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()
@@ -164,7 +168,7 @@ def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[
             page, language, evaluation_images(language, page.site.languages)
         ).encode()
     for name, content in written.items():
-        _put(folder / name, content)
+        write_bytes(folder / name, content)
     return folder / report.file_name("index", page.site.languages[0], page.site.languages)
 
 
@@ -179,9 +183,9 @@ def _found(path: Path) -> dict | None:
 
 def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str], str]) -> Path:
     """Write `folder/index.html` in every language, from what `render` gives for it; return the first."""
-    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+    make_folder(folder)
     for language in languages:
-        _put(folder / report.file_name("index", language, languages), render(language).encode())
+        write_bytes(folder / report.file_name("index", language, languages), render(language).encode())
     return folder / report.file_name("index", languages[0], languages)
 
 
@@ -199,20 +203,3 @@ def _nights(folder: Path) -> Iterator[date]:
         except ValueError:
             continue
 
-
-def _put(path: Path, content: bytes) -> None:
-    """Write a page whole, or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    _write(draft, content)
-    draft.replace(path)
-    onto_disk(path.parent)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file and see it onto the disk; the pages to come are rendered by others meanwhile."""
-    # Made with its final mode: at no moment may others read it.
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -26,7 +26,6 @@ from anomaly.tables import UNKNOWN
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import StateError
-from pipelines.ingest.incremental import blocks
 from pipelines.ingest.loader import Inputs
 from pipelines.runtime.engine import Over
 from pipelines.runtime.progress import Progress, ReportProgress
@@ -50,8 +49,9 @@ from pipelines.scoring.sample import (
     sample_since,
     scores_of,
 )
-from pipelines.storage.daily_readings import Days
-from pipelines.storage.state import Part
+from pipelines.storage.daily_readings import DailyReadings
+from pipelines.storage.home_numbers import home_blocks
+from pipelines.storage.partitions import Partition
 from pipelines.storage.stored_readings import StoredReadings
 
 TONIGHT = -1  # where the night stands among the nights that are scored
@@ -156,7 +156,7 @@ def _judge_night(
     of_sample = fitted.seen.grid.index(night)
     pasts = [evidence.tail(one.score, of_sample) for one in fitted.scores]
     found = []
-    ranges = list(blocks(len(site.names)))
+    ranges = list(home_blocks(len(site.names)))
     shared = settings, (inputs.kept, hand), _parts(inputs.kept), (fitted.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
     items = (
@@ -225,8 +225,8 @@ def _among(site: HomeIndex, homes: frozenset[str]) -> np.ndarray:
     )
 
 
-def _parts(kept: StoredReadings) -> list[list[Part]]:
-    return [Days(kept.store, name).parts() for name in sorted(kept.rules)]
+def _parts(kept: StoredReadings) -> list[list[Partition]]:
+    return [DailyReadings(kept.store, name).partitions() for name in sorted(kept.rules)]
 
 
 def _read(shared, item) -> ReadingArrays:

@@ -17,7 +17,7 @@ from anomaly.peer_stats import Peers
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
-from pipelines.storage.daily_readings import BLOCK, drawn
+from pipelines.storage.home_numbers import HOMES_PER_BLOCK, hash_order
 from pipelines.storage.stored_readings import StoredReadings
 
 PEERS = 20  # homes of a district in the sample, where it has them and there are not too many districts
@@ -60,7 +60,7 @@ def index_homes(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> Ho
         placed["judged"].fill_null(False).to_numpy(),
         placed["group"].fill_null(0).cast(pl.Int32).to_numpy(),
     )
-    order = drawn(names)
+    order = hash_order(names)
     most = settings.engine.sample_homes * min(1.0, FULL_DAYS / max(1, days))
     share = min(1.0, most / max(1, judged.sum()))
     groups = codes.height + 1
@@ -136,7 +136,7 @@ class FirstBlockCache:
 
     def sample(self, kept: StoredReadings, site: HomeIndex, days: pl.DataFrame) -> ReadingArrays:
         """The readings of the sample."""
-        first = range(min(BLOCK, len(site.names)))
+        first = range(min(HOMES_PER_BLOCK, len(site.names)))
         if len(site.sample) and site.sample[-1] >= first.stop:
             return _laid(kept, site.sample, days)
         laid = _laid(kept, np.arange(first.stop), days)

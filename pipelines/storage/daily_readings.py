@@ -1,12 +1,11 @@
-"""The daily readings kept: numbers, not words, in parts that are added and put together by month, never rewritten for a day.
+"""Keep the daily readings as numbered partitions that are added and put together by month, never rewritten for a day.
 
-A part holds cells (CELLS), sorted by block of homes, day and home. Where two parts speak of the same home and day, the
-later one counts. Homes are numbered in the order in which they were first seen.
+A reading is kept as a cell of numbers: the home by its number, quality and note by their place in the lists of them. A
+partition is sorted by block of homes, day and home. Where two partitions speak of the same home and day, the later counts.
 """
 
 import datetime as dt
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,259 +13,197 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly.tables import QUALITIES
-from pipelines.storage.state import Part, Store, collected, of_homes
+from pipelines.storage.home_numbers import HOMES_PER_BLOCK
+from pipelines.storage.partitions import (
+    Month,
+    Partition,
+    PartitionedTable,
+    collect,
+    count_rows,
+    group_overlapping,
+    in_days,
+    months_touched,
+    scan,
+    touching,
+)
+from pipelines.storage.state import Store
 
-CELLS = {"home": pl.UInt32} | room.CELL_SCHEMA | {"mark": pl.UInt8}
-BLOCK = 1 << 15  # homes that lie together
-LOOSE_PARTS = 12  # parts beyond one a month from which on they are put together
-HOMES = "homes.parquet"
-
-
-class Homes:
-    """Household ids by number, as the store knows them."""
-
-    def __init__(self, store: Store):
-        self.store = store
-        self.names = store.read(HOMES, {"household": pl.String})["household"]
-
-    def numbered(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """The rows with `home` in place of `household`; ids not seen before get the next numbers, in an order that means nothing.
-
-        So the homes that are drawn for a sample, the first in that order, lie together.
-        """
-        found = self._with_numbers(rows)
-        if found["home"].null_count():
-            new = found.filter(pl.col("home").is_null())["household"].unique().sort()
-            new = new.gather(np.argsort(drawn(new), kind="stable"))
-            self.names = pl.concat([self.names, new])
-            self.store.write(HOMES, self.names.to_frame())
-            found = self._with_numbers(rows)
-        return found.drop("household")
-
-    def _with_numbers(self, rows: pl.DataFrame) -> pl.DataFrame:
-        return rows.join(
-            self.names.to_frame().with_row_index("home"), on="household", how="left", maintain_order="left"
-        )
-
-
-def drawn(names: Iterable[str]) -> np.ndarray:
-    """Numbers that say in which order ids are drawn: as good as by lot, and the same for ever."""
-    return np.fromiter(map(zlib.crc32, map(str.encode, names)), np.uint32)
+STORED_CELL_SCHEMA = {"home": pl.UInt32} | room.CELL_SCHEMA | {"mark": pl.UInt8}
+MAX_LOOSE_PARTITIONS = 12
+"""Partitions beyond one a month from which on they are put together."""
+_NO_VALUE = -(1 << 62)
+"""In place of a null value while cells are arrays."""
 
 
 @dataclass(frozen=True)
-class Days:
-    """The cells of one signal."""
+class DailyReadings:
+    """The daily readings of one signal, as cells (STORED_CELL_SCHEMA)."""
 
     store: Store
     signal: str
 
     @property
-    def folder(self) -> str:
-        return f"days/{self.signal}"
+    def table(self) -> PartitionedTable:
+        """The partitions that hold the cells."""
+        return PartitionedTable(self.store.path(f"days/{self.signal}"))
 
-    def parts(self) -> list[Part]:
-        return self.store.parts(self.folder)
+    def partitions(self) -> list[Partition]:
+        """Return the partitions in the order in which they were written."""
+        return self.table.partitions()
 
     @property
     def height(self) -> int:
-        """Cells of all parts."""
-        return sum(
-            pl.scan_parquet(part.path, glob=False).select(pl.len()).collect().item() for part in self.parts()
-        )
+        """Number of cells in all partitions; one that was written twice counts twice."""
+        return count_rows(self.partitions())
 
     def add(self, cells: pl.DataFrame) -> None:
-        """Cells that are new or replace older ones."""
+        """Write cells that are new or take the place of older ones; none is no partition."""
         if cells.height:
-            cells = cells.select(CELLS.keys()).cast(CELLS)
+            cells = cells.select(STORED_CELL_SCHEMA.keys()).cast(STORED_CELL_SCHEMA)
             if not cells["home"].is_sorted():
                 cells = cells.sort("home", maintain_order=True)
-            self._write(cells[_by_block_and_day(cells)])
+            self._append(cells[_order_by_block_and_day(cells)])
 
     def read(
         self,
         first: dt.date | None = None,
         last: dt.date | None = None,
         homes: range | pl.Series | None = None,
-        columns: Sequence[str] = tuple(CELLS),
+        columns: Sequence[str] = tuple(STORED_CELL_SCHEMA),
     ) -> pl.DataFrame:
-        """Cells of those days and homes in no particular order, one a home and day."""
-        told = []
-        for some in _overlapping(self._touching(first, last)):
-            read = columns if len(some) == 1 else tuple(dict.fromkeys((*columns, "home", "day")))
+        """Read the cells of those days and homes (None: no bound), one a home and day, in no particular order."""
+        found = [pl.DataFrame(schema={name: STORED_CELL_SCHEMA[name] for name in columns})]
+        for group in group_overlapping(touching(self.partitions(), first, last)):
+            alone = len(group) == 1
+            needed = columns if alone else tuple(dict.fromkeys((*columns, "home", "day")))
             frames = [
-                collected(_between(of_homes(part, homes), part, first, last).select(read), part)
-                for part in some
+                collect(in_days(scan([one], homes), one, first, last).select(needed), [one]) for one in group
             ]
-            told.append(_last_said(pl.concat(frames)).select(columns) if len(some) > 1 else frames[0])
-        return pl.concat([pl.DataFrame(schema={name: CELLS[name] for name in columns}), *told])
+            found.append(frames[0] if alone else _keep_latest(pl.concat(frames)).select(columns))
+        return pl.concat(found)
 
-    def frames(
+    def read_in_batches(
         self, first: dt.date, last: dt.date, homes: range, columns: Sequence[str]
     ) -> Iterator[pl.DataFrame]:
-        """As `read`, some at a time; of cells of one home and day in several frames the last one counts."""
-        bunches = _overlapping(self._touching(first, last))
-        if alone := [some[0] for some in bunches if len(some) == 1]:
-            yield collected(of_homes(alone, homes).select(columns), alone)
-        for part in (part for some in bunches if len(some) > 1 for part in some):
-            yield collected(of_homes(part, homes).select(columns), part)
+        """Yield what `read` gives in several frames, and possibly cells of other days.
 
-    def _touching(self, first: dt.date | None, last: dt.date | None) -> list[Part]:
-        return [
-            p
-            for p in self.parts()
-            if (first is None or p.last >= first) and (last is None or p.first <= last)
-        ]
+        Of cells of the same home and day in several frames the last one counts.
+        """
+        groups = group_overlapping(touching(self.partitions(), first, last))
+        if alone := [group[0] for group in groups if len(group) == 1]:
+            yield collect(scan(alone, homes).select(columns), alone)
+        for one in (one for group in groups if len(group) > 1 for one in group):
+            yield collect(scan([one], homes).select(columns), [one])
 
-    def seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
-        """Those of the homes that have a cell before that day."""
-        if homes.is_empty() or not any(part.first < day for part in self.parts()):
+    def homes_seen_before(self, day: dt.date, homes: pl.Series) -> pl.Series:
+        """Return those of the homes that have a cell before that day."""
+        if homes.is_empty() or not any(partition.first < day for partition in self.partitions()):
             return homes.clear()
-        return self.read(last=day - dt.timedelta(days=1), homes=homes, columns=("home", "day"))[
-            "home"
-        ].unique()
+        before = self.read(last=day - dt.timedelta(days=1), homes=homes, columns=("home", "day"))
+        return before["home"].unique()
 
     def clear(self) -> None:
-        """Forget every cell."""
-        for part in self.parts():
-            part.path.unlink()
+        """Remove every cell."""
+        for partition in self.partitions():
+            partition.path.unlink()
 
     def compact(self) -> None:
-        """Put the cells of each month together once there are many more parts than months; done twice, or broken off, it does no harm."""
-        parts = self.parts()
+        """Put the cells of each month together once there are many more partitions than months.
+
+        Done twice, or broken off at any point, it does no harm.
+        """
+        partitions = self.partitions()
         months = {
-            month: [p for p in parts if p.first <= month[1] and p.last >= month[0]]
-            for month in _months(parts)
+            month: touching(partitions, month.first, month.last) for month in months_touched(partitions)
         }
-        if len(parts) - len(months) < LOOSE_PARTS:
+        if len(partitions) - len(months) < MAX_LOOSE_PARTITIONS:
             return
-        done: set[Part] = set()
-        for (start, end), touching in months.items():
-            if len(touching) > 1 or touching[0].first < start or touching[0].last > end:
-                cells = self._month_of_cells(touching, start, end)
-                if cells.height:  # a part may pass over a whole month
-                    self._write(cells)
-                done |= set(touching)
-        for part in done:  # each of their months has been written anew
-            part.path.unlink()
+        done: set[Partition] = set()
+        for month, parts in months.items():
+            if len(parts) > 1 or parts[0].first < month.first or parts[0].last > month.last:
+                cells = _merge_month(parts, month)
+                if cells.height:  # a partition may pass over a whole month
+                    self._append(cells)
+                done |= set(parts)
+        for partition in done:  # each of their months has been written anew
+            partition.path.unlink()
 
-    def _write(self, cells: pl.DataFrame) -> None:
-        self.store.add_part(self.folder, cells, cells["day"].min(), cells["day"].max())
-
-    def _month_of_cells(self, parts: list[Part], start: dt.date, end: dt.date) -> pl.DataFrame:
-        """What the parts hold of a month, put in its place without sorting: by block of homes, day and home."""
-        frames = [collected(_between(of_homes(part, None), part, start, end), part) for part in parts]
-        frames = [
-            frame.with_columns(at=(pl.col("day") - start).dt.total_days()) for frame in frames if frame.height
-        ]
-        if not frames:
-            return pl.DataFrame(schema=CELLS)
-        days, homes = (end - start).days + 1, int(max(frame["home"].max() for frame in frames)) + 1
-        width = min(BLOCK, homes)
-        there = np.zeros(-(-homes // width) * days * width, dtype=bool)
-        places = [
-            (f["home"].to_numpy() // width * days + f["at"].to_numpy()) * width + f["home"].to_numpy() % width
-            for f in frames
-        ]
-        for place in places:
-            there[place] = True
-        kept = np.flatnonzero(there)
-        columns = {
-            "home": (kept // (days * width) * width + kept % width).astype(np.uint32),
-            "day": kept // width % days,
-        }
-        for name in ("value", "quality", "note", "lag", "mark"):
-            dense = np.zeros(
-                there.size, dtype=np.int64 if name == "value" else frames[0][name].to_numpy().dtype
-            )
-            for frame, place in zip(frames, places, strict=True):
-                dense[place] = frame[name].fill_null(NULL).to_numpy()
-            columns[name] = dense[kept]
-        cells = pl.DataFrame(columns)
-        day = (pl.lit(start) + pl.duration(days="day")).cast(pl.Date)
-        return cells.select(pl.col(name) for name in CELLS).with_columns(
-            day=day, value=pl.when(pl.col("value") != NULL).then("value")
-        )
+    def _append(self, cells: pl.DataFrame) -> None:
+        self.table.append(cells, cells["day"].min(), cells["day"].max())
 
 
-def _by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
-    """Where the cells stand, which are in the order of homes, once they are in that of blocks and days."""
+def with_effective_quality(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the cells with quality `doubtful` on days that the door counts contradict (`mark`)."""
+    contradicted = (pl.col("mark") & room.DOUBTFUL_MARKS) > 0
+    doubtful = pl.lit(QUALITIES.index("doubtful"), pl.UInt8)
+    return cells.with_columns(quality=pl.when(contradicted).then(doubtful).otherwise("quality"))
+
+
+def to_labelled_frame(cells: pl.DataFrame, households: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
+    """Return the readings (READING_SCHEMA) that cells stand for; households: ids by home number."""
+    mark = pl.col("mark") & room.DOUBTFUL_MARKS
+    note = pl.when(mark > 0).then(mark + (room.NOTE_LABELS.index("zero") - 1)).otherwise("note")
+    cells = with_effective_quality(cells).with_columns(household=households.gather(cells["home"]), note=note)
+    return room.to_labelled_frame(cells, rule)
+
+
+def _order_by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
+    """Return the places of cells sorted by home, once they are sorted by block of homes, day and home."""
     day = cells["day"].to_physical() - cells["day"].to_physical().min()
-    return room.argsort_integers(
-        (cells["home"] // BLOCK).cast(pl.Int64).to_numpy() * (int(day.max()) + 1) + day.to_numpy()
-    )
+    block = (cells["home"] // HOMES_PER_BLOCK).cast(pl.Int64).to_numpy()
+    return room.argsort_integers(block * (int(day.max()) + 1) + day.to_numpy())
 
 
-NULL = -(1 << 62)  # in place of a value that is not known, while cells are put in their places
-
-
-def _overlapping(parts: list[Part]) -> list[list[Part]]:
-    """Parts that touch the same days, each bunch in the order in which it was written."""
-    bunches: list[list[Part]] = []
-    reached = dt.date.min
-    for part in sorted(parts, key=lambda part: part.first):
-        if part.first > reached:
-            bunches.append([])
-        bunches[-1].append(part)
-        reached = max(reached, part.last)
-    return [sorted(bunch, key=lambda part: part.number) for bunch in bunches]
-
-
-def _last_said(cells: pl.DataFrame) -> pl.DataFrame:
-    """Of the cells of one home and day the last one."""
+def _keep_latest(cells: pl.DataFrame) -> pl.DataFrame:
+    """Return the last of the cells of each home and day; a table of places is faster than `unique` by far."""
     if cells.is_empty():
         return cells
     first, home = cells["day"].min(), cells["home"].to_numpy()
     day = cells.select((pl.col("day") - first).dt.total_days()).to_series().to_numpy()
-    numbers, at = (
-        np.unique(home, return_inverse=True)
-        if int(home.max()) > len(home)
-        else (np.arange(int(home.max()) + 1), home)
-    )
-    place, last = at * (int(day.max()) + 1) + day, np.zeros(len(numbers) * (int(day.max()) + 1), np.int64)
-    row = np.arange(len(place))
+    days = int(day.max()) + 1
+    if int(home.max()) > len(home):  # few homes with high numbers
+        homes, home = np.unique(home, return_inverse=True)
+        count = len(homes)
+    else:
+        count = int(home.max()) + 1
+    place, row = home * days + day, np.arange(len(home))
+    last = np.zeros(count * days, np.int64)
     last[place] = row
     return cells.filter(pl.Series(last[place] == row))
 
 
-def _between(frame: pl.LazyFrame, part: Part, first: dt.date | None, last: dt.date | None) -> pl.LazyFrame:
-    """Its rows of the days first … last; nothing is asked where the part holds no others."""
-    if first is not None and part.first < first:
-        frame = frame.filter(pl.col("day") >= first)
-    if last is not None and part.last > last:
-        frame = frame.filter(pl.col("day") <= last)
-    return frame
-
-
-def _months(parts: list[Part]) -> list[tuple[dt.date, dt.date]]:
-    """The months that any of the parts touches, in order."""
-    found = set()
-    for part in parts:
-        month = _month(part.first)
-        while month[0] <= part.last:
-            found.add(month)
-            month = _month(month[1] + dt.timedelta(days=1))
-    return sorted(found)
-
-
-def _month(day: dt.date) -> tuple[dt.date, dt.date]:
-    """First and last day of its month."""
-    start = day.replace(day=1)
-    return start, (start + dt.timedelta(days=31)).replace(day=1) - dt.timedelta(days=1)
-
-
-def believed(cells: pl.DataFrame) -> pl.DataFrame:
-    """Cells with the days that the doors contradict called doubtful."""
-    marked = (pl.col("mark") & room.DOUBTFUL_MARKS) > 0
-    return cells.with_columns(
-        quality=pl.when(marked).then(pl.lit(QUALITIES.index("doubtful"), pl.UInt8)).otherwise("quality")
-    )
-
-
-def to_labelled_frame(cells: pl.DataFrame, names: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
-    """Cells to the readings they stand for."""
-    marked = pl.col("mark") & room.DOUBTFUL_MARKS
-    note = pl.when(marked > 0).then(marked + (room.NOTE_LABELS.index("zero") - 1)).otherwise("note")
-    return room.to_labelled_frame(
-        believed(cells).with_columns(household=names.gather(cells["home"]), note=note), rule
-    )
+def _merge_month(partitions: Sequence[Partition], month: Month) -> pl.DataFrame:
+    """Return the cells that the partitions, in order, hold of a month, by block of homes, day and home, without sorting."""
+    frames = [collect(in_days(scan([one]), one, month.first, month.last), [one]) for one in partitions]
+    frames = [
+        frame.with_columns(at=(pl.col("day") - month.first).dt.total_days())
+        for frame in frames
+        if frame.height
+    ]
+    if not frames:
+        return pl.DataFrame(schema=STORED_CELL_SCHEMA)
+    days = (month.last - month.first).days + 1
+    homes = int(max(frame["home"].max() for frame in frames)) + 1
+    width = min(HOMES_PER_BLOCK, homes)
+    present = np.zeros(-(-homes // width) * days * width, dtype=bool)
+    places = []
+    for frame in frames:
+        home, day = frame["home"].to_numpy(), frame["at"].to_numpy()
+        places.append((home // width * days + day) * width + home % width)
+        present[places[-1]] = True
+    kept = np.flatnonzero(present)
+    columns = {
+        "home": (kept // (days * width) * width + kept % width).astype(np.uint32),
+        "day": kept // width % days,
+    }
+    for name in ("value", "quality", "note", "lag", "mark"):
+        kind = np.dtype(np.int64) if name == "value" else frames[0][name].to_numpy().dtype
+        dense = np.zeros(present.size, dtype=kind)
+        for frame, place in zip(
+            frames, places, strict=True
+        ):  # a later partition takes the place of an earlier
+            dense[place] = frame[name].fill_null(_NO_VALUE).to_numpy()
+        columns[name] = dense[kept]
+    day = (pl.lit(month.first) + pl.duration(days="day")).cast(pl.Date)
+    value = pl.when(pl.col("value") != _NO_VALUE).then("value")
+    return pl.DataFrame(columns).select(STORED_CELL_SCHEMA.keys()).with_columns(day=day, value=value)

@@ -1,13 +1,15 @@
-"""The rows kept as they came, in parts that are only ever added: what readings are made from again when something comes late."""
+"""Keep the rows of every export as they came: from them readings are made again when something comes late."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import polars as pl
 
 from anomaly import readings as room
-from pipelines.storage.state import Part, Store, collected, of_homes
+from pipelines.storage.partitions import Partition, PartitionedTable, collect, scan
+from pipelines.storage.state import Store
 
-ROWS = {
+RAW_ROW_SCHEMA = {
     "home": pl.UInt32,
     "time": pl.Datetime("us"),
     "dated": pl.Boolean,
@@ -17,64 +19,67 @@ ROWS = {
     "row": pl.Int64,
     "file": pl.String,
 }
-KEY = ("home", "time", "dated")
+RAW_ROW_KEY = ("home", "time", "dated")
 
 
 @dataclass(frozen=True)
-class Rows:
-    """The rows of one signal. Of two with the same key the one of the later file counts, then the one that came later."""
+class RawRows:
+    """The raw rows of one signal: of two with the same key that of the later file counts, then the one that came later."""
 
     store: Store
     signal: str
 
     @property
-    def folder(self) -> str:
-        return f"rows/{self.signal}"
+    def table(self) -> PartitionedTable:
+        """The partitions that hold the rows."""
+        return PartitionedTable(self.store.path(f"rows/{self.signal}"))
 
-    def parts(self) -> list[Part]:
-        return self.store.parts(self.folder)
+    def partitions(self) -> list[Partition]:
+        """Return the partitions in the order in which they were written."""
+        return self.table.partitions()
 
-    def add(self, rows: pl.DataFrame) -> Part:
-        """Keep these rows (ROWS) too."""
-        rows = rows.select(ROWS.keys()).cast(ROWS).sort("home", maintain_order=True)
-        return self.store.add_part(self.folder, rows, rows["time"].min().date(), rows["time"].max().date())
+    def add(self, rows: pl.DataFrame) -> Partition:
+        """Write more rows (RAW_ROW_SCHEMA, at least one) as a partition of their own."""
+        rows = rows.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA).sort("home", maintain_order=True)
+        return self.table.append(rows, rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
-        """ROWS and `order` (of their file) of those homes, one row a key."""
+        """Read the rows of those homes (None: all), one a key, as RAW_ROW_SCHEMA and `order`, the sort key of their file."""
         frames = [
-            collected(of_homes(part, homes).with_columns(part=pl.lit(part.number, pl.Int64)), part)
-            for part in self.parts()
+            collect(scan([one], homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
+            for one in self.partitions()
         ]
-        rows = pl.concat([pl.DataFrame(schema=ROWS | {"part": pl.Int64}), *frames])
-        rows = rows.with_columns(order=ordered(rows["file"]))
-        return (
-            rows.sort(*KEY, "order", "part", "row").unique(KEY, keep="last", maintain_order=True).drop("part")
-        )
+        rows = pl.concat([pl.DataFrame(schema=RAW_ROW_SCHEMA | {"partition": pl.Int64}), *frames])
+        rows = rows.with_columns(order=file_sort_keys(rows["file"]))
+        rows = rows.sort(*RAW_ROW_KEY, "order", "partition", "row")
+        return rows.unique(RAW_ROW_KEY, keep="last", maintain_order=True).drop("partition")
 
-    def homes_since(self, number: int) -> pl.Series:
-        """Homes with rows in a part later than that."""
-        late = [
-            collected(of_homes(p, None).select("home").unique(), p) for p in self.parts() if p.number > number
+    def homes_added_after(self, number: int) -> pl.Series:
+        """Return the homes with rows in a partition of a later number."""
+        later = [
+            collect(scan([one]).select("home").unique(), [one])
+            for one in self.partitions()
+            if one.number > number
         ]
-        return pl.concat([pl.DataFrame(schema={"home": pl.UInt32}), *late])["home"].unique()
+        return pl.concat([pl.DataFrame(schema={"home": pl.UInt32}), *later])["home"].unique()
 
-    def forget(self, files: list[str]) -> None:
-        """Take out what those files gave."""
-        for part in self.parts():
-            rows = collected(of_homes(part, None), part)
+    def remove_files(self, files: Collection[str]) -> None:
+        """Remove every row that came from those files."""
+        for partition in self.partitions():
+            rows = collect(scan([partition]), [partition])
             kept = rows.filter(~pl.col("file").is_in(files))
             if kept.height == rows.height:
                 continue
             if kept.height:
-                self.store.rewrite_part(part, kept)
+                self.table.replace(partition, kept)
             else:
-                part.path.unlink()
+                partition.path.unlink()
 
 
-def ordered(files: pl.Series) -> pl.Series:
-    """Text by which rows of these files are put in order; an Enum where the files are one."""
+def file_sort_keys(files: pl.Series) -> pl.Series:
+    """Return texts that sort rows by the order of their files: numbers in names by size; an Enum where `files` is one."""
     if isinstance(files.dtype, pl.Enum):
-        orders = [room.file_sort_key(name) for name in files.dtype.categories]
-        return pl.Series(orders, dtype=pl.Enum(sorted(set(orders)))).gather(files.to_physical())
+        keys = [room.file_sort_key(name) for name in files.dtype.categories]
+        return pl.Series(keys, dtype=pl.Enum(sorted(set(keys)))).gather(files.to_physical())
     names = files.unique().to_list()
     return files.replace_strict(names, [room.file_sort_key(name) for name in names], return_dtype=pl.String)

@@ -10,10 +10,11 @@ import polars as pl
 
 from anomaly import readings as room
 from anomaly.tables import QUALITIES
-from pipelines.storage.daily_readings import BLOCK, Days, believed, to_labelled_frame
+from pipelines.storage.daily_readings import DailyReadings, to_labelled_frame, with_effective_quality
+from pipelines.storage.home_numbers import HOMES_PER_BLOCK
 from pipelines.storage.state import Store
 
-TOGETHER = 4 * BLOCK  # homes whose readings are added up at once
+TOGETHER = 4 * HOMES_PER_BLOCK  # homes whose readings are added up at once
 RECENT_DAYS = (35, 100)  # looked at first for the latest night
 JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
 
@@ -33,7 +34,7 @@ class StoredReadings:
     @property
     def height(self) -> int:
         """How many cells there are; one that was said twice may count twice."""
-        return sum(Days(self.store, name).height for name in self.rules)
+        return sum(DailyReadings(self.store, name).height for name in self.rules)
 
     def homes(self) -> pl.DataFrame:
         """home, household of the homes that count."""
@@ -57,11 +58,11 @@ class StoredReadings:
             )
         ]
         for number, name in enumerate(sorted(self.rules)):
-            cells = Days(self.store, name).read(
+            cells = DailyReadings(self.store, name).read(
                 first, last, columns=("home", "day", "value", "quality", "mark")
             )
             told.append(
-                believed(cells).select(
+                with_effective_quality(cells).select(
                     "home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"
                 )
             )
@@ -69,13 +70,14 @@ class StoredReadings:
 
     def span(self) -> tuple[dt.date, dt.date] | None:
         """The first and the last day of any reading."""
-        parts = [part for name in self.rules for part in Days(self.store, name).parts()]
+        parts = [part for name in self.rules for part in DailyReadings(self.store, name).partitions()]
         return (min(part.first for part in parts), max(part.last for part in parts)) if parts else None
 
     def latest_night(self) -> dt.date | None:
         """See anomaly.readings.latest_night; the last weeks are asked first."""
         last = max(
-            (part.last for name in self.rules for part in Days(self.store, name).parts()), default=None
+            (part.last for name in self.rules for part in DailyReadings(self.store, name).partitions()),
+            default=None,
         )
         for days in (*RECENT_DAYS, None):
             first = last and days and last - dt.timedelta(days=days - 1)
@@ -90,7 +92,9 @@ class StoredReadings:
             self.strangers.is_empty() and self.moved.is_empty()
         )  # then nobody asks whose they are, which takes longest to read
         columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
-        cells = believed(self._of_homes(Days(self.store, name).read(first, columns=columns)))
+        cells = with_effective_quality(
+            self._of_homes(DailyReadings(self.store, name).read(first, columns=columns))
+        )
         return (
             cells.filter(pl.col("quality").is_in(JUDGED))
             .group_by("day")
@@ -115,9 +119,11 @@ class StoredReadings:
     ) -> bool:
         laid, s = where
         last = place.first_day + dt.timedelta(days=laid.value.shape[2] - 1)
-        for block in np.split(homes, np.flatnonzero(np.diff(homes // BLOCK)) + 1) if len(homes) else ():
+        for block in (
+            np.split(homes, np.flatnonzero(np.diff(homes // HOMES_PER_BLOCK)) + 1) if len(homes) else ()
+        ):
             asked = range(int(block[0]), int(block[-1]) + 1)
-            for cells in Days(self.store, name).frames(
+            for cells in DailyReadings(self.store, name).read_in_batches(
                 place.first_day, last, asked, ("home", "day", "value", "quality", "lag", "mark")
             ):
                 if not room.write_cells(cells, place, laid, s):
@@ -137,9 +143,9 @@ class StoredReadings:
         """signal, quality, days: how many readings of the day are of each quality."""
         told = [pl.DataFrame(schema={"signal": pl.String, "quality": pl.String, "days": pl.Int64})]
         for name in sorted(self.rules):
-            cells = believed(
+            cells = with_effective_quality(
                 self._of_homes(
-                    Days(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))
+                    DailyReadings(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))
                 )
             )
             counts = cells.group_by("quality").agg(days=pl.len().cast(pl.Int64))
@@ -163,7 +169,7 @@ class StoredReadings:
         for name in sorted(self.rules):
             sums = np.zeros((len(self.names), 3), np.int64)
             for start in range(0, len(self.names), TOGETHER):  # what one block has needed serves the next
-                cells = Days(self.store, name).read(
+                cells = DailyReadings(self.store, name).read(
                     first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark")
                 )
                 room.add_home_totals(self._of_homes(cells), sums)
@@ -196,7 +202,7 @@ class StoredReadings:
         ranks[asked] = self.names.gather(asked).rank("ordinal").to_numpy()
         place, told = pl.Series(ranks), []
         for name, rule in sorted(self.rules.items()):
-            cells = self._of_homes(Days(self.store, name).read(first, last, homes))
+            cells = self._of_homes(DailyReadings(self.store, name).read(first, last, homes))
             told.append(
                 to_labelled_frame(
                     cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()),

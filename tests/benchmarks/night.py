@@ -185,7 +185,8 @@ def state(folder: Path, homes: int, days: int) -> None:
     from pipelines.config.settings import load_settings
     from pipelines.ingest.incremental import Signal
     from pipelines.ingest.loader import READINGS_FILE, _made_of
-    from pipelines.storage.daily_readings import BLOCK, CELLS, HOMES, Days, drawn
+    from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
+    from pipelines.storage.home_numbers import HOMES_FILE, HOMES_PER_BLOCK, hash_order
     from pipelines.storage.state import Store
 
     city = City(homes, days)
@@ -195,8 +196,8 @@ def state(folder: Path, homes: int, days: int) -> None:
     settings = load_settings(folder / "anomaly.toml")
     store = Store(settings.store)
     store.prepare()
-    order = np.argsort(drawn(city.ids()), kind="stable")
-    store.write(HOMES, pl.DataFrame({"household": city.ids().gather(order)}))
+    order = np.argsort(hash_order(city.ids()), kind="stable")
+    store.write(HOMES_FILE, pl.DataFrame({"household": city.ids().gather(order)}))
     store.write(
         "rejects.parquet",
         pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}),
@@ -223,10 +224,10 @@ def state(folder: Path, homes: int, days: int) -> None:
                 "lag": np.zeros(len(quality), np.int32),
                 "mark": np.zeros(len(quality), np.uint8),
             }
-            months[name].append(pl.DataFrame(cells | zero).cast(CELLS))
+            months[name].append(pl.DataFrame(cells | zero).cast(STORED_CELL_SCHEMA))
             if (day + dt.timedelta(days=1)).day == 1 or at == days - 2:
-                part = pl.concat(months[name]).sort(pl.col("home") // BLOCK, "day", "home")
-                store.add_part(Days(store, name).folder, part, part["day"].min(), part["day"].max())
+                part = pl.concat(months[name]).sort(pl.col("home") // HOMES_PER_BLOCK, "day", "home")
+                DailyReadings(store, name).table.append(part, part["day"].min(), part["day"].max())
                 months[name] = []
             if at == days - 2:
                 rows = {

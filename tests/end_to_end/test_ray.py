@@ -16,11 +16,11 @@ import pytest
 
 from pipelines.cli import commands
 from pipelines.config.settings import load_settings
-from pipelines.ingest.incremental import blocks
 from pipelines.jobs import nightly as flow
 from pipelines.runtime import engine
 from pipelines.runtime.progress import Progress
 from pipelines.scoring import large
+from pipelines.storage.home_numbers import home_blocks
 from tests.support.site import VIEWS, Site
 from tests.unit.pipelines.scoring.test_large import town
 
@@ -129,14 +129,14 @@ def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, clu
 def alone(tmp_path_factory) -> Site:
     """A town judged by this machine alone, the homes beyond the sample in many blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "blocks", small_blocks)
+        patch.setattr(large, "home_blocks", small_blocks)
         site = town(tmp_path_factory.mktemp("alone") / "town", sample=130)
         site.nightly()
     return site
 
 
 def small_blocks(homes: int):
-    return blocks(homes, 20)
+    return home_blocks(homes, 20)
 
 
 def pages(site: Site) -> dict[str, bytes]:
@@ -153,7 +153,7 @@ def pages(site: Site) -> dict[str, bytes]:
 
 
 def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, cluster, monkeypatch):
-    monkeypatch.setattr(large, "blocks", small_blocks)
+    monkeypatch.setattr(large, "home_blocks", small_blocks)
     site = town(tmp_path / "town", sample=130)
     settings = load_settings(site.settings)
     on_cluster = dataclasses.replace(settings.engine, kind="ray", address=cluster[0])
@@ -175,7 +175,7 @@ def test_a_machine_lost_in_the_middle_of_the_night_changes_nothing(tmp_path, alo
                 lose()
             blocks_done.append(event.done)
 
-    monkeypatch.setattr(large, "blocks", small_blocks)
+    monkeypatch.setattr(large, "home_blocks", small_blocks)
     monkeypatch.setattr(commands, "progress_display", lambda as_json: lose_at_first_block)
     site = town(tmp_path / "town", sample=130)
     site.change("[engine]\n", f'[engine]\nkind = "ray"\naddress = "{address}"\n')

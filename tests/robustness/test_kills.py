@@ -88,7 +88,7 @@ def many_parts(site: Site) -> Site:
     settings = load_settings(site.settings)
     store = Store(settings.store)
     power = rows("power", daily(HOMES)["power"])
-    for number in range(daily_readings.LOOSE_PARTS + 1):
+    for number in range(daily_readings.MAX_LOOSE_PARTITIONS + 1):
         late = power.filter(pl.col("day") == str(day(number))).with_columns(used=pl.lit("9.25"))
         site.put(f"power-3-{number:02}.csv", late)
         with store.locked():

@@ -17,7 +17,7 @@ from anomaly import tables
 from pipelines.cli.commands import main
 from pipelines.errors import AuditLogBroken
 from pipelines.jobs import record_outcome, retention
-from pipelines.storage.audit_log import Trail
+from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import Store
 from tests.support.paths import ROOT
 from tests.support.site import Site, day
@@ -162,7 +162,7 @@ def troubles(site: Site, before: Before, after: Before) -> list[str]:
         if kept[: len(had)] != had or any(line not in comes for line in kept):
             told.append(f"recorded: {kept}, before {had}")
     try:
-        Trail(Store(site.file)).verify()
+        AuditLog(Store(site.file)).verify()
     except AuditLogBroken as error:
         told.append(f"audit: {error}")
     return told

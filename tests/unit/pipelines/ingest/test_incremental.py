@@ -11,7 +11,7 @@ from pipelines.config.settings import load_settings
 from pipelines.ingest import incremental
 from pipelines.ingest import loader as loading
 from pipelines.ingest.loader import load, stored_inputs
-from pipelines.storage.daily_readings import LOOSE_PARTS, Days
+from pipelines.storage.daily_readings import MAX_LOOSE_PARTITIONS, DailyReadings
 from pipelines.storage.state import Store
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, LAST, SIGNALS, Site, daily, day, make_site, rows, until
@@ -85,7 +85,7 @@ def test_a_day_adds_parts_and_rewrites_none(by_day):
         now = parts(by_day, kind)
         for name in SIGNALS:
             assert now[name][: len(then[name])] == then[name] and len(now[name]) > len(then[name])
-    assert set(Days(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()) == {
+    assert set(DailyReadings(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()) == {
         LAST + dt.timedelta(days=1)
     }
 
@@ -106,7 +106,7 @@ def test_a_late_row_touches_its_home_only(tmp_path):
     assert cells["home"].n_unique() == 1 and sorted(cells["day"]) == [day(20), day(21)]
     assert parts(site, "days")["power"] == before["power"]
     # said twice it counts once, also where nobody asks whose it is
-    days = Days(Store(site.file), "water")
+    days = DailyReadings(Store(site.file), "water")
     assert (
         days.read(columns=("quality",)).height
         == days.read().select("home", "day").n_unique()
@@ -124,7 +124,7 @@ def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
         readings = loaded(site)
     assert readings.equals(at_once(tmp_path / "once", site))
     names = parts(site, "days")["water"]
-    assert len(names) <= 3 + LOOSE_PARTS and any("_2026-03-01_2026-03-31" in name for name in names)
+    assert len(names) <= 3 + MAX_LOOSE_PARTITIONS and any("_2026-03-01_2026-03-31" in name for name in names)
     settings = load_settings(site.settings)
     kept = stored_inputs(settings, Store(settings.store)).kept
     assert (
@@ -139,7 +139,7 @@ def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
     for name in SIGNALS:
         site.put(f"{name}-2.csv", rows(name, daily()[name]).filter(pl.col("day") > str(day(-3))))
     places = {
-        "cells": (Days, "add"),
+        "cells": (DailyReadings, "add"),
         "carry": (incremental.Signal, "_keep"),
         "rejects": (loading, "_keep_rejects"),
         "compare": (loading, "compare_signals"),
@@ -161,8 +161,8 @@ def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
             loaded(site)
     said = []
     assert loaded(site, said).equals(at_once(tmp_path / "once", site))
-    assert any(text.startswith("the last load was broken off: going on after") for text in said)
-    assert not any("broken off" in text for text in said[1:])
+    assert any(event.text.startswith("the last load was broken off: going on after") for event in said)
+    assert not any("broken off" in event.text for event in said[1:])
 
 
 def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
@@ -176,7 +176,7 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "BATCH_ROWS", 1)
     monkeypatch.setattr(incremental, "CHUNK", 5)
     monkeypatch.setattr(
-        incremental, "blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5))
+        incremental, "home_blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5))
     )
     assert loaded(site).equals(once)
     restated = rows("water", daily(seed=2)["water"])

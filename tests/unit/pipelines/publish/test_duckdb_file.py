@@ -119,7 +119,7 @@ def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
         with pytest.raises(ZeroDivisionError):
             publish(target, frames(), META)
     assert lying and lying[0].exists()
-    Store(target).sweep()
+    Store(target).remove_leftovers()
     assert files(tmp_path) == []
 
 

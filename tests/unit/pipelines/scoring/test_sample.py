@@ -127,7 +127,7 @@ def test_a_sample_that_lies_elsewhere_is_read_by_itself(tmp_path, monkeypatch):
     whole = town(tmp_path / "whole", sample=130)
     whole.nightly()
     asked = read(monkeypatch)
-    monkeypatch.setattr(sample, "BLOCK", 70)
+    monkeypatch.setattr(sample, "HOMES_PER_BLOCK", 70)
     site = town(tmp_path / "town", sample=130)
     site.nightly()
     assert [one for one in asked if one[1] == DAYS] == [(131, DAYS), (259, DAYS)]

@@ -5,28 +5,14 @@ import stat
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
-from types import SimpleNamespace
 
 import polars as pl
 import pytest
 
-from anomaly.cases import CaseRules, WorklistRules
-from anomaly.evidence import REASONS, EvidenceRules
-from anomaly.outcomes import AccountRules
-from anomaly.readings import SignalRule
-from pipelines.cases.build import fold
-from pipelines.errors import StateDamaged, StateError, StoreLocked
-from pipelines.storage.state import Store, collected, of_homes, replacing
+from pipelines.errors import StateError, StoreLocked
+from pipelines.storage.state import NIGHT_FILES, RETENTION_FLOOR_FILE, UNFINISHED_RUN_FILE, Store
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = Store(tmp_path / "out" / "anomaly.duckdb")
-    made.prepare()
-    return made
 
 
 def left(folder):
@@ -45,85 +31,21 @@ def test_what_is_written_is_read(store):
     assert store.read("none.parquet", {"home": pl.String}).schema == {"home": pl.String}
 
 
-def test_a_block_that_raises_leaves_the_old_file(tmp_path):
-    path = tmp_path / "deep" / "a.txt"
-    with replacing(path) as draft:
-        draft.write_text("old")
-    with pytest.raises(ZeroDivisionError), replacing(path) as draft:
-        draft.write_text("half")
-        raise ZeroDivisionError
-    assert path.read_text() == "old"
-    with pytest.raises(ZeroDivisionError), replacing(path) as draft:
-        draft.mkdir()
-        (draft / "part").touch()
-        raise ZeroDivisionError
-    assert left(tmp_path) == ["deep/a.txt"] and list(path.parent.iterdir()) == [path]
-
-
-def test_a_reader_sees_the_old_file_until_the_new_one_is_whole(tmp_path):
-    path = tmp_path / "a.txt"
-    path.write_text("old")
-    with path.open() as reader, replacing(path) as draft:
-        draft.write_text("new")
-        assert path.read_text() == "old"
-    with path.open() as reader:
-        path_now = reader.read()
-    assert path_now == "new"
-
-
-def test_a_file_is_on_the_disk_before_it_takes_its_place_and_then_its_name(store, monkeypatch):
-    path, steps = store.path("a.json"), []
-    monkeypatch.setattr(
-        os, "fsync", lambda descriptor: steps.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")))
-    )
-    replace = os.replace
-    monkeypatch.setattr(os, "replace", lambda one, other: steps.append("replaced") or replace(one, other))
-    store.write_json("a.json", 1)
-    assert steps == [path.with_name(".a.json.draft"), "replaced", path.parent]
-
-
-def test_what_a_killed_writer_left_is_no_part_of_the_next_draft_and_is_swept(store):
+def test_what_killed_runs_left_is_removed(store):
     for name in (
-        ".a.json.draft",
-        ".a.json.draft.wal",
-        "deep/.b.parquet.draft",
-        "nights/.2026-03-01.draft/done.json",
-        ".chain.json.draft",
+        "state/.a.json.draft",
+        "state/nights/.2026-03-01.draft/done.json",
+        "state/.chain.json.draft",
+        "parquet/.v1-000002.draft/runs.parquet",
+        ".anomaly.duckdb.draft.v1.parquet",
     ):
-        store.path(name).parent.mkdir(parents=True, exist_ok=True)
-        store.path(name).write_text("half")
-    with replacing(store.path("a.json")) as draft:
-        assert not draft.exists() and not draft.with_name(draft.name + ".wal").exists()
-        draft.write_text("1")
-    store.sweep()
-    assert left(store.state) == [
-        ".chain.json.draft",
-        "a.json",
-        "version.json",
-    ]  # the audit log's may be under way
-    assert store.nights() == []
-
-
-def test_a_bit_that_fell_over_in_a_part_is_noticed(store):
-    part = store.add_part("days/power", FRAME, dt.date(2026, 3, 1), dt.date(2026, 3, 2))
-    assert store.parts("days/power") == [part] and collected(of_homes(part, None), part).equals(FRAME)
-    whole = part.path.read_bytes()
-    for at in range(0, len(whole), 7):
-        part.path.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
-        os.utime(part.path, ns=(at, at))
-        with pytest.raises(
-            StateDamaged, match="its bytes are not those that were written.; remove that file and run again"
-        ):
-            of_homes(part, None)
-    part = store.rewrite_part(part, FRAME.head(1))
-    assert store.parts("days/power") == [part] and collected(of_homes(part, None), part).height == 1
-
-
-def test_a_part_written_before_its_name_told_its_sum_is_read(store):
-    part = store.add_part("days/power", FRAME, dt.date(2026, 3, 1), dt.date(2026, 3, 2))
-    part.path.rename(part.path.with_name("000001_2026-03-01_2026-03-02.parquet"))
-    (old,) = store.parts("days/power")
-    assert old.sum == "" and collected(of_homes(old, None), old).equals(FRAME)
+        (store.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (store.folder / name).write_text("half")
+    store.write_json("a.json", 1)
+    store.remove_leftovers()
+    # the audit log's draft may be under way
+    assert left(store.folder) == ["state/.chain.json.draft", "state/a.json", "state/version.json"]
+    assert store.judged_nights() == []
 
 
 def test_files_are_for_owner_and_group_only(store):
@@ -192,7 +114,7 @@ def test_a_second_run_is_told_who_holds_the_lock(store):
 def test_a_killed_run_leaves_no_lock(store):
     script = """
         import pathlib, sys, time
-        from pipelines.store import Store
+        from pipelines.storage.state import Store
         with Store(pathlib.Path(sys.argv[1])).locked():
             print("held", flush=True)
             time.sleep(60)
@@ -247,44 +169,32 @@ def test_a_line_is_on_the_disk_when_it_is_acknowledged(store, monkeypatch):
 def test_nights_are_those_that_were_judged_to_the_end(store):
     for name in ("2026-03-02/done.json", "2026-03-01/done.json", "2026-03-03/other.json"):
         store.write_json(f"nights/{name}", {})
-    assert store.nights() == [dt.date(2026, 3, 1), dt.date(2026, 3, 2)]
+    assert store.judged_nights() == [dt.date(2026, 3, 1), dt.date(2026, 3, 2)]
 
 
-def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(store):
-    rules = SimpleNamespace(
-        rules={
-            "water": SignalRule("water", "register", "m3"),
-            "power": SignalRule("power", "register", "kWh"),
-        },
-        purpose=SimpleNamespace(signatures=("water",)),
-        evidence=EvidenceRules(),
-        cases=CaseRules(),
-        worklist=WorklistRules(),
-        account=AccountRules(),
-        households=None,
-    )
-    nights = [dt.date(2026, 3, d) for d in range(1, 6)]
-    for night in nights:
-        reason = ("0001", "alone", "water", "water", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
-        power = ("0002", "alone", "power", "power", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
-        store.write(
-            f"nights/{night}/evidence.parquet", pl.DataFrame([reason, power], schema=REASONS, orient="row")
-        )
-        store.write(
-            f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]})
-        )
-        store.write_json(f"nights/{night}/done.json", {})
-    undecided = fold(rules, store)
-    assert undecided.cases["household"].to_list() == ["0001"]  # power is not in the purpose
-    assert undecided.worklist["night"].to_list() == nights
-    for day, outcome in (
-        ("2026-03-02", "no_access"),
-        ("2026-03-04", "contested"),
-        ("2026-03-05", "confirmed"),
-    ):
-        store.append_line(
-            "outcomes.jsonl", {"case_id": undecided.cases["case_id"][0], "day": day, "outcome": outcome}
-        )
-    assert fold(rules, store).worklist["night"].to_list() == nights[:3]
-    assert fold(rules, store).cases["decision"].to_list() == ["confirmed"]
-    assert fold(rules, store, until=nights[3]).cases["decision"].to_list() == ["contested"]
+def test_nights_that_lost_a_file_or_their_folder_are_incomplete(store):
+    whole, lost, gone = dt.date(2026, 3, 1), dt.date(2026, 3, 2), dt.date(2026, 3, 3)
+    for night in (whole, lost):
+        for name in NIGHT_FILES:
+            store.path(f"nights/{night}").mkdir(parents=True, exist_ok=True)
+            store.path(f"nights/{night}/{name}").touch()
+    store.path(f"nights/{lost}/flow.parquet").unlink()
+    store.append_line("runs.jsonl", {"night": str(gone)})
+    assert store.incomplete_nights() == [lost, gone]
+    store.write_json(RETENTION_FLOOR_FILE, {"nights": "2026-03-04"})  # pruned, not lost
+    assert store.incomplete_nights() == [lost]
+
+
+def test_lines_of_a_run_that_has_not_finished_are_not_published(store):
+    store.append_line("runs.jsonl", {"night": "2026-03-01"})
+    assert store.published_runs() == [{"night": "2026-03-01"}] and store.unpublished_runs() == []
+    store.write_json(UNFINISHED_RUN_FILE, {"runs": 1})
+    store.append_line("runs.jsonl", {"night": "2026-03-02"})
+    assert store.published_runs() == [{"night": "2026-03-01"}]
+    assert store.unpublished_runs() == [{"night": "2026-03-02"}]
+
+
+def test_the_first_kept_day_is_the_first_of_all_until_something_was_pruned(store):
+    assert store.first_kept_day("readings") == dt.date.min
+    store.write_json(RETENTION_FLOOR_FILE, {"readings": "2025-01-01"})
+    assert store.first_kept_day("readings") == dt.date(2025, 1, 1)

@@ -1,0 +1,108 @@
+"""Write files so that a reader, a kill or a power cut sees the old content or the new one, never half of it.
+
+Every file is written as a draft beside its place, put on the disk and then renamed into place. Files and folders of the
+tool are for their owner and group only, whatever the umask says.
+"""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+FILE_MODE = 0o640
+FOLDER_MODE = 0o750
+SECRET_MODE = 0o600
+"""Of what only the user may read who runs the tool, such as the map from codes back to ids."""
+LEFTOVER_SUFFIXES = (".draft", ".wal", ".old")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, for owner and group only."""
+    folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
+
+
+def private_opener(path: str, flags: int) -> int:
+    """Open a file, made for owner and group only where it is new; for `open(…, opener=private_opener)`."""
+    return os.open(path, flags, FILE_MODE)
+
+
+def write_new(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file in place of any of that name and wait until it is on the disk: for drafts, and inside a draft folder."""
+    path.unlink(missing_ok=True)  # made anew with its final mode, so that at no moment others may read it
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_bytes(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
+    """Write a file whole, or not at all."""
+    with draft_file(path) as draft:
+        write_new(draft, content, mode)
+        os.replace(draft, path)
+        sync_to_disk(path.parent)
+
+
+def write_text(path: Path, text: str, mode: int = FILE_MODE) -> None:
+    """Write a text file in UTF-8, lines ended as `text` ends them, whole or not at all."""
+    write_bytes(path, text.encode(), mode)
+
+
+@contextlib.contextmanager
+def replace_atomically(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
+    """Give the block a draft to write, file or folder, that takes the place of `path` when the block ends well."""
+    with draft_file(path) as draft:
+        yield draft
+        commit(draft, path, mode)
+
+
+@contextlib.contextmanager
+def draft_file(path: Path) -> Iterator[Path]:
+    """Give the block the place of a draft beside `path`, to be put in its place by `commit`; gone where the block raises."""
+    make_folder(path.parent)
+    draft = path.with_name(f".{path.name}.draft")
+    remove_draft(draft)
+    try:
+        yield draft
+    except BaseException:
+        remove_draft(draft)
+        raise
+
+
+def commit(draft: Path, path: Path, mode: int = FILE_MODE) -> None:
+    """Put a draft in the place of `path` and wait until that is on the disk."""
+    os.chmod(draft, mode)
+    sync_to_disk(draft)
+    os.replace(draft, path)
+    sync_to_disk(path.parent)
+
+
+def sync_to_disk(path: Path) -> None:
+    """Wait until a file's content, or the names in a folder, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_draft(draft: Path) -> None:
+    """Remove a draft, file or folder, and the log that a database may have kept beside it."""
+    if draft.is_dir():
+        shutil.rmtree(draft, ignore_errors=True)
+    else:
+        draft.unlink(missing_ok=True)
+    draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
+
+
+def find_leftovers(folder: Path) -> list[Path]:
+    """Return the drafts that killed runs have left anywhere in a folder; to be asked by the holder of the run lock.
+
+    The audit log's draft is passed over: it is written without that lock, so it may be under way.
+    """
+    return [
+        path
+        for path in sorted(folder.rglob(".*"))
+        if path.name.endswith(LEFTOVER_SUFFIXES) and path.name != ".chain.json.draft"
+    ]
