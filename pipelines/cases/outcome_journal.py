@@ -13,7 +13,7 @@ import polars as pl
 
 from anomaly import cases, outcomes, tables
 from pipelines.config.settings import Settings
-from pipelines.ingest.loader import REGISTER
+from pipelines.ingest.loader import REGISTER_SCHEMA
 from pipelines.storage.state import Store
 
 OUTCOMES, ASSIGNMENTS = "outcomes.jsonl", "assignments.jsonl"
@@ -44,7 +44,7 @@ def answers(store: Store) -> pl.DataFrame:
 
 def register(settings: Settings, store: Store) -> pl.DataFrame:
     """The stored register, empty where the site has none."""
-    return store.read("register.parquet", REGISTER) if settings.households else pl.DataFrame(schema=REGISTER)
+    return store.read("register.parquet", REGISTER_SCHEMA) if settings.households else pl.DataFrame(schema=REGISTER_SCHEMA)
 
 
 def told(settings: Settings, store: Store, homes: pl.Series, until: dt.date | None = None) -> cases.Feedback:

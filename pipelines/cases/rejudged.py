@@ -68,7 +68,7 @@ def settle(store: Store, nights: Sequence[dt.date]) -> None:
     """Let go of what was set aside: it is published what the nights say now, and they know all that was noted so far."""
     for night in nights:
         store.path(f"nights/{night}/{BEFORE}").unlink(missing_ok=True)
-        late_arrivals.judged(store, night)
+        late_arrivals.mark_judged(store, night)
 
 
 def times(store: Store) -> Counter[dt.date]:

@@ -81,7 +81,7 @@ def series(
     if written is not None:
         told = pl.concat([told, written.filter(~pl.col("household").is_in(grid.households)).drop("value")])
     first = night - dt.timedelta(days=days - 1)
-    read = inputs.of(homes, first, night)
+    read = inputs.readings_of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(
         value=pl.when(~unknown).then("value"),
@@ -107,7 +107,7 @@ def _flow(
     settings: Settings, store: Store, inputs: Inputs, homes: Sequence[str], night: dt.date
 ) -> pl.DataFrame:
     """FLOW: the least flow of each of the last nights, of the homes' water meters that are read more often than daily."""
-    numbers = inputs.kept.homes().filter(pl.col("household").is_in(list(homes)))
+    numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
     first, told = night - dt.timedelta(days=FLOW_DAYS - 1), [pl.DataFrame(schema=FLOW)]
     for name, rule in settings.rules.items():
         parts = [

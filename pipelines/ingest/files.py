@@ -57,7 +57,7 @@ _NOT_TEXT = Malformed(
 )
 
 
-def found_files(root: Path, source: Source) -> list[Path]:
+def find_files(root: Path, source: Source) -> list[Path]:
     """The source's files by folder, stem and suffix, numbers by size: water, water-late, water-2, water-10 never mix up.
 
     Hidden files and the traces of half-done copies are passed over. Raises SourceError where nothing is left.

@@ -98,7 +98,7 @@ class Signal:
             before = old.select("home", "day", quality_before="quality", lag_before="lag")
             came.append(days.join(before, on=["home", "day"], how="left"))
             changes.homes.append(days["home"].unique())
-        late_arrivals.note(
+        late_arrivals.note_changes(
             self.store,
             self.rule.name,
             pl.concat([pl.DataFrame(schema=CAME), *came], how="diagonal").select(CAME.keys()),

@@ -14,11 +14,11 @@ from anomaly.tables import QUALITIES
 from pipelines.storage.atomic_write import write_text
 from pipelines.storage.state import Store
 
-NOTES = "late.jsonl"
+NOTES_FILE = "late.jsonl"
 USED = [QUALITIES.index("read"), QUALITIES.index("interpolated")]  # no other reading is judged
 
 
-def note(store: Store, signal: str, cells: pl.DataFrame) -> None:
+def note_changes(store: Store, signal: str, cells: pl.DataFrame) -> None:
     """Note the cells that judged nights would have known, by the first day on which they, or what they replace, were known.
 
     cells: day, quality, lag, and quality_before, lag_before of what stood there, empty where nothing did. To be called
@@ -39,7 +39,7 @@ def note(store: Store, signal: str, cells: pl.DataFrame) -> None:
     )
     if days.height:
         store.append_line(
-            NOTES,
+            NOTES_FILE,
             {
                 "number": _next(_notes(store)),
                 "signal": signal,
@@ -54,19 +54,19 @@ def _known_on(quality: str, lag: str) -> pl.Expr:
 
 def _notes(store: Store) -> list[dict]:
     """Every note in order; one from before there were numbers counts by its place."""
-    return [{"number": place} | line for place, line in enumerate(store.read_lines(NOTES))]
+    return [{"number": place} | line for place, line in enumerate(store.read_lines(NOTES_FILE))]
 
 
 def _next(notes: list[dict]) -> int:
     return notes[-1]["number"] + 1 if notes else 0
 
 
-def judged(store: Store, night: dt.date) -> None:
+def mark_judged(store: Store, night: dt.date) -> None:
     """Remember that the night knew everything noted so far."""
     store.write_json(f"nights/{night}/late.json", _next(_notes(store)))
 
 
-def trim(store: Store, reach: int) -> None:
+def trim_notes(store: Store, reach: int) -> None:
     """Let go of the notes that touch no judged night any more: all of theirs were judged again since, or pruned. The last one
     stays, whatever it says: the next is numbered after it.
     """
@@ -75,7 +75,7 @@ def trim(store: Store, reach: int) -> None:
     kept = [note for note in notes[:-1] if _reached(note, last[since <= note["number"]], reach)]
     if len(kept) < len(notes) - 1:
         lines = [json.dumps(note, sort_keys=True, ensure_ascii=False) for note in (*kept, *notes[-1:])]
-        write_text(store.path(NOTES), "".join(f"{line}\n" for line in lines))
+        write_text(store.path(NOTES_FILE), "".join(f"{line}\n" for line in lines))
 
 
 def _judged(store: Store) -> tuple[np.ndarray, np.ndarray]:
@@ -91,7 +91,7 @@ def _reached(note: dict, nights: np.ndarray, reach: int) -> bool:
     return bool(((days <= nights) & (days > nights - reach)).any())
 
 
-def touched(store: Store, reach: int) -> dict[dt.date, int]:
+def touched_nights(store: Store, reach: int) -> dict[dt.date, int]:
     """Judged night → readings of its last `reach` days that came or changed since, where there are any."""
     noted = [
         (note["number"], np.datetime64(day), n) for note in _notes(store) for day, n in note["days"].items()
@@ -106,7 +106,7 @@ def touched(store: Store, reach: int) -> dict[dt.date, int]:
     return {night: readings for night, readings in found.items() if readings}
 
 
-def told(found: dict[dt.date, int]) -> list[str]:
+def describe_touched_nights(found: dict[dt.date, int]) -> list[str]:
     """A line for people: which nights are touched, and what to do."""
     if not found:
         return []

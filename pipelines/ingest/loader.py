@@ -25,7 +25,7 @@ from anomaly.messages import printable
 from pipelines.config.sections import Source
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError, StateDamaged
-from pipelines.ingest.files import found_files, opening, read_file, sha256
+from pipelines.ingest.files import find_files, opening, read_file, sha256
 from pipelines.ingest.incremental import Changes, Signal, compare_signals
 from pipelines.ingest.pseudonyms import coder
 from pipelines.runtime.process_pool import prefetch, prefetch_map
@@ -37,7 +37,7 @@ from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import ReadingsInMemory, StoredReadings
 
 BATCH_ROWS = 4_000_000  # rows read before they are kept
-REGISTER = {
+REGISTER_SCHEMA = {
     "household": pl.String,
     "building": pl.String,
     "district": pl.String,
@@ -53,31 +53,31 @@ REJECTS = dict(tables.empty(tables.Rejects).schema)
 class Inputs:
     """What a night works on: the readings, the register and what was refused or could not be read."""
 
-    kept: StoredReadings | ReadingsInMemory
+    stored: StoredReadings | ReadingsInMemory
     register: pl.DataFrame
     rejects: pl.DataFrame
     files: list[dict]
     failed: dict[str, str]  # source → why it stopped
-    counts: dict[str, dict[str, int]]  # signal → rows loaded, duplicate, restated
+    merge_counts: dict[str, dict[str, int]]  # signal → rows loaded, duplicate, restated
     degraded: list[str]
 
     @cached_property
     def readings(self) -> pl.DataFrame:
         """Every reading, in words."""
-        return self.kept.readings()
+        return self.stored.readings()
 
-    def of(
+    def readings_of(
         self, homes: Sequence[str] | None = None, first: dt.date | None = None, last: dt.date | None = None
     ) -> pl.DataFrame:
         """The readings of those homes and days, in words."""
         numbers = None
         if homes is not None:
             numbers = (
-                self.kept.names.to_frame("household")
+                self.stored.names.to_frame("household")
                 .with_row_index("home")
                 .filter(pl.col("household").is_in(list(homes)))["home"]
             )
-        return self.kept.readings(numbers, first, last)
+        return self.stored.readings(numbers, first, last)
 
     @cached_property
     def dwellings(self) -> pl.DataFrame:
@@ -88,7 +88,7 @@ class Inputs:
         return kept.select("household", "district")
 
     @cached_property
-    def judgeable(self) -> dict[str, str | None]:
+    def dwelling_districts(self) -> dict[str, str | None]:
         """The same: household → district."""
         return dict(self.dwellings.iter_rows())
 
@@ -330,7 +330,7 @@ def _changed_files(
 ) -> list[tuple[dict, Path]]:
     """Files that are new, or whose contents or reading differ from what was loaded."""
     new = []
-    for path in found_files(root, source):
+    for path in find_files(root, source):
         name = _relative(path, root)
         with opening(path, source):
             stat = path.stat()
@@ -388,7 +388,7 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded
     if not new and store.path("register.parquet").exists():
         return
     frames, rejects = [], []
-    for path in found_files(root, source):
+    for path in find_files(root, source):
         raw = coded(read_file(path, source))
         for column in ("building", "district", "class", "moved_in", "broken"):
             if column not in raw.columns:
@@ -404,7 +404,7 @@ def _load_register(source: Source, root: Path, store: Store, ledger: dict, coded
             "rejects": mine.height,
         }
         ledger[source.name, stamp["file"]] = stamp
-    store.write("register.parquet", good.select(REGISTER.keys()).cast(REGISTER))
+    store.write("register.parquet", good.select(REGISTER_SCHEMA.keys()).cast(REGISTER_SCHEMA))
     _keep_rejects(store, source.name, rejects)
 
 
@@ -435,7 +435,10 @@ def _inputs(settings: Settings, store: Store, files, failed, counts) -> Inputs:
         strangers = seen.clear()
         register = homes.select(
             "household",
-            *(pl.lit(None, REGISTER[c]).alias(c) for c in ("building", "district", "class", "moved_in")),
+            *(
+                pl.lit(None, REGISTER_SCHEMA[c]).alias(c)
+                for c in ("building", "district", "class", "moved_in")
+            ),
             ambiguous=False,
         )
     moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")

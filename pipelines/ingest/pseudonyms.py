@@ -41,7 +41,7 @@ def coder(settings: Settings, store: Store) -> Callable[[pl.DataFrame], pl.DataF
     return lambda frame: _coded(frame, key, _map_of(settings))
 
 
-def check(settings: Settings) -> str:
+def check_key(settings: Settings) -> str:
     """Whether the key can be used, in words. Raises SettingsError."""
     _key(settings)
     return f"{settings.root / settings.pseudonyms.key} can be used, and only by this user"
@@ -59,7 +59,7 @@ def code(key: bytes, household: str) -> str:
     return "h" + hmac.new(key, household.encode(), hashlib.sha256).hexdigest()[:CODE_DIGITS]
 
 
-def reveal(settings: Settings, household: str) -> str:
+def reveal_id(settings: Settings, household: str) -> str:
     """The id behind a code, from the private map. Raises NotThere where there is none."""
     if not settings.pseudonyms:
         raise NotFound(

@@ -64,14 +64,14 @@ def evaluate_site(
         store.prepare()
         inputs = load(settings, store, dt.date.today(), progress)
         site_homes, inputs = (
-            len(inputs.judgeable),
+            len(inputs.dwelling_districts),
             _in_hand(settings, inputs),
         )  # the store goes with its folder
     last = find_latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
-    homes = len(inputs.judgeable)
+    homes = len(inputs.dwelling_districts)
     plan = plan_of(homes)
     days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
     if days <= plan.min_history_days:
@@ -93,9 +93,9 @@ def evaluate_site(
                 text=f"round {asked} of {rounds}: judging a copy with surges in it",
             )
         )
-        return _rarities(settings, dataclasses.replace(inputs, kept=ReadingsInMemory(planted)), (first, last))
+        return _rarities(settings, dataclasses.replace(inputs, stored=ReadingsInMemory(planted)), (first, last))
 
-    dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.judgeable)))
+    dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.dwelling_districts)))
     made = list(planting.plant_and_judge(dwelling, judge, first, last, range(seed, seed + rounds), plan))
     progress(Progress("working out what tonight could show"))
     groups = _tonight(settings, inputs, last, seed, progress)
@@ -107,11 +107,11 @@ def evaluate_site(
 def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
     """The inputs with all readings in memory; of a large site those of the homes of its sample, as if there were no others."""
     if inputs.dwellings.height <= settings.engine.sample_homes:
-        return dataclasses.replace(inputs, kept=ReadingsInMemory(inputs.readings))
+        return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings))
     site = index_homes(settings, inputs)
     drawn = pl.Series("household", site.names[site.sample], pl.String)
     few = inputs.register.join(drawn.to_frame(), on="household", how="semi", maintain_order="left")
-    return dataclasses.replace(inputs, kept=ReadingsInMemory(inputs.of(drawn)), register=few)
+    return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings_of(drawn)), register=few)
 
 
 def plan_of(homes: int) -> planting.SurgePlan:
@@ -194,7 +194,7 @@ def _tonight(
         {
             "home": homes,
             "signals": signals[homes].astype(str),
-            "district": [inputs.judgeable[name] for name in names],
+            "district": [inputs.dwelling_districts[name] for name in names],
         },
         schema={"home": pl.Int64, "signals": pl.String, "district": pl.String},
     )

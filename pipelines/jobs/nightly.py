@@ -142,7 +142,7 @@ def run_nights(
         rejudged.set_aside(store, plan.nights)
 
         # the recent readings, most of the file, are written while the nights are judged
-        readings = partial(recent_readings, settings, inputs.kept)
+        readings = partial(recent_readings, settings, inputs.stored)
         publication = background.enter_context(duckdb_file.start_publication(settings.store, readings))
         judged_nights = _judge(settings, inputs, store, plan.judge, over, progress)
         timer.end("judge")
@@ -177,7 +177,7 @@ def run_nights(
             remarks=[
                 *(line for night in nights for line in missed_nights(store, night)),
                 *revised.told(),
-                *late_arrivals.told(_touched_nights(settings)),
+                *late_arrivals.describe_touched_nights(_touched_nights(settings)),
             ],
             stopped=tuple(inputs.failed),
         )
@@ -214,7 +214,7 @@ def _clear_leftovers(settings: Settings, store: Store) -> None:
 
 def _touched_nights(settings: Settings) -> dict[dt.date, int]:
     """Return the judged nights of which readings in reach came or changed since, with how many."""
-    return late_arrivals.touched(Store(settings.store), settings.expected.reach_days)
+    return late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
 
 
 # which nights
@@ -238,7 +238,7 @@ def make_plan(
     store: Store, inputs: Inputs, nights: Sequence[dt.date], wants_report: Callable[[dt.date], bool]
 ) -> Plan:
     """Plan the nights asked for, in order, and what a run that was broken off had judged but not shown."""
-    first, last = inputs.kept.span()
+    first, last = inputs.stored.span()
     judged_before = [night for night in store.judged_nights() if first <= night <= last]
     begun = store.read_json(UNFINISHED_RUN_FILE, {"nights": [], "reports": []})
     left = {night for night in judged_before if str(night) in begun["nights"]}
@@ -256,7 +256,7 @@ def make_plan(
 
 def _latest_night(inputs: Inputs) -> dt.date:
     """Return the latest night on which the sources are whole; raises NothingReadable where there is none."""
-    latest = inputs.kept.latest_night()
+    latest = inputs.stored.latest_night()
     if latest is None:
         why = "; ".join(inputs.failed.values())
         raise NothingReadable(why or "no source holds a whole day; yesterday's file stands")
@@ -265,7 +265,7 @@ def _latest_night(inputs: Inputs) -> dt.date:
 
 def _refuse_nights_without_readings(inputs: Inputs, nights: Sequence[dt.date]) -> None:
     """Raise NoSuchNight for a night outside the readings: it would only say that nobody can be judged."""
-    first, last = inputs.kept.span()
+    first, last = inputs.stored.span()
     for night in nights:
         if not first <= night <= last:
             where = "before the first" if night < first else "after the last"
@@ -320,7 +320,7 @@ def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date) -> Result
         did=False,
         degraded=inputs.degraded + parquet_export.sync_parquet_export(settings),
         report=str(night_report.index(settings, night)),
-        remarks=late_arrivals.told(_touched_nights(settings)),
+        remarks=late_arrivals.describe_touched_nights(_touched_nights(settings)),
         stopped=tuple(inputs.failed),
     )
 
@@ -435,7 +435,7 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
     for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
     rejudged.settle(store, judged)
-    late_arrivals.trim(store, settings.expected.reach_days)
+    late_arrivals.trim_notes(store, settings.expected.reach_days)
 
 
 def _write_manifest(
@@ -458,7 +458,7 @@ def _write_manifest(
         "steps": timer.seconds,
         "inputs": inputs.files,
         "failed": inputs.failed,
-        "merged": inputs.counts,
+        "merged": inputs.merge_counts,
         "rejects": rejects.to_dicts(),
         "calendar": "provisional" if calendar["provisional"].any() else "official",
         "rules": {name: dataclasses.asdict(rule) for name, rule in settings.rules.items()},

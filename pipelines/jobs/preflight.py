@@ -17,7 +17,7 @@ from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
-from pipelines.ingest.files import found_files, read_file
+from pipelines.ingest.files import find_files, read_file
 from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.runtime import engine
 from pipelines.storage.state import STATE_VERSION, Store
@@ -73,7 +73,7 @@ def _sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
     findings, latest = [], []
     for name, source in sources.items():
         try:
-            files = found_files(settings.root, source)
+            files = find_files(settings.root, source)
             newest = files[-1]  # in the order in which they are loaded: a copied folder's times say nothing
             cells = read_file(newest, source)
             if name in settings.rules:
@@ -89,7 +89,7 @@ def _pseudonyms(settings: Settings) -> list[Finding]:
     if not settings.pseudonyms:
         return []
     try:
-        return [Finding("pseudonyms", True, pseudonyms.check(settings))]
+        return [Finding("pseudonyms", True, pseudonyms.check_key(settings))]
     except SettingsError as error:
         return [Finding("pseudonyms", False, str(error))]
 
@@ -216,7 +216,7 @@ def _clock(settings: Settings, now: dt.datetime, latest: dt.datetime | None) -> 
     written, ran = [], []
     for source in settings.sources.values():
         with contextlib.suppress(SourceError, OSError):
-            written += [path.stat().st_mtime for path in found_files(settings.root, source)]
+            written += [path.stat().st_mtime for path in find_files(settings.root, source)]
     with contextlib.suppress(OSError):  # what keeps the state from being read is the store's finding
         ran = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
     later = {

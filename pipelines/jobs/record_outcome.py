@@ -112,7 +112,7 @@ def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
     _plain("--reason", reason)
     _plain("--by", by)
     household = _Known(settings, store).case(case_id)["household"]
-    found = pseudonyms.reveal(settings, household)
+    found = pseudonyms.reveal_id(settings, household)
     AuditLog(store).append("reveal", case=case_id, reason=reason.strip(), by=by.strip())
     return found
 

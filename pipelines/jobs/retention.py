@@ -190,10 +190,10 @@ def _publish(settings: Settings, store: Store) -> None:
         return
     inputs = stored_inputs(settings, store)
     frames = published_frames(settings, store, inputs, fold(settings, store))
-    first, last = inputs.kept.span() or (local_today(settings), local_today(settings))
+    first, last = inputs.stored.span() or (local_today(settings), local_today(settings))
     duckdb_file.publish(
         settings.store,
-        frames | {"readings": recent_readings(settings, inputs.kept)},
+        frames | {"readings": recent_readings(settings, inputs.stored)},
         meta_frames(settings, calendar_in_force(settings, first, last)),
     )
     parquet_export.sync_parquet_export(settings, keep=0)

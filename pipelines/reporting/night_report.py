@@ -178,7 +178,7 @@ def _night_page(
         worklist=doors,
         cases=worded(known.folded.cases.join(places, on="household", how="left")),
         not_judged=known.not_judged,
-        quality=inputs.kept.qualities(night),
+        quality=inputs.stored.qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={
             row["case_id"]: _spark(series[row["household"]], row["ratios"])
@@ -291,7 +291,7 @@ def series_of(known: Known, homes: list[str]) -> dict[str, dict[str, pl.DataFram
     at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), homes))
     told = expected_frame(judged_nights.expected, grid.index(night), at, SHOWN_DAYS).drop("value", "surprise")
     first = night - dt.timedelta(days=SHOWN_DAYS - 1)
-    read = inputs.of(homes, first, night)
+    read = inputs.readings_of(homes, first, night)
     unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
     read = read.with_columns(
         value=pl.when(~unknown).then("value"),
@@ -335,8 +335,8 @@ def _run(store: Store, night: dt.date, folded: cases.CaseHistory) -> dict:
 
 def _last_weeks(inputs: Inputs, places: pl.DataFrame, night: dt.date) -> pl.DataFrame:
     """home, district, signal, value (in all), days and good, the days fit to be judged, of every home's last four weeks."""
-    weeks = inputs.kept.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night)
-    district = inputs.kept.names.to_frame("household").join(
+    weeks = inputs.stored.sums(night - dt.timedelta(days=RECENT_DAYS - 1), night)
+    district = inputs.stored.names.to_frame("household").join(
         places, on="household", how="left", maintain_order="left"
     )["district"]
     names = pl.Enum(

@@ -107,7 +107,7 @@ def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
 def status(settings: Settings, as_json: bool) -> str:
     """The last runs, and the judged nights that late readings touch."""
     runs = ask(settings, "SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT 14")
-    touched = late_arrivals.touched(Store(settings.store), settings.expected.reach_days)
+    touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
     if as_json:
         rows = [
             {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}
@@ -128,7 +128,7 @@ def status(settings: Settings, as_json: bool) -> str:
         finished="finished_utc",
         notes="notes",
     )
-    return as_columns(shown) + "".join(f"{line}\n" for line in late_arrivals.told(touched))
+    return as_columns(shown) + "".join(f"{line}\n" for line in late_arrivals.describe_touched_nights(touched))
 
 
 def calendar_days(settings: Settings, year: int) -> pl.DataFrame:

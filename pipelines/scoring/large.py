@@ -83,7 +83,7 @@ def judge_large(
 
     `over` is the engine (`pipelines.runtime.engine`) that the blocks of homes are judged on.
     """
-    first, _ = inputs.kept.span()
+    first, _ = inputs.stored.span()
     hand = FirstBlockCache()
     for heard, period in itertools.groupby(sorted(nights), sample_since):
         period, site = list(period), index_homes(settings, inputs, sample_days(heard, first))
@@ -95,7 +95,7 @@ def judge_large(
         days = calendar_in_force(
             settings, max(first, min(told, period[0] - dt.timedelta(days=LOOK_BACK - 1))), period[-1]
         )
-        fitted = fit_sample(settings, (inputs.kept, hand), site, days, (heard, told))
+        fitted = fit_sample(settings, (inputs.stored, hand), site, days, (heard, told))
         for night in period[:-1] if ended else period:
             until = days.filter(pl.col("day") <= night)
             _, opened = _judge_night(
@@ -157,7 +157,7 @@ def _judge_night(
     pasts = [evidence.tail(one.score, of_sample) for one in fitted.scores]
     found = []
     ranges = list(home_blocks(len(site.names)))
-    shared = settings, (inputs.kept, hand), _parts(inputs.kept), (fitted.peers, days, pasts)
+    shared = settings, (inputs.stored, hand), _parts(inputs.stored), (fitted.peers, days, pasts)
     shown, told = (_among(site, homes) for homes in (followed.shown, followed.told))
     items = (
         (homes, site.part(homes), (shown[homes.start : homes.stop], told[homes.start : homes.stop]))
@@ -183,7 +183,7 @@ def _judge_night(
     cannot.append(_cannot(settings, fitted.looked, days.height, whose[:, site.sample] & ~sample_judged))
     judged = sum(f.judged for f in found) + int(sample_judged.any(axis=0).sum())
     write_night(
-        inputs.kept.store,
+        inputs.stored.store,
         night,
         Outcome(
             evident,
@@ -203,7 +203,7 @@ def _judge_night(
     )
     new = _lately(looked_at, opened - followed.told, settings.publish.expected_days)
     history += [frame.filter(pl.col("day") < night) for frame in (back, new)]
-    inputs.kept.store.write(
+    inputs.stored.store.write(
         f"nights/{night}/history.parquet", pl.concat(history).sort("household", "signal", "day")
     )
     return _of_pages(looked_at, followed.shown | opened), opened
@@ -445,7 +445,7 @@ def _failed_sensors(
         look[np.flatnonzero(~silent[s])[:1]] = True  # that anything came at all tonight
     asked = np.flatnonzero(look & site.judged)
     first = night - dt.timedelta(days=sensor_faults.LOOK_BACK_DAYS - 1)
-    recent = _recent(inputs.kept, asked, first, found)
+    recent = _recent(inputs.stored, asked, first, found)
     days = sensor_faults.SensorReadings(
         list(site.names[asked]),
         sorted(settings.rules),

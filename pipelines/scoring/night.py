@@ -29,7 +29,7 @@ class JudgedNights:
 
 def expect_all(settings: Settings, inputs: Inputs, last: dt.date) -> JudgedNights:
     """Expectations of every home and day up to `last`; each day knows its own past only."""
-    homes = inputs.judgeable
+    homes = inputs.dwelling_districts
     daily = inputs.readings.filter(pl.col("day") <= last)
     first = daily["day"].min() or last
     days = calendar_in_force(settings, first, last)
@@ -104,7 +104,7 @@ def _failed_sensors(
     """night → household, signal, reason of what looked like a failed sensor, in homes that may be judged."""
     kind = {name: rule.kind for name, rule in settings.rules.items()}
     notes = sensor_faults.find_sensor_faults(inputs.readings, inputs.register, kind, nights).filter(
-        pl.col("household").is_in(list(inputs.judgeable))
+        pl.col("household").is_in(list(inputs.dwelling_districts))
     )
     return {night: notes.filter(pl.col("night") == night).drop("night") for night in nights}
 

@@ -46,14 +46,14 @@ class HomeIndex:
 
 def index_homes(settings: Settings, inputs: Inputs, days: int = FULL_DAYS) -> HomeIndex:
     """The site's homes, and the sample that is heard for so many days: the first of each district by a hash of their ids, in proportion to its homes."""
-    names = inputs.kept.names.to_numpy()
+    names = inputs.stored.names.to_numpy()
     codes = (
         inputs.dwellings["district"].unique().drop_nulls().sort().to_frame().with_row_index("group", offset=1)
     )
     places = inputs.dwellings.join(codes, on="district", how="left").select(
         "household", pl.col("group").fill_null(0), judged=True
     )
-    placed = inputs.kept.names.to_frame("household").join(
+    placed = inputs.stored.names.to_frame("household").join(
         places, on="household", how="left", maintain_order="left"
     )
     judged, group = (

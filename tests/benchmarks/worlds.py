@@ -12,7 +12,7 @@ from anomaly.calendar import calendar_days
 from anomaly.expected import Grid, make_grid
 from anomaly.simulate import PRESETS, simulate, standard
 from pipelines.config.settings import load_settings
-from pipelines.ingest.files import found_files, read_file
+from pipelines.ingest.files import find_files, read_file
 from tests.benchmarks.scoring import Episodes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"
@@ -123,7 +123,7 @@ def sample(name: str) -> Grid:
     parts = []
     for signal, source in settings.sources.items():
         rule, rows = settings.rules[signal], []
-        for path in found_files(settings.root, source):
+        for path in find_files(settings.root, source):
             new, _ = room.parse_rows(read_file(path, source), rule)
             rows.append(new.with_columns(order=pl.lit(room.file_sort_key(path.name))))
         rows = pl.concat(rows)

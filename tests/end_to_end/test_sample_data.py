@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from pipelines.config.sections import Source
-from pipelines.ingest.files import found_files, read_file
+from pipelines.ingest.files import find_files, read_file
 from tests.support.paths import SAMPLES
 
 REAL = ("alicante", "london", "calit2")
@@ -26,7 +26,7 @@ def read(sample: str) -> pl.DataFrame:
     name, section = signal(sample)
     columns = section["columns"] | ({"periods": section["periods"]} if "periods" in section else {})
     source = Source(name, section["files"], columns, separator=section.get("separator", ","))
-    return pl.concat(read_file(path, source) for path in found_files(SAMPLES / sample, source))
+    return pl.concat(read_file(path, source) for path in find_files(SAMPLES / sample, source))
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import CELL_LINES, LINE_BYTES, UNCLOSED_ROWS
-from pipelines.ingest.files import MEASURED, found_files, read_file, sha256
+from pipelines.ingest.files import MEASURED, find_files, read_file, sha256
 
 COLUMNS = {"household": "home", "time": "day", "value": "reading"}
 PLAIN = "home,day,reading\n0001,2024-01-01,12.5\n0002,2024-01-02,13\n"
@@ -445,7 +445,7 @@ def test_columns_of_persons_stop_the_file_mapped_or_not(read):
 
 
 def names(root, files) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in found_files(root, Source("water", files, COLUMNS))]
+    return [path.relative_to(root).as_posix() for path in find_files(root, Source("water", files, COLUMNS))]
 
 
 def test_files_come_by_folder_stem_and_suffix(tmp_path):
@@ -494,7 +494,7 @@ def test_hidden_files_locks_and_half_copies_are_passed_over(tmp_path):
 def test_no_file_is_told_with_what_to_do(tmp_path, files):
     (tmp_path / "access").mkdir()
     with pytest.raises(SourceError) as caught:
-        found_files(tmp_path, Source("entries", files, COLUMNS))
+        find_files(tmp_path, Source("entries", files, COLUMNS))
     assert str(caught.value).startswith(f"[entries] {files} matches no file")
     assert (files == "access") == ("access/*" in caught.value.remedy)
 

@@ -126,7 +126,7 @@ def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
     names = parts(site, "days")["water"]
     assert len(names) <= 3 + MAX_LOOSE_PARTITIONS and any("_2026-03-01_2026-03-31" in name for name in names)
     settings = load_settings(site.settings)
-    kept = stored_inputs(settings, Store(settings.store)).kept
+    kept = stored_inputs(settings, Store(settings.store)).stored
     assert (
         kept.span() == (day(0), day(65)) and kept.cells(day(65))["home"].n_unique() == HOMES
     )  # a month put together ends where its days do
