@@ -1,4 +1,4 @@
-"""Words for the shell: every command's options, help and exit code; the work is done elsewhere.
+"""The command `anomaly`: options, help and exit code of every command; the work is done in `pipelines.jobs`.
 
 Modules that are slow to import are imported inside the commands, so that `anomaly --help` answers at once.
 """
@@ -7,26 +7,34 @@ import datetime as dt
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from anomaly import __version__ as VERSION
 from pipelines.cli import review_commands
 from pipelines.cli.console import (
-    Commands,
-    alone,
-    answer,
-    emit,
+    CommandGroup,
+    clear_progress,
     json_option,
     night_option,
+    print_data,
+    print_message,
+    print_messages,
     progress_display,
+    run_and_exit,
     settings_option,
-    warn,
 )
 from pipelines.errors import DEGRADED, DONE
 
+if TYPE_CHECKING:
+    from pipelines.config.settings import Settings
+    from pipelines.jobs.nightly import Result
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+@click.group(
+    cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(VERSION, prog_name="anomaly")
 def main() -> None:
     """List the few homes where occupancy or use has surged, for a person to visit.
@@ -49,12 +57,12 @@ def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_jso
     """
     from pipelines.cli.run_log import logged_run
     from pipelines.config.settings import load_settings
-    from pipelines.jobs.nightly import nightly as run
+    from pipelines.jobs import nightly as job
 
     settings = load_settings(settings_path)
-    with logged_run(settings, "nightly", progress_display(as_json), warn) as run_log:
-        run_log.result = run(settings, night and night.date(), run_log.progress, revise)
-    _finish(run_log.result, settings, as_json)
+    with logged_run(settings, "nightly", progress_display(as_json), print_message) as run_log:
+        run_log.result = job.nightly(settings, night and night.date(), run_log.progress, revise)
+    _print_result(run_log.result, settings, as_json)
 
 
 @main.command()
@@ -86,34 +94,30 @@ def backfill(
     """
     from pipelines.cli.run_log import logged_run
     from pipelines.config.settings import load_settings
-    from pipelines.jobs.nightly import backfill as run
+    from pipelines.jobs import nightly as job
 
     if first > last:
         raise click.UsageError(
             f"--from {first.date()} lies after --to {last.date()}; give the earlier night first"
         )
     settings = load_settings(settings_path)
-    with logged_run(settings, "backfill", progress_display(as_json), warn) as run_log:
-        run_log.result = run(settings, first.date(), last.date(), reports, run_log.progress)
-    _finish(run_log.result, settings, as_json)
+    with logged_run(settings, "backfill", progress_display(as_json), print_message) as run_log:
+        run_log.result = job.backfill(settings, first.date(), last.date(), reports, run_log.progress)
+    _print_result(run_log.result, settings, as_json)
 
 
-def _finish(result, settings, as_json: bool) -> None:
-    """Say what came out, and leave with 0, or 3 where inputs were degraded."""
+def _print_result(result: "Result", settings: "Settings", as_json: bool) -> None:
+    """Print what a run came to, and leave with 0, or 3 where inputs were degraded."""
     lines = [f"degraded: {line}" for line in result.degraded]
     if result.did:
-        run = result.run
-        new, open_ = run["cases_new"], run["cases_open"]
-        lines.append(
-            f"night {result.night}: {run['judged']} home{'s' * (run['judged'] != 1)} judged, {new} new case{'s' * (new != 1)}, {open_} open"
-        )
-        lines.append(
-            f"doors expected to be wrong among tonight's new ones: {run['expected_wrong_doors']:.1f}"
-        )
+        judged, new = result.run["judged"], result.run["cases_new"]
+        homes, cases = f"{judged} home{'s' * (judged != 1)}", f"{new} new case{'s' * (new != 1)}"
+        lines.append(f"night {result.night}: {homes} judged, {cases}, {result.run['cases_open']} open")
+        wrong = result.run["expected_wrong_doors"]
+        lines.append(f"doors expected to be wrong among tonight's new ones: {wrong:.1f}")
     else:
         lines.append(f"night {result.night}: nothing to do, same inputs, settings and version as before")
-    lines += result.remarks
-    lines += [f"report {result.report}", f"file   {settings.store}"]
+    lines += [*result.remarks, f"report {result.report}", f"file   {settings.store}"]
     summary = {
         "night": result.night,
         "did": result.did,
@@ -122,7 +126,7 @@ def _finish(result, settings, as_json: bool) -> None:
         "report": result.report,
         "file": str(settings.store),
     }
-    emit(as_json, lines, **(result.run | summary))
+    print_messages(as_json, lines, **(result.run | summary))
     if result.degraded:
         sys.exit(DEGRADED)
 
@@ -147,10 +151,11 @@ def worklist(
     from pipelines.reporting import queries
 
     settings = load_settings(settings_path)
-    told = queries.night_or_latest(settings, night and night.date())
-    text = queries.worklist(settings, told, "json" if as_json else form, **only)
+    shown_night = queries.night_or_latest(settings, night and night.date())
+    text = queries.worklist(settings, shown_night, "json" if as_json else form, **only)
     doors = [json.loads(line) for line in text.splitlines()] if as_json else []
-    answer(as_json, text, ({"message_type": "door", **door} for door in doors), night=told, doors=len(doors))
+    rows = ({"message_type": "door", **door} for door in doors)
+    print_data(as_json, text, rows, night=shown_night, doors=len(doors))
 
 
 @main.command()
@@ -181,7 +186,7 @@ def explain(
     language = language or settings.site.languages[0]
     write = queries.letter if for_resident else queries.explain
     text = write(settings, case_or_household, night and night.date(), language)
-    answer(as_json, text, asked=case_or_household, language=language, text=text)
+    print_data(as_json, text, asked=case_or_household, language=language, text=text)
 
 
 @main.command()
@@ -207,19 +212,14 @@ def doctor(settings_path: Path, as_json: bool) -> None:
     Example: anomaly doctor --settings anomaly.toml
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs.preflight import examine
+    from pipelines.jobs.preflight import check_site
 
-    findings = examine(load_settings(settings_path))
-    text = "".join(f"{'ok  ' if one.fine else 'look'}  {one.what}: {one.detail}\n" for one in findings)
-    troubled = sum(not one.fine for one in findings)
-    answer(
-        as_json,
-        text,
-        ({"message_type": "finding", **vars(one)} for one in findings),
-        checks=len(findings),
-        to_look_at=troubled,
-    )
-    sys.exit(DEGRADED if troubled else DONE)
+    findings = check_site(load_settings(settings_path))
+    lines = (f"{'ok  ' if found.fine else 'look'}  {found.what}: {found.detail}\n" for found in findings)
+    rows = ({"message_type": "finding", **vars(found)} for found in findings)
+    to_look_at = sum(not found.fine for found in findings)
+    print_data(as_json, "".join(lines), rows, checks=len(findings), to_look_at=to_look_at)
+    sys.exit(DEGRADED if to_look_at else DONE)
 
 
 @main.group(name="calendar")
@@ -244,9 +244,9 @@ def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
 
     settings, year = load_settings(settings_path), year or dt.date.today().year
     days = queries.calendar_days(settings, year)
-    odd = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
-    rows = ({"message_type": "day", **row} for row in odd.iter_rows(named=True))
-    answer(
+    special = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
+    rows = ({"message_type": "day", **row} for row in special.iter_rows(named=True))
+    print_data(
         as_json,
         queries.calendar_table(settings, year),
         rows,
@@ -268,7 +268,7 @@ def tables_command(language: str, as_json: bool) -> None:
     from pipelines.reporting import queries
 
     rows = [{"message_type": "column", **row} for row in data_dictionary().iter_rows(named=True)]
-    answer(as_json, queries.dictionary_text(language), rows, columns=len(rows))
+    print_data(as_json, queries.dictionary_text(language), rows, columns=len(rows))
 
 
 @main.command()
@@ -279,12 +279,12 @@ def init(folder: Path, as_json: bool) -> None:
 
     Example: anomaly init nanming
     """
-    from pipelines.jobs.init_site import next_step, start
+    from pipelines.jobs.init_site import create_site, next_step
 
-    made = start(folder)
-    answer(as_json, "".join(f"{path}\n" for path in made), made=made, next=next_step(made[0]))
+    made = create_site(folder)
+    print_data(as_json, "".join(f"{path}\n" for path in made), made=made, next=next_step(made[0]))
     if not as_json:
-        warn(next_step(made[0]))
+        print_message(next_step(made[0]))
 
 
 @main.command()
@@ -313,7 +313,7 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_jso
     from pipelines.jobs.simulate_city import make_city
 
     text = make_city(folder, preset, homes, days, seed)
-    answer(as_json, f"{text}\n", homes=homes, days=days, folder=folder, text=text)
+    print_data(as_json, f"{text}\n", homes=homes, days=days, folder=folder, text=text)
 
 
 @main.command()
@@ -333,7 +333,8 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_jso
 )
 @json_option
 def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
-    """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong doors.
+    """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong
+    doors.
 
     Example: anomaly evaluate --settings anomaly.toml
     """
@@ -342,15 +343,12 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
 
     settings = load_settings(settings_path)
     measured = evaluation.evaluate_site(settings, seed, nights, rounds, progress_display(as_json))
-    page = evaluation.write(settings, measured)
-    if not as_json:
-        emit(as_json, [])
-    click.echo(
-        evaluation.card_json(measured, page)
-        if as_json
-        else f"{evaluation.card_text(measured)}\npage  {page}\n",
-        nl=False,
-    )
+    page = evaluation.write_page(settings, measured)
+    if as_json:
+        click.echo(evaluation.card_json(measured, page), nl=False)
+    else:
+        clear_progress()
+        click.echo(f"{evaluation.card_text(measured)}\npage  {page}")
 
 
 @main.command()
@@ -362,7 +360,9 @@ def completion(shell: str) -> None:
     """
     from click.shell_completion import get_completion_class
 
-    click.echo(get_completion_class(shell)(main, {}, "anomaly", "_ANOMALY_COMPLETE").source())
+    completion_class = get_completion_class(shell)
+    assert completion_class is not None, "click completes in each of the shells that may be asked for"
+    click.echo(completion_class(main, {}, "anomaly", "_ANOMALY_COMPLETE").source())
 
 
 for command in review_commands.COMMANDS:
@@ -371,4 +371,4 @@ for command in review_commands.COMMANDS:
 
 def program() -> None:
     """`anomaly` as it is installed."""
-    alone(lambda: main(prog_name="anomaly"))
+    run_and_exit(lambda: main(prog_name="anomaly"))

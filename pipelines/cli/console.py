@@ -1,4 +1,8 @@
-"""What every command shares: exit codes, options, and how it talks."""
+"""What every command shares: options, exit codes, progress, and output for people or for programs.
+
+Data goes to stdout, messages to stderr. With `--json` everything is JSON lines on stdout, the last one a
+summary.
+"""
 
 import errno
 import gc
@@ -16,8 +20,8 @@ from anomaly.messages import printable
 from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, AnomalyError
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 
-SELDOM = 50_000  # new objects between two looks for what may be thrown away
-FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
+_GC_THRESHOLD = 50_000  # new objects between two runs of the garbage collector
+_DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 settings_option = click.option(
     "--settings",
@@ -36,23 +40,27 @@ night_option = click.option(
 _AS_JSON = "pipelines.as_json"
 
 
-def _remember(context: click.Context, option: click.Parameter, as_json: bool) -> bool:
-    context.meta[_AS_JSON] = as_json  # for what is told of an error
+def _remember_as_json(context: click.Context, option: click.Parameter, as_json: bool) -> bool:
+    context.meta[_AS_JSON] = as_json  # an error is printed as JSON too
     return as_json
 
 
 json_option = click.option(
-    "--json", "as_json", is_flag=True, callback=_remember, help="Print JSON lines, the last one a summary."
+    "--json",
+    "as_json",
+    is_flag=True,
+    callback=_remember_as_json,
+    help="Print JSON lines, the last one a summary.",
 )
 
 
-def alone(work: Callable[[], object]) -> NoReturn:
+def run_and_exit(work: Callable[[], object]) -> NoReturn:
     """Do the work as all that this process is for, and leave with its exit code.
 
-    The libraries that were imported stay to the end: to look through them again and again, and to take them apart when
-    everything is done and closed, would cost a night a second.
+    Garbage is seldom collected, and the process ends without taking its libraries apart: both would cost a
+    night a second.
     """
-    gc.set_threshold(SELDOM)
+    gc.set_threshold(_GC_THRESHOLD)
     code = DONE
     try:
         work()
@@ -65,60 +73,60 @@ def alone(work: Callable[[], object]) -> NoReturn:
     os._exit(code)
 
 
-class Refused(click.ClickException):
-    """A run that cannot go on; the message is one line."""
+class CommandGroup(click.Group):
+    """The commands, with every error that is not a bug turned into one line and an exit code."""
 
-    def __init__(self, message: str, exit_code: int):
-        super().__init__(printable(" ".join(message.split())))
-        self.exit_code = exit_code
-
-
-class Commands(click.Group):
-    """Turns the flow's own errors into one line and an exit code."""
-
-    def invoke(self, context: click.Context):
+    def invoke(self, context: click.Context) -> object:
+        """Run a command; files that it makes, through a library too, are for their owner and group only."""
         mask = os.umask(0o077)
-        os.umask(mask | 0o027)  # whoever makes a file, a library too: it is for its owner and group only
+        os.umask(mask | 0o027)
         try:
             return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except (Exception, KeyboardInterrupt) as error:
-            code = code_of(error)
+            code = exit_code_of(error)
             if code == BUG:
                 raise
-            message = _message(error)
+            message = _message_of(error)
             if context.meta.get(_AS_JSON):
                 click.echo(_json_line(message_type="summary", error=message, exit_code=code))
-            raise Refused(message, code) from None
+            clear_progress()
+            click.echo(f"Error: {printable(' '.join(message.split()))}", err=True)
+            raise click.exceptions.Exit(code) from None
         finally:
             os.umask(mask)
 
 
-def code_of(error: BaseException) -> int:
-    """The exit code a run ends with that raises this."""
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code of a run that raises this."""
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, AnomalyError):
         return error.exit_code
-    return NOTHING_READABLE if _full(error) else BUG
+    return NOTHING_READABLE if _disk_full_message(error) else BUG
 
 
-def _message(error: BaseException) -> str:
+def _message_of(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted; nothing is half-published, run it again to go on"
     if isinstance(error, AnomalyError):
         return str(error)
-    return f"{_full(error)}; yesterday's file stands, nothing is half-published: make room and run again"
+    what = _disk_full_message(error)
+    return f"{what}; yesterday's file stands, nothing is half-published: make room and run again"
 
 
-def _full(error: BaseException) -> str | None:
-    """What a disk said that takes nothing more; None for any other error. Polars and DuckDB only say it in words."""
-    return next((line for line in str(error).splitlines() for words in FULL if words in line), None)
+def _disk_full_message(error: BaseException) -> str | None:
+    """Return the line that says that a disk takes nothing more; None for any other error.
+
+    It is looked for in words, since Polars and DuckDB raise errors of their own.
+    """
+    lines = str(error).splitlines()
+    return next((line for line in lines if any(words in line for words in _DISK_FULL)), None)
 
 
 def progress_display(as_json: bool) -> ReportProgress:
-    """Return what shows a run's progress: JSON lines on stdout, or one line of a terminal that is written anew, or nothing."""
+    """Return what shows a run's progress: JSON lines, a line that is rewritten on a terminal, or nothing."""
     if as_json:
         return lambda event: click.echo(_json_line(message_type="progress", **progress_fields(event)))
     if sys.stderr.isatty():
@@ -128,7 +136,7 @@ def progress_display(as_json: bool) -> ReportProgress:
 
 
 def progress_fields(event: Progress) -> dict[str, object]:
-    """Return the fields of an event for a JSON line: text, and done, total and unit where something is counted."""
+    """Return an event's fields for a JSON line: text, and done, total and unit where something is counted."""
     counted = {} if event.total is None else {"done": event.done, "total": event.total, "unit": event.unit}
     return {"text": event.text, **counted}
 
@@ -136,7 +144,8 @@ def progress_fields(event: Progress) -> dict[str, object]:
 class RemainingTime:
     """Estimates how long the rest of a counted step will take.
 
-    The first event of a step only starts its clock: what comes before it includes preparations that are not repeated.
+    The first event of a step only starts its clock: what comes before it includes preparations that are not
+    repeated.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -144,7 +153,7 @@ class RemainingTime:
         self._first: dict[str, tuple[float, int]] = {}
 
     def __call__(self, event: Progress) -> str:
-        """Return the estimate in words, such as ", about 5 min left"; empty where there is none yet, or no rest."""
+        """Return the estimate in words, such as ", about 5 min left"; empty where there is none."""
         if event.done is None or event.total is None:
             return ""
         now = self._clock()
@@ -156,31 +165,38 @@ class RemainingTime:
         return f", about {amount} left"
 
 
-def warn(text: str) -> None:
-    """A line of talk, to stderr."""
+def print_message(text: str) -> None:
+    """Print a line for people, to stderr."""
     click.echo(text, err=True)
 
 
-def emit(as_json: bool, lines: Iterable[str], rows: Iterable[Mapping] = (), /, **summary: object) -> None:
-    """The end of a run: the lines for people to stderr, or JSON lines for the rows and the summary."""
+def print_messages(
+    as_json: bool, lines: Iterable[str], rows: Iterable[Mapping] = (), /, **summary: object
+) -> None:
+    """Print the end of a run: the lines for people to stderr, or the rows and the summary as JSON lines."""
     if as_json:
-        _emit_json(rows, summary)
+        _print_json(rows, summary)
         return
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", err=True, nl=False)
+    clear_progress()
     for line in lines:
-        click.echo(line, err=True)
+        print_message(line)
 
 
-def answer(as_json: bool, text: str, rows: Iterable[Mapping] = (), /, **summary: object) -> None:
-    """What was asked for, to stdout: the text, or JSON lines for the rows and the summary."""
+def print_data(as_json: bool, text: str, rows: Iterable[Mapping] = (), /, **summary: object) -> None:
+    """Print what was asked for to stdout: the text, or the rows and the summary as JSON lines."""
     if as_json:
-        _emit_json(rows, summary)
+        _print_json(rows, summary)
     else:
         click.echo(text, nl=False)
 
 
-def _emit_json(rows: Iterable[Mapping], summary: Mapping) -> None:
+def clear_progress() -> None:
+    """Clear the line of a terminal on which progress is shown."""
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", err=True, nl=False)
+
+
+def _print_json(rows: Iterable[Mapping], summary: Mapping) -> None:
     for row in rows:
         click.echo(_json_line(**row))
     click.echo(_json_line(message_type="summary", **summary))

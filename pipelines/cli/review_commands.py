@@ -1,4 +1,4 @@
-"""Words for the shell, for the people who decide: decide, outcomes, assign, reveal, audit and prune."""
+"""Commands of those who decide and answer for the site: decide, outcomes, assign, reveal, audit, prune."""
 
 import datetime as dt
 import sys
@@ -6,20 +6,15 @@ from pathlib import Path
 
 import click
 
-from pipelines.cli.console import answer, emit, json_option, settings_option, warn
+from pipelines.cli.console import json_option, print_data, print_message, print_messages, settings_option
 from pipelines.errors import DEGRADED
 
-OUTCOMES = (
-    "confirmed",
-    "benign",
-    "no_access",
-    "not_visited",
-    "contested",
-)  # tables.OUTCOMES, which is slow to import
+# those of anomaly.tables, which is slow to import
+OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
 
 
 def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
-    """Codes of the cases that are open, for a shell that completes them; none where the settings, or the file, cannot be read."""
+    """Return the codes of open cases, for a shell to complete; none where settings or file cannot be read."""
     from pipelines.config.settings import load_settings
     from pipelines.errors import NotFound, SettingsError
     from pipelines.reporting import queries
@@ -28,7 +23,8 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
         settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
         found = queries.ask(
             settings,
-            "SELECT case_id FROM v1.cases WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
+            "SELECT case_id FROM v1.cases"
+            " WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
             begun=begun,
         )
     except (SettingsError, NotFound):
@@ -61,24 +57,21 @@ def decide(
 ) -> None:
     """Record what a person decided or found; the published file is swapped at once.
 
-    OUTCOME is confirmed, benign, contested, no_access or not_visited. The last two say nothing: the door stays on the list.
+    OUTCOME is confirmed, benign, contested, no_access or not_visited. The last two say nothing: the door
+    stays on the list.
 
     Example: anomaly decide c260831-0f3a9c21d7 benign --settings anomaly.toml --reason "guests until Sunday"
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs import record_outcome as desk
+    from pipelines.jobs import record_outcome
 
     settings = load_settings(settings_path)
-    said = desk.Said(case, outcome, reason, day.date() if day else desk.local_today(settings), **more)
-    told = desk.decide(settings, said)
-    emit(
-        as_json,
-        [f"{case}: {outcome}, recorded for {said.day}", *told],
-        case=case,
-        outcome=outcome,
-        day=said.day,
-        told=told,
+    visited = day.date() if day else record_outcome.local_today(settings)
+    remarks = record_outcome.decide(
+        settings, record_outcome.OutcomeEntry(case, outcome, reason, visited, **more)
     )
+    lines = [f"{case}: {outcome}, recorded for {visited}", *remarks]
+    print_messages(as_json, lines, case=case, outcome=outcome, day=visited, told=remarks)
 
 
 @click.group()
@@ -99,20 +92,14 @@ def outcomes_import(file: Path, settings_path: Path, as_json: bool) -> None:
     Example: anomaly outcomes import field.csv --settings anomaly.toml
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs import record_outcome as desk
+    from pipelines.jobs import record_outcome
 
-    fresh, again, told = desk.import_outcomes(load_settings(settings_path), file)
-    refused = [line for line in told if line.startswith("row ")]
-    rows = ({"message_type": "refused", "text": line} for line in refused)
-    emit(
-        as_json,
-        [f"{fresh} recorded, {again} were there already", *told],
-        rows,
-        recorded=fresh,
-        already=again,
-        refused=len(refused),
-    )
-    if refused:
+    result = record_outcome.import_outcomes(load_settings(settings_path), file)
+    counts = {"recorded": result.recorded, "already": result.already, "refused": len(result.refused)}
+    first_line = f"{result.recorded} recorded, {result.already} were there already"
+    rows = ({"message_type": "refused", "text": line} for line in result.refused)
+    print_messages(as_json, [first_line, *result.refused, *result.remarks], rows, **counts)
+    if result.refused:
         sys.exit(DEGRADED)
 
 
@@ -128,10 +115,10 @@ def assign(case: str, settings_path: Path, to: str, by: str | None, as_json: boo
     Example: anomaly assign c260831-0f3a9c21d7 --settings anomaly.toml --to "team 2"
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs import record_outcome as desk
+    from pipelines.jobs import record_outcome
 
-    told = desk.assign(load_settings(settings_path), case, to, by)
-    emit(as_json, [f"{case}: assigned to {to}", *told], case=case, to=to, told=told)
+    remarks = record_outcome.assign(load_settings(settings_path), case, to, by)
+    print_messages(as_json, [f"{case}: assigned to {to}", *remarks], case=case, to=to, told=remarks)
 
 
 @click.command()
@@ -146,15 +133,15 @@ def reveal(case: str, settings_path: Path, reason: str, by: str, as_json: bool) 
     Example: anomaly reveal c260831-0f3a9c21d7 --settings anomaly.toml --reason "visit on Friday" --by "A. Li"
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs import record_outcome as desk
+    from pipelines.jobs import record_outcome
 
-    household = desk.reveal(load_settings(settings_path), case, reason, by)
-    answer(as_json, f"{household}\n", case=case, household=household)
+    household = record_outcome.reveal(load_settings(settings_path), case, reason, by)
+    print_data(as_json, f"{household}\n", case=case, household=household)
 
 
 @click.group()
 def audit() -> None:
-    """The audit trail, fairness and the record for the public.
+    """The audit audit_log, fairness and the record for the public.
 
     Example: anomaly audit verify --settings anomaly.toml
     """
@@ -173,11 +160,13 @@ def audit_verify(settings_path: Path, as_json: bool) -> None:
     from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
-    trail = AuditLog(Store(load_settings(settings_path).store))
-    lines, last = trail.verify()
+    audit_log = AuditLog(Store(load_settings(settings_path).store))
+    lines, last = audit_log.verify()
     if not lines:
-        raise NotFound(f"{trail.path}: there is no audit log yet; run `anomaly nightly --settings …` first")
-    answer(as_json, f"{lines} lines, the chain is whole; last {last}\n", lines=lines, last=last)
+        raise NotFound(
+            f"{audit_log.path}: there is no audit log yet; run `anomaly nightly --settings …` first"
+        )
+    print_data(as_json, f"{lines} lines, the chain is whole; last {last}\n", lines=lines, last=last)
 
 
 @audit.command(name="fairness")
@@ -195,14 +184,15 @@ def audit_fairness(settings_path: Path, as_json: bool) -> None:
 
     settings = load_settings(settings_path)
     store = Store(settings.store)
-    found = fairness.groups(settings, store)
-    page = fairness.write_fairness(settings, found)
-    rows = ({"message_type": "group", **row} for row in found.iter_rows(named=True))
-    answer(as_json, fairness.table(found), rows, groups=found.height, stopped=found["stop"].sum(), page=page)
+    groups = fairness.groups(settings, store)
+    page = fairness.write_fairness(settings, groups)
+    rows = ({"message_type": "group", **row} for row in groups.iter_rows(named=True))
+    counts = {"groups": groups.height, "stopped": groups["stop"].sum()}
+    print_data(as_json, fairness.table(groups), rows, **counts, page=page)
     if not as_json:
-        warn(f"page  {page}")
-    AuditLog(store).append("fairness", groups=found.height, stop=found.filter("stop")["name"].to_list())
-    if found["stop"].any():
+        print_message(f"page  {page}")
+    AuditLog(store).append("fairness", groups=groups.height, stop=groups.filter("stop")["name"].to_list())
+    if groups["stop"].any():
         sys.exit(DEGRADED)
 
 
@@ -222,7 +212,7 @@ def audit_record(settings_path: Path, as_json: bool) -> None:
     settings = load_settings(settings_path)
     page = fairness.write_record(settings)
     AuditLog(Store(settings.store)).append("record", settings_sha256=settings.sha256)
-    answer(as_json, f"{page}\n", page=page)
+    print_data(as_json, f"{page}\n", page=page)
 
 
 @click.command()
@@ -235,28 +225,18 @@ def prune(settings_path: Path, dry_run: bool, as_json: bool) -> None:
     Example: anomaly prune --settings anomaly.toml --dry-run
     """
     from pipelines.config.settings import load_settings
-    from pipelines.jobs import retention as retention
+    from pipelines.jobs import retention
 
-    found = retention.prune(load_settings(settings_path), dry_run)
+    expired = retention.prune(load_settings(settings_path), dry_run)
     rows = (
-        {
-            "message_type": "class",
-            "class": old.name,
-            "before": old.before,
-            "rows": old.rows,
-            "places": len(old.places),
-        }
-        for old in found
+        {"message_type": "class", "class": data.name, "before": data.before, "rows": data.rows}
+        | {"places": len(data.places)}
+        for data in expired
     )
-    answer(
-        as_json,
-        "".join(f"{old.told()}\n" for old in found),
-        rows,
-        dry_run=dry_run,
-        total=sum(old.rows for old in found),
-    )
+    text = "".join(f"{data.describe()}\n" for data in expired)
+    print_data(as_json, text, rows, dry_run=dry_run, total=sum(data.rows for data in expired))
     if dry_run and not as_json:
-        warn("nothing was taken out: a dry run")
+        print_message("nothing was taken out: a dry run")
 
 
 COMMANDS = (decide, outcomes, assign, reveal, prune, audit)

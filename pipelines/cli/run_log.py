@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from anomaly import __version__
-from pipelines.cli.console import code_of, progress_fields
+from pipelines.cli.console import exit_code_of, progress_fields
 from pipelines.config.settings import Settings
 from pipelines.errors import DEGRADED, DONE
 from pipelines.jobs.nightly import Result
@@ -57,7 +57,7 @@ class RunLog:
 
     def fail(self, error: BaseException) -> None:
         """Log that the run was ended by an error, and give notice of it; only the error's kind is named."""
-        facts = self._facts(code_of(error), error=type(error).__name__)
+        facts = self._facts(exit_code_of(error), error=type(error).__name__)
         stopped = {"stopped": self.result.stopped} if self.result else {}
         _write_line(logging.ERROR, "failed", **facts, **stopped)
         self._notify("failed", facts)
@@ -96,7 +96,7 @@ def logged_run(
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON: when, how grave, what kind of message, by which process, then the record's own `fields`."""
+    """Formats records as JSON: at, level, message_type, process, then the record's own `fields`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line; a record without `fields` is a message in words."""
@@ -114,7 +114,7 @@ class JsonLines(logging.Formatter):
 
 
 class LogFile(logging.handlers.RotatingFileHandler):
-    """A log file that is put aside when it is full; where it cannot be written, nothing is stopped or said."""
+    """A log file that is put aside when it is full; one that cannot be written stops nothing."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / LOG, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)

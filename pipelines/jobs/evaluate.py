@@ -1,4 +1,8 @@
-"""`anomaly evaluate`: surges planted into copies of the site's own readings, judged as the night would."""
+"""`anomaly evaluate`: plant surges into copies of the site's own readings and judge them as the night would.
+
+`evaluate_site` measures, `write_page`, `card_text` and `card_json` show what came out. The method is that of
+`anomaly.evaluation`; here the site's readings are loaded, judged and shown.
+"""
 
 import dataclasses
 import datetime as dt
@@ -10,8 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from anomaly import charts, detectors, evidence, expected, report
-from anomaly import evaluation as planting
+from anomaly import charts, detectors, evaluation, evidence, expected, report
 from anomaly.expected.model import OFFSETS
 from anomaly.readings import find_latest_night
 from pipelines.config.settings import Settings, listed_signatures
@@ -19,177 +22,203 @@ from pipelines.errors import NothingToPlant
 from pipelines.ingest.loader import Inputs, load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
-from pipelines.scoring.night import expect_all
+from pipelines.scoring.night import expect_all, needed
 from pipelines.scoring.sample import index_homes
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import ReadingsInMemory
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
-CURVE = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 40.0)
-SURGES = 120  # planted, where the number of rounds is left open
-MOST_ROUNDS = 8
+CURVE_CAPACITIES = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 40.0)  # of the chart
+SURGES = 120  # planted at least, where the number of rounds is left open
+MIN_ROUNDS, MAX_ROUNDS = 2, 8
 TONIGHT_SIZES = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
 TONIGHT_DAYS = 14
-GROUP_HOMES = 20  # asked at most of each group, drawn at random
-# Raised at once, so that it is not a night on which everybody is odd, which the detectors calm down: of the homes that would make it one.
-BATCH_SHARE, PLANTED_SHARE = 0.3, 0.75  # a planted surge is there on less than half of the nights
+GROUP_HOMES = 20  # looked at in each group at most, drawn at random
+# Detectors scale a night on which many homes are odd back to normal. What is raised at once stays below that
+# number of homes: these are shares of it. Planted surges may be more, since each is there on less than half
+# of the nights.
+BATCH_SHARE, PLANTED_SHARE = 0.3, 0.75
 PAST_DAYS = 300  # what the detectors and the tail look back on
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What came out. homes: looked at, of site_homes; share: of them into which each copy has surges planted. card: capacity
-    (null for the settings' own threshold), threshold, wrong, wrong_low, wrong_high and the columns of
-    anomaly.evaluate.score_card, of surges that last (steps and ramps). shapes: the same by size and shape, by_day: size, day,
-    share, both at the settings' own threshold. groups: as anomaly.evaluate.smallest_surges gives them."""
+class Evaluation:
+    """What an evaluation measured."""
 
     first: dt.date
     last: dt.date
     homes: int
+    """Homes that were looked at, of `site_homes`."""
     site_homes: int
     rounds: int
     share: float
+    """Share of the homes into which each copy has surges planted."""
     card: pl.DataFrame
+    """Score cards of surges that last (steps and ramps), one below the other.
+
+    capacity (null: the settings' own threshold), threshold, wrong, wrong_low, wrong_high, and the columns of
+    `anomaly.evaluation.score_card`.
+    """
     shapes: pl.DataFrame
+    """The score card by size and shape, at the settings' own threshold."""
     by_day: pl.DataFrame
+    """size, day, share: of lasting surges found by that day, at the settings' own threshold."""
     groups: pl.DataFrame
+    """The smallest surges shown tonight, as `anomaly.evaluation.smallest_surges_shown` gives them."""
 
 
 def evaluate_site(
     settings: Settings, seed: int, nights: int, rounds: int | None, progress: ReportProgress
-) -> Measured:
-    """Everything measured on copies of the last `nights` nights; the site's own store is left alone."""
+) -> Evaluation:
+    """Measure on copies of the last `nights` nights what share of surges is found.
+
+    The site's own store is left alone. Raises NothingToPlant where there is too little history.
+    """
+    # the store goes with its folder, so that all readings are taken into memory
     with tempfile.TemporaryDirectory(prefix="anomaly-evaluate-") as folder:
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
-        inputs = load(settings, store, dt.date.today(), progress)
-        site_homes, inputs = (
-            len(inputs.dwelling_districts),
-            _in_hand(settings, inputs),
-        )  # the store goes with its folder
+        stored = load(settings, store, dt.date.today(), progress)
+        inputs = _inputs_in_memory(settings, stored)
     last = find_latest_night(inputs.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
     homes = len(inputs.dwelling_districts)
-    plan = plan_of(homes)
+    plan = surge_plan(homes)
     days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
     if days <= plan.min_history_days:
-        raise NothingToPlant(
-            f"the sources hold {days} days; a surge is planted after {plan.min_history_days} ordinary ones: ask again when there are more"
-        )
-    rounds = rounds or int(np.clip(np.ceil(SURGES / max(1.0, plan.share * homes)), 2, MOST_ROUNDS))
-    asked = 0
+        needs = f"a surge is planted after {plan.min_history_days} ordinary ones"
+        raise NothingToPlant(f"the sources hold {days} days; {needs}: ask again when there are more")
+    if rounds is None:
+        surges_a_round = max(1.0, plan.share * homes)
+        rounds = int(np.clip(np.ceil(SURGES / surges_a_round), MIN_ROUNDS, MAX_ROUNDS))
+    begun = 0
 
-    def judge(planted: pl.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
-        nonlocal asked
-        asked += 1
-        progress(
-            Progress(
-                "judging copies with surges in them",
-                asked - 1,
-                rounds,
-                "rounds",
-                text=f"round {asked} of {rounds}: judging a copy with surges in it",
-            )
-        )
-        return _rarities(settings, dataclasses.replace(inputs, stored=ReadingsInMemory(planted)), (first, last))
+    def judge(readings: pl.DataFrame) -> tuple[tuple[str, ...], np.ndarray]:
+        nonlocal begun
+        begun += 1
+        step = "judging copies with surges in them"
+        text = f"round {begun} of {rounds}: judging a copy with surges in it"
+        progress(Progress(step, begun - 1, rounds, "rounds", text=text))
+        copy = dataclasses.replace(inputs, stored=ReadingsInMemory(readings))
+        return _largest_rarities(settings, copy, first, last)
 
-    dwelling = inputs.readings.filter(pl.col("household").is_in(list(inputs.dwelling_districts)))
-    made = list(planting.plant_and_judge(dwelling, judge, first, last, range(seed, seed + rounds), plan))
+    of_dwellings = inputs.readings.filter(pl.col("household").is_in(list(inputs.dwelling_districts)))
+    seeds = range(seed, seed + rounds)
+    judged = list(evaluation.plant_and_judge(of_dwellings, judge, first, last, seeds, plan))
     progress(Progress("working out what tonight could show"))
-    groups = _tonight(settings, inputs, last, seed, progress)
-    return Measured(
-        first, last, homes, site_homes, rounds, plan.share, *_cards(made, _needed(settings)), groups
+    return Evaluation(
+        first=first,
+        last=last,
+        homes=homes,
+        site_homes=len(stored.dwelling_districts),
+        rounds=rounds,
+        share=plan.share,
+        card=_card_by_capacity(judged, needed(settings)),
+        shapes=evaluation.score_card(
+            evaluation.detection_delays(judged, needed(settings)), ("size", "shape")
+        ),
+        by_day=evaluation.share_found_by_day(_lasting_surges(judged, needed(settings))),
+        groups=_smallest_surges_tonight(settings, inputs, last, seed, progress),
     )
 
 
-def _in_hand(settings: Settings, inputs: Inputs) -> Inputs:
-    """The inputs with all readings in memory; of a large site those of the homes of its sample, as if there were no others."""
+def _inputs_in_memory(settings: Settings, inputs: Inputs) -> Inputs:
+    """Return the inputs with all readings in memory, of a large site as if its sample were all of it."""
     if inputs.dwellings.height <= settings.engine.sample_homes:
         return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings))
     site = index_homes(settings, inputs)
-    drawn = pl.Series("household", site.names[site.sample], pl.String)
-    few = inputs.register.join(drawn.to_frame(), on="household", how="semi", maintain_order="left")
-    return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings_of(drawn)), register=few)
+    sample = pl.Series("household", site.names[site.sample], pl.String)
+    register = inputs.register.join(sample.to_frame(), on="household", how="semi", maintain_order="left")
+    return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings_of(sample)), register=register)
 
 
-def plan_of(homes: int) -> planting.SurgePlan:
-    """What is planted into a site of so many homes."""
-    plan = planting.SurgePlan()
-    return dataclasses.replace(
-        plan, share=min(plan.share, float(PLANTED_SHARE * detectors.share_above(homes)))
-    )
+def surge_plan(homes: int) -> evaluation.SurgePlan:
+    """Return what to plant into a site of so many homes: in a larger one into a smaller share of them."""
+    plan = evaluation.SurgePlan()
+    ordinary_share = float(PLANTED_SHARE * detectors.share_above(homes))
+    return dataclasses.replace(plan, share=min(plan.share, ordinary_share))
 
 
-def _needed(settings: Settings) -> float:
-    return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
+# what was found
 
 
-def _cards(
-    made: list[planting.JudgedRound], needed: float
-) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
-    ordinary = planting.collect_alarms(made)
+def _lasting_surges(judged: list[evaluation.JudgedRound], threshold: float) -> pl.DataFrame:
+    """Return the delays of all surges but spikes at a threshold."""
+    return evaluation.detection_delays(judged, threshold).filter(pl.col("shape") != "spike")
+
+
+def _card_by_capacity(judged: list[evaluation.JudgedRound], own_threshold: float) -> pl.DataFrame:
+    """Return score cards at the settings' own threshold and at the one that each capacity affords."""
+    alarms = evaluation.collect_alarms(judged)
     parts = []
-    for capacity in (None, *sorted({*CAPACITIES, *CURVE})):
-        level = needed if capacity is None else ordinary.threshold(capacity)
-        wrong, low, high = ordinary.rate(level)
-        surges = planting.detection_delays(made, level)
-        if capacity is None:
-            own = surges
-        card = planting.score_card(surges.filter(pl.col("shape") != "spike"))
+    for capacity in (None, *sorted({*CAPACITIES, *CURVE_CAPACITIES})):
+        threshold = own_threshold if capacity is None else alarms.threshold(capacity)
+        wrong, low, high = alarms.rate(threshold)
         head = {
             "capacity": capacity,
-            "threshold": level,
+            "threshold": threshold,
             "wrong": wrong,
             "wrong_low": low,
             "wrong_high": high,
         }
-        parts.append(card.select(*(pl.lit(v, pl.Float64).alias(n) for n, v in head.items()), pl.all()))
-    lasting = own.filter(pl.col("shape") != "spike")
-    return pl.concat(parts), planting.score_card(own, ("size", "shape")), planting.share_found_by_day(lasting)
+        card = evaluation.score_card(_lasting_surges(judged, threshold))
+        columns = (pl.lit(value, pl.Float64).alias(name) for name, value in head.items())
+        parts.append(card.select(*columns, pl.all()))
+    return pl.concat(parts)
 
 
-def _scores(settings: Settings, seen: expected.Expected) -> list:
-    """Scores of the detectors that open cases, of the kinds the purpose lists."""
+def _largest_rarities(
+    settings: Settings, inputs: Inputs, first: dt.date, last: dt.date
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return the H households and (H, 14 + N) their largest rarities, of the fortnight before `first` too.
+
+    NaN where a home was not judged, and before the readings begin.
+    """
+    seen = expect_all(settings, inputs, last).expected
+    homes, stop = seen.grid.households, seen.grid.index(last) + 1
+    start = seen.grid.index(first) - evaluation.QUIET_NIGHTS
+    nights = range(max(0, start), stop)
+    rated = evidence.rate(_case_scores(settings, seen), nights, needed(settings))
+    rarity = np.full((len(homes), stop - start), np.nan)
+    for night in nights:
+        rarity[:, night - start] = _largest_rarity(rated, night, len(homes))
+    return homes, rarity
+
+
+def _case_scores(settings: Settings, seen: expected.Expected) -> list:
+    """Return the scores that may open a case: no second opinions, and of kinds that the purpose lists."""
     listed, seconds = listed_signatures(settings), settings.detectors.seconds
-    asked = [d for d in detectors.chosen(settings.detectors) if d.name not in seconds]
+    opening = [one for one in detectors.chosen(settings.detectors) if one.name not in seconds]
     return [
-        one for detector in asked for one in detector(seen) if evidence.signature_of(one.signal) in listed
+        score
+        for detector in opening
+        for score in detector(seen)
+        if evidence.signature_of(score.signal) in listed
     ]
 
 
-def _largest(rated: list[evidence.Rated], night: int, homes: int) -> np.ndarray:
+def _largest_rarity(rated: list[evidence.Rated], night: int, homes: int) -> np.ndarray:
+    """Return (homes,) the largest rarity of each home on a night; NaN where it was not judged."""
     largest = np.full(homes, np.nan)
     for one in rated:
         largest = np.fmax(largest, one.rarity[night])
     return largest
 
 
-def _rarities(
-    settings: Settings, inputs: Inputs, span: tuple[dt.date, dt.date]
-) -> tuple[tuple[str, ...], np.ndarray]:
-    """Households, and (H, 14 + N) their largest rarity on each night of the span and the fortnight before it."""
-    seen = expect_all(settings, inputs, span[1]).expected
-    homes, stop = seen.grid.households, seen.grid.index(span[1]) + 1
-    start = seen.grid.index(span[0]) - planting.QUIET_NIGHTS
-    rated = evidence.rate(_scores(settings, seen), range(max(0, start), stop), _needed(settings))
-    out = np.full((len(homes), stop - start), np.nan)
-    for night in range(max(0, start), stop):
-        out[:, night - start] = _largest(rated, night, len(homes))
-    return homes, out
+# what tonight could show
 
 
-def _tonight(
+def _smallest_surges_tonight(
     settings: Settings, inputs: Inputs, night: dt.date, seed: int, progress: ReportProgress
 ) -> pl.DataFrame:
-    """The smallest surge of the last 14 days that half of the homes of each group would show on that night."""
-    seen = _recent(expect_all(settings, inputs, night).expected, PAST_DAYS)
-    at, needed = seen.grid.days - 1, _needed(settings)
+    """Return the smallest surge of the last 14 days that half of each group's homes would show."""
+    seen = expected.keep_last_days(expect_all(settings, inputs, night).expected, PAST_DAYS)
+    at = seen.grid.days - 1
     signals = expected.judged(seen, at).sum(axis=0)
-    open_already = _largest(evidence.rate(_scores(settings, seen), [at], needed), at, len(signals)) >= needed
-    homes = np.flatnonzero((signals > 0) & ~open_already)
-    names = [seen.grid.households[h] for h in homes]
+    homes = np.flatnonzero((signals > 0) & ~_opens_case(settings, seen, at))
+    names = [seen.grid.households[home] for home in homes]
     groups = pl.DataFrame(
         {
             "home": homes,
@@ -198,176 +227,167 @@ def _tonight(
         },
         schema={"home": pl.Int64, "signals": pl.String, "district": pl.String},
     )
-    asked = groups.sample(fraction=1.0, shuffle=True, seed=seed)
-    asked = asked.filter(
-        pl.any_horizontal(
-            pl.int_range(pl.len()).over(group) < GROUP_HOMES for group in ("signals", "district")
-        )
-    )
-    asked = asked.filter(at >= TONIGHT_DAYS)
-    least = _least_shown(settings, seen, asked["home"].to_numpy(), progress)
-    size = pl.Series("size", np.array([*TONIGHT_SIZES, np.nan])[least], nan_to_null=True)
-    rows = asked.with_columns(size).unpivot(
+    shuffled = groups.sample(fraction=1.0, shuffle=True, seed=seed)
+    number_in_group = {group: pl.int_range(pl.len()).over(group) for group in ("signals", "district")}
+    asked = shuffled.filter(
+        pl.any_horizontal(number < GROUP_HOMES for number in number_in_group.values())
+    ).filter(at >= TONIGHT_DAYS)
+    place = _smallest_size_shown(settings, seen, asked["home"].to_numpy(), progress)
+    size = pl.Series("size", np.array([*TONIGHT_SIZES, np.nan])[place], nan_to_null=True)
+    home_sizes = asked.with_columns(size).unpivot(
         on=["signals", "district"], index="size", variable_name="group", value_name="name"
     )
-    return planting.smallest_surges_shown(rows.drop_nulls("name"), TONIGHT_SIZES)
+    return evaluation.smallest_surges_shown(home_sizes.drop_nulls("name"), TONIGHT_SIZES)
 
 
-def _recent(seen: expected.Expected, days: int) -> expected.Expected:
-    """The last days alone: the detectors look no further back."""
-    drop = max(0, seen.grid.days - days)
-    grid = seen.grid
-    cut = {name: getattr(grid, name)[..., drop:] for name in ("value", "lag", "weekday", "resolution")}
-    arrays = {
-        f.name: getattr(seen, f.name)[..., drop:]
-        for f in dataclasses.fields(seen)
-        if isinstance(getattr(seen, f.name), np.ndarray)
-    }
-    return dataclasses.replace(seen, grid=dataclasses.replace(grid, first=grid.day(drop), **cut), **arrays)
+def _opens_case(settings: Settings, seen: expected.Expected, night: int) -> np.ndarray:
+    """Return (H,) whether each home's rarity on the night is enough for a case."""
+    rated = evidence.rate(_case_scores(settings, seen), [night], needed(settings))
+    return _largest_rarity(rated, night, len(seen.grid.households)) >= needed(settings)
 
 
-def _least_shown(
+def _smallest_size_shown(
     settings: Settings, seen: expected.Expected, homes: np.ndarray, progress: ReportProgress
 ) -> np.ndarray:
-    """(n,) place of the smallest of TONIGHT_SIZES that each of the homes would show on the last night; their number where none does.
+    """Return (n,) the place in TONIGHT_SIZES of the smallest size that each home would show last night.
 
-    By halving: a larger surge is shown where a smaller one is.
+    The number of sizes where it would show none. Found by halving: a larger surge is shown where a smaller
+    one is.
     """
-    at, needed = seen.grid.days - 1, _needed(settings)
-    every = len(seen.grid.households)
-    together = max(1.0, BATCH_SHARE * detectors.share_above(every) * every)
-    batches = np.array_split(np.arange(homes.size), max(1, int(np.ceil(homes.size / together))))
+    site_homes = len(seen.grid.households)
+    homes_at_once = max(1.0, BATCH_SHARE * detectors.share_above(site_homes) * site_homes)
+    batch_count = max(1, int(np.ceil(homes.size / homes_at_once)))
+    batches = np.array_split(np.arange(homes.size), batch_count)
     low, high = np.zeros(homes.size, dtype=int), np.full(homes.size, len(TONIGHT_SIZES))
-    step = 0
+    halving = 0
     while (low < high).any():
-        step += 1
+        halving += 1
         middle = (low + high) // 2
-        for number, batch in enumerate(batches):
-            step_text = f"what tonight could show: step {step}"
-            asked_homes = f"homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}"
-            progress(Progress(step_text, text=f"{step_text}, {asked_homes}"))
-            open_ = low[batch] < high[batch]
-            asked = homes[batch][open_]
-            if not asked.size:
+        for batch in batches:
+            step = f"what tonight could show: step {halving}"
+            of_homes = f"homes {batch[0] + 1} to {batch[-1] + 1} of {homes.size}"
+            progress(Progress(step, text=f"{step}, {of_homes}"))
+            undecided = batch[low[batch] < high[batch]]
+            if not undecided.size:
                 continue
-            raised = _raised(seen, asked, np.array(TONIGHT_SIZES)[middle[batch][open_]])
-            shown = (
-                _largest(
-                    evidence.rate(_scores(settings, raised), [at], needed), at, len(seen.grid.households)
-                )[asked]
-                >= needed
-            )
-            high[batch[open_]] = np.where(shown, middle[batch][open_], high[batch[open_]])
-            low[batch[open_]] = np.where(shown, low[batch[open_]], middle[batch][open_] + 1)
+            asked, tried = homes[undecided], middle[undecided]
+            raised = _raise_last_days(seen, asked, np.array(TONIGHT_SIZES)[tried])
+            shown = _opens_case(settings, raised, seen.grid.days - 1)[asked]
+            high[undecided] = np.where(shown, tried, high[undecided])
+            low[undecided] = np.where(shown, low[undecided], tried + 1)
     return low
 
 
-def _raised(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> expected.Expected:
-    """What would have been seen had those homes' last 14 days been `size` (n,) times as lively."""
+def _raise_last_days(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> expected.Expected:
+    """Return what would have been seen, had `size` (n,) times as many people lived there for 14 days."""
     grid, days = seen.grid, slice(seen.grid.days - TONIGHT_DAYS, seen.grid.days)
 
-    def part(array: np.ndarray) -> np.ndarray:
+    def of_homes_and_days(array: np.ndarray) -> np.ndarray:
         return array[:, homes, days]
 
-    block = part(seen.block).astype(float)
-    least = np.array([OFFSETS.get(unit, 1.0) for unit in grid.units])[:, None, None]
-    course = planting.RecentDays(
-        part(seen.surprise),
-        part(seen.log_ratio),
-        part(seen.expected),
-        np.maximum(least, 0.7 * part(grid.resolution) / block),
-        block,
+    block = of_homes_and_days(seen.block).astype(float)
+    min_offset = np.array([OFFSETS.get(unit, 1.0) for unit in grid.units])[:, None, None]
+    last_days = evaluation.RecentDays(
+        surprise=of_homes_and_days(seen.surprise),
+        log_ratio=of_homes_and_days(seen.log_ratio),
+        expected=of_homes_and_days(seen.expected),
+        offset=np.maximum(min_offset, 0.7 * of_homes_and_days(grid.resolution) / block),
+        block=block,
     )
-    alone = (~np.isnan(course.surprise).all(axis=2)).sum(axis=0) == 1
-    exponent = np.array([planting.EXPONENTS.get(unit, 1.0) for unit in grid.units])[:, None]
+    has_signal = ~np.isnan(last_days.surprise).all(axis=2)
+    only_signal = has_signal.sum(axis=0) == 1
+    by_unit = np.array([evaluation.EXPONENTS.get(unit, 1.0) for unit in grid.units])[:, None]
+    factor = size[None, :] ** np.where(only_signal[None, :], 1.0, by_unit)
     surprise = seen.surprise.copy()
-    surprise[:, homes, days] = planting.raise_surprise(
-        course, size[None, :] ** np.where(alone[None, :], 1.0, exponent)
-    )
+    surprise[:, homes, days] = evaluation.raise_surprise(last_days, factor)
     return dataclasses.replace(seen, surprise=surprise)
 
 
-def write(settings: Settings, measured: Measured) -> Path:
-    """The page, in every language, below the reports' folder; returns the first one."""
+# as a page, as text and as JSON
+
+
+def write_page(settings: Settings, measured: Evaluation) -> Path:
+    """Write the page in every language below the reports' folder, and return the first language's."""
     languages = tuple(settings.site.languages)
     font = charts.chinese_font() if "zh" in languages else None
-    shown = measured.card.filter(pl.col("capacity").is_null() | pl.col("capacity").is_in(CAPACITIES))
     page = report.EvaluationPage(
-        night_report.site_of(settings), measured.first, measured.last, measured.homes, measured.site_homes, measured.rounds, measured.share, shown, measured.shapes, measured.groups,
-        TONIGHT_SIZES[-1], overview=(settings.reports / "index.html").exists(),
-    )  # fmt: skip
+        site=night_report.site_of(settings),
+        first=measured.first,
+        last=measured.last,
+        homes=measured.homes,
+        site_homes=measured.site_homes,
+        rounds=measured.rounds,
+        share=measured.share,
+        card=_shown_card(measured),
+        shapes=measured.shapes,
+        groups=measured.groups,
+        largest=TONIGHT_SIZES[-1],
+        overview=(settings.reports / "index.html").exists(),
+    )
     by_capacity = _curves(measured.card.drop_nulls("capacity"), "capacity")
     by_day = _curves(measured.by_day, "day")
-    curves = {}
+    capacity_ticks, day_ticks = (1, *CAPACITIES, 40), range(0, 31, 5)
+    figures = {}
     for language in languages:
         capacity, day = writer.evaluation_images(language, languages)
-        curves[capacity] = charts.share_figure(by_capacity, "capacity", (1, *CAPACITIES, 40), language, font)
-        curves[day] = charts.share_figure(by_day, "day", range(0, 31, 5), language, font)
-    return writer.write_evaluation(settings.reports, page, curves)
+        figures[capacity] = charts.share_figure(by_capacity, "capacity", capacity_ticks, language, font)
+        figures[day] = charts.share_figure(by_day, "day", day_ticks, language, font)
+    return writer.write_evaluation(settings.reports, page, figures)
+
+
+def _shown_card(measured: Evaluation) -> pl.DataFrame:
+    """Return the card at the settings' own threshold and at CAPACITIES; the others are the chart's."""
+    capacity = pl.col("capacity")
+    return measured.card.filter(capacity.is_null() | capacity.is_in(CAPACITIES))
 
 
 def _curves(frame: pl.DataFrame, along: str) -> dict[float, tuple[list[float], list[float]]]:
+    """Return size → (values of the column `along`, share found)."""
     parts = frame.sort("size", along).partition_by("size", as_dict=True, maintain_order=True)
     return {size: (part[along].to_list(), part["share"].to_list()) for (size,), part in parts.items()}
 
 
-def card_text(measured: Measured) -> str:
-    """What came out as people read it."""
+def card_text(measured: Evaluation) -> str:
+    """Return what was measured as people read it."""
     if not measured.card.height:
-        return "no surge of 10 to 40 days was planted: too little history, or too few homes for so few rounds; try --rounds 20\n"
-    shown = measured.card.filter(pl.col("capacity").is_null() | pl.col("capacity").is_in(CAPACITIES))
-    columns = shown["capacity"].unique(maintain_order=True).to_list()
-    of = f" of {measured.site_homes}" if measured.site_homes > measured.homes else ""
+        why = "too little history, or too few homes for so few rounds"
+        return f"no surge of 10 to 40 days was planted: {why}; try --rounds 20\n"
+    of_all = f" of {measured.site_homes}" if measured.site_homes > measured.homes else ""
     lines = [
-        f"{measured.homes}{of} homes, {measured.first} to {measured.last}, surges planted into {measured.rounds} copies",
+        f"{measured.homes}{of_all} homes, {measured.first} to {measured.last},"
+        f" surges planted into {measured.rounds} copies",
         "",
-        "surges of 10 to 40 days: share found (95 %) and median delay, by wrong doors allowed per 1,000 homes and 30 days",
-        "size   planted  " + "".join(f"{'as set' if c is None else f'{c:g}':<20}" for c in columns).rstrip(),
-    ]
-    for part in shown.partition_by("size", maintain_order=True):
-        lines.append(
-            (
-                f"×{part['size'][0]:<6g}{part['planted'][0]:>7}  "
-                + "".join(f"{_share(row):<20}" for row in part.iter_rows(named=True))
-            ).rstrip()
-        )
-    came = shown.unique("capacity", maintain_order=True)
-    lines.append(
-        (
-            f"{'wrong doors':<16}"
-            + "".join(
-                f"{f'{wrong:.1f} ({low:.0f}–{high:.0f})':<20}"
-                for wrong, low, high in came.select("wrong", "wrong_low", "wrong_high").iter_rows()
-            )
-        ).rstrip()
-    )
-    lines += [
+        *_card_lines(_shown_card(measured)),
         "(a real site has surges of its own: they count as wrong here)",
         "",
         "share found by shape, as set",
+        *_shape_lines(measured.shapes),
+        "",
+        "smallest surge that half of a group's homes would show tonight, had it begun 14 days ago",
+        *_group_lines(measured.groups),
     ]
-    for part in measured.shapes.sort("shape", "size", descending=[True, False]).partition_by(
-        "shape", maintain_order=True
-    ):
-        lines.append(
-            f"{part['shape'][0]:<8}"
-            + "   ".join(
-                f"×{row['size']:g} {row['share']:.0%} of {row['planted']}"
-                for row in part.iter_rows(named=True)
-            )
-        )
-    lines += ["", "smallest surge that half of a group's homes would show tonight, had it begun 14 days ago"]
-    for group, name, homes, size in measured.groups.sort(
-        "group", "name", descending=[True, False]
-    ).iter_rows():
-        told = f"{name} signal{'s' * (name != '1')}" if group == "signals" else name
-        lines.append(
-            f"{told:<24}{'none up to ×%g' % TONIGHT_SIZES[-1] if size is None else f'×{size:g}':<14}({homes} homes asked)"
-        )
-    return (
-        "\n".join(lines if measured.groups.height else [*lines, "no group has 15 homes that could be judged"])
-        + "\n"
-    )
+    return "\n".join(lines) + "\n"
+
+
+def _card_lines(card: pl.DataFrame) -> list[str]:
+    """Return the share found by size (rows) and capacity (columns)."""
+    capacities = card["capacity"].unique(maintain_order=True).to_list()
+    heads = ["as set" if capacity is None else f"{capacity:g}" for capacity in capacities]
+    lines = [
+        "surges of 10 to 40 days: share found (95 %) and median delay,"
+        " by wrong doors allowed per 1,000 homes and 30 days",
+        "size   planted  " + _columns(heads),
+    ]
+    for part in card.partition_by("size", maintain_order=True):
+        head = f"×{part['size'][0]:<6g}{part['planted'][0]:>7}  "
+        lines.append(head + _columns([_share(row) for row in part.iter_rows(named=True)]))
+    rates = card.unique("capacity", maintain_order=True).select("wrong", "wrong_low", "wrong_high")
+    wrong = [f"{rate:.1f} ({low:.0f}–{high:.0f})" for rate, low, high in rates.iter_rows()]
+    return [*lines, f"{'wrong doors':<16}" + _columns(wrong)]
+
+
+def _columns(cells: list[str]) -> str:
+    return "".join(f"{cell:<20}" for cell in cells).rstrip()
 
 
 def _share(row: dict) -> str:
@@ -375,8 +395,27 @@ def _share(row: dict) -> str:
     return f"{row['share']:.0%} ({100 * row['low']:.0f}–{100 * row['high']:.0f}){delay}"
 
 
-def card_json(measured: Measured, page: Path) -> str:
-    """JSON lines: sizes by capacity, shapes, groups and the summary, which has the settings' own threshold."""
+def _shape_lines(shapes: pl.DataFrame) -> list[str]:
+    ordered = shapes.sort("shape", "size", descending=[True, False])
+    lines = []
+    for part in ordered.partition_by("shape", maintain_order=True):
+        rows = part.iter_rows(named=True)
+        cells = [f"×{row['size']:g} {row['share']:.0%} of {row['planted']}" for row in rows]
+        lines.append(f"{part['shape'][0]:<8}" + "   ".join(cells))
+    return lines
+
+
+def _group_lines(groups: pl.DataFrame) -> list[str]:
+    lines = []
+    for group, name, homes, size in groups.sort("group", "name", descending=[True, False]).iter_rows():
+        label = f"{name} signal{'s' * (name != '1')}" if group == "signals" else name
+        smallest = f"none up to ×{TONIGHT_SIZES[-1]:g}" if size is None else f"×{size:g}"
+        lines.append(f"{label:<24}{smallest:<14}({homes} homes asked)")
+    return lines or ["no group has 15 homes that could be judged"]
+
+
+def card_json(measured: Evaluation, page: Path) -> str:
+    """Return what was measured as JSON lines, the last one a summary at the settings' own threshold."""
     frames = {
         "size": measured.card,
         "shape": measured.shapes,
@@ -397,11 +436,11 @@ def card_json(measured: Measured, page: Path) -> str:
         "wrong_doors": own["wrong"][0] if own.height else None,
         "page": str(page),
     }
-    return "".join(json.dumps(_finite(row)) + "\n" for row in [*rows, summary])
+    return "".join(json.dumps(_nulls_for_infinite(row)) + "\n" for row in [*rows, summary])
 
 
-def _finite(row: dict) -> dict:
-    """JSON knows neither NaN nor infinity."""
+def _nulls_for_infinite(row: dict) -> dict:
+    """Return the row with null for NaN and infinity, which JSON does not know."""
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in row.items()

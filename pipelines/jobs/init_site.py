@@ -1,4 +1,4 @@
-"""A place to start from: the reference settings and the folders it speaks of."""
+"""`anomaly init`: a folder to start from, with the reference settings and the folders that they name."""
 
 import shlex
 from pathlib import Path
@@ -8,8 +8,11 @@ from pipelines.errors import SettingsError
 REFERENCE = Path(__file__).parents[1] / "config" / "reference.toml"
 
 
-def start(folder: Path) -> list[Path]:
-    """Write anomaly.toml and empty folders; refuses to touch a settings file that is there."""
+def create_site(folder: Path) -> list[Path]:
+    """Write anomaly.toml and empty folders, and return their paths, the settings file first.
+
+    Raises SettingsError where a settings file is there already, or the folder cannot be written.
+    """
     target = folder / "anomaly.toml"
     if target.exists():
         raise SettingsError(f"{target}: is there already; name another folder, or remove it first")
@@ -25,5 +28,6 @@ def start(folder: Path) -> list[Path]:
 
 
 def next_step(target: Path) -> str:
-    """What to do with a new settings file, in one line."""
-    return f"fill in [purpose] and [site], put exports where the files of [signals.*] point, then: anomaly doctor --settings {shlex.quote(str(target))}"
+    """Return in one line what to do with a new settings file."""
+    check = f"anomaly doctor --settings {shlex.quote(str(target))}"
+    return f"fill in [purpose] and [site], put exports where the files of [signals.*] point, then: {check}"

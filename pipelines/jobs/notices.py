@@ -18,9 +18,10 @@ _IN_ENVIRONMENT = ("event", "exit_code", "site", "night")
 
 
 def send_notice(settings: Settings, notice: Mapping[str, object], warn: Callable[[str], None]) -> None:
-    """Run the command of `[notify]`, if there is one, with the notice as a line of JSON on its standard input.
+    """Run the command of `[notify]`, if there is one, with the notice as JSON on its standard input.
 
-    No shell is in between. Whatever becomes of the command is only logged and passed to `warn`: the night stands as it is.
+    No shell is in between. Whatever becomes of the command is only logged and passed to `warn`: the night
+    stands as it is.
     """
     command, seconds = settings.notify.command, settings.notify.seconds
     if not command:
@@ -37,7 +38,10 @@ def send_notice(settings: Settings, notice: Mapping[str, object], warn: Callable
 
 
 def _run_command(settings: Settings, notice: Mapping[str, object]) -> str:
-    """Run the command to its end and return what went wrong, empty if nothing did; TimeoutExpired where it takes too long."""
+    """Run the command to its end and return what went wrong, empty if nothing did.
+
+    Raises TimeoutExpired where it takes too long, OSError or ValueError where it cannot be run.
+    """
     facts = {f"ANOMALY_{name.upper()}": str(notice[name]) for name in _IN_ENVIRONMENT if name in notice}
     process = subprocess.Popen(
         settings.notify.command,

@@ -1,4 +1,4 @@
-"""Checks before the night: what would stop or degrade it."""
+"""`anomaly doctor`: checks before the night of what would stop or degrade it."""
 
 import contextlib
 import datetime as dt
@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 import filelock
+import polars as pl
 
 from anomaly import charts
 from anomaly.messages import printable
@@ -27,65 +28,68 @@ LOW_DISK_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class Finding:
+    """What one check found; `detail` says in words what there is, and where it is not fine what to do."""
+
     what: str
     fine: bool
     detail: str
 
 
-def examine(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
-    """Purpose, sources, places, lock, engine, published file, disk, calendar, clock and fonts, one finding each."""
+def check_site(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
+    """Check purpose, sources, folders, engine, file, disk, calendar, clock and fonts; changes nothing."""
     now = now or dt.datetime.now()
-    sources, latest = _sources(settings)
-    places = [
-        *_pseudonyms(settings),
-        *_places(settings),
-        *_engine(settings),
-        _file(settings),
-        _disk(settings),
-    ]
+    sources, latest_reading = _check_sources(settings)
     return [
-        _purpose(settings, now.date()),
+        _check_purpose(settings, now.date()),
         *sources,
-        *places,
-        _calendar(settings, now.date()),
-        _clock(settings, now, latest),
-        _font(settings),
+        *_check_pseudonyms(settings),
+        _check_store(Store(settings.store)),
+        _check_reports(settings),
+        *_check_engine(settings),
+        _check_published_file(settings),
+        _check_disk(settings),
+        _check_calendar(settings, now.date()),
+        _check_clock(settings, now, latest_reading),
+        _check_fonts(settings),
     ]
 
 
-def _purpose(settings: Settings, today: dt.date) -> Finding:
+def _check_purpose(settings: Settings, today: dt.date) -> Finding:
     try:
         check_purpose(settings, today)
     except SettingsError as error:
         return Finding("purpose", False, str(error))
     left = (settings.purpose.expires - today).days
-    return Finding(
-        "purpose",
-        left > 30,
-        f"in force until {settings.purpose.expires}"
-        + ("" if left > 30 else f", {left} days from now: have it renewed"),
-    )
+    detail = f"in force until {settings.purpose.expires}"
+    if left <= 30:
+        detail += f", {left} days from now: have it renewed"
+    return Finding("purpose", left > 30, detail)
 
 
-def _sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
-    """What the newest file of each source gives, and the latest time in any of them."""
-    sources = dict(settings.sources) | ({"households": settings.households} if settings.households else {})
-    findings, latest = [], []
+def _check_sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
+    """Read the newest file of each source; returns the findings and the latest time in any of the files."""
+    sources = dict(settings.sources)
+    if settings.households:
+        sources["households"] = settings.households
+    findings: list[Finding] = []
+    times: list[dt.datetime] = []
     for name, source in sources.items():
         try:
             files = find_files(settings.root, source)
             newest = files[-1]  # in the order in which they are loaded: a copied folder's times say nothing
             cells = read_file(newest, source)
             if name in settings.rules:
-                latest.append(parse_rows(cells, settings.rules[name])[0]["time"].max())
-            told = f"{len(files)} file{'s' * (len(files) != 1)}, {cells.height} rows in the newest ({newest.name})"
-            findings.append(Finding(f"source {name}", True, printable(told)))
+                rows, _ = parse_rows(cells, settings.rules[name])
+                times += rows.select(pl.col("time").max()).to_series().drop_nulls().to_list()
+            count = f"{len(files)} file{'s' * (len(files) != 1)}"
+            detail = f"{count}, {cells.height} rows in the newest ({newest.name})"
+            findings.append(Finding(f"source {name}", True, printable(detail)))
         except SourceError as error:
             findings.append(Finding(f"source {name}", False, str(error)))
-    return findings, max((time for time in latest if time), default=None)
+    return findings, max(times, default=None)
 
 
-def _pseudonyms(settings: Settings) -> list[Finding]:
+def _check_pseudonyms(settings: Settings) -> list[Finding]:
     if not settings.pseudonyms:
         return []
     try:
@@ -94,43 +98,40 @@ def _pseudonyms(settings: Settings) -> list[Finding]:
         return [Finding("pseudonyms", False, str(error))]
 
 
-def _places(settings: Settings) -> list[Finding]:
-    """The folders a run writes to, looked at and left as they are."""
-    writable = _writable(settings.reports)
-    return [
-        _store(Store(settings.store)),
-        Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written"),
-    ]
+def _check_reports(settings: Settings) -> Finding:
+    writable = _is_writable(settings.reports)
+    return Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written")
 
 
-def _store(store: Store) -> Finding:
-    if not all(_writable(folder) for folder in (store.folder, store.state)):
-        return Finding(
-            "store",
-            False,
-            f"{store.folder}: cannot be written; give [store] path a folder this user may write",
-        )
+def _check_store(store: Store) -> Finding:
     try:
-        written = store.read_json("version.json", {"state": STATE_VERSION})["state"]
+        trouble = _store_trouble(store)
     except (StateError, OSError) as error:
         return Finding("store", False, str(error))
-    if written > STATE_VERSION:
-        return Finding(
-            "store",
-            False,
-            f"{store.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path",
-        )
-    if holder := _holder(store.folder):
-        return Finding(
-            "store",
-            False,
-            f"{store.folder}: another run holds the lock ({holder}); wait for it to end, or stop it",
-        )
+    if trouble:
+        return Finding("store", False, f"{store.folder}: {trouble}")
     return Finding("store", True, f"{store.folder} can be written, no run holds the lock")
 
 
-def _holder(folder: Path) -> str | None:
-    """Who holds the run lock. Without a holder's note nothing is touched; beside the note of a killed run the lock is tried."""
+def _store_trouble(store: Store) -> str:
+    """Return why a run could not use the store's folder, and what to do; empty if it could."""
+    if not all(_is_writable(folder) for folder in (store.folder, store.state)):
+        return "cannot be written; give [store] path a folder this user may write"
+    written = store.read_json("version.json", {"state": STATE_VERSION})["state"]
+    if written > STATE_VERSION:
+        versions = f"state {written}, this one knows {STATE_VERSION}"
+        return f"written by a newer version ({versions}); upgrade, or name another [store] path"
+    if holder := _lock_holder(store.folder):
+        return f"another run holds the lock ({holder}); wait for it to end, or stop it"
+    return ""
+
+
+def _lock_holder(folder: Path) -> str | None:
+    """Return who holds the run lock, if anybody.
+
+    Without a holder's note nothing is touched. Beside a note, which a killed run may have left, the lock is
+    tried.
+    """
     try:
         holder = (folder / "run.holder").read_text(encoding="utf-8").strip()
     except OSError:
@@ -144,15 +145,20 @@ def _holder(folder: Path) -> str | None:
         return holder
 
 
-def _writable(folder: Path) -> bool:
-    """Whether the folder, or the nearest one above it that is there, may be written."""
-    while not os.path.exists(folder):  # Path.exists raises below a folder that may not be entered
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK)
+def _is_writable(folder: Path) -> bool:
+    """Return whether the folder, or the nearest one above it that is there, may be written."""
+    there = _nearest_folder(folder)
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
-def _engine(settings: Settings) -> list[Finding]:
-    """Whether the cluster that is asked for can be worked with."""
+def _nearest_folder(path: Path) -> Path:
+    while not os.path.exists(path):  # Path.exists raises below a folder that may not be entered
+        path = path.parent
+    return path
+
+
+def _check_engine(settings: Settings) -> list[Finding]:
+    """Check that the cluster that is asked for answers; no finding where none is."""
     kind, address = settings.engine.kind, settings.engine.address
     if kind == engine.LOCAL:
         return []
@@ -163,85 +169,77 @@ def _engine(settings: Settings) -> list[Finding]:
         return [Finding("engine", False, str(error))]
 
 
-def _file(settings: Settings) -> Finding:
-    """The published file opens and holds its runs."""
+def _check_published_file(settings: Settings) -> Finding:
+    """Check that the published file opens, and count its runs."""
     if not os.path.exists(settings.store):
         return Finding("file", True, f"{settings.store} is not published yet")
     try:
         with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
-            runs = con.execute("SELECT count(*) FROM v1.runs").fetchone()[0]
+            [(runs,)] = con.execute("SELECT count(*) FROM v1.runs").fetchall()
     except duckdb.Error as error:
         cause = " ".join((str(error).splitlines() or [""])[0].split())[:120]
-        return Finding(
-            "file",
-            False,
-            f"{settings.store}: cannot be read ({cause}); remove that file; the next nightly rebuilds it",
-        )
+        detail = f"cannot be read ({cause}); remove that file; the next nightly rebuilds it"
+        return Finding("file", False, f"{settings.store}: {detail}")
     return Finding("file", True, f"{settings.store} opens, {runs} run{'s' * (runs != 1)}")
 
 
-def _disk(settings: Settings) -> Finding:
-    """Room for a night: the file is written beside the one that stands, and its tables once more on the way."""
-    folder = settings.state
-    while not os.path.exists(folder):
-        folder = folder.parent
+def _check_disk(settings: Settings) -> Finding:
+    """Check that there is space: a night writes the file anew beside the old one, and its tables twice."""
+    folder = _nearest_folder(settings.store.parent)
     published = settings.store.stat().st_size if os.path.exists(settings.store) else 0
     free, needed = shutil.disk_usage(folder).free, max(LOW_DISK_BYTES, 3 * published)
-    return Finding(
-        "disk",
-        free > needed,
-        f"{free / 1e9:.1f} GB free at {folder}"
-        + ("" if free > needed else f", a night may need {needed / 1e9:.1f} GB: make room"),
-    )
+    detail = f"{free / 1e9:.1f} GB free at {folder}"
+    if free <= needed:
+        detail += f", a night may need {needed / 1e9:.1f} GB: make room"
+    return Finding("disk", free > needed, detail)
 
 
-def _calendar(settings: Settings, today: dt.date) -> Finding:
+def _check_calendar(settings: Settings, today: dt.date) -> Finding:
     try:
         days = calendar_in_force(settings, today, today + dt.timedelta(days=60))
     except SettingsError as error:
         return Finding("calendar", False, str(error))
+    country = settings.site.calendar
     years = sorted({day.year for day in days.filter(days["provisional"])["day"]})
-    told = (
-        f"{settings.site.calendar}, official for the next 60 days"
-        if not years
-        else (
-            f"{settings.site.calendar} {', '.join(map(str, years))} is provisional: put calendars/{settings.site.calendar}/{years[0]}.toml beside the settings"
-        )
-    )
-    return Finding("calendar", not years, told)
+    if not years:
+        return Finding("calendar", True, f"{country}, official for the next 60 days")
+    remedy = f"put calendars/{country}/{years[0]}.toml beside the settings"
+    return Finding("calendar", False, f"{country} {', '.join(map(str, years))} is provisional: {remedy}")
 
 
-def _clock(settings: Settings, now: dt.datetime, latest: dt.datetime | None) -> Finding:
-    """The clock is wrong where an input was written, a reading is dated or the last run ended later than now."""
-    written, ran = [], []
+def _check_clock(settings: Settings, now: dt.datetime, latest_reading: dt.datetime | None) -> Finding:
+    """Check that no input was written, no reading is dated and no run ended later than now."""
+    earliest_now = {"an input was written": _newest_input(settings) - 3600}
+    if latest_reading:  # a register may name its day by the midnight that ends it
+        earliest_now["the latest reading is dated"] = latest_reading.timestamp() - 86400
+    if last_run := _last_run(settings):
+        earliest_now["the last run ended"] = last_run.timestamp() - 60
+    what, when = max(earliest_now.items(), key=lambda item: item[1])
+    fine, detail = when < now.timestamp(), f"{now:%Y-%m-%d %H:%M}"
+    if not fine:
+        later = f"{dt.datetime.fromtimestamp(when, now.tzinfo):%Y-%m-%d %H:%M}"
+        detail += f", but {what} later than that, {later}: set the clock, or look at that export"
+    return Finding("clock", fine, detail)
+
+
+def _newest_input(settings: Settings) -> float:
+    """Return when the newest input file was written, in seconds since 1970; 0 where there is none."""
+    written: list[float] = []
     for source in settings.sources.values():
         with contextlib.suppress(SourceError, OSError):
             written += [path.stat().st_mtime for path in find_files(settings.root, source)]
+    return max(written, default=0)
+
+
+def _last_run(settings: Settings) -> dt.datetime | None:
+    finished: list[str] = []
     with contextlib.suppress(OSError):  # what keeps the state from being read is the store's finding
-        ran = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
-    later = {
-        "an input was written": max(written, default=0) - 3600,
-        "the latest reading is dated": latest.timestamp() - 86400
-        if latest
-        else 0,  # a register may name its day by the midnight that ends it
-        "the last run ended": dt.datetime.fromisoformat(max(ran)).replace(tzinfo=dt.UTC).timestamp() - 60
-        if ran
-        else 0,
-    }
-    what, when = max(later.items(), key=lambda one: one[1])
-    ahead = when - now.timestamp()
-    told = (
-        ""
-        if ahead < 0
-        else f", but {what} later than that, {dt.datetime.fromtimestamp(when, now.tzinfo):%Y-%m-%d %H:%M}: set the clock, or look at that export"
-    )
-    return Finding("clock", ahead < 0, f"{now:%Y-%m-%d %H:%M}{told}")
+        finished = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
+    return dt.datetime.fromisoformat(max(finished)).replace(tzinfo=dt.UTC) if finished else None
 
 
-def _font(settings: Settings) -> Finding:
+def _check_fonts(settings: Settings) -> Finding:
     font = charts.chinese_font()
     needed = "zh" in settings.site.languages
-    told = (
-        font or "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
-    )
-    return Finding("fonts", bool(font) or not needed, told)
+    missing = "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
+    return Finding("fonts", bool(font) or not needed, font or missing)

@@ -1,10 +1,13 @@
-"""What a person tells about a case: recorded on the disk first, then in the audit log, then in the published file."""
+"""Record what people decide and find: outcomes, assignments, reveals.
+
+Each is written to the journal first, then to the audit log, and then shown in the published file, so that
+nothing that was recorded is lost when a later step fails.
+"""
 
 import csv
 import datetime as dt
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
@@ -23,14 +26,15 @@ from pipelines.publish.frames import outcome_frames
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import Store
 
-HASTE = 10  # decisions within a minute
-LATEST, NEARLY_ALL = 20, 0.95  # of the latest decisions
-LOCK_SECONDS = 20.0
+HASTY_DECISIONS = 10  # within a minute
+LATEST_DECISIONS, NEARLY_ALL = 20, 0.95  # so large a share of the latest decisions
+LOCK_SECONDS = 20.0  # to wait for a run before the published file is left to it
+_ENTRY_FIELDS = ("case_id", "day", "outcome", "reason", "by", "minutes")
 
 
 @dataclass(frozen=True)
-class Said:
-    """One answer as it was given. minutes: how long it took."""
+class OutcomeEntry:
+    """One outcome as a person gave it."""
 
     case_id: str
     outcome: str
@@ -38,109 +42,124 @@ class Said:
     day: dt.date
     by: str | None = None
     minutes: int | None = None
+    """How long it took."""
 
 
-def decide(settings: Settings, said: Said) -> list[str]:
-    """Record one answer and publish it; returns what the person should hear. Raises NotRecorded, NotFound."""
-    store = _ready(settings)
+@dataclass(frozen=True)
+class ImportResult:
+    """What came of a file of outcomes."""
+
+    recorded: int
+    already: int
+    """Rows that had been recorded before."""
+    refused: list[str] = field(default_factory=list)
+    """A line for each row that was refused, with its number."""
+    remarks: list[str] = field(default_factory=list)
+    """Lines on the published file, where it could not be changed at once."""
+
+
+def decide(settings: Settings, entry: OutcomeEntry) -> list[str]:
+    """Record one outcome and publish it; returns remarks for the person. Raises NotRecorded, NotFound."""
+    store = _judged_store(settings)
     with outcome_journal.writing(store):
-        line = _Known(settings, store).line(said)
-        again = _mark(line) in map(_mark, store.read_lines(outcome_journal.OUTCOMES))
-        if not again:  # who tells the same again may have been broken off: once is enough
+        line = _CaseIndex(settings, store).journal_line(entry)
+        recorded = map(_entry_of, store.read_lines(outcome_journal.OUTCOMES))
+        again = _entry_of(line) in recorded
+        if not again:  # the same entry may come again after it was broken off: once is enough
             store.append_line(outcome_journal.OUTCOMES, line | {"how": "decide"})
-        AuditLog(store).append(
-            "decide", case=said.case_id, outcome=said.outcome, day=said.day, by=said.by, again=again
-        )
-    return [
-        *(["it was recorded already"] if again else meter(store, dt.datetime.now(dt.UTC))),
-        *_publish(settings, store),
-    ]
+        facts = {"case": entry.case_id, "outcome": entry.outcome, "day": entry.day, "by": entry.by}
+        AuditLog(store).append("decide", **facts, again=again)
+    remarks = ["it was recorded already"] if again else routine_warnings(store, dt.datetime.now(dt.UTC))
+    return [*remarks, *_publish(settings, store)]
 
 
-def import_outcomes(settings: Settings, path: Path) -> tuple[int, int, list[str]]:
-    """Record the answers of a CSV file from the field: how many were new, how many were there already, and what was refused.
+def import_outcomes(settings: Settings, path: Path) -> ImportResult:
+    """Record the outcomes of a CSV file from the field.
 
-    Columns case, day, outcome, reason, by, minutes; the last two may be missing. The rows that can be right are recorded,
-    each refused one is a line with its number. A file that comes again adds nothing.
+    Columns case, day, outcome, reason, by, minutes; the last two may be missing. Rows that can be recorded
+    are, whatever becomes of the others. A file that comes again adds nothing.
     """
-    store = _ready(settings)
-    rows = _rows(path)
+    store = _judged_store(settings)
+    rows = _read_rows(path)
+    refused, fresh, already = [], [], 0
     with outcome_journal.writing(store):
-        known = _Known(settings, store)
-        there = {_mark(line) for line in store.read_lines(outcome_journal.OUTCOMES)}
-        refused, fresh, again = [], [], 0
+        case_index = _CaseIndex(settings, store)
+        seen = {_entry_of(line) for line in store.read_lines(outcome_journal.OUTCOMES)}
         for number, row in enumerate(rows, 1):
             try:
-                line = known.line(_said(row))
+                line = case_index.journal_line(_parse_entry(row))
             except (NotRecorded, NotFound) as error:
                 refused.append(f"row {number}: {error}")
                 continue
-            if _mark(line) in there:
-                again += 1
+            if _entry_of(line) in seen:
+                already += 1
             else:
-                there.add(_mark(line))
+                seen.add(_entry_of(line))
                 fresh.append(line | {"how": "import"})
         for line in fresh:
             store.append_line(outcome_journal.OUTCOMES, line)
-        AuditLog(store).append("import", file=path.name, recorded=len(fresh), already=again, refused=len(refused))
-    return len(fresh), again, refused + (_publish(settings, store) if fresh or again else [])
+        counts = {"recorded": len(fresh), "already": already, "refused": len(refused)}
+        AuditLog(store).append("import", file=path.name, **counts)
+    remarks = _publish(settings, store) if fresh or already else []
+    return ImportResult(len(fresh), already, refused, remarks)
 
 
 def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[str]:
-    """Record to whom a case is given, and publish it; told again, it is the same assignment."""
-    store = _ready(settings)
-    _plain("--to", to)
+    """Record to whom a case is given, and publish it; returns remarks. Raises NotRecorded, NotFound."""
+    store = _judged_store(settings)
+    _check_text("--to", to)
     with outcome_journal.writing(store):
-        _Known(settings, store).case(case_id)
+        _CaseIndex(settings, store).find(case_id)
         line = {"case_id": case_id, "day": str(local_today(settings)), "to": to.strip(), "by": by}
-        if line != next(
-            (
-                known
-                for known in reversed(store.read_lines(outcome_journal.ASSIGNMENTS))
-                if known["case_id"] == case_id
-            ),
-            None,
-        ):
+        of_case = [
+            earlier
+            for earlier in store.read_lines(outcome_journal.ASSIGNMENTS)
+            if earlier["case_id"] == case_id
+        ]
+        if line not in of_case[-1:]:
             store.append_line(outcome_journal.ASSIGNMENTS, line)
         AuditLog(store).append("assign", case=case_id, to=to.strip(), by=by)
     return _publish(settings, store)
 
 
 def reveal(settings: Settings, case_id: str, reason: str, by: str) -> str:
-    """The id behind a case's code; whoever asks, and why, is logged before it is told. Raises NotFound, NotRecorded."""
-    store = _ready(settings)
-    _plain("--reason", reason)
-    _plain("--by", by)
-    household = _Known(settings, store).case(case_id)["household"]
-    found = pseudonyms.reveal_id(settings, household)
+    """Return the id behind a case's code, after the request was logged. Raises NotFound, NotRecorded."""
+    store = _judged_store(settings)
+    _check_text("--reason", reason)
+    _check_text("--by", by)
+    household = _CaseIndex(settings, store).find(case_id)["household"]
+    household_id = pseudonyms.reveal_id(settings, household)
     AuditLog(store).append("reveal", case=case_id, reason=reason.strip(), by=by.strip())
-    return found
+    return household_id
 
 
-def meter(store: Store, now: dt.datetime) -> list[str]:
-    """Warnings where deciding has become a formality: many within a minute, or nearly all of them confirmed."""
-    made = [
+def routine_warnings(store: Store, now: dt.datetime) -> list[str]:
+    """Return warnings where deciding has become routine: many within a minute, or nearly all confirmed."""
+    decisions = [
         line
         for line in store.read_lines(outcome_journal.OUTCOMES)
         if line.get("how") == "decide" and line["outcome"] in ("confirmed", "benign", "contested")
     ]
-    told = []
-    recent = [
-        line for line in made if (now - dt.datetime.fromisoformat(line["recorded"])).total_seconds() <= 60
-    ]
-    if len(recent) >= HASTE:
-        told.append(
-            f"warning: {len(recent)} decisions were recorded within a minute; each should rest on a look at its case page"
+    warnings = []
+    ages = [now - dt.datetime.fromisoformat(line["recorded"]) for line in decisions]
+    within_minute = sum(age.total_seconds() <= 60 for age in ages)
+    if within_minute >= HASTY_DECISIONS:
+        warnings.append(
+            f"warning: {within_minute} decisions were recorded within a minute;"
+            " each should rest on a look at its case page"
         )
-    last = [line["outcome"] for line in made[-LATEST:]]
-    if len(last) == LATEST and last.count("confirmed") >= NEARLY_ALL * LATEST:
-        told.append(
-            f"warning: {last.count('confirmed')} of the last {LATEST} decisions are confirmed; a list that is nearly always accepted is not being looked at"
+    latest = [line["outcome"] for line in decisions[-LATEST_DECISIONS:]]
+    confirmed = latest.count("confirmed")
+    if len(latest) == LATEST_DECISIONS and confirmed >= NEARLY_ALL * LATEST_DECISIONS:
+        warnings.append(
+            f"warning: {confirmed} of the last {LATEST_DECISIONS} decisions are confirmed;"
+            " a list that is nearly always accepted is not being looked at"
         )
-    return told
+    return warnings
 
 
-def _ready(settings: Settings) -> Store:
+def _judged_store(settings: Settings) -> Store:
+    """Return the store, ready to be written; raises NotFound where no night has been judged."""
     store = Store(settings.store)
     if not store.judged_nights():
         raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
@@ -148,89 +167,89 @@ def _ready(settings: Settings) -> Store:
     return store
 
 
-class _Known:
-    """The cases and control doors there are, with what was promised of each."""
+class _CaseIndex:
+    """The cases and control doors there are, with what was promised of each when it was listed."""
 
     def __init__(self, settings: Settings, store: Store):
-        self.settings, self.store = settings, store
+        self._settings, self._store = settings, store
+        self._latest_night = max(store.judged_nights())
         folded = fold(settings, store)
-        self.latest = max(store.judged_nights())
-        self.cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
-        self.cases |= {
+        self._cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
+        self._cases |= {
             row["case_id"]: row | {"signature": "control", "listed": None}
             for row in control_doors(store).iter_rows(named=True)
         }
-        self.doors = {
-            row["case_id"]: row for row in folded.worklist.filter("first_listed").iter_rows(named=True)
-        }
         # what an answer itself took off its list, or a prune with its night, the journal still knows
-        self.doors = {
+        answered = {
             line["case_id"]: {"night": line["listed"]} | line
             for line in outcome_journal.read_outcomes(store)
             if line.get("listed")
-        } | self.doors
-        self.places = {
-            row["household"]: row for row in outcome_journal.register(settings, store).iter_rows(named=True)
         }
+        first_listed = folded.worklist.filter("first_listed")
+        listed = {row["case_id"]: row for row in first_listed.iter_rows(named=True)}
+        self._listings = answered | listed
+        register = outcome_journal.register(settings, store)
+        self._register = {row["household"]: row for row in register.iter_rows(named=True)}
 
-    def case(self, case_id: str) -> dict:
-        if case_id in self.cases:
-            return self.cases[case_id]
-        # judging earlier nights again may have given a case another code; the one that people hold in their hands still counts
-        if night := last_night_of(self.store, case_id):
-            return frozen_case(self.store, case_id, night)
-        raise NotFound(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
+    def find(self, case_id: str) -> dict:
+        """Return a case by its code; raises NotFound."""
+        if case_id in self._cases:
+            return self._cases[case_id]
+        # judging earlier nights again may have given a case another code; the one on paper still counts
+        night = last_night_of(self._store, case_id)
+        case = frozen_case(self._store, case_id, night) if night else None
+        if case is None:
+            raise NotFound(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
+        return case
 
-    def line(self, said: Said) -> dict:
-        """The journal's line: what was said, of what, what had been promised of it, and from which night on it is known."""
-        case = self.case(said.case_id)
-        self._check(said)
-        door = self.doors.get(said.case_id) or case | {"night": case["listed"]}
-        place = self.places.get(case["household"], {})
-        # a list that somebody works from is not changed under their hands, but for what had been found out before it
-        since = self.latest if said.day <= self.latest else self.latest + dt.timedelta(days=1)
-        facts = {
+    def journal_line(self, entry: OutcomeEntry) -> dict:
+        """Return the journal's line: entry, home, what was promised, and from which night on it counts."""
+        case = self.find(entry.case_id)
+        self._check(entry)
+        listing = self._listings.get(entry.case_id) or case | {"night": case["listed"]}
+        place = self._register.get(case["household"], {})
+        # a list that somebody works from does not change, but for what was found out before it was made
+        next_night = self._latest_night + dt.timedelta(days=1)
+        since = self._latest_night if entry.day <= self._latest_night else next_night
+        line = {
+            "case_id": entry.case_id,
+            "day": entry.day,
+            "outcome": entry.outcome,
+            "reason": entry.reason.strip(),
+            "by": entry.by or None,
+            "minutes": entry.minutes,
             "household": case["household"],
             "signature": case["signature"],
             "district": place.get("district"),
             "class": place.get("class"),
-        }
-        facts |= {name: door.get(name) for name in ("chance_before", "chance_wrong")} | {
-            "listed": door.get("night"),
+            "chance_before": listing.get("chance_before"),
+            "chance_wrong": listing.get("chance_wrong"),
+            "listed": listing.get("night"),
             "since": since,
+            "recorded": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         }
-        told = {
-            "case_id": said.case_id,
-            "day": said.day,
-            "outcome": said.outcome,
-            "reason": said.reason.strip(),
-            "by": said.by or None,
-            "minutes": said.minutes,
-        }
-        recorded = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-        return {name: str(v) if isinstance(v, dt.date) else v for name, v in (told | facts).items()} | {
-            "recorded": recorded
-        }
+        return {name: str(v) if isinstance(v, dt.date) else v for name, v in line.items()}
 
-    def _check(self, said: Said) -> None:
-        if said.outcome not in OUTCOMES:
-            raise NotRecorded(f"outcome {said.outcome!r} is not there; choose from {', '.join(OUTCOMES)}")
-        if said.day > local_today(self.settings):
-            raise NotRecorded(f"day {said.day} lies in the future; give the day of the visit")
-        if said.minutes is not None and not 0 <= said.minutes < 100_000:
-            raise NotRecorded(f"minutes = {said.minutes}; write how many minutes it took")
-        _plain("reason", said.reason)
+    def _check(self, entry: OutcomeEntry) -> None:
+        if entry.outcome not in OUTCOMES:
+            raise NotRecorded(f"outcome {entry.outcome!r} is not there; choose from {', '.join(OUTCOMES)}")
+        if entry.day > local_today(self._settings):
+            raise NotRecorded(f"day {entry.day} lies in the future; give the day of the visit")
+        if entry.minutes is not None and not 0 <= entry.minutes < 100_000:
+            raise NotRecorded(f"minutes = {entry.minutes}; write how many minutes it took")
+        _check_text("reason", entry.reason)
 
 
-def _plain(name: str, text: str) -> None:
-    """A text that says something and does not carry a person's number into the store."""
+def _check_text(name: str, text: str) -> None:
+    """Raise NotRecorded for a text that is empty or would carry a person's number into the store."""
     if not text.strip():
         raise NotRecorded(f"{name} is empty; a person decides, and says why in a few words")
     if found := find_personal_columns(pl.DataFrame({"text": [text]})):
         raise NotRecorded(f"{name} {found['text']}; leave it out: the store keeps nothing of the kind")
 
 
-def _rows(path: Path) -> list[dict]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows of a CSV file of outcomes, the column `case` as case_id; raises NotRecorded."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -246,41 +265,46 @@ def _rows(path: Path) -> list[dict]:
     else:
         raise NotRecorded(f"{path}: is not text; export it as CSV in UTF-8")
     rows = csv.DictReader(io.StringIO(text))
-    names = {"case_id" if name.strip() == "case" else name.strip(): name for name in rows.fieldnames or []}
-    if missing := [name for name in ("case_id", "day", "outcome", "reason") if name not in names]:
+    columns = {"case_id" if name.strip() == "case" else name.strip(): name for name in rows.fieldnames or []}
+    if missing := [name for name in ("case_id", "day", "outcome", "reason") if name not in columns]:
         raise NotRecorded(
-            f"{path}: has no column {missing[0].removesuffix('_id')}; give case, day, outcome, reason and, where known, by and minutes"
+            f"{path}: has no column {missing[0].removesuffix('_id')};"
+            " give case, day, outcome, reason and, where known, by and minutes"
         )
-    return [{name: (row[column] or "").strip() for name, column in names.items()} for row in rows]
+    return [{name: (row[column] or "").strip() for name, column in columns.items()} for row in rows]
 
 
-def _said(row: dict) -> Said:
+def _parse_entry(row: dict[str, str]) -> OutcomeEntry:
     try:
         day = dt.date.fromisoformat(row["day"])
         minutes = int(row["minutes"]) if row.get("minutes") else None
     except ValueError:
-        raise NotRecorded(
-            "day is not YYYY-MM-DD, or minutes is not a whole number; correct the row and import the file again"
-        ) from None
-    return Said(row["case_id"], row["outcome"], row["reason"], day, row.get("by") or None, minutes)
+        wrong = "day is not YYYY-MM-DD, or minutes is not a whole number"
+        raise NotRecorded(f"{wrong}; correct the row and import the file again") from None
+    return OutcomeEntry(row["case_id"], row["outcome"], row["reason"], day, row.get("by") or None, minutes)
 
 
-def _mark(line: dict) -> tuple:
-    return tuple(line.get(name) for name in ("case_id", "day", "outcome", "reason", "by", "minutes"))
+def _entry_of(line: dict) -> tuple:
+    """Return what a person gave of a journal's line, to tell whether it was recorded already."""
+    return tuple(line.get(name) for name in _ENTRY_FIELDS)
 
 
-def _publish(settings: Settings, store: Store) -> Sequence[str]:
-    """Swap the published file for one that knows the journals; returns a line where that has to wait."""
+def _publish(settings: Settings, store: Store) -> list[str]:
+    """Show the journals in the published file; returns a line where that has to wait."""
     try:
         with store.locked(LOCK_SECONDS):
-            if not duckdb_file.is_readable(settings.store):
-                return [
-                    f"recorded; {settings.store} cannot be read: run `anomaly nightly --settings …`, which publishes it anew"
-                ]
-            frames = outcome_frames(settings, store, fold(settings, store))
-            exported = parquet_export.is_up_to_date(settings)
-            duckdb_file.replace_tables(settings.store, frames)
-            return parquet_export.sync_parquet_export(settings, frames.keys() if exported else None)
+            remarks = _replace_outcomes(settings, store)
     except StoreLocked:
-        return ["recorded; another run holds the lock, and the file shows it after the next run"]
-    return []
+        remarks = ["recorded; another run holds the lock, and the file shows it after the next run"]
+    return remarks
+
+
+def _replace_outcomes(settings: Settings, store: Store) -> list[str]:
+    """Swap the published file for one with the outcomes of now; returns a line where it cannot be read."""
+    if not duckdb_file.is_readable(settings.store):
+        remedy = "run `anomaly nightly --settings …`, which publishes it anew"
+        return [f"recorded; {settings.store} cannot be read: {remedy}"]
+    frames = outcome_frames(settings, store, fold(settings, store))
+    export_up_to_date = parquet_export.is_up_to_date(settings)
+    duckdb_file.replace_tables(settings.store, frames)
+    return parquet_export.sync_parquet_export(settings, frames.keys() if export_up_to_date else None)

@@ -1,7 +1,8 @@
-"""Retention: what is older than its class of data may be is taken out of the state, the pages and the published file.
+"""Remove what is older than [retention] allows from the state, the pages and the published file.
 
-Outcomes, assignments, the runs and the audit log are kept: they are the account. A floor is written before anything is
-deleted, so that no export that comes again and no night that is missed brings back what was pruned.
+Outcomes, assignments, the runs and the audit log are kept: they are the account. Before anything is deleted,
+the first day that is kept of each class of data is noted (`RETENTION_FLOOR_FILE`), so that neither an export that comes
+again nor a night that is judged later brings back what was pruned.
 """
 
 import datetime as dt
@@ -30,50 +31,66 @@ DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
 
 
 @dataclass(frozen=True)
-class Old:
-    """What one class of data holds from before its first kept day: so many rows or pages, in so many files or folders."""
+class ExpiredData:
+    """What one class of data holds from before the first day that is kept of it."""
 
     name: str
+    """The class: raw, readings, nights, reports or drafts."""
     before: dt.date
+    """The first day that is kept."""
     rows: int
+    """How many rows, nights, reports or drafts expire."""
     places: tuple[Path, ...]
+    """The files and folders that hold them."""
 
-    def told(self) -> str:
-        """In one line."""
-        return f"{self.name}: {self.rows} from before {self.before}, in {len(self.places)} place{'s' * (len(self.places) != 1)}"
+    def describe(self) -> str:
+        """Return a line for people."""
+        places = f"{len(self.places)} place{'s' * (len(self.places) != 1)}"
+        return f"{self.name}: {self.rows} from before {self.before}, in {places}"
 
 
-def prune(settings: Settings, dry_run: bool) -> list[Old]:
-    """Take out what is too old, or with `dry_run` only say what that would be."""
+def prune(settings: Settings, dry_run: bool) -> list[ExpiredData]:
+    """Delete what is too old and publish what is left; with `dry_run` only say what that would be."""
     store = Store(settings.store)
     store.prepare()
     with store.locked():
         night_report.tidy(settings)
-        old = _old(settings, store, local_today(settings))
+        expired = _find_expired(settings, store, local_today(settings))
         begun = store.read_json(BEGUN, [])
-        if dry_run or not (begun or any(one.places for one in old)):
-            return old
-        record = _record(old, begun)
-        store.write_json(BEGUN, record)
-        store.write_json(RETENTION_FLOOR_FILE, {one.name: one.before for one in old})
-        _thin(settings, store, old[0])
-        for one in old[1:]:
-            for place in one.places:
-                _take_out(store, place, one.before)
+        if dry_run or not (begun or any(data.places for data in expired)):
+            return expired
+        deletions = _deletion_lines(expired, begun)
+        store.write_json(BEGUN, deletions)
+        store.write_json(RETENTION_FLOOR_FILE, {data.name: data.before for data in expired})
+        raw, *others = expired
+        _reduce_raw_rows(settings, store, raw)
+        for data in others:
+            for place in data.places:
+                _delete_before(store, place, data.before)
         _publish(settings, store)
-        for line in record:
-            store.append_line(DELETIONS, {"at": dt.datetime.now(dt.UTC).isoformat(timespec="seconds")} | line)
-        AuditLog(store).append("prune", deleted=record)
+        at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+        for line in deletions:
+            store.append_line(DELETIONS, {"at": at} | line)
+        AuditLog(store).append("prune", deleted=deletions)
         store.path(BEGUN).unlink()
-    return old
+    return expired
 
 
-def _record(old: list[Old], begun: list[dict]) -> list[dict]:
-    """A line for each class that loses something; of what a prune that was broken off had set out to take out, all of it."""
+def _deletion_lines(expired: list[ExpiredData], begun: list[dict]) -> list[dict]:
+    """Return a line for each class that loses something.
+
+    Where a prune was broken off (`begun` are its lines), part of it is gone already: the larger count is the
+    whole.
+    """
     lines = {
-        one.name: {"class": one.name, "before": str(one.before), "rows": one.rows, "places": len(one.places)}
-        for one in old
-        if one.places
+        data.name: {
+            "class": data.name,
+            "before": str(data.before),
+            "rows": data.rows,
+            "places": len(data.places),
+        }
+        for data in expired
+        if data.places
     }
     for line in begun:
         if line["rows"] > lines.get(line["class"], {"rows": -1})["rows"]:
@@ -81,109 +98,130 @@ def _record(old: list[Old], begun: list[dict]) -> list[dict]:
     return list(lines.values())
 
 
-def _old(settings: Settings, store: Store, now: dt.date) -> list[Old]:
+# what has expired
+
+
+def _find_expired(settings: Settings, store: Store, today: dt.date) -> list[ExpiredData]:
+    """Return what each class of data holds that is too old, raw rows first."""
     keep = settings.retention
-    readings = now - dt.timedelta(days=keep.readings_days)
-    # a night, and a page, tells readings: neither outlives them
-    nights, pages = (
-        max(readings, now - dt.timedelta(days=days)) for days in (keep.nights_days, keep.reports_days)
-    )
-    folders = tuple(store.path(f"nights/{night}") for night in store.judged_nights() if night < nights)
-    shown = tuple(
-        folder for folder in sorted(settings.reports.glob("????-??-??")) if folder.name < str(pages)
-    )
-    files = [(path, _rows_before(path, readings)) for path in _tables(store) if path.parent not in folders]
-    touched = tuple(path for path, rows in files if rows)
-    left = tuple(sorted({*find_leftovers(store.folder), *find_leftovers(settings.reports)}))
-    return [
-        _finer(settings, store, now - dt.timedelta(days=keep.raw_days)),
-        Old("readings", readings, sum(rows for _, rows in files), touched),
-        Old("nights", nights, len(folders), folders),
-        Old("reports", pages, len(shown), shown),
-        Old("drafts", now, len(left), left),
-    ]
-
-
-def _finer(settings: Settings, store: Store, before: dt.date) -> Old:
-    """Rows finer than a day: late rows may still change a recent day, an older one needs its daily grain only."""
-    parts = {
-        part.path: fewer for rule in settings.rules.values() for part, fewer in _thinned(store, rule, before)
+    readings_from = today - dt.timedelta(days=keep.readings_days)
+    # a night, and a page, shows readings: neither outlives them
+    nights_from = max(readings_from, today - dt.timedelta(days=keep.nights_days))
+    reports_from = max(readings_from, today - dt.timedelta(days=keep.reports_days))
+    nights = tuple(store.path(f"nights/{night}") for night in store.judged_nights() if night < nights_from)
+    reports = sorted(settings.reports.glob("????-??-??"))
+    old_reports = tuple(folder for folder in reports if folder.name < str(reports_from))
+    tables = {
+        path: _count_before(path, readings_from) for path in _tables(store) if path.parent not in nights
     }
-    spared = {
-        path: pl.scan_parquet(path, glob=False).select(pl.len()).collect().item() - left.height
-        for path, left in parts.items()
-    }
-    return Old("raw", before, sum(spared.values()), tuple(path for path, n in spared.items() if n))
-
-
-def _thin(settings: Settings, store: Store, old: Old) -> None:
-    for rule in settings.rules.values():
-        for part, left in _thinned(store, rule, old.before):
-            if part.path in old.places:
-                RawRows(store, rule.name).table.replace(part, left)
-
-
-def _thinned(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Partition, pl.DataFrame]]:
-    """Each part of a signal's rows with what is left of it: a row brought down lies where the last of its day lay."""
-    rows = RawRows(store, rule.name)
-    left = to_daily_grain(rows.read().rename({"home": "household"}).drop("order"), rule, before).rename(
-        {"household": "home"}
-    )
-    there = [(part, pl.read_parquet(part.path, glob=False, columns=["file", "row"])) for part in rows.partitions()]
+    leftovers = tuple(sorted({*find_leftovers(store.folder), *find_leftovers(settings.reports)}))
     return [
-        (
-            part,
-            left.join(lines, on=["file", "row"], how="semi", maintain_order="left")
-            .select(RAW_ROW_SCHEMA.keys())
-            .cast(RAW_ROW_SCHEMA),
-        )
-        for part, lines in there
+        _expired_raw_rows(settings, store, today - dt.timedelta(days=keep.raw_days)),
+        ExpiredData(
+            "readings",
+            readings_from,
+            sum(tables.values()),
+            tuple(path for path, rows in tables.items() if rows),
+        ),
+        ExpiredData("nights", nights_from, len(nights), nights),
+        ExpiredData("reports", reports_from, len(old_reports), old_reports),
+        ExpiredData("drafts", today, len(leftovers), leftovers),
     ]
 
 
 def _tables(store: Store) -> Iterator[Path]:
+    """Yield every Parquet file of the state but drafts."""
     return (path for path in sorted(store.state.rglob("*.parquet")) if not path.name.startswith("."))
 
 
-def _dated(path: Path, before: dt.date) -> pl.Expr | None:
-    """Which rows of a table are from before that day; None where it knows no days."""
+def _is_before(path: Path, day: dt.date) -> pl.Expr | None:
+    """Return which rows of a Parquet file are from before the day; None where it has no days."""
     columns = pl.read_parquet_schema(path)
-    return next((pl.col(name).cast(pl.Date) < before for name in ("time", "day") if name in columns), None)
+    dated = [name for name in ("time", "day") if name in columns]
+    return pl.col(dated[0]).cast(pl.Date) < day if dated else None
 
 
-def _rows_before(path: Path, before: dt.date) -> int:
-    old = _dated(path, before)
-    return (
-        0 if old is None else pl.scan_parquet(path, glob=False).filter(old).select(pl.len()).collect().item()
-    )
+def _count_before(path: Path, day: dt.date) -> int:
+    is_before = _is_before(path, day)
+    return 0 if is_before is None else _count_rows(pl.scan_parquet(path, glob=False).filter(is_before))
 
 
-def _take_out(store: Store, place: Path, before: dt.date) -> None:
-    """A folder or a draft goes whole; of a table the rows from before that day."""
-    if place.is_dir() and not place.name.startswith("."):  # at once: half a night would be judged again
+def _count_rows(frame: pl.LazyFrame) -> int:
+    return frame.select(pl.len()).collect().item()
+
+
+# raw rows: those finer than a day are reduced to daily ones
+
+
+def _expired_raw_rows(settings: Settings, store: Store, before: dt.date) -> ExpiredData:
+    """Count the rows that go when old days are reduced to daily rows.
+
+    Recent days keep their detail, since late rows may still change them.
+    """
+    spared = {
+        part.path: _count_rows(pl.scan_parquet(part.path, glob=False)) - left.height
+        for rule in settings.rules.values()
+        for part, left in _reduced_parts(store, rule, before)
+    }
+    places = tuple(path for path, rows in spared.items() if rows)
+    return ExpiredData("raw", before, sum(spared.values()), places)
+
+
+def _reduce_raw_rows(settings: Settings, store: Store, raw: ExpiredData) -> None:
+    for rule in settings.rules.values():
+        for part, left in _reduced_parts(store, rule, raw.before):
+            if part.path in raw.places:
+                RawRows(store, rule.name).table.replace(part, left)
+
+
+def _reduced_parts(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Partition, pl.DataFrame]]:
+    """Return each part of a signal's rows with what is left of it; a day's row is where its last row was."""
+    rows = RawRows(store, rule.name)
+    cells = rows.read().rename({"home": "household"}).drop("order")
+    left = to_daily_grain(cells, rule, before).rename({"household": "home"})
+    reduced = []
+    for part in rows.partitions():
+        lines = pl.read_parquet(part.path, glob=False, columns=["file", "row"])
+        of_part = left.join(lines, on=["file", "row"], how="semi", maintain_order="left")
+        reduced.append((part, of_part.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA)))
+    return reduced
+
+
+# deletion
+
+
+def _delete_before(store: Store, place: Path, day: dt.date) -> None:
+    """Delete a folder or a draft whole, and of a table the rows from before the day."""
+    if place.is_dir() and not place.name.startswith("."):
+        # renamed first, so that it goes at once: a night that is half there would be judged again
         place = place.rename(place.with_name(f".{place.name}.draft"))
     name = place.relative_to(store.state) if place.is_relative_to(store.state) else place
     table = PartitionedTable(place.parent)
-    part = next(
-        (
-            part
-            for part in table.partitions()
-            if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists())
-        ),
-        None,
-    )
-    place = part.path if part else place  # a part that was thinned out has another name
-    old = None if place.name.startswith(".") or place.suffix != ".parquet" else _dated(place, before)
-    if old is None:
+    part = _find_partition(table, place)
+    if part:
+        place = part.path
+    is_draft = place.name.startswith(".")
+    is_before = _is_before(place, day) if place.suffix == ".parquet" and not is_draft else None
+    if is_before is None:
         remove_draft(place)
-    elif part:
-        table.replace(part, store.read(str(place.relative_to(store.state))).filter(~old))
+        return
+    left = store.read(str(place.relative_to(store.state))).filter(~is_before)
+    if part:
+        table.replace(part, left)
     else:
-        store.write(str(name), store.read(str(name)).filter(~old))
+        store.write(str(name), left)
+
+
+def _find_partition(table: PartitionedTable, place: Path) -> Partition | None:
+    """Return the folder's part that is the file; a part that was rewritten keeps its number alone."""
+    for part in table.partitions():
+        if part.path == place or (part.path.name[:6] == place.name[:6] and not place.exists()):
+            return part
+    return None
 
 
 def _publish(settings: Settings, store: Store) -> None:
-    """Make the published file anew from what is left: a revised copy would still hold what was taken out."""
+    """Publish the file anew from what is left; one with tables replaced would still hold what was deleted."""
     if not store.judged_nights():
         settings.store.unlink(missing_ok=True)
         parquet_export.sync_parquet_export(settings, keep=0)

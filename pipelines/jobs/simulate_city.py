@@ -1,4 +1,4 @@
-"""A synthetic city as files: the exports, the register, the truth and the settings to run them with."""
+"""`anomaly simulate`: a synthetic city as files, with exports, register, truth and settings to run them."""
 
 import gzip
 import shlex
@@ -20,9 +20,11 @@ def make_city(
     seed: int = 1,
     settings: str | None = None,
 ) -> str:
-    """Write a standard city under `folder`, by default with settings of its own, and say in one line what to do with it.
+    """Write a standard city under `folder`, and return in one line what to do with it.
 
-    Where the city has targets, some of them run on its last night: about one home in a hundred, and one leak.
+    Where the city has targets (true surges), some of them run on its last night: about one home in a hundred,
+    and one leak. `settings` is the text of its settings file, made up if left out. Raises FolderNotFree where
+    one is there already.
     """
     if (folder / "anomaly.toml").exists():
         raise FolderNotFree(
@@ -34,13 +36,15 @@ def make_city(
     frames = simulate(city, seed)
     write_city(frames, folder, settings or settings_text("Synthetic city"))
     targets = frames["truth"].filter("target").height
-    return f"{homes} homes, {days} days, {targets} true targets in {folder}; next: anomaly nightly --settings {shlex.quote(str(folder / 'anomaly.toml'))}"
+    next_command = f"anomaly nightly --settings {shlex.quote(str(folder / 'anomaly.toml'))}"
+    return f"{homes} homes, {days} days, {targets} true targets in {folder}; next: {next_command}"
 
 
 def write_city(frames: Mapping[str, pl.DataFrame], folder: Path, settings: str) -> None:
     """Write the frames of `anomaly.simulate.simulate` under `folder`; the same frames give the same bytes.
 
-    Door counts lie in `access/`, one file for each month in which rows arrived; a late row is in the month it came.
+    Door counts are in `access/`, one file for each month in which rows arrived; a late row is in the month it
+    came.
     """
     (folder / "access").mkdir(parents=True, exist_ok=True)
     (folder / "anomaly.toml").write_text(settings, encoding="utf-8")
@@ -54,6 +58,6 @@ def write_city(frames: Mapping[str, pl.DataFrame], folder: Path, settings: str) 
 
 
 def _write_gz(frame: pl.DataFrame, path: Path) -> None:
-    # No name and no time in the header: the bytes depend on the rows alone.
+    # no name and no time in the header, so that the bytes depend on the rows alone
     with path.open("wb") as raw, gzip.GzipFile("", "wb", compresslevel=9, fileobj=raw, mtime=0) as packed:
         packed.write(frame.write_csv().encode())

@@ -469,9 +469,9 @@ def main() -> None:
             STEPS[given.step](given.folder)
         pstats.Stats(profile, stream=sys.stderr).sort_stats("cumulative").print_stats(45)
     elif given.step:
-        from pipelines.cli.console import alone
+        from pipelines.cli.console import run_and_exit
 
-        alone(partial(STEPS[given.step], given.folder))  # as the command does
+        run_and_exit(partial(STEPS[given.step], given.folder))  # as the command does
 
 
 if __name__ == "__main__":

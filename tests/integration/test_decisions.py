@@ -15,7 +15,7 @@ import pytest
 
 from anomaly import tables
 from pipelines.cli import review_commands
-from pipelines.jobs.record_outcome import meter
+from pipelines.jobs.record_outcome import routine_warnings
 from pipelines.storage.state import Store
 from tests.support.site import LAST, SURGED, Site, daily, day, make_site, rows
 
@@ -161,7 +161,7 @@ def test_deciding_in_haste_or_always_alike_is_remarked(site, tmp_path, monkeypat
         for i, outcome in enumerate(reversed(outcomes)):
             recorded = (now - dt.timedelta(seconds=i * seconds_apart)).isoformat()
             store.append_line("outcomes.jsonl", {"how": "decide", "outcome": outcome, "recorded": recorded})
-        return [line.partition(";")[0] for line in meter(store, now)]
+        return [line.partition(";")[0] for line in routine_warnings(store, now)]
 
     assert warned(["confirmed", "benign"] * 5, 5) == ["warning: 10 decisions were recorded within a minute"]
     assert (
@@ -171,7 +171,7 @@ def test_deciding_in_haste_or_always_alike_is_remarked(site, tmp_path, monkeypat
         "warning: 19 of the last 20 decisions are confirmed"
     ]
     assert warned(["benign"] * 2 + ["confirmed"] * 18, 120) == []
-    monkeypatch.setattr("pipelines.jobs.record_outcome.HASTE", 1)
+    monkeypatch.setattr("pipelines.jobs.record_outcome.HASTY_DECISIONS", 1)
     assert "1 decisions were recorded within a minute" in decide(site, "benign").stderr
 
 

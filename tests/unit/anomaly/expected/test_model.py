@@ -16,6 +16,7 @@ from anomaly.expected import (
     expect,
     expected_frame,
     judged,
+    keep_last_days,
     kernels,
     levels,
     make_grid,
@@ -486,3 +487,12 @@ def test_nothing_known_is_never_a_surprise(site):
     assert np.isfinite(seen.surprise[~np.isnan(seen.surprise)]).all() and (~np.isnan(seen.surprise)).any()
     np.testing.assert_array_equal(grid.value, copy.value)
     np.testing.assert_array_equal(grid.lag, copy.lag)
+
+
+def test_the_last_days_alone_are_expected_as_they_were():
+    seen = expect(grid_of(city(20, 90)))
+    last_days = keep_last_days(seen, 30)
+    assert last_days.grid.days == 30 and last_days.grid.last == seen.grid.last
+    assert np.array_equal(last_days.surprise, seen.surprise[..., -30:], equal_nan=True)
+    assert np.array_equal(last_days.vacant, seen.vacant[:, -30:])
+    assert keep_last_days(seen, 500).grid.first == seen.grid.first

@@ -9,7 +9,7 @@ import pytest
 from pipelines.config import settings as room
 from pipelines.config.settings import check_purpose, load_settings
 from pipelines.errors import SettingsError
-from pipelines.jobs.init_site import REFERENCE, start
+from pipelines.jobs.init_site import REFERENCE, create_site
 from tests.support.site import PURPOSE, SIGNALS
 
 LEAST = (
@@ -295,7 +295,7 @@ def filled_in(text: str) -> str:
 
 
 def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
-    target, *folders = start(tmp_path / "new")
+    target, *folders = create_site(tmp_path / "new")
     with pytest.raises(
         SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"
     ):
@@ -304,7 +304,7 @@ def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
     settings = load_settings(target)
     assert all(folder.is_dir() for folder in folders) and set(settings.rules) == {"entries", "water", "power"}
     with pytest.raises(SettingsError, match="is there already"):
-        start(tmp_path / "new")
+        create_site(tmp_path / "new")
 
 
 def sections() -> list[tuple[str, object, dict]]:

@@ -15,6 +15,7 @@ from anomaly.expected import expect
 from pipelines.config.settings import load_settings
 from pipelines.jobs import evaluate
 from pipelines.reporting import writer
+from pipelines.runtime.progress import no_progress
 from tests.support.grids import city, grid_of
 from tests.support.report_pages import SITE
 from tests.support.site import make_site
@@ -69,8 +70,8 @@ def _page(**given) -> report.EvaluationPage:
     return dataclasses.replace(whole, **given)
 
 
-def _measured(**given) -> evaluate.Measured:
-    whole = evaluate.Measured(
+def _measured(**given) -> evaluate.Evaluation:
+    whole = evaluate.Evaluation(
         date(2026, 5, 1),
         date(2026, 6, 29),
         300,
@@ -178,21 +179,11 @@ def test_the_card_as_text_and_as_json(tmp_path):
     assert '"threshold": null' in evaluate.card_json(infinite, tmp_path)
 
 
-def test_the_last_days_alone_are_expected_as_they_were():
-    seen = expect(grid_of(city(20, 90)))
-    recent = evaluate._recent(seen, 30)
-    assert recent.grid.days == 30 and recent.grid.last == seen.grid.last
-    assert np.array_equal(recent.surprise, seen.surprise[..., -30:], equal_nan=True) and np.array_equal(
-        recent.vacant, seen.vacant[:, -30:]
-    )
-    assert evaluate._recent(seen, 500).grid.first == seen.grid.first
-
-
 def test_raising_the_expectation_is_raising_the_readings():
     """The shortcut against the long way: expecting anew with the last 14 days of a home doubled gives the same surprise."""
     site = city(30, 120, signals=("entries", "power"))
     seen = expect(grid_of(site))
-    short = evaluate._raised(seen, np.array([4]), np.array([2.0]))
+    short = evaluate._raise_last_days(seen, np.array([4]), np.array([2.0]))
     for signal, factor in (("entries", 2.0), ("power", 2**0.5)):
         site["0004", signal] = np.concatenate(
             [site["0004", signal][:-14], np.rint(site["0004", signal][-14:] * factor).astype(int)]
@@ -212,7 +203,8 @@ def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place
     settings = load_settings(make_site(tmp_path).settings)
     seen = expect(grid_of(city(40, 150, seed=3)))
     assert (
-        evaluate._least_shown(settings, seen, np.array([5, 2, 30]), lambda text: None).tolist() == [place] * 3
+        evaluate._smallest_size_shown(settings, seen, np.array([5, 2, 30]), no_progress).tolist()
+        == [place] * 3
     )
 
 
@@ -221,7 +213,7 @@ def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place
 )
 def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
     """One in twenty of 6,000 homes, of which two in five at once, would lie above the night's upper quantile and calm all others down."""
-    assert evaluate.plan_of(homes).share == pytest.approx(share)
+    assert evaluate.surge_plan(homes).share == pytest.approx(share)
     score = np.random.default_rng(0).standard_normal((homes, 60))
     score[: max(1, round(0.42 * share * homes)), -1] = 6.0
     assert peer_scaled(score, 15)[0, -1] > 6.0 / 1.25
@@ -230,14 +222,14 @@ def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
 
 
 def test_of_a_large_site_the_homes_of_its_sample_are_measured_and_the_card_says_so(tmp_path, monkeypatch):
-    looked, planted = [], evaluate.planting.plant_and_judge
+    looked, planted = [], evaluate.evaluation.plant_and_judge
     monkeypatch.setattr(
-        evaluate.planting,
+        evaluate.evaluation,
         "plant_and_judge",
         lambda readings, *asked: looked.append(readings["household"].unique()) or planted(readings, *asked),
     )
     settings = load_settings(town(tmp_path / "town", sample=100).settings)
-    measured = evaluate.evaluate_site(settings, 1, 10, 1, lambda text: None)
+    measured = evaluate.evaluate_site(settings, 1, 10, 1, no_progress)
     assert measured.homes in range(100, 104) and measured.site_homes == HOMES
     assert len(looked[0]) == measured.homes
     assert evaluate.card_text(measured).startswith(f"{measured.homes} of {HOMES} homes, ")
@@ -251,4 +243,4 @@ def test_a_site_without_a_whole_day_has_nothing_to_plant(tmp_path):
     for file in site.root.glob("*.csv"):
         file.write_text(file.read_text().splitlines()[0] + "\n")
     with pytest.raises(evaluate.NothingToPlant, match="anomaly doctor"):
-        evaluate.evaluate_site(load_settings(site.settings), 1, 20, 1, lambda text: None)
+        evaluate.evaluate_site(load_settings(site.settings), 1, 20, 1, no_progress)

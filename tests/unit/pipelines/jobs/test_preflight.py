@@ -80,9 +80,9 @@ def test_doctor_finds(tmp_path, old, new, what, words):
 
 def test_doctor_finds_a_provisional_calendar(tmp_path):
     from pipelines.config.settings import load_settings
-    from pipelines.jobs.preflight import examine
+    from pipelines.jobs.preflight import check_site
 
-    found = {f.what: f for f in examine(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))}
+    found = {f.what: f for f in check_site(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))}
     assert (
         not found["calendar"].fine
         and "CN 2027 is provisional: put calendars/CN/2027.toml" in found["calendar"].detail
@@ -91,7 +91,7 @@ def test_doctor_finds_a_provisional_calendar(tmp_path):
 
 def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
     from pipelines.config.settings import load_settings
-    from pipelines.jobs.preflight import examine
+    from pipelines.jobs.preflight import check_site
     from pipelines.storage.state import Store
 
     site = make_site(tmp_path)
@@ -99,7 +99,7 @@ def test_doctor_finds_a_held_lock_and_a_clock_that_is_behind(tmp_path):
     store = Store(settings.store)
     store.prepare()
     with store.locked():
-        found = {f.what: f for f in examine(settings, dt.datetime(2026, 1, 1))}
+        found = {f.what: f for f in check_site(settings, dt.datetime(2026, 1, 1))}
         assert (site.file.parent / "run.holder").exists()
     who = f"another run holds the lock (process {os.getpid()}, {Path(sys.argv[0]).name}"
     assert (
