@@ -2,5 +2,6 @@
 
 import os
 
-# Threads of a kernel that have nothing left to do leave their processor to those that read and write meanwhile. Heeded when OpenMP is loaded.
+# Idle threads of a kernel leave their processor to those that read and write meanwhile. Read when OpenMP is
+# loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")

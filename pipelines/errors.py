@@ -1,12 +1,13 @@
 """The errors a run can end with, each with the exit code that the command line gives it.
 
-Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is a bug.
+Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is
+a bug.
 """
 
 from anomaly.messages import printable
 
 DONE, BUG, REFUSED, DEGRADED, NOTHING_READABLE, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
-"""Exit codes, as section 2 of the README's page about commands explains them."""
+"""Exit codes of every command."""
 
 
 class AnomalyError(Exception):

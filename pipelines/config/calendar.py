@@ -1,4 +1,4 @@
-"""The calendar in force: the country's, with the site's own corrections."""
+"""The calendar in force: the country's, with the corrections that ship and those of the site."""
 
 import datetime as dt
 import tomllib
@@ -13,46 +13,49 @@ from pipelines.errors import SettingsError
 
 
 def calendar_in_force(settings: Settings, first: dt.date, last: dt.date) -> pl.DataFrame:
-    """The calendar in force; raises SettingsError for a country or an override that cannot be used."""
-    overrides = [_override(path) for path in correction_files(settings)]
+    """Return the calendar from first to last, as `anomaly.calendar.calendar_days` gives it.
+
+    Raises SettingsError for a country or a correction that cannot be used.
+    """
+    corrections = [_read_corrections(path) for path in correction_files(settings)]
     try:
-        return calendar_days(settings.site.calendar, first, last, overrides)
+        return calendar_days(settings.site.calendar, first, last, corrections)
     except ValueError as error:
         raise SettingsError(f"[site] {error}") from None
 
 
-_CORRECTIONS = {
+_NEEDED_FIELDS = {
     "holidays": {"day"},
     "workdays": {"day"},
     "windows": {"first", "last", "en"},
     "provisional": set(),
 }
+"""Sections of a file of corrections → fields that each of their rows needs."""
 
 
-def _override(path: Path) -> dict:
+def _read_corrections(path: Path) -> dict:
+    """Read a file of corrections; raises SettingsError for one that cannot be used."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
     for name, rows in tree.items():
-        if name not in _CORRECTIONS:
-            raise SettingsError(f"{path}: unknown name `{name}`; known: {', '.join(_CORRECTIONS)}")
+        if name not in _NEEDED_FIELDS:
+            raise SettingsError(f"{path}: unknown name `{name}`; known: {', '.join(_NEEDED_FIELDS)}")
         for row in rows if isinstance(rows, list) else ():
-            if missing := sorted(_CORRECTIONS[name] - set(row)):
+            if missing := sorted(_NEEDED_FIELDS[name] - set(row)):
                 raise SettingsError(f"{path}: a row of [[{name}]] has no `{missing[0]}`; add it")
     return tree
 
 
 def correction_files(settings: Settings) -> list[Path]:
-    """The corrections of the calendar: those beside the settings file before those of the same name that ship."""
+    """Return the files of corrections; one beside the settings replaces one of its name that ships."""
     country = settings.site.calendar
-    folders = [
-        Path(__file__).parent / "calendars" / country,
-        settings.root / "calendars" / country,
-    ]
-    return list({path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}.values())
+    folders = [Path(__file__).parent / "calendars" / country, settings.root / "calendars" / country]
+    by_name = {path.name: path for folder in folders for path in sorted(folder.glob("*.toml"))}
+    return list(by_name.values())
 
 
 def local_today(settings: Settings) -> dt.date:
-    """The local day."""
+    """Return today's date in the site's time zone."""
     return dt.datetime.now(ZoneInfo(settings.site.timezone)).date()

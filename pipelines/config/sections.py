@@ -1,10 +1,13 @@
-"""The sections of the settings file that are the flow's own, and the whole file; the rest of the names live with the rooms."""
+"""The sections of the settings file as frozen dataclasses, and the whole file.
 
-import dataclasses
+The rules of the method (`[worklist]`, `[expected]`, `[detectors]` and others) are defined in `anomaly`,
+beside what they govern. `reference.toml` shows every name with its default and the reason for it.
+"""
+
 import datetime as dt
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import DetectorRules
@@ -14,16 +17,20 @@ from anomaly.outcomes import AccountRules
 from pipelines.runtime.engine import KINDS, LOCAL, RAY
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SiteSection:
+    """`[site]`: the site's name, calendar, time zone and languages."""
+
     name: str = "Site"
     calendar: str = "CN"
     timezone: str = "UTC"
     languages: tuple[str, ...] = ("en", "zh")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PurposeSection:
+    """`[purpose]`: what the tool is run for, by whom and until when; nothing runs without it."""
+
     name: str
     legal_basis: str
     owner: str
@@ -32,26 +39,34 @@ class PurposeSection:
     signatures: tuple[str, ...]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class StoreSection:
+    """`[store]`: the path of the published file; all state is in its folder."""
+
     path: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ReportsSection:
+    """`[reports]`: the folder of the pages."""
+
     path: str = "out/reports"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class HouseholdsSection:
+    """`[households]`: the register of homes, role → column."""
+
     files: str
     columns: Mapping[str, str]
     separator: str = ","
     encoding: str = "auto"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SignalSection:
+    """`[signals.NAME]`: where a signal's exports are and how they are read, role → column."""
+
     files: str
     kind: str
     columns: Mapping[str, str]
@@ -67,8 +82,10 @@ class SignalSection:
     boundary_hours: float = 3.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class LimitsSection:
+    """`[limits]`: what a source may be before it is degraded or refused."""
+
     rejects_share: float = 0.01
     file_mb: int = 1024
 
@@ -79,47 +96,55 @@ class LimitsSection:
             raise ValueError(f"rejects_share = {self.rejects_share}; a share lies between 0 and 1")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class NotifySection:
-    """What is run at the end of a run, with what it came to on its standard input; no shell in between."""
+    """`[notify]`: a command that is run when a run has ended, and how long it may take."""
 
     command: tuple[str, ...] = ()
     seconds: float = 30.0
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PublishSection:
+    """`[publish]`: how many days the published file holds, and whether it is exported as Parquet."""
+
     readings_days: int | None = None
     expected_days: int = 120
     parquet: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ControlSection:
+    """`[control]`: homes that are drawn at random each night, to learn what is missed."""
+
     doors_per_night: int = 1
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class PseudonymsSection:
+    """`[pseudonyms]`: the key with which ids are coded, and the private map from codes to ids."""
+
     key: str
     map: str = "private/pseudonyms.csv"
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class RetentionSection:
+    """`[retention]`: for how many days each class of data is kept."""
+
     raw_days: int = 7
     readings_days: int = 1100
     nights_days: int = 730
     reports_days: int = 400
 
     def __post_init__(self) -> None:
-        if min(dataclasses.astuple(self)) < 1:
+        if min(astuple(self)) < 1:
             raise ValueError("0 days would keep nothing; write at least 1")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class EngineSection:
-    """How a site too large to be looked at whole is judged, and where."""
+    """`[engine]`: of how many homes a large site's sample is, and on which machines its homes are judged."""
 
     sample_homes: int = 5_000
     kind: str = LOCAL
@@ -129,22 +154,22 @@ class EngineSection:
         if self.kind not in KINDS:
             raise ValueError(f"kind = {self.kind!r}; choose {' or '.join(KINDS)}")
         if self.kind == LOCAL and self.address != "auto":
+            remedy = f"write kind = {RAY!r}, or take the address out"
             raise ValueError(
-                f"address = {self.address!r} is a cluster's, and kind = {LOCAL!r} uses none; write kind = {RAY!r}, or take the address out"
+                f"address = {self.address!r} is a cluster's, and kind = {LOCAL!r} uses none; {remedy}"
             )
         if self.address != "auto" and not re.fullmatch(r"[^\s/]+:\d{1,5}", self.address):
-            raise ValueError(
-                f"address = {self.address!r}; write auto, or host:port of the cluster's head, such as 10.0.0.1:6379"
-            )
+            remedy = "write auto, or host:port of the cluster's head, such as 10.0.0.1:6379"
+            raise ValueError(f"address = {self.address!r}; {remedy}")
         if self.sample_homes < 100:
             raise ValueError(
                 f"sample_homes = {self.sample_homes}; fewer than 100 homes say nothing of a site"
             )
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class SettingsFile:
-    """The whole file, section by section, as it may be written."""
+    """The whole settings file, section by section, as it may be written."""
 
     purpose: PurposeSection
     store: StoreSection
@@ -169,18 +194,19 @@ class SettingsFile:
 
 @dataclass(frozen=True)
 class Source:
-    """One [signals.NAME] or [households] section, as far as files are concerned."""
+    """What a `[signals.NAME]` or `[households]` section says about its files."""
 
     name: str
     files: str
     """A path or glob relative to the settings."""
     columns: Mapping[str, str]
-    """Role → column: household, time, value, exits, periods; household, building, district, class, residents, moved_in."""
+    """Role → column. A signal has household, time, value, exits and periods; the register has household,
+    building, district, class, residents and moved_in."""
     separator: str = ","
     decimal: str = "."
     encoding: str = "auto"
     """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
     optional: frozenset[str] = field(default_factory=frozenset)
-    """Roles whose column may be absent; such a role comes through as nulls."""
+    """Roles whose column may be absent; such a role is read as nulls."""
     max_bytes: int = 1 << 30
-    """The most a file may hold once unpacked; a larger one is refused while it is being unpacked."""
+    """What a file may hold once it is unpacked; a larger one is refused while it is being unpacked."""
