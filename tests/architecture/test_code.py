@@ -2,7 +2,9 @@
 
 import ast
 import re
+import tomllib
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -11,8 +13,10 @@ from tests.support.source_tree import MODULES, functions, parameters, syntax
 
 NOT_IMPERATIVE = re.compile(r"^(What|Where|How|When|Whether|Words|That|Which)\b")
 """Openings of a docstring that only its author understands."""
-SAME_EVERYWHERE = {"main"}
-"""Public names that may stand in several modules of a package: they mean the same in each."""
+
+
+OPEN_POINTS = tomllib.loads(Path(__file__).with_name("open_points.toml").read_text(encoding="utf-8"))
+"""What is known not to keep a rule yet. The lists only get shorter: a point that is mended must leave its list."""
 
 
 def public(holder: ast.AST):
@@ -32,52 +36,52 @@ def test_what_is_public_is_documented(module):
         assert not [node.name for node in public(tree) if not ast.get_docstring(node)]
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_docstrings_say_what_a_thing_does(module):
-    tree = syntax(MODULES[module])
-    texts = {node.name: ast.get_docstring(node) or "" for node in functions(tree)}
-    texts["the module"] = ast.get_docstring(tree) or ""
-    assert not {name: text.splitlines()[0] for name, text in texts.items() if NOT_IMPERATIVE.match(text)}
+def test_docstrings_say_what_a_thing_does():
+    openings = set()
+    for module, path in MODULES.items():
+        documented = {node.name: node for node in functions(syntax(path))} | {"": syntax(path)}
+        for name, node in documented.items():
+            if NOT_IMPERATIVE.match(ast.get_docstring(node) or ""):
+                openings.add(f"{module}:{name}".rstrip(":"))
+    assert sorted(openings) == OPEN_POINTS["docstrings"], "begin with a verb: Return …, Read …, Write …"
 
 
 def test_no_parameter_is_a_bare_tuple():
-    unpacked = []
+    unpacked = set()
     for module, path in MODULES.items():
         for function in functions(syntax(path)):
             names = {one.arg for one in parameters(function)}
-            unpacked += [
-                f"{module}:{node.lineno} {function.name}({node.value.id})"
+            unpacked |= {
+                f"{module}:{function.name}({node.value.id})"
                 for node in ast.walk(function)
                 if isinstance(node, ast.Assign)
                 and isinstance(node.targets[0], ast.Tuple)
                 and isinstance(node.value, ast.Name)
                 and node.value.id in names
-            ]
-    assert not unpacked, "give the values names: keyword arguments, or a frozen dataclass or NamedTuple"
+            }
+    assert sorted(unpacked) == OPEN_POINTS["bare_tuples"], "use keyword arguments, a dataclass or a NamedTuple"
 
 
-@pytest.mark.parametrize("package", ["anomaly", "pipelines"])
-def test_a_public_name_means_one_thing(package):
+def test_a_public_name_means_one_thing():
     defined = defaultdict(set)
     for module, path in MODULES.items():
-        if module.split(".")[0] == package:
-            for node in syntax(path).body:
-                if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
-                    defined[node.name].add(module)
-    twice = {name: sorted(modules) for name, modules in defined.items() if len(modules) > 1}
-    assert not {name: modules for name, modules in twice.items() if name not in SAME_EVERYWHERE}
+        for node in syntax(path).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                if not any(".command(" in ast.unparse(mark) for mark in node.decorator_list):
+                    defined[module.split(".")[0], node.name].add(module)  # a command is called like its job
+    twice = [f"{package}:{name}" for (package, name), modules in defined.items() if len(modules) > 1]
+    assert sorted(twice) == OPEN_POINTS["names_with_two_meanings"]
 
 
-FLOW = [
-    module for module, path in MODULES.items() if module.startswith("pipelines.") and path.stem != "__init__"
-]
-
-
-@pytest.mark.parametrize("module", FLOW)
-def test_every_module_of_the_flow_has_a_test_of_its_name(module):
-    _, *rooms, name = module.split(".")
-    path = ROOT.joinpath("tests", "unit", "pipelines", *rooms, f"test_{name}.py")
-    assert path.is_file() and any(f.name.startswith("test_") for f in functions(syntax(path)))
+def test_every_module_of_the_flow_has_a_test_of_its_name():
+    missing = []
+    for module, path in MODULES.items():
+        *folders, name = module.split(".")
+        if module.startswith("pipelines.") and path.stem != "__init__":
+            test = ROOT.joinpath("tests", "unit", *folders, f"test_{name}.py")
+            if not (test.is_file() and any(f.name.startswith("test_") for f in functions(syntax(test)))):
+                missing.append(module)
+    assert missing == OPEN_POINTS["modules_without_a_test_of_their_name"]
 
 
 def compiled_functions(tree: ast.Module) -> dict[str, set[str]]:
