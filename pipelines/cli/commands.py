@@ -50,7 +50,7 @@ def main() -> None:
     "--revise", is_flag=True, help="Judge again, too, the nights that late or restated readings touch."
 )
 @json_option
-def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_json: bool) -> None:
+def nightly_command(settings_path: Path, night: dt.datetime | None, revise: bool, as_json: bool) -> None:
     """Load what is new, judge the night, publish the file and write the report.
 
     Example: anomaly nightly --settings anomaly.toml
@@ -85,7 +85,7 @@ def nightly(settings_path: Path, night: dt.datetime | None, revise: bool, as_jso
 )
 @click.option("--reports", is_flag=True, help="Write the report of every night, not of the last one only.")
 @json_option
-def backfill(
+def backfill_command(
     settings_path: Path, first: dt.datetime, last: dt.datetime, reports: bool, as_json: bool
 ) -> None:
     """Judge past nights in order, each knowing only what is dated on or before it.
@@ -140,7 +140,7 @@ def _print_result(result: "Result", settings: "Settings", as_json: bool) -> None
 @click.option("--desk", metavar="NAME", help="Only the doors of this desk.")
 @click.option("--district", metavar="NAME", help="Only the doors of this district.")
 @json_option
-def worklist(
+def worklist_command(
     settings_path: Path, night: dt.datetime | None, form: str, as_json: bool, **only: str | None
 ) -> None:
     """The doors of a night, rarest first.
@@ -167,7 +167,7 @@ def worklist(
     "--language", type=click.Choice(["en", "zh"]), help="Language; the site's first one if left out."
 )
 @json_option
-def explain(
+def explain_command(
     case_or_household: str,
     settings_path: Path,
     night: dt.datetime | None,
@@ -192,7 +192,7 @@ def explain(
 @main.command()
 @settings_option
 @json_option
-def status(settings_path: Path, as_json: bool) -> None:
+def status_command(settings_path: Path, as_json: bool) -> None:
     """The last runs: what was judged, listed and degraded.
 
     Example: anomaly status --settings anomaly.toml
@@ -206,7 +206,7 @@ def status(settings_path: Path, as_json: bool) -> None:
 @main.command()
 @settings_option
 @json_option
-def doctor(settings_path: Path, as_json: bool) -> None:
+def doctor_command(settings_path: Path, as_json: bool) -> None:
     """Check before the night what would stop or degrade it.
 
     Example: anomaly doctor --settings anomaly.toml
@@ -222,7 +222,7 @@ def doctor(settings_path: Path, as_json: bool) -> None:
     sys.exit(DEGRADED if to_look_at else DONE)
 
 
-@main.group(name="calendar")
+@main.group()
 def calendar_group() -> None:
     """The calendar in force.
 
@@ -234,7 +234,7 @@ def calendar_group() -> None:
 @settings_option
 @click.option("--year", type=click.IntRange(1970, 2100), help="The year; this one if left out.")
 @json_option
-def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
+def show_calendar_command(settings_path: Path, year: int | None, as_json: bool) -> None:
     """Holidays, made-up workdays and moving windows of a year.
 
     Example: anomaly calendar show --settings anomaly.toml --year 2027
@@ -256,7 +256,7 @@ def calendar_show(settings_path: Path, year: int | None, as_json: bool) -> None:
     )
 
 
-@main.command(name="tables")
+@main.command()
 @click.option("--language", type=click.Choice(["en", "zh"]), default="en", help="Language of the meanings.")
 @json_option
 def tables_command(language: str, as_json: bool) -> None:
@@ -274,7 +274,7 @@ def tables_command(language: str, as_json: bool) -> None:
 @main.command()
 @click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
 @json_option
-def init(folder: Path, as_json: bool) -> None:
+def init_command(folder: Path, as_json: bool) -> None:
     """A commented settings file and folders to start from.
 
     Example: anomaly init nanming
@@ -305,7 +305,7 @@ def init(folder: Path, as_json: bool) -> None:
 )
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed gives the same city.")
 @json_option
-def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_json: bool) -> None:
+def simulate_command(folder: Path, homes: int, days: int, preset: str, seed: int, as_json: bool) -> None:
     """A synthetic city with known truth, in the form of real exports.
 
     Example: anomaly simulate mycity --homes 500 --seed 7
@@ -332,7 +332,7 @@ def simulate(folder: Path, homes: int, days: int, preset: str, seed: int, as_jso
     help="Copies; more give narrower intervals. If left out, as many as give some 120 surges, 2 to 8.",
 )
 @json_option
-def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
+def evaluate_command(settings_path: Path, seed: int, nights: int, rounds: int | None, as_json: bool) -> None:
     """Plant surges into a copy of the site's own data: what share is found, how soon, at how many wrong
     doors.
 
@@ -343,7 +343,7 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
 
     settings = load_settings(settings_path)
     measured = evaluation.evaluate_site(settings, seed, nights, rounds, progress_display(as_json))
-    page = evaluation.write_page(settings, measured)
+    page = evaluation.write_evaluation_page(settings, measured)
     if as_json:
         click.echo(evaluation.card_json(measured, page), nl=False)
     else:
@@ -353,7 +353,7 @@ def evaluate(settings_path: Path, seed: int, nights: int, rounds: int | None, as
 
 @main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
-def completion(shell: str) -> None:
+def completion_command(shell: str) -> None:
     """Print what teaches a shell to complete commands, options and the codes of open cases.
 
     Example: anomaly completion bash

@@ -1,4 +1,4 @@
-"""What every command shares: options, exit codes, progress, and output for people or for programs.
+"""Options, exit codes, progress and output that all commands share.
 
 Data goes to stdout, messages to stderr. With `--json` everything is JSON lines on stdout, the last one a
 summary.

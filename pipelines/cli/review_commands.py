@@ -52,7 +52,7 @@ by_option = click.option("--by", metavar="NAME", help="Who records it.")
     help="The day of the visit, YYYY-MM-DD; today if left out.",
 )
 @json_option
-def decide(
+def decide_command(
     case: str, outcome: str, settings_path: Path, reason: str, day: dt.datetime | None, as_json: bool, **more
 ) -> None:
     """Record what a person decided or found; the published file is swapped at once.
@@ -75,18 +75,18 @@ def decide(
 
 
 @click.group()
-def outcomes() -> None:
+def outcomes_group() -> None:
     """Answers from the field, many at once.
 
     Example: anomaly outcomes import field.csv --settings anomaly.toml
     """
 
 
-@outcomes.command(name="import")
+@outcomes_group.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path))
 @settings_option
 @json_option
-def outcomes_import(file: Path, settings_path: Path, as_json: bool) -> None:
+def import_outcomes_command(file: Path, settings_path: Path, as_json: bool) -> None:
     """Record the answers of a CSV file: case, day, outcome, reason, by, minutes.
 
     Example: anomaly outcomes import field.csv --settings anomaly.toml
@@ -109,7 +109,7 @@ def outcomes_import(file: Path, settings_path: Path, as_json: bool) -> None:
 @click.option("--to", required=True, metavar="NAME", help="Who is to look at it.")
 @by_option
 @json_option
-def assign(case: str, settings_path: Path, to: str, by: str | None, as_json: bool) -> None:
+def assign_command(case: str, settings_path: Path, to: str, by: str | None, as_json: bool) -> None:
     """Give a case to a person or a team.
 
     Example: anomaly assign c260831-0f3a9c21d7 --settings anomaly.toml --to "team 2"
@@ -127,7 +127,7 @@ def assign(case: str, settings_path: Path, to: str, by: str | None, as_json: boo
 @click.option("--reason", required=True, metavar="TEXT", help="Why the home must be known.")
 @click.option("--by", required=True, metavar="NAME", help="Who asks.")
 @json_option
-def reveal(case: str, settings_path: Path, reason: str, by: str, as_json: bool) -> None:
+def reveal_command(case: str, settings_path: Path, reason: str, by: str, as_json: bool) -> None:
     """Open the private map for one case: print the id behind its code, after the request was logged.
 
     Example: anomaly reveal c260831-0f3a9c21d7 --settings anomaly.toml --reason "visit on Friday" --by "A. Li"
@@ -140,17 +140,17 @@ def reveal(case: str, settings_path: Path, reason: str, by: str, as_json: bool) 
 
 
 @click.group()
-def audit() -> None:
+def audit_group() -> None:
     """The audit audit_log, fairness and the record for the public.
 
     Example: anomaly audit verify --settings anomaly.toml
     """
 
 
-@audit.command(name="verify")
+@audit_group.command(name="verify")
 @settings_option
 @json_option
-def audit_verify(settings_path: Path, as_json: bool) -> None:
+def verify_audit_command(settings_path: Path, as_json: bool) -> None:
     """Check that no line of the audit log was changed, removed or moved.
 
     Example: anomaly audit verify --settings anomaly.toml
@@ -169,10 +169,10 @@ def audit_verify(settings_path: Path, as_json: bool) -> None:
     print_data(as_json, f"{lines} lines, the chain is whole; last {last}\n", lines=lines, last=last)
 
 
-@audit.command(name="fairness")
+@audit_group.command(name="fairness")
 @settings_option
 @json_option
-def audit_fairness(settings_path: Path, as_json: bool) -> None:
+def fairness_command(settings_path: Path, as_json: bool) -> None:
     """Who is listed, visited, confirmed and wrong, by district and dwelling class: a table and a page.
 
     Example: anomaly audit fairness --settings anomaly.toml
@@ -196,10 +196,10 @@ def audit_fairness(settings_path: Path, as_json: bool) -> None:
         sys.exit(DEGRADED)
 
 
-@audit.command(name="record")
+@audit_group.command(name="record")
 @settings_option
 @json_option
-def audit_record(settings_path: Path, as_json: bool) -> None:
+def record_command(settings_path: Path, as_json: bool) -> None:
     """Write the transparency record and a draft impact assessment from the settings and the account.
 
     Example: anomaly audit record --settings anomaly.toml
@@ -219,7 +219,7 @@ def audit_record(settings_path: Path, as_json: bool) -> None:
 @settings_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken out.")
 @json_option
-def prune(settings_path: Path, dry_run: bool, as_json: bool) -> None:
+def prune_command(settings_path: Path, dry_run: bool, as_json: bool) -> None:
     """Take out what is older than [retention] allows, from the state, the pages and the published file.
 
     Example: anomaly prune --settings anomaly.toml --dry-run
@@ -239,4 +239,11 @@ def prune(settings_path: Path, dry_run: bool, as_json: bool) -> None:
         print_message("nothing was taken out: a dry run")
 
 
-COMMANDS = (decide, outcomes, assign, reveal, prune, audit)
+COMMANDS = (
+    decide_command,
+    outcomes_group,
+    assign_command,
+    reveal_command,
+    prune_command,
+    audit_group,
+)

@@ -1,6 +1,6 @@
 """`anomaly evaluate`: plant surges into copies of the site's own readings and judge them as the night would.
 
-`evaluate_site` measures, `write_page`, `card_text` and `card_json` show what came out. The method is that of
+`evaluate_site` measures, `write_evaluation_page`, `card_text` and `card_json` show what came out. The method is that of
 `anomaly.evaluation`; here the site's readings are loaded, judged and shown.
 """
 
@@ -306,7 +306,7 @@ def _raise_last_days(seen: expected.Expected, homes: np.ndarray, size: np.ndarra
 # as a page, as text and as JSON
 
 
-def write_page(settings: Settings, measured: Evaluation) -> Path:
+def write_evaluation_page(settings: Settings, measured: Evaluation) -> Path:
     """Write the page in every language below the reports' folder, and return the first language's."""
     languages = tuple(settings.site.languages)
     font = charts.chinese_font() if "zh" in languages else None

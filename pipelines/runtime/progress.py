@@ -1,4 +1,4 @@
-"""What a run is doing at the moment, as events that a terminal, a log and a program can each show."""
+"""Progress of a run, as events that a terminal, a log and a program can each show."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
