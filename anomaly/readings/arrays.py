@@ -1,4 +1,4 @@
-"""Daily readings as arrays with a row for each home and a column for each day: the form in which homes are scored."""
+"""Daily readings as arrays, a row for each home and a column for each day: what scoring works on."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,8 +9,9 @@ import numba
 import numpy as np
 import polars as pl
 
+from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, READ
 from anomaly.readings.doors_and_meters import DOUBTFUL_MARKS
-from anomaly.tables import QUALITIES, UNKNOWN
+from anomaly.tables import UNKNOWN
 
 EPOCH = date(1970, 1, 1)
 COUNTS_ALWAYS = np.iinfo(np.int32).min
@@ -18,16 +19,17 @@ COUNTS_ALWAYS = np.iinfo(np.int32).min
 COUNTS_NEVER = np.iinfo(np.int32).max
 """In `ArrayLayout.counts_from`: no reading of the home counts."""
 MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
-READ, INTERPOLATED, DOUBTFUL = (QUALITIES.index(name) for name in ("read", "interpolated", "doubtful"))
 
 
 @dataclass(frozen=True)
 class ReadingArrays:
     """Readings of some homes over some days, for S signals, H homes and T days.
 
-    value: (S, H, T) int32, or int64 where a value does not fit; base units, UNKNOWN where the day must not be judged.
+    value: (S, H, T) int32, or int64 where a value does not fit; base units, UNKNOWN where the day must not be
+    judged.
     lag: (S, H, T) int16; days until the value was known.
-    contradicted_zero: (S, H, T) bool; the meter showed zero while the doors were busy, so the day must not be judged.
+    contradicted_zero: (S, H, T) bool; the meter showed zero while the doors were busy, so the day must not be
+    judged.
     has_readings: (S, H) bool; the home has any reading of the signal on these days.
     """
 
@@ -67,8 +69,8 @@ class ArrayLayout:
     """Which cell of the arrays belongs to which home and day.
 
     row_of_home: (homes of the site,) row of each home by its number, −1 for homes that have no row.
-    counts_from: (homes of the site,) int32, the day (since 1970) from which a home's readings are its own, because
-    other people lived there before; COUNTS_ALWAYS or COUNTS_NEVER where no such day divides them.
+    counts_from: (homes of the site,) int32, the day (since 1970) from which a home's readings are its own,
+    because other people lived there before; COUNTS_ALWAYS or COUNTS_NEVER where no such day divides them.
     first_day: the day of the first column.
     """
 
@@ -78,7 +80,7 @@ class ArrayLayout:
 
 
 class _CellColumns(NamedTuple):
-    """The columns of some cells of one signal, one element for each cell; day since 1970, value UNKNOWN where null."""
+    """Columns of some cells of one signal; day since 1970, value UNKNOWN where null."""
 
     home: np.ndarray
     day: np.ndarray
@@ -89,10 +91,11 @@ class _CellColumns(NamedTuple):
 
 
 def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays, signal: int) -> bool:
-    """Write cells of one signal into the arrays, in place; return False where a value is too large for their dtype.
+    """Write cells of one signal into the arrays; return False where a value is too large for their dtype.
 
-    cells: home, day, value, quality, lag, mark; at most one for each home and day. They replace what earlier calls
-    wrote for the same home and day. After False the arrays are half written: start again with int64 values.
+    cells: home, day, value, quality, lag, mark; at most one for each home and day. They replace what earlier
+    calls wrote for the same home and day. After False the arrays are half written: start again with int64
+    values.
     """
     cells = cells.select(
         "home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark"
@@ -127,7 +130,7 @@ def _chunks(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
 def _write_columns(
     cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, has_readings
 ):
-    """Write the cells into the arrays (H, T) of their signal; `replace`: a cell may meet one that was written before."""
+    """Write cells into the (H, T) arrays of their signal; `replace`: some may have been written before."""
     largest = np.iinfo(value.dtype).max
     for k in range(len(cells.home)):
         home, day, amount, quality = cells.home[k], cells.day[k], cells.value[k], cells.quality[k]
@@ -139,7 +142,7 @@ def _write_columns(
         if amount > largest:
             return False
         doubtful = quality == DOUBTFUL or cells.mark[k] & DOUBTFUL_MARKS > 0
-        judgeable = (quality == READ or quality == INTERPOLATED) and not doubtful
+        judgeable = quality in (READ, INTERPOLATED) and not doubtful
         has_readings[h] = True
         value[h, t] = amount if judgeable else UNKNOWN
         if replace or cells.lag[k] > 0:
@@ -162,7 +165,7 @@ def add_home_totals(cells: pl.DataFrame, totals: np.ndarray) -> None:
 @numba.njit(cache=True, nogil=True)
 def _add_columns(home, value, quality, mark, totals):
     for k in range(len(home)):
-        judgeable = (quality[k] == READ or quality[k] == INTERPOLATED) and mark[k] & DOUBTFUL_MARKS == 0
+        judgeable = quality[k] in (READ, INTERPOLATED) and mark[k] & DOUBTFUL_MARKS == 0
         totals[home[k], 0] += value[k]
         totals[home[k], 1] += 1
         totals[home[k], 2] += judgeable

@@ -1,7 +1,7 @@
-"""Finer readings brought down to the daily grain, once they are too old for late rows to matter.
+"""Bring finer rows down to the daily grain, once they are too old for late rows to matter.
 
-Readings made from the rows that are left are those made from all of them: of a count or a use one row a whole day remains,
-of a register the first and the last reading of each day, between which midnight lies.
+The days made from the rows that are left are those made from all of them: of a count or a use one row a whole
+day remains, of a register the first and the last reading of each day, between which midnight lies.
 """
 
 from datetime import date
@@ -13,24 +13,23 @@ from anomaly.readings.signal_rule import SignalRule
 
 
 def to_daily_grain(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.DataFrame:
-    """The rows (household, which may be a number, time, dated, value, exits, periods and any more) with those finer than a day from before that day
-    brought down. A day of which periods are missing stays missing: its rows go.
+    """Return the rows with those of days before `before` brought down to the daily grain.
+
+    rows: ROW_SCHEMA; household may be a number; `row` and further columns take the day's last value.
+    A count or use of which periods are missing on a day loses that day's rows: the day stays missing.
     """
-    moment = (
-        pl.col("time") - pl.duration(microseconds=1)
-        if rule.stamp == "end" and rule.kind != "register"
-        else pl.col("time")
-    )
-    rows = rows.with_columns(day=moment.dt.date())
-    finer = ~pl.col("dated") & (pl.col("day") < before)
-    fine = rows.filter(finer).sort("household", "time")
+    names_end = rule.stamp == "end" and rule.kind != "register"
+    in_period = pl.col("time") - pl.duration(microseconds=1) if names_end else pl.col("time")
+    with_day = rows.with_columns(day=in_period.dt.date())
+    is_fine = ~pl.col("dated") & (pl.col("day") < before)
+    fine = with_day.filter(is_fine).sort("household", "time")
     if fine.is_empty():
-        return rows.drop("day")
-    kept = _ends(fine) if rule.kind == "register" else _whole_days(fine, rows.drop("day"), rule)
-    return pl.concat([rows.filter(~finer), kept.select(rows.columns)]).drop("day")
+        return rows
+    reduced = _first_and_last_of_day(fine) if rule.kind == "register" else _one_row_a_day(fine, rows, rule)
+    return pl.concat([with_day.filter(~is_fine), reduced.select(with_day.columns)]).drop("day")
 
 
-def _ends(fine: pl.DataFrame) -> pl.DataFrame:
+def _first_and_last_of_day(fine: pl.DataFrame) -> pl.DataFrame:
     days = fine.group_by("household", "day", maintain_order=True)
     return (
         pl.concat([days.first(), days.last()])
@@ -39,19 +38,21 @@ def _ends(fine: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _whole_days(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
-    told = daily_readings(rows.with_columns(pl.col("household").cast(pl.String)), rule).filter(
-        ~pl.col("quality").is_in(["partial", "missing"])
-    )
+def _one_row_a_day(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """Return a dated row for each whole day of the fine rows.
+
+    rows: all rows; they say how many make a whole day.
+    """
+    readings = daily_readings(rows.with_columns(pl.col("household").cast(pl.String)), rule)
+    whole_days = readings.filter(~pl.col("quality").is_in(["partial", "missing"]))
+    made_here = ("household", "day", "time", "dated", "value", "exits", "periods")
+    last_values = [pl.col(name).last() for name in fine.columns if name not in made_here]
     exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
-    last = [
-        pl.col(name).last()
-        for name in fine.columns
-        if name not in ("household", "time", "dated", "value", "exits", "periods", "day")
-    ]
-    days = fine.group_by("household", "day", maintain_order=True).agg(pl.col("value").sum(), exits, *last)
+    days = fine.group_by("household", "day", maintain_order=True).agg(
+        pl.col("value").sum(), exits, *last_values
+    )
     days = days.join(
-        told.select(pl.col("household").cast(fine.schema["household"]), "day"),
+        whole_days.select(pl.col("household").cast(fine.schema["household"]), "day"),
         on=["household", "day"],
         how="semi",
         maintain_order="left",

@@ -1,17 +1,19 @@
-"""The night that readings reach to."""
+"""Find the latest night that the readings reach."""
 
 import datetime as dt
 
 import polars as pl
 
-USUAL_HOMES_DAYS = 28
+USUAL_HOMES_DAYS = 28  # trailing days that say how many homes usually have a whole day
 
 
 def find_latest_night(readings: pl.DataFrame) -> dt.date | None:
-    """The latest day on which some signal has at least half of its usual homes whole; None without any whole day.
+    """Return the latest day on which some signal has at least half of its usual homes whole.
 
-    Usual: the median count of homes with a whole day (read or interpolated) over the 28 days that end at that day on
-    which it has any.
+    None where no day is whole.
+
+    readings: READING_SCHEMA. A day is whole where its quality is read or interpolated. Usual: the median
+    count of such homes over the 28 days that end at that day, of the days that have any.
     """
     whole = readings.filter(pl.col("quality").is_in(["read", "interpolated"]))
     if whole.is_empty():
@@ -20,7 +22,10 @@ def find_latest_night(readings: pl.DataFrame) -> dt.date | None:
 
 
 def latest_night_from_counts(counts: pl.DataFrame) -> dt.date | None:
-    """The same from how many homes are whole: signal, day, homes; days on which none is may be left out."""
+    """Return the same from the number of whole homes.
+
+    counts: signal, day, homes; days on which none is whole may be left out.
+    """
     counts = counts.sort("signal", "day")
     usual = pl.col("homes").rolling_median_by("day", window_size=f"{USUAL_HOMES_DAYS}d").over("signal")
-    return counts.filter(2 * pl.col("homes") >= usual)["day"].max()
+    return counts.filter(2 * pl.col("homes") >= usual).select(pl.col("day").max()).item()

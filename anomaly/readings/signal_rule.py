@@ -1,46 +1,30 @@
-"""What is known about a signal before its first row is read: kind, unit, clock and physical limits."""
+"""SignalRule: what the settings say about one signal before its first row is read."""
 
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-KINDS = ("count", "usage", "register")
+from anomaly.readings.units import DAY_CAPS, base_unit
+
+SIGNAL_KINDS = ("count", "usage", "register")
 STAMPS = ("start", "end")
-
-# unit as written in the settings (any case) -> base unit, base units in one of it
-UNITS: dict[str, tuple[str, float]] = {
-    "count": ("count", 1.0),
-    "litre": ("litre", 1.0),
-    "l": ("litre", 1.0),
-    "m3": ("litre", 1000.0),
-    "wh": ("Wh", 1.0),
-    "kwh": ("Wh", 1000.0),
-    "mwh": ("Wh", 1_000_000.0),
-    "cent": ("cent", 1.0),
-}
-
-# What no home exceeds in a day: a 20 mm connection running all day (2 m3/h), 25 kW all day, one passage every 17 s.
-DAY_CAPS = {"litre": 50_000, "Wh": 600_000, "count": 5_000}
-
-
-def base_unit(unit: str) -> tuple[str, float]:
-    """The integer unit a signal is kept in and how many of it one `unit` holds: "m3" -> ("litre", 1000.0).
-
-    Raises ValueError for a unit that is not known, naming those that are.
-    """
-    known = UNITS.get(unit.strip().replace("³", "3").lower())
-    if known is None:
-        names = ["Wh", "kWh", "MWh", "m3", "litre", "l", "count", "cent"]
-        raise ValueError(
-            f"unit {unit!r} is not known; write one of {', '.join(sorted(names, key=str.lower))}"
-        )
-    return known
 
 
 @dataclass(frozen=True)
 class SignalRule:
-    """How the rows of one signal are to be read. Raises ValueError, one line, when a field cannot be meant.
+    """How the rows of one signal are to be read.
 
-    `max_per_day` is in base units; left out, it follows the base unit (DAY_CAPS), and 0 means no cap.
+    kind: "count" (passages in a period), "usage" (consumption in a period) or "register" (cumulative meter
+    reading).
+    unit: one of `units.UNITS`.
+    time_format: strftime form of the time cells; None: ISO 8601 and its usual relatives.
+    stamp: which end of its period a row's time names; without meaning for a register.
+    periods_per_day: how many finer periods a whole day's row counts, where rows say how many they hold.
+    decimal: the decimal sign of number cells.
+    timezone: IANA name of the zone in which a day begins.
+    max_per_day: base units that no day exceeds; None: DAY_CAPS of the base unit; 0: no cap.
+    boundary_hours: how far from midnight a register reading may lie and still tell the level at midnight.
+
+    Raises ValueError, one line, when a field cannot be meant.
     """
 
     name: str
@@ -57,13 +41,14 @@ class SignalRule:
     def __post_init__(self) -> None:
         base_unit(self.unit)
         for field, value, allowed in (
-            ("kind", self.kind, KINDS),
+            ("kind", self.kind, SIGNAL_KINDS),
             ("stamp", self.stamp, STAMPS),
             ("decimal", self.decimal, (".", ",")),
         ):
             if value not in allowed:
+                choices = ", ".join(allowed)
                 raise ValueError(
-                    f"signal {self.name!r}: {field} {value!r} is not known; write one of {', '.join(allowed)}"
+                    f"signal {self.name!r}: {field} {value!r} is not known; write one of {choices}"
                 )
         if not 0 <= self.boundary_hours <= 12:
             raise ValueError(
@@ -75,18 +60,15 @@ class SignalRule:
             )
         try:
             ZoneInfo(self.timezone)
-        except (
-            KeyError,
-            ValueError,
-            OSError,
-        ) as err:  # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
+        # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
+        except (KeyError, ValueError, OSError) as error:
             raise ValueError(
                 f"timezone {self.timezone!r} is not known; write an IANA name such as Asia/Shanghai"
-            ) from err
+            ) from error
 
     @property
     def base(self) -> str:
-        """The integer unit values are kept in."""
+        """The integer unit in which values are kept."""
         return base_unit(self.unit)[0]
 
     @property
@@ -96,6 +78,6 @@ class SignalRule:
 
     @property
     def day_cap(self) -> int | None:
-        """Base units no single day can exceed, or None where nothing is known."""
+        """Base units that no day can exceed, or None where no such limit is known."""
         cap = DAY_CAPS.get(self.base) if self.max_per_day is None else self.max_per_day
         return cap or None

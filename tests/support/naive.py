@@ -9,7 +9,7 @@ HALF_DAY = DAY // 2
 
 
 class Register:
-    """Twin of readings.meter.settle for one home: looks ahead from each reading that does not fit, instead of keeping a queue."""
+    """Twin of readings.register_cleaning.clean for one home: looks ahead from each reading that does not fit, instead of keeping a queue."""
 
     def __init__(self, times, values, jitter, per_day, floor):
         self.times, self.values = times, values
@@ -17,7 +17,7 @@ class Register:
         self.base, self.time, self.offset, self.segment = values[0], times[0], 0, 0
         self.rises, self.step = 0, 0
         self.largest, self.seen, self.anchor = 0, 0, None
-        self.out = [(0, -2, 0, "")] * len(times)
+        self.out = [(0, -2, 0, None)] * len(times)
 
     def jitter(self):
         return max(self.limits[0], 2 * self.known_step())
@@ -43,7 +43,7 @@ class Register:
         rise, days = self.values[j] - self.values[j - 1], (self.times[j] - self.times[j - 1]) / DAY
         return -self.jitter() <= rise <= self.limits[1] * max(days, 0.25)
 
-    def take(self, i, decided, note=""):
+    def take(self, i, decided, note=None):
         rise = self.values[i] - self.base
         if rise < 0:
             note = "rollback"
@@ -74,7 +74,7 @@ class Register:
         self.segment, self.base, self.offset, self.anchor = self.segment + 1, new, 0, None
         return "reset"
 
-    def settle(self):
+    def clean(self):
         i = 0
         while i < len(self.times):
             kind = self.kind(i)
@@ -94,7 +94,7 @@ class Register:
                 if j - i >= 2 and self.times[j] - self.times[i] >= HALF_DAY and self.values[j] > 0:
                     note = self.change_base(i)
                     for k in range(i, j + 1):
-                        self.take(k, j, note if k == i else "")
+                        self.take(k, j, note if k == i else None)
                     return j + 1
                 continue
             for k in range(i, j):
@@ -127,8 +127,8 @@ def midnight_level(times, settled, at, within):
     return ("level", low + math.floor((level - low) * share + 0.5), segment, decided)
 
 
-def usual_steps(times, days):
-    """Twin of readings.periods.usual_steps for one home with few different steps."""
+def cadence_seconds(times, days):
+    """Twin of readings.period_days.cadence_seconds for one home with few different steps."""
     out, counts = [0] * len(times), Counter()
     for i in range(len(times)):
         step = (times[i] - times[i - 1]) // 1_000_000 if i else 0
@@ -271,7 +271,7 @@ def episodes(score, nights, level):
 
 
 def mark_contradictions(meter, doors):
-    """Twin of readings.doors.contradictions for one home: the marks alone, each known day asked afresh; None is unknown."""
+    """Twin of readings.doors_and_meters.mark_contradictions for one home: the marks alone, each known day asked afresh; None is unknown."""
     marks, run, odd = [None] * len(meter), [], False
 
     def before(days, t):

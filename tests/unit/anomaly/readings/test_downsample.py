@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import SignalRule, daily_readings, to_daily_grain
-from tests.unit.anomaly.readings.test_periods import DOOR, every, stamped
+from tests.unit.anomaly.readings.test_period_days import DOOR, every, stamped
 
 FIRST, BEFORE = datetime(2026, 3, 1), date(2026, 3, 8)
 METER = SignalRule("water", "register", "m3")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import ROW_SCHEMA, SignalRule, daily_readings, parse_rows
-from anomaly.readings.register_cleaning import REGISTER_NOTES, Limits, settle
+from anomaly.readings.register_cleaning import READING_NOTES, RegisterLimits, clean, initial_states
 from tests.support import naive
 
 WATER = SignalRule("water", "register", "litre")
@@ -347,7 +347,7 @@ def walk(steps, start=96_000):
 
 
 LIMITS = st.sampled_from(
-    [Limits(20, 50_000.0, 2_000.0), Limits(5, np.inf, np.inf), Limits(5, 20_000.0, np.inf)]
+    [RegisterLimits(20, 50_000.0, 2_000.0), RegisterLimits(5, np.inf, np.inf), RegisterLimits(5, 20_000.0, np.inf)]
 )
 
 
@@ -356,11 +356,12 @@ LIMITS = st.sampled_from(
 def test_settle_agrees_with_its_slow_twin(homes, limits):
     walks = [walk(steps) for steps in homes]
     starts = np.concatenate(([0], np.cumsum([len(t) for t, _ in walks]))).astype(np.int64)
-    out = settle(np.concatenate([t for t, _ in walks]), np.concatenate([v for _, v in walks]), starts, limits)
+    times, values = np.concatenate([t for t, _ in walks]), np.concatenate([v for _, v in walks])
+    out = clean(times, values, starts, limits, initial_states(times, values, starts)).readings
     for (times, values), start, end in zip(walks, starts, starts[1:], strict=False):
-        slow = naive.Register(times.tolist(), values.tolist(), *limits).settle()
+        slow = naive.Register(times.tolist(), values.tolist(), *limits).clean()
         fast = [
-            (level, segment, decided - start, REGISTER_NOTES[note])
+            (level, segment, decided - start, READING_NOTES[note])
             for level, segment, decided, note in out[start:end].tolist()
         ]
         assert [f if f[1] > -2 else -2 for f in fast] == [s if s[1] > -2 else -2 for s in slow]
@@ -442,7 +443,7 @@ def test_days_agree_with_the_slow_twin(steps, whole_days):
         for t, d, v in rows.sort("time").select("time", "dated", "value").iter_rows()
     ]
     times = [t for t, _ in plain]
-    settled = naive.Register(times, [v for _, v in plain], 20, 50_000, 2_000).settle()
+    settled = naive.Register(times, [v for _, v in plain], 20, 50_000, 2_000).clean()
     assert days["day"].to_list() == [days["day"][0] + timedelta(n) for n in range(len(days))]
     for day, value in days.select("day", "value").iter_rows():
         at = (day - date(1970, 1, 1)).days * DAY

@@ -329,7 +329,7 @@ def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, writ
         if key in EXAMPLE:
             continue
         if key == "max_per_day":
-            from anomaly.readings.signal_rule import DAY_CAPS
+            from anomaly.readings.units import DAY_CAPS
 
             assert value * 1000 == DAY_CAPS["litre"]
             continue

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import ROW_SCHEMA, SignalRule, daily_readings, parse_rows
-from anomaly.readings.periods import usual_steps
+from anomaly.readings.period_days import cadence_seconds
 from tests.support import naive
 
 DAY = 86_400_000_000
@@ -159,13 +159,13 @@ def times_of(steps):
 
 @settings(deadline=None, max_examples=150)
 @given(STEPS, STEPS)
-def test_usual_steps_agree_with_the_slow_twin(one, two):
+def test_cadence_seconds_agree_with_the_slow_twin(one, two):
     a, b = times_of(one), times_of(two)
-    both = usual_steps(
+    both = cadence_seconds(
         np.concatenate([a, b]), np.concatenate([a, b]) // DAY, np.array([0, len(a), len(a) + len(b)])
     )
     for fast, times in ((both[: len(a)], a), (both[len(a) :], b)):
-        assert fast.tolist() == naive.usual_steps(times.tolist(), (times // DAY).tolist())
+        assert fast.tolist() == naive.cadence_seconds(times.tolist(), (times // DAY).tolist())
 
 
 @settings(deadline=None, max_examples=60)

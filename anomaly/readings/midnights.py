@@ -1,0 +1,116 @@
+"""Read a cleaned register off at the local midnights, and subtract: the use of each day.
+
+A midnight is known where a believed reading lies on it, or close enough on both sides of it and on one line:
+then the level is interpolated. It is never interpolated across a gap.
+"""
+
+import numba
+import numpy as np
+
+from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, MISSING, READ, note_code
+from anomaly.readings.register_cleaning import DECIDED_BY, LEVEL, READING_NOTE, SEGMENT
+from anomaly.readings.timestamps import DAY
+
+# Columns of a day. USE: base units, where the quality is READ or INTERPOLATED. KNOWN_ON: the day whose night
+# is the first to know it. HEAVIEST: the heaviest READING_NOTE of its readings.
+QUALITY, NOTE, USE, KNOWN_ON, HEAVIEST = range(5)
+
+# Columns of a midnight: how it is known, then LEVEL, SEGMENT (−1: on no line) and DECIDED_BY (−1: nothing
+# later changes it) as of a cleaned reading.
+_STATUS, _LEVEL, _SEGMENT, _DECIDED_BY = range(4)
+_EXACT, _BETWEEN, _NO_READING, _UNDECIDED, _NOT_BELIEVED = range(5)
+
+_NO_NOTE, _GAP, _UNCONFIRMED = note_code(None), note_code("gap"), note_code("unconfirmed")
+_GLITCH, _RESET = note_code("glitch"), note_code("reset")
+
+
+@numba.njit(cache=True, parallel=True, nogil=True)
+def daily_use(times, cleaned, night_of, starts, first_day, last_day, max_distance):
+    """Return the days of each home from `first_day` to `last_day`: (days of all homes, 5) int64.
+
+    times, starts: as for `register_cleaning.clean`; cleaned: the readings it gives. night_of: (readings,) the
+    day (since 1970) whose night is the first that may use each reading. first_day, last_day: (homes,) days
+    since 1970. max_distance (µs): how far from a midnight the believed readings on both sides of it may lie.
+    """
+    homes = len(first_day)
+    first_row = np.zeros(homes + 1, np.int64)
+    for home in range(homes):
+        first_row[home + 1] = first_row[home] + last_day[home] - first_day[home] + 1
+    out = np.zeros((first_row[homes], 5), np.int64)
+    for home in numba.prange(homes):
+        a, b = starts[home], starts[home + 1]
+        row, days = first_row[home], last_day[home] - first_day[home] + 1
+        midnights = np.arange(first_day[home], last_day[home] + 2) * DAY
+        edges = _read_midnights(times[a:b], cleaned[a:b], midnights, max_distance)
+        for k in range(days):
+            _write_day(edges[k], edges[k + 1], first_day[home] + k, night_of, out[row + k])
+        for i in range(a, b):
+            k = (times[i] - 1) // DAY - first_day[home]
+            if k >= 0 and k < days:
+                out[row + k, HEAVIEST] = max(out[row + k, HEAVIEST], cleaned[i, READING_NOTE])
+    return out
+
+
+@numba.njit(cache=True)
+def _read_midnights(times, cleaned, midnights, max_distance):
+    """Return (midnights, 4) int64: each midnight of one home, with the columns above."""
+    edges = np.zeros((len(midnights), 4), np.int64)
+    # left, right: indices of the nearest believed reading before each midnight, and of that at or after it
+    n, following, left, right = len(times), 0, -1, 0
+    for m in range(len(midnights)):
+        at = midnights[m]
+        while following < n and times[following] < at:
+            if cleaned[following, SEGMENT] >= 0:
+                left = following
+            following += 1
+        right = max(right, following)
+        while right < n and cleaned[right, SEGMENT] < 0:
+            right += 1
+        exact = following < n and times[following] == at
+        close_before = following > 0 and at - times[following - 1] <= max_distance
+        close_after = following < n and times[following] - at <= max_distance
+        if not exact and not (close_before and close_after):
+            edges[m, _STATUS], edges[m, _DECIDED_BY] = _NO_READING, -1
+        elif right == n:
+            edges[m, _STATUS], edges[m, _DECIDED_BY] = _UNDECIDED, -1
+        else:
+            edges[m, _DECIDED_BY] = cleaned[right, DECIDED_BY]
+            edges[m, _STATUS] = _read_between(times, cleaned, left, right, at, max_distance, edges[m])
+    return edges
+
+
+@numba.njit(cache=True)
+def _read_between(times, cleaned, left, right, at, max_distance, edge):
+    """Write level and segment of the midnight `at` between two believed readings; return how it is known."""
+    edge[_LEVEL], edge[_SEGMENT] = cleaned[right, LEVEL], cleaned[right, SEGMENT]
+    if times[right] == at:
+        return _EXACT
+    if left < 0 or at - times[left] > max_distance or times[right] - at > max_distance:
+        return _NOT_BELIEVED
+    if cleaned[left, SEGMENT] != cleaned[right, SEGMENT]:
+        edge[_SEGMENT] = -1  # the base changed around this midnight: the days on both sides of it are lost
+        return _BETWEEN
+    share = (at - times[left]) / (times[right] - times[left])
+    rise = cleaned[right, LEVEL] - cleaned[left, LEVEL]
+    edge[_LEVEL] = cleaned[left, LEVEL] + np.int64(np.floor(rise * share + 0.5))
+    return _BETWEEN
+
+
+@numba.njit(cache=True)
+def _write_day(opening, closing, day, night_of, out):
+    """Write the day between two midnights."""
+    out[KNOWN_ON] = day
+    if opening[_STATUS] == _NO_READING or closing[_STATUS] == _NO_READING:
+        out[QUALITY], out[NOTE] = MISSING, _GAP
+    elif opening[_STATUS] == _UNDECIDED or closing[_STATUS] == _UNDECIDED:
+        out[QUALITY], out[NOTE] = DOUBTFUL, _UNCONFIRMED
+    else:
+        out[KNOWN_ON] = max(day, night_of[opening[_DECIDED_BY]], night_of[closing[_DECIDED_BY]])
+        if opening[_STATUS] == _NOT_BELIEVED or closing[_STATUS] == _NOT_BELIEVED:
+            out[QUALITY], out[NOTE] = DOUBTFUL, _GLITCH
+        elif opening[_SEGMENT] != closing[_SEGMENT] or opening[_SEGMENT] < 0:
+            out[QUALITY], out[NOTE] = DOUBTFUL, _RESET
+        else:
+            both_exact = opening[_STATUS] == _EXACT and closing[_STATUS] == _EXACT
+            out[QUALITY], out[NOTE] = (READ if both_exact else INTERPOLATED), _NO_NOTE
+            out[USE] = closing[_LEVEL] - opening[_LEVEL]
