@@ -1,4 +1,8 @@
-"""Build the cases and lists from the evidence of the judged nights."""
+"""Build the cases and lists from the evidence of the judged nights and what people have answered.
+
+The work is done by `anomaly.cases.build_case_history`; here the nights' files are read for it and what the
+pages and tables need is added to its cases: further people, and the reason in a sentence.
+"""
 
 import dataclasses
 import datetime as dt
@@ -12,85 +16,103 @@ from pipelines.cases import outcome_journal
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.storage.state import Store
 
+EXTRA_PEOPLE_COLUMNS = ("extra_people", "extra_people_low", "extra_people_high")
+RECENT_CASE_DAYS = 120
+"""So long after a case was closed, its home's expectations stay published."""
 
-def fold(
-    settings: Settings, store: Store, until: dt.date | None = None, watched: Collection[dt.date] = ()
+_QUIET_DAYS = 14  # days without evidence after which a case is closed
+
+
+def build_cases(
+    settings: Settings,
+    store: Store,
+    until: dt.date | None = None,
+    snapshot_nights: Collection[dt.date] = (),
 ) -> cases.CaseHistory:
-    """The judged nights (up to `until`) to cases and lists."""
-    kept = listed_signatures(settings)
+    """Build the cases and lists of the judged nights, those up to `until` where it is given.
+
+    snapshot_nights: nights whose cases are to be given as each of them saw them. Only kinds of case that the
+    purpose allows now. A case's ratios, rarity and chance_wrong grow from its evidence
+    (`nights/<night>/evidence.parquet`) by `anomaly.cases`, extra_people comes from its ratios by
+    `anomaly.household_size`.
+    """
+    kinds = listed_signatures(settings)
     nights = {
         night: cases.JudgedNight(
-            evidence=store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kept)),
+            evidence=store.read(f"nights/{night}/evidence.parquet").filter(pl.col("signature").is_in(kinds)),
             rarities=store.read(f"nights/{night}/rarities.parquet"),
         )
         for night in store.judged_nights()
         if until is None or night <= until
     }
-    needed = evidence.case_rarity(settings.evidence, len(kept))
-    homes = pl.concat(
-        [pl.Series(dtype=pl.String), *(found["household"] for found, _ in nights.values())]
-    ).unique()
-    folded = cases.build_case_history(
+    no_home = pl.Series(dtype=pl.String)
+    homes = pl.concat([no_home, *(night.evidence["household"] for night in nights.values())]).unique()
+    history = cases.build_case_history(
         nights,
-        needed,
-        outcome_journal.told(settings, store, homes, until),
+        evidence.case_rarity(settings.evidence, len(kinds)),
+        outcome_journal.read_feedback(settings, store, homes, until),
         settings.cases,
         settings.worklist,
-        watched,
+        snapshot_nights,
     )
-    then = {night: _in_people(settings, found) for night, found in folded.snapshots.items()}
-    return dataclasses.replace(folded, cases=_in_people(settings, folded.cases), snapshots=then)
+    return dataclasses.replace(
+        history,
+        cases=_with_extra_people(settings, history.cases),
+        snapshots={
+            night: _with_extra_people(settings, case_frame) for night, case_frame in history.snapshots.items()
+        },
+    )
 
 
-EXTRA_PEOPLE = ("extra_people", "extra_people_low", "extra_people_high")
+def with_reasons(case_frame: pl.DataFrame) -> pl.DataFrame:
+    """Add because_en and because_zh: each case's reason in a sentence of each language."""
+    rows = case_frame.select("ratios", "signature", "onset", "last_seen").to_dicts()
+    return case_frame.with_columns(
+        pl.Series(f"because_{language}", [_case_reason(language, row) for row in rows], pl.String)
+        for language in ("en", "zh")
+    )
 
 
-def _in_people(settings: Settings, found: pl.DataFrame) -> pl.DataFrame:
-    """Cases with how many further people those of that kind are like."""
-    units = {name: rule.base for name, rule in settings.rules.items()}
-    told = []
-    for kind, *pairs in found.select("signature", "ratios", "usual").iter_rows():
-        ratios, usual = ({pair["key"]: pair["value"] for pair in given or ()} for given in pairs)
-        told.append(
-            (household_size.extra_people(ratios, units, usual) if kind == "people" else None)
-            or (None, None, None)
-        )
-    return found.hstack(pl.DataFrame(told, schema=dict.fromkeys(EXTRA_PEOPLE, pl.Float64), orient="row"))
-
-
-def revisions_of(store: Store, night: dt.date) -> pl.DataFrame:
-    """tables.Revisions of one night."""
-    return store.read(f"nights/{night}/revised.parquet", tables.empty(tables.Revisions).schema)
+def homes_with_recent_case(case_frame: pl.DataFrame, night: dt.date) -> pl.Series:
+    """Return the household of every case open on the night or closed within RECENT_CASE_DAYS before it."""
+    first = night - dt.timedelta(days=RECENT_CASE_DAYS + _QUIET_DAYS)
+    return case_frame.filter(pl.col("last_seen") > first)["household"]
 
 
 def first_listings(doors: pl.DataFrame) -> pl.DataFrame:
-    """household, case_id, listed, signature, district of every door at each first listing."""
+    """Return household, case_id, signature, district, listed of every door at each first listing."""
     return doors.filter("first_listed").select(
         "household", "case_id", "signature", "district", listed="night"
     )
 
 
-def control_doors(store: Store) -> pl.DataFrame:
-    """tables.Control of every night that drew some."""
+def read_control_doors(store: Store) -> pl.DataFrame:
+    """Read the control doors of all nights (tables.Control)."""
     schema = tables.empty(tables.Control).schema
     drawn = [store.read(f"nights/{night}/control.parquet", schema) for night in store.judged_nights()]
     return pl.concat([pl.DataFrame(schema=schema), *drawn])
 
 
-def worded(found: pl.DataFrame) -> pl.DataFrame:
-    """Cases with their reason in a sentence of each language."""
-    rows = found.select("ratios", "signature", "onset", "last_seen").to_dicts()
-    return found.with_columns(
-        pl.Series(f"because_{language}", [_case_because(language, row) for row in rows], pl.String)
-        for language in ("en", "zh")
-    )
+def _with_extra_people(settings: Settings, case_frame: pl.DataFrame) -> pl.DataFrame:
+    """Add how many further people each people case is like, with its range; null for other kinds."""
+    units = {name: rule.base for name, rule in settings.rules.items()}
+    rows = []
+    for kind, ratio_pairs, usual_pairs in case_frame.select("signature", "ratios", "usual").iter_rows():
+        extra = None
+        if kind == "people":
+            extra = household_size.extra_people(
+                _pairs_to_dict(ratio_pairs), units, _pairs_to_dict(usual_pairs)
+            )
+        rows.append(extra or (None, None, None))
+    schema = dict.fromkeys(EXTRA_PEOPLE_COLUMNS, pl.Float64)
+    return case_frame.hstack(pl.DataFrame(rows, schema=schema, orient="row"))
 
 
-def with_case(found: pl.DataFrame, night: dt.date) -> pl.Series:
-    """household of every case open on the night, or closed within 120 days before; found: the cases."""
-    return found.filter(pl.col("last_seen") > night - dt.timedelta(days=120 + 14))["household"]
-
-
-def _case_because(language: str, row: dict) -> str:
+def _case_reason(language: str, row: dict) -> str:
     days = (row["last_seen"] - row["onset"]).days + 1
-    return because_sentence(language, {r["key"]: r["value"] for r in row["ratios"]}, row["signature"], days)
+    return because_sentence(language, _pairs_to_dict(row["ratios"]), row["signature"], days)
+
+
+def _pairs_to_dict(pairs: list[dict] | None) -> dict[str, float]:
+    """[{"key": signal, "value": number}] as signal → number; empty for None."""
+    return {pair["key"]: pair["value"] for pair in pairs or ()}

@@ -1,11 +1,12 @@
-"""What a night knew of its cases, written down when it was judged and never worked out again.
+"""Snapshots: what a night knew of its cases, written down when it was judged and never worked out again.
 
-Numbers, not words: the cases not closed that night as it saw them, the last weeks of their homes' readings beside what was
-expected, and the version and settings that made them. Later data, later settings and later answers leave them alone.
+Numbers, not words: the cases not closed that night as it saw them (`cases`), the last weeks of their homes'
+readings beside what was expected (`series`), the smallest flow of each night (`flow`), the control doors, and
+the version and settings that made them. Later data, later settings and later answers leave them alone.
 """
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from anomaly import __version__, cases
 from anomaly.expected import expected_frame, judged
 from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import minimum_night_flow
-from pipelines.cases.build import worded
+from pipelines.cases.build import with_reasons
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
 from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
@@ -23,168 +24,159 @@ from pipelines.storage.raw_rows import RawRows
 from pipelines.storage.state import Store
 
 FLOW_DAYS = 84
-FLOW = {"household": pl.String, "signal": pl.String, "day": pl.Date, "flow": pl.Int64}
+FLOW_SCHEMA = {"household": pl.String, "signal": pl.String, "day": pl.Date, "flow": pl.Int64}
+SERIES_COLUMNS = (
+    "household",
+    "signal",
+    "unit",
+    "day",
+    "value",
+    "expected",
+    "low",
+    "high",
+    "surprise",
+    "quality",
+    "note",
+)
+_CONTROL_SCHEMA = {"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String}
 
 
-def freeze(
+def write_snapshots(
     settings: Settings,
     store: Store,
     inputs: Inputs,
     judged_nights: JudgedNights,
-    folded: cases.CaseHistory,
+    history: cases.CaseHistory,
     nights: Sequence[dt.date],
 ) -> None:
-    """Write down what each of the nights knew; `folded` has watched them."""
+    """Write down what each of the nights knew. history: built with these as its snapshot_nights."""
     for night in nights:
-        then = worded(folded.snapshots[night])
-        doors = folded.worklist.filter(pl.col("night") == night)
-        then = then.join(
-            doors.select(
-                "case_id", "rank", "desk", "chance_before", rarity_night="rarity", corrected="chance_wrong"
-            ),
-            on="case_id",
-            how="left",
-        )
-        then = then.with_columns(chance_wrong=pl.coalesce("corrected", "chance_wrong")).drop("corrected")
-        seen = store.read(f"nights/{night}/evidence.parquet")["household"].to_list()
-        homes = sorted({*then["household"], *seen})
-        store.write(f"nights/{night}/cases.parquet", then)
-        written = store.read(
-            f"nights/{night}/expected.parquet"
-        )  # at a large site the arrays lack who stood out on that night alone
-        store.write(f"nights/{night}/series.parquet", series(inputs, judged_nights, homes, night, written))
-        store.write(f"nights/{night}/flow.parquet", _flow(settings, store, inputs, homes, night))
+        folder = f"nights/{night}"
+        case_frame = _cases_with_their_doors(history, night)
+        with_case = set(case_frame["household"])
+        with_evidence = set(store.read(f"{folder}/evidence.parquet")["household"])
+        homes = sorted(with_case | with_evidence)
+        # of a large site the arrays hold some homes only; the others' are in the night's own file
+        expected = store.read(f"{folder}/expected.parquet")
+        series = readings_with_expected(inputs, judged_nights, homes, night, more_expected=expected)
+        store.write(f"{folder}/cases.parquet", case_frame)
+        store.write(f"{folder}/series.parquet", series)
+        store.write(f"{folder}/flow.parquet", _smallest_flows(settings, store, inputs, homes, night))
         store.write_json(
-            f"nights/{night}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256}
+            f"{folder}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256}
         )
-        store.write(
-            f"nights/{night}/control.parquet",
-            _control(settings, store, inputs, judged_nights, night, {*then["household"]}),
-        )
+        control = _draw_control_doors(settings, store, inputs, judged_nights, night, with_case)
+        store.write(f"{folder}/control.parquet", control)
 
 
-def series(
+def readings_with_expected(
     inputs: Inputs,
     judged_nights: JudgedNights,
-    homes: Sequence[str],
+    homes: Collection[str],
     night: dt.date,
-    written: pl.DataFrame | None = None,
+    more_expected: pl.DataFrame | None = None,
     days: int = FROZEN_DAYS,
 ) -> pl.DataFrame:
-    """household, signal, unit, day, value, expected, low, high, surprise, quality, note of the homes' last days, as the night knew them.
+    """Return SERIES_COLUMNS of the homes' last days, by household, signal and day, as the night knew them.
 
-    written: the same of homes that may not be in the verdicts' arrays, from `expected` on, as the night wrote it down.
+    A value that only a later reading confirmed is null and its quality doubtful. more_expected: of homes that
+    the arrays of judged_nights do not hold, what the night wrote down (`nights/<night>/expected.parquet`).
     """
     grid = judged_nights.expected.grid
-    at = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
-    told = expected_frame(judged_nights.expected, grid.index(night), at, days).drop("value")
-    if written is not None:
-        told = pl.concat([told, written.filter(~pl.col("household").is_in(grid.households)).drop("value")])
-    first = night - dt.timedelta(days=days - 1)
-    read = inputs.readings_of(homes, first, night)
-    unknown = pl.col("known_on") > night  # what had not been confirmed by then is not shown as if it had
-    read = read.with_columns(
-        value=pl.when(~unknown).then("value"),
-        quality=pl.when(unknown).then(pl.lit("doubtful")).otherwise("quality"),
+    rows = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
+    expected = expected_frame(judged_nights.expected, grid.index(night), rows, days).drop("value")
+    if more_expected is not None:
+        others = more_expected.filter(~pl.col("household").is_in(grid.households)).drop("value")
+        expected = pl.concat([expected, others])
+    readings = inputs.readings_of(list(homes), night - dt.timedelta(days=days - 1), night)
+    not_known_yet = pl.col("known_on") > night
+    readings = readings.with_columns(
+        value=pl.when(~not_known_yet).then("value"),
+        quality=pl.when(not_known_yet).then(pl.lit("doubtful")).otherwise("quality"),
     )
-    both = read.join(told, on=["household", "signal", "day"], how="left").sort("household", "signal", "day")
-    return both.select(
-        "household",
-        "signal",
-        "unit",
-        "day",
-        "value",
-        "expected",
-        "low",
-        "high",
-        "surprise",
-        "quality",
-        "note",
-    )
+    both = readings.join(expected, on=["household", "signal", "day"], how="left")
+    return both.sort("household", "signal", "day").select(SERIES_COLUMNS)
 
 
-def _flow(
-    settings: Settings, store: Store, inputs: Inputs, homes: Sequence[str], night: dt.date
-) -> pl.DataFrame:
-    """FLOW: the least flow of each of the last nights, of the homes' water meters that are read more often than daily."""
-    numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
-    first, told = night - dt.timedelta(days=FLOW_DAYS - 1), [pl.DataFrame(schema=FLOW)]
-    for name, rule in settings.rules.items():
-        parts = [
-            part
-            for part in RawRows(store, name).partitions()
-            if rule.base == "litre" and part.last >= first and part.first <= night
-        ]
-        finer = ~pl.col("dated") & pl.col("time").dt.date().is_between(first - dt.timedelta(days=1), night)
-        found = [collect(scan([part], numbers["home"]).filter(finer), [part]) for part in parts]
-        if found:
-            rows = (
-                pl.concat(found)
-                .unique(["home", "time"], keep="last", maintain_order=True)
-                .join(numbers, on="home")
-            )
-            told.append(
-                minimum_night_flow(rows, rule)
-                .filter(pl.col("day") >= first)
-                .with_columns(signal=pl.lit(name))
-                .select(FLOW.keys())
-            )
-    return pl.concat(told)
-
-
-def frozen_case(store: Store, name: str, night: dt.date) -> dict | None:
-    """The case of that code, or the home's latest, among those not closed on the night; None where there is none."""
-    found = frozen(store, night, "cases")
-    if found.is_empty():
-        return None
-    found = found.filter((pl.col("case_id") == name) | (pl.col("household") == name)).sort(
-        "opened", "case_id"
-    )
-    return found.row(-1, named=True) if found.height else None
-
-
-def last_night_of(store: Store, name: str) -> dt.date | None:
-    """The last judged night that had this case, or a case of this home, open."""
-    return next((night for night in reversed(store.judged_nights()) if frozen_case(store, name, night)), None)
-
-
-def frozen(store: Store, night: dt.date, what: str) -> pl.DataFrame:
-    """The night's frozen `cases` or `series`, empty where it froze none."""
-    if store.path(f"nights/{night}/{what}.parquet").exists():
-        return store.read(f"nights/{night}/{what}.parquet")
+def read_snapshot(store: Store, night: dt.date, name: str) -> pl.DataFrame:
+    """Read the night's `cases`, `series` or `flow`; an empty frame where it wrote none."""
+    if store.path(f"nights/{night}/{name}.parquet").exists():
+        return store.read(f"nights/{night}/{name}.parquet")
     return pl.DataFrame(schema=dict.fromkeys(("case_id", "household", "signal"), pl.String))
 
 
-def _control(
+def find_case(store: Store, name: str, night: dt.date) -> dict | None:
+    """Return the case of that code, or the latest of that home, among those not closed on the night."""
+    found = read_snapshot(store, night, "cases")
+    if found.is_empty():
+        return None
+    found = found.filter((pl.col("case_id") == name) | (pl.col("household") == name))
+    return found.sort("opened", "case_id").row(-1, named=True) if found.height else None
+
+
+def last_night_with_case(store: Store, name: str) -> dt.date | None:
+    """Return the last judged night that had this case, or a case of this home, open."""
+    return next((night for night in reversed(store.judged_nights()) if find_case(store, name, night)), None)
+
+
+def _cases_with_their_doors(history: cases.CaseHistory, night: dt.date) -> pl.DataFrame:
+    """The night's cases with their reasons, and with rank, desk and chances of those that are on its list."""
+    doors = history.worklist.filter(pl.col("night") == night).select(
+        "case_id", "rank", "desk", "chance_before", rarity_night="rarity", corrected="chance_wrong"
+    )
+    case_frame = with_reasons(history.snapshots[night]).join(
+        doors, on="case_id", how="left", maintain_order="left"
+    )
+    # a listed case has the chance its list promised, corrected by what outcomes have taught
+    return case_frame.with_columns(chance_wrong=pl.coalesce("corrected", "chance_wrong")).drop("corrected")
+
+
+def _smallest_flows(
+    settings: Settings, store: Store, inputs: Inputs, homes: Collection[str], night: dt.date
+) -> pl.DataFrame:
+    """The smallest flow of each of the last nights, of water meters read more often than daily."""
+    numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
+    first = night - dt.timedelta(days=FLOW_DAYS - 1)
+    flows = [pl.DataFrame(schema=FLOW_SCHEMA)]
+    # the night of the first day begins on the evening before
+    finer = ~pl.col("dated") & pl.col("time").dt.date().is_between(first - dt.timedelta(days=1), night)
+    for name, rule in settings.rules.items():
+        if rule.base != "litre":
+            continue
+        parts = [
+            part for part in RawRows(store, name).partitions() if part.last >= first and part.first <= night
+        ]
+        found = [collect(scan([part], numbers["home"]).filter(finer), [part]) for part in parts]
+        if not found:
+            continue
+        rows = pl.concat(found).unique(["home", "time"], keep="last", maintain_order=True)
+        flow = minimum_night_flow(rows.join(numbers, on="home"), rule).filter(pl.col("day") >= first)
+        flows.append(flow.with_columns(signal=pl.lit(name)).select(FLOW_SCHEMA.keys()))
+    return pl.concat(flows)
+
+
+def _draw_control_doors(
     settings: Settings,
     store: Store,
     inputs: Inputs,
     judged_nights: JudgedNights,
     night: dt.date,
-    with_case: set[str],
+    with_case: Collection[str],
 ) -> pl.DataFrame:
-    """tables.Control: judged homes without an open case, drawn at random."""
-    grid, places = judged_nights.expected.grid, inputs.dwellings
-    if len(grid.households) == places.height:
-        seen = judged(judged_nights.expected, grid.index(night)).any(axis=0)
-        could = [
-            home
-            for home, looked_at in zip(grid.households, seen, strict=True)
-            if looked_at and home not in with_case
-        ]
-    else:  # at a large site the arrays hold only homes that stand out: of the others those that were judged by every signal
-        not_all = pl.concat(
-            [
-                store.read(f"nights/{night}/not_judged.parquet")["household"],
-                pl.Series(list(with_case), dtype=pl.String),
-            ]
-        )
-        could = places.filter(~pl.col("household").is_in(not_all.implode()))["household"].to_list()
-    drawn = draw_control_doors(could, night, settings.control.doors_per_night)
-    where = dict(places.filter(pl.col("household").is_in(drawn)).iter_rows())
-    rows = [(night, "k" + cases.make_case_id(home, CONTROL, night)[1:], home, where[home]) for home in drawn]
-    return pl.DataFrame(
-        rows,
-        schema={"night": pl.Date, "case_id": pl.String, "household": pl.String, "district": pl.String},
-        orient="row",
+    """Judged homes without an open case, drawn at random (tables.Control)."""
+    grid, dwellings = judged_nights.expected.grid, inputs.dwellings
+    if len(grid.households) == dwellings.height:
+        was_judged = judged(judged_nights.expected, grid.index(night)).any(axis=0)
+        homes = [home for home, seen in zip(grid.households, was_judged, strict=True) if seen]
+    else:  # of a large site the arrays hold some homes only: take those that were judged by every signal
+        not_judged = store.read(f"nights/{night}/not_judged.parquet")["household"]
+        homes = dwellings.filter(~pl.col("household").is_in(not_judged.implode()))["household"].to_list()
+    with_case = set(with_case)
+    drawn = draw_control_doors(
+        [home for home in homes if home not in with_case], night, settings.control.doors_per_night
     )
+    districts = dict(dwellings.filter(pl.col("household").is_in(drawn)).iter_rows())
+    rows = [
+        (night, "k" + cases.make_case_id(home, CONTROL, night)[1:], home, districts[home]) for home in drawn
+    ]
+    return pl.DataFrame(rows, schema=_CONTROL_SCHEMA, orient="row")

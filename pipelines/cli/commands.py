@@ -152,7 +152,7 @@ def worklist_command(
 
     settings = load_settings(settings_path)
     shown_night = queries.night_or_latest(settings, night and night.date())
-    text = queries.worklist(settings, shown_night, "json" if as_json else form, **only)
+    text = queries.worklist_text(settings, shown_night, "json" if as_json else form, **only)
     doors = [json.loads(line) for line in text.splitlines()] if as_json else []
     rows = ({"message_type": "door", **door} for door in doors)
     print_data(as_json, text, rows, night=shown_night, doors=len(doors))
@@ -180,11 +180,11 @@ def explain_command(
     Example: anomaly explain c260831-0f3a9c21d7 --settings anomaly.toml
     """
     from pipelines.config.settings import load_settings
-    from pipelines.reporting import queries
+    from pipelines.reporting import explain as explain_module
 
     settings = load_settings(settings_path)
     language = language or settings.site.languages[0]
-    write = queries.letter if for_resident else queries.explain
+    write = explain_module.resident_letter if for_resident else explain_module.explain
     text = write(settings, case_or_household, night and night.date(), language)
     print_data(as_json, text, asked=case_or_household, language=language, text=text)
 
@@ -200,7 +200,7 @@ def status_command(settings_path: Path, as_json: bool) -> None:
     from pipelines.config.settings import load_settings
     from pipelines.reporting import queries
 
-    click.echo(queries.status(load_settings(settings_path), as_json), nl=False)
+    click.echo(queries.status_text(load_settings(settings_path), as_json), nl=False)
 
 
 @main.command()
@@ -243,12 +243,12 @@ def show_calendar_command(settings_path: Path, year: int | None, as_json: bool) 
     from pipelines.reporting import queries
 
     settings, year = load_settings(settings_path), year or dt.date.today().year
-    days = queries.calendar_days(settings, year)
+    days = queries.calendar_of_year(settings, year)
     special = days.filter(days["kind"].is_in(["holiday", "workday"]) | days["window"].is_not_null())
     rows = ({"message_type": "day", **row} for row in special.iter_rows(named=True))
     print_data(
         as_json,
-        queries.calendar_table(settings, year),
+        queries.calendar_text(settings, year),
         rows,
         calendar=settings.site.calendar,
         year=year,

@@ -21,7 +21,7 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
 
     try:
         settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
-        found = queries.ask(
+        found = queries.query_published(
             settings,
             "SELECT case_id FROM v1.cases"
             " WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
@@ -184,11 +184,11 @@ def fairness_command(settings_path: Path, as_json: bool) -> None:
 
     settings = load_settings(settings_path)
     store = Store(settings.store)
-    groups = fairness.groups(settings, store)
-    page = fairness.write_fairness(settings, groups)
+    groups = fairness.fairness_rates(settings, store)
+    page = fairness.write_fairness_page(settings, groups)
     rows = ({"message_type": "group", **row} for row in groups.iter_rows(named=True))
     counts = {"groups": groups.height, "stopped": groups["stop"].sum()}
-    print_data(as_json, fairness.table(groups), rows, **counts, page=page)
+    print_data(as_json, fairness.fairness_text(groups), rows, **counts, page=page)
     if not as_json:
         print_message(f"page  {page}")
     AuditLog(store).append("fairness", groups=groups.height, stop=groups.filter("stop")["name"].to_list())
@@ -210,7 +210,7 @@ def record_command(settings_path: Path, as_json: bool) -> None:
     from pipelines.storage.state import Store
 
     settings = load_settings(settings_path)
-    page = fairness.write_record(settings)
+    page = fairness.write_record_page(settings)
     AuditLog(Store(settings.store)).append("record", settings_sha256=settings.sha256)
     print_data(as_json, f"{page}\n", page=page)
 

@@ -311,7 +311,7 @@ def write_evaluation_page(settings: Settings, measured: Evaluation) -> Path:
     languages = tuple(settings.site.languages)
     font = charts.chinese_font() if "zh" in languages else None
     page = report.EvaluationPage(
-        site=night_report.site_of(settings),
+        site=night_report.report_site(settings),
         first=measured.first,
         last=measured.last,
         homes=measured.homes,
@@ -329,10 +329,10 @@ def write_evaluation_page(settings: Settings, measured: Evaluation) -> Path:
     capacity_ticks, day_ticks = (1, *CAPACITIES, 40), range(0, 31, 5)
     figures = {}
     for language in languages:
-        capacity, day = writer.evaluation_images(language, languages)
+        capacity, day = writer.evaluation_image_names(language, languages)
         figures[capacity] = charts.share_figure(by_capacity, "capacity", capacity_ticks, language, font)
         figures[day] = charts.share_figure(by_day, "day", day_ticks, language, font)
-    return writer.write_evaluation(settings.reports, page, figures)
+    return writer.write_evaluation_pages(settings.reports, page, figures)
 
 
 def _shown_card(measured: Evaluation) -> pl.DataFrame:

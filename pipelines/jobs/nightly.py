@@ -19,8 +19,8 @@ import polars as pl
 
 from anomaly import __version__, cases, detectors, expected
 from pipelines.cases import outcome_journal, rejudged
-from pipelines.cases.build import fold, with_case
-from pipelines.cases.snapshots import freeze
+from pipelines.cases.build import build_cases, homes_with_recent_case
+from pipelines.cases.snapshots import write_snapshots
 from pipelines.config.calendar import correction_files
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import NoSuchNight, NothingReadable
@@ -86,7 +86,7 @@ def nightly(
         return sorted({*(_touched_nights(settings) if revise else ()), night or latest})
 
     def wants_report(night: dt.date) -> bool:
-        return night_report.index(settings, night).exists()
+        return night_report.night_index_path(settings, night).exists()
 
     return run_nights(settings, choose_nights, wants_report, progress)
 
@@ -121,7 +121,7 @@ def run_nights(
     check_purpose(settings, started.date())
     store = Store(settings.store)
     store.prepare()
-    night_report.prepare(settings)
+    night_report.prepare_reports_folder(settings)
     with (
         store.locked(),
         engine.at(settings.engine.kind, settings.engine.address) as over,
@@ -139,7 +139,7 @@ def run_nights(
         if not plan.mends and _all_done(settings, store, nights, key):
             return _nothing_to_do(settings, inputs, nights[-1])
         _note_begun(store, plan)
-        rejudged.set_aside(store, plan.nights)
+        rejudged.keep_previous_cases(store, plan.nights)
 
         # the recent readings, most of the file, are written while the nights are judged
         readings = partial(recent_readings, settings, inputs.stored)
@@ -148,20 +148,20 @@ def run_nights(
         timer.end("judge")
 
         progress(Progress("publishing"))
-        folded = fold(settings, store, watched=plan.judge)
-        page_makers = background.enter_context(_page_makers(folded, plan))
-        freeze(settings, store, inputs, judged_nights, folded, plan.judge)
-        revised = rejudged.compare(store, plan.nights)
-        runs = _run_lines(settings, store, inputs, folded, plan.nights, started)
-        frames = published_frames(settings, store, inputs, folded, runs)
+        history = build_cases(settings, store, snapshot_nights=plan.judge)
+        page_makers = background.enter_context(_page_makers(history, plan))
+        write_snapshots(settings, store, inputs, judged_nights, history, plan.judge)
+        rejudging = rejudged.record_changes(store, plan.nights)
+        runs = _run_lines(settings, store, inputs, history, plan.nights, started)
+        frames = published_frames(settings, store, inputs, history, runs)
         publication.finish(frames, meta_frames(settings, judged_nights.calendar))
         _record_runs(settings, store, runs, plan.judge)
         timer.end("publish")
 
-        with night_report.to_be_written(settings):
+        with night_report.disk_errors_as_not_reported(settings):
             for night in plan.reports:
                 progress(Progress(f"writing the report of {night}"))
-                night_report.write_night(settings, inputs, judged_nights, night, page_makers, progress)
+                night_report.write_night_report(settings, inputs, judged_nights, night, page_makers, progress)
             night_report.write_overview(settings, frames)
         timer.end("report")
 
@@ -173,10 +173,10 @@ def run_nights(
             did=True,
             degraded=degraded,
             run=runs[plan.nights.index(nights[-1])],
-            report=str(night_report.index(settings, nights[-1])),
+            report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
                 *(line for night in nights for line in missed_nights(store, night)),
-                *revised.told(),
+                *rejudging.lines(),
                 *late_arrivals.describe_touched_nights(_touched_nights(settings)),
             ],
             stopped=tuple(inputs.failed),
@@ -206,7 +206,7 @@ class StepTimer:
 def _clear_leftovers(settings: Settings, store: Store) -> None:
     """Remove what killed runs have left, and find out now whether small files of the state can be used."""
     store.remove_leftovers()
-    night_report.tidy(settings)
+    writer.clear_leftovers(settings.reports)
     # damaged, these two would otherwise end the run when the file is published already
     AuditLog(store).check_readable()
     _touched_nights(settings)
@@ -310,7 +310,7 @@ def _all_done(settings: Settings, store: Store, nights: Sequence[dt.date], key: 
     return (
         all(done_key(store, night) == key for night in nights)
         and duckdb_file.is_readable(settings.store)
-        and night_report.index(settings, nights[-1]).exists()
+        and night_report.night_index_path(settings, nights[-1]).exists()
     )
 
 
@@ -319,7 +319,7 @@ def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date) -> Result
         night=night,
         did=False,
         degraded=inputs.degraded + parquet_export.sync_parquet_export(settings),
-        report=str(night_report.index(settings, night)),
+        report=str(night_report.night_index_path(settings, night)),
         remarks=late_arrivals.describe_touched_nights(_touched_nights(settings)),
         stopped=tuple(inputs.failed),
     )
@@ -365,35 +365,36 @@ def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date
     """Return the homes that the nights' pages may show: with a case that is open, listed or not long over."""
     if not store.judged_nights():
         return TrackedHomes()
-    folded = fold(settings, store)
+    history = build_cases(settings, store)
     quiet_since = nights[0] - dt.timedelta(days=settings.cases.quiet_days)
-    still_open = folded.cases.filter(pl.col("last_seen") > quiet_since)["household"]
-    listed = folded.worklist.filter(pl.col("night").is_in(nights))["household"]
+    still_open = history.cases.filter(pl.col("last_seen") > quiet_since)["household"]
+    listed = history.worklist.filter(pl.col("night").is_in(nights))["household"]
     return TrackedHomes(
-        frozenset(still_open) | frozenset(listed), frozenset(with_case(folded.cases, nights[-1]))
+        frozenset(still_open) | frozenset(listed),
+        frozenset(homes_with_recent_case(history.cases, nights[-1])),
     )
 
 
 # publish and report
 
 
-def _page_makers(folded: cases.CaseHistory, plan: Plan) -> process_pool.Pool:
+def _page_makers(history: cases.CaseHistory, plan: Plan) -> process_pool.Pool:
     """Return processes that render the case pages; they start at once, while the file is being published."""
-    pages = folded.worklist.filter(pl.col("night").is_in(plan.reports)).height
-    return process_pool.Pool(pages, writer.prepare)
+    pages = history.worklist.filter(pl.col("night").is_in(plan.reports)).height
+    return process_pool.Pool(pages, writer.warm_up)
 
 
 def _run_lines(
     settings: Settings,
     store: Store,
     inputs: Inputs,
-    folded: cases.CaseHistory,
+    history: cases.CaseHistory,
     nights: Sequence[dt.date],
     started: dt.datetime,
 ) -> list[dict]:
     """Return a line for the journal of runs for each of the nights."""
     finished = _utc_now()
-    lines, judged_before = [], rejudged.times(store)
+    lines, judged_before = [], rejudged.times_judged(store)
     for night in nights:
         counts = store.read_json(f"nights/{night}/done.json", {})
         lines.append(
@@ -406,14 +407,14 @@ def _run_lines(
                 "settings_sha256": settings.sha256,
                 "judged": counts["judged"],
                 "not_judged": counts["not_judged"],
-                "cases_open": folded.open_cases[night],
-                "cases_new": folded.new_cases[night],
-                "expected_wrong_doors": folded.expected_wrong[night],
+                "cases_open": history.open_cases[night],
+                "cases_new": history.new_cases[night],
+                "expected_wrong_doors": history.expected_wrong[night],
                 "notes": "; ".join([*inputs.degraded, *missed_nights(store, night)]),
                 "revised": judged_before[night],
                 "stopped": [
                     f"{name} not listed: {wrong} of its {n} answered doors were wrong"
-                    for name, wrong, n in outcome_journal.stopped(settings, store, night)
+                    for name, wrong, n in outcome_journal.stopped_groups(settings, store, night)
                 ],
             }
         )
@@ -434,7 +435,7 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
     # what all homes were expected to use is kept of the latest night alone
     for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
-    rejudged.settle(store, judged)
+    rejudged.finish_rejudging(store, judged)
     late_arrivals.trim_notes(store, settings.expected.reach_days)
 
 

@@ -15,8 +15,8 @@ import polars as pl
 from anomaly.pii import find_personal_columns
 from anomaly.tables import OUTCOMES
 from pipelines.cases import outcome_journal
-from pipelines.cases.build import control_doors, fold
-from pipelines.cases.snapshots import frozen_case, last_night_of
+from pipelines.cases.build import build_cases, read_control_doors
+from pipelines.cases.snapshots import find_case, last_night_with_case
 from pipelines.config.calendar import local_today
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound, NotRecorded, StoreLocked
@@ -61,7 +61,7 @@ class ImportResult:
 def decide(settings: Settings, entry: OutcomeEntry) -> list[str]:
     """Record one outcome and publish it; returns remarks for the person. Raises NotRecorded, NotFound."""
     store = _judged_store(settings)
-    with outcome_journal.writing(store):
+    with outcome_journal.lock_journals(store):
         line = _CaseIndex(settings, store).journal_line(entry)
         recorded = map(_entry_of, store.read_lines(outcome_journal.OUTCOMES))
         again = _entry_of(line) in recorded
@@ -82,7 +82,7 @@ def import_outcomes(settings: Settings, path: Path) -> ImportResult:
     store = _judged_store(settings)
     rows = _read_rows(path)
     refused, fresh, already = [], [], 0
-    with outcome_journal.writing(store):
+    with outcome_journal.lock_journals(store):
         case_index = _CaseIndex(settings, store)
         seen = {_entry_of(line) for line in store.read_lines(outcome_journal.OUTCOMES)}
         for number, row in enumerate(rows, 1):
@@ -108,7 +108,7 @@ def assign(settings: Settings, case_id: str, to: str, by: str | None) -> list[st
     """Record to whom a case is given, and publish it; returns remarks. Raises NotRecorded, NotFound."""
     store = _judged_store(settings)
     _check_text("--to", to)
-    with outcome_journal.writing(store):
+    with outcome_journal.lock_journals(store):
         _CaseIndex(settings, store).find(case_id)
         line = {"case_id": case_id, "day": str(local_today(settings)), "to": to.strip(), "by": by}
         of_case = [
@@ -173,11 +173,11 @@ class _CaseIndex:
     def __init__(self, settings: Settings, store: Store):
         self._settings, self._store = settings, store
         self._latest_night = max(store.judged_nights())
-        folded = fold(settings, store)
-        self._cases = {row["case_id"]: row for row in folded.cases.iter_rows(named=True)}
+        history = build_cases(settings, store)
+        self._cases = {row["case_id"]: row for row in history.cases.iter_rows(named=True)}
         self._cases |= {
             row["case_id"]: row | {"signature": "control", "listed": None}
-            for row in control_doors(store).iter_rows(named=True)
+            for row in read_control_doors(store).iter_rows(named=True)
         }
         # what an answer itself took off its list, or a prune with its night, the journal still knows
         answered = {
@@ -185,10 +185,10 @@ class _CaseIndex:
             for line in outcome_journal.read_outcomes(store)
             if line.get("listed")
         }
-        first_listed = folded.worklist.filter("first_listed")
+        first_listed = history.worklist.filter("first_listed")
         listed = {row["case_id"]: row for row in first_listed.iter_rows(named=True)}
         self._listings = answered | listed
-        register = outcome_journal.register(settings, store)
+        register = outcome_journal.read_register(settings, store)
         self._register = {row["household"]: row for row in register.iter_rows(named=True)}
 
     def find(self, case_id: str) -> dict:
@@ -196,8 +196,8 @@ class _CaseIndex:
         if case_id in self._cases:
             return self._cases[case_id]
         # judging earlier nights again may have given a case another code; the one on paper still counts
-        night = last_night_of(self._store, case_id)
-        case = frozen_case(self._store, case_id, night) if night else None
+        night = last_night_with_case(self._store, case_id)
+        case = find_case(self._store, case_id, night) if night else None
         if case is None:
             raise NotFound(f"{case_id}: no such case; `anomaly worklist` and v1.cases list them")
         return case
@@ -304,7 +304,7 @@ def _replace_outcomes(settings: Settings, store: Store) -> list[str]:
     if not duckdb_file.is_readable(settings.store):
         remedy = "run `anomaly nightly --settings …`, which publishes it anew"
         return [f"recorded; {settings.store} cannot be read: {remedy}"]
-    frames = outcome_frames(settings, store, fold(settings, store))
+    frames = outcome_frames(settings, store, build_cases(settings, store))
     export_up_to_date = parquet_export.is_up_to_date(settings)
     duckdb_file.replace_tables(settings.store, frames)
     return parquet_export.sync_parquet_export(settings, frames.keys() if export_up_to_date else None)

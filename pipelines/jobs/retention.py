@@ -13,14 +13,14 @@ from pathlib import Path
 import polars as pl
 
 from anomaly.readings import SignalRule, to_daily_grain
-from pipelines.cases.build import fold
+from pipelines.cases.build import build_cases
 from pipelines.config.calendar import calendar_in_force, local_today
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import stored_inputs
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames
-from pipelines.reporting import night_report
+from pipelines.reporting import night_report, writer
 from pipelines.storage.atomic_write import find_leftovers, remove_draft
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.partitions import Partition, PartitionedTable
@@ -54,7 +54,7 @@ def prune(settings: Settings, dry_run: bool) -> list[ExpiredData]:
     store = Store(settings.store)
     store.prepare()
     with store.locked():
-        night_report.tidy(settings)
+        writer.clear_leftovers(settings.reports)
         expired = _find_expired(settings, store, local_today(settings))
         begun = store.read_json(BEGUN, [])
         if dry_run or not (begun or any(data.places for data in expired)):
@@ -227,7 +227,7 @@ def _publish(settings: Settings, store: Store) -> None:
         parquet_export.sync_parquet_export(settings, keep=0)
         return
     inputs = stored_inputs(settings, store)
-    frames = published_frames(settings, store, inputs, fold(settings, store))
+    frames = published_frames(settings, store, inputs, build_cases(settings, store))
     first, last = inputs.stored.span() or (local_today(settings), local_today(settings))
     duckdb_file.publish(
         settings.store,

@@ -14,32 +14,43 @@ import polars as pl
 
 from anomaly import cases, messages, outcomes, tables
 from pipelines.cases import outcome_journal
-from pipelines.cases.build import control_doors, first_listings, revisions_of, with_case, worded
+from pipelines.cases.build import (
+    RECENT_CASE_DAYS,
+    first_listings,
+    homes_with_recent_case,
+    read_control_doors,
+    with_reasons,
+)
+from pipelines.cases.rejudged import read_revisions
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.ingest.loader import Inputs
 from pipelines.publish.duckdb_file import NumberedReadings
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import StoredReadings
 
-EXPECTED_DAYS = 120  # so long the expectations of homes with a recent case stay published
 MAX_READINGS = 50_000_000  # beyond, only the last FEWER_DAYS are in the file
 FEWER_DAYS = 14
 
 
 def published_frames(
-    settings: Settings, store: Store, inputs: Inputs, folded: cases.CaseHistory, new_runs: Sequence[dict] = ()
+    settings: Settings,
+    store: Store,
+    inputs: Inputs,
+    history: cases.CaseHistory,
+    new_runs: Sequence[dict] = (),
 ) -> dict[str, pl.DataFrame]:
     """Return a frame for every published table but the readings, its rows in the order of the table's key.
 
-    folded: the cases and lists of all judged nights. new_runs: lines of runs that are not in the journal yet.
+    history: the cases and lists of all judged nights. new_runs: lines of runs that are not in the journal
+    yet.
     """
     nights = store.judged_nights()
     units = {name: rule.base for name, rule in settings.rules.items()}
-    revisions = pl.concat([revisions_of(store, night) for night in nights])
+    revisions = pl.concat([read_revisions(store, night) for night in nights])
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *new_runs]),
         "households": inputs.register,
-        "expected": _expected(store, nights, folded.cases).with_columns(
+        "expected": _expected(store, nights, history.cases).with_columns(
             unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)
         ),
         "evidence": evidence_with_reasons(settings, store, nights, settings.site.languages[0]),
@@ -49,20 +60,20 @@ def published_frames(
     }
     return {
         name: _select_and_sort(tables.PUBLISHED[name], frame) for name, frame in frames.items()
-    } | outcome_frames(settings, store, folded)
+    } | outcome_frames(settings, store, history)
 
 
-def outcome_frames(settings: Settings, store: Store, folded: cases.CaseHistory) -> dict[str, pl.DataFrame]:
+def outcome_frames(settings: Settings, store: Store, history: cases.CaseHistory) -> dict[str, pl.DataFrame]:
     """Return the frames that an answer or an assignment changes.
 
     These are the cases and lists, the two journals, the account, the control doors and the estimate of
     misses.
     """
-    register = outcome_journal.register(settings, store)
+    register = outcome_journal.read_register(settings, store)
     districts = register.select("household", "district")
-    doors = folded.worklist.join(districts, on="household", how="left", maintain_order="left")
-    assigned = outcome_journal.assigned(store)
-    answers, control = outcome_journal.answers(store), control_doors(store)
+    doors = history.worklist.join(districts, on="household", how="left", maintain_order="left")
+    assigned = outcome_journal.current_assignments(store)
+    answers, control = outcome_journal.answers_frame(store), read_control_doors(store)
     latest = max(store.judged_nights())
     # what the next night will conclude from the answers given so far
     correction = outcomes.correction_for_night(answers, latest + dt.timedelta(days=1), settings.account)
@@ -71,7 +82,7 @@ def outcome_frames(settings: Settings, store: Store, folded: cases.CaseHistory) 
     sizes = register.group_by("district").len()
     small_districts = sizes.filter(pl.col("len") < outcomes.MIN_GROUP_HOMES)["district"].to_list()
     frames = {
-        "cases": worded(folded.cases.join(districts, on="household", how="left")),
+        "cases": with_reasons(history.cases.join(districts, on="household", how="left")),
         "worklist": doors.join(assigned, on="case_id", how="left", maintain_order="left"),
         "assignments": outcome_journal.assignments_frame(store),
         "outcomes": outcome_journal.outcomes_frame(store),
@@ -104,22 +115,22 @@ def evidence_with_reasons(
     return found.with_columns(pl.Series("because", reasons, pl.String))
 
 
-def recent_readings(settings: Settings, kept: StoredReadings) -> NumberedReadings:
+def recent_readings(settings: Settings, stored: StoredReadings) -> NumberedReadings:
     """Return the readings of the last `[publish] readings_days`.
 
     Without that setting they are all, or the last FEWER_DAYS where there are more than MAX_READINGS.
     """
     days = settings.publish.readings_days
-    if days is None and kept.height > MAX_READINGS:
+    if days is None and stored.height > MAX_READINGS:
         days = FEWER_DAYS
-    span = kept.span()
+    span = stored.span()
     first = span[1] - dt.timedelta(days=days - 1) if span and days else None
     signals = pl.DataFrame(
-        [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(kept.rules.items()))],
+        [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(stored.rules.items()))],
         schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String},
         orient="row",
     )
-    return NumberedReadings(kept.cells(first), kept.homes(), signals)
+    return NumberedReadings(stored.cells(first), stored.homes(), signals)
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:
@@ -142,10 +153,10 @@ def _runs(lines: Sequence[dict]) -> pl.DataFrame:
 def _expected(store: Store, nights: Sequence[dt.date], case_frame: pl.DataFrame) -> pl.DataFrame:
     """The latest night for every judged home, and the last 120 nights for homes with a recent case."""
     latest = nights[-1]
-    homes = with_case(case_frame, latest).to_frame()
+    homes = homes_with_recent_case(case_frame, latest).to_frame()
     parts = [store.read(f"nights/{latest}/history.parquet").with_columns(night=pl.lit(latest))]
     for night in nights[:-1]:
-        if (latest - night).days < EXPECTED_DAYS:
+        if (latest - night).days < RECENT_CASE_DAYS:
             own = store.read(f"nights/{night}/expected.parquet").filter(pl.col("day") == night)
             parts.append(own.join(homes, on="household", how="semi").with_columns(night=pl.lit(night)))
     return pl.concat(parts)

@@ -6,47 +6,48 @@ import polars as pl
 
 from anomaly import outcomes, report
 from pipelines.cases import outcome_journal
-from pipelines.cases.build import first_listings, fold
+from pipelines.cases.build import build_cases, first_listings
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotFound
 from pipelines.publish.frames import outcome_frames
 from pipelines.reporting import writer
-from pipelines.reporting.night_report import site_of
+from pipelines.reporting.night_report import report_site
 from pipelines.storage.state import Store
 
 
-def groups(settings: Settings, store: Store) -> pl.DataFrame:
-    """Rates by district and dwelling class over all judged nights (account.FAIRNESS)."""
+def fairness_rates(settings: Settings, store: Store) -> pl.DataFrame:
+    """Return how often homes are listed, visited, confirmed and wrong, by district and dwelling class.
+
+    Over all judged nights; columns of `anomaly.outcomes.FAIRNESS_SCHEMA`. Raises NotFound where no night was
+    judged.
+    """
     if not store.judged_nights():
         raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
-    places = outcome_journal.register(settings, store).filter(
-        ~pl.col("ambiguous") & (pl.col("class").is_null() | (pl.col("class") == "dwelling"))
-    )
-    listed = fold(settings, store).worklist.with_columns(district=pl.lit(None, pl.String))
+    register = outcome_journal.read_register(settings, store)
+    is_dwelling = pl.col("class").is_null() | (pl.col("class") == "dwelling")
+    homes = register.filter(~pl.col("ambiguous") & is_dwelling).select("household", "district", "class")
+    listed = build_cases(settings, store).worklist.with_columns(district=pl.lit(None, pl.String))
     return outcomes.fairness_table(
-        places.select("household", "district", "class"),
-        first_listings(listed),
-        outcome_journal.answers(store),
-        settings.account,
+        homes, first_listings(listed), outcome_journal.answers_frame(store), settings.account
     )
 
 
-def write_fairness(settings: Settings, found: pl.DataFrame) -> Path:
-    """The page of fairness, in every language; returns the first."""
+def write_fairness_page(settings: Settings, rates: pl.DataFrame) -> Path:
+    """Write the page of fairness in every language and return the first. rates: of `fairness_rates`."""
     rule = {"stop_times": settings.account.stop_times, "least_outcomes": settings.account.least_outcomes}
-    page = report.FairnessPage(site_of(settings), found, rule)
-    return writer.write_page(
+    page = report.FairnessPage(report_site(settings), rates, rule)
+    return writer.write_index_page(
         settings.reports / "fairness",
         settings.site.languages,
         lambda language: report.fairness_html(page, language),
     )
 
 
-def write_record(settings: Settings) -> Path:
-    """The transparency record with the draft impact assessment, in every language; returns the first."""
+def write_record_page(settings: Settings) -> Path:
+    """Write the transparency record with the draft impact assessment in every language; return the first."""
     store = Store(settings.store)
-    found = groups(settings, store)
-    frames = outcome_frames(settings, store, fold(settings, store))
+    rates = fairness_rates(settings, store)
+    frames = outcome_frames(settings, store, build_cases(settings, store))
     facts = {
         "night": max(store.judged_nights()),
         "kinds": listed_signatures(settings),
@@ -55,17 +56,17 @@ def write_record(settings: Settings) -> Path:
         "chance_cases": settings.evidence.chance_cases,
         "doors": settings.worklist.doors_per_night,
     }
-    page = report.RecordPage(site_of(settings), frames["account"], frames["misses"], found, facts)
-    return writer.write_page(
+    page = report.RecordPage(report_site(settings), frames["account"], frames["misses"], rates, facts)
+    return writer.write_index_page(
         settings.reports / "record",
         settings.site.languages,
         lambda language: report.record_html(page, language),
     )
 
 
-def table(found: pl.DataFrame) -> str:
-    """The rates as people read them."""
-    view = report.fairness_view(found, "en")
+def fairness_text(rates: pl.DataFrame) -> str:
+    """Return the rates as a table in text, with a line on what stopped or that nothing did."""
+    view = report.fairness_view(rates, "en")
     rows = [view["heads"], *view["rows"]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(view["heads"]))]
     lines = [

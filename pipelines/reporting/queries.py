@@ -1,4 +1,7 @@
-"""Answers from what was published: the list, a case, the last runs, the calendar, the dictionary."""
+"""Answer the commands worklist, status, calendar and tables, from what was published.
+
+(`anomaly explain` answers from the store: pipelines/reporting/explain.py.)
+"""
 
 import datetime as dt
 import json
@@ -7,6 +10,7 @@ import duckdb
 import polars as pl
 
 from anomaly.messages import formula_safe, printable
+from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
 from pipelines.ingest import late_arrivals
@@ -14,9 +18,14 @@ from pipelines.publish.dictionary import data_dictionary
 from pipelines.publish.duckdb_file import OFFLINE, is_readable
 from pipelines.storage.state import Store
 
+SHOWN_RUNS = 14
 
-def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
-    """A query of the published file as a frame; the file is opened for reading only and closed at once."""
+
+def query_published(settings: Settings, sql: str, **params: object) -> pl.DataFrame:
+    """Ask the published file and return the answer as a frame.
+
+    The file is opened for reading and closed at once. Raises NotFound where there is none that can be read.
+    """
     if not settings.store.exists():
         raise NotFound(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
     if not is_readable(settings.store):
@@ -26,38 +35,58 @@ def ask(settings: Settings, sql: str, **params) -> pl.DataFrame:
     with duckdb.connect(str(settings.store), read_only=True, config=OFFLINE) as con:
         # by rows: handing a relation over as a frame makes DuckDB 2.0 complain of leaks on stderr at exit
         asked = con.execute(sql, params or None)
-        names = [column[0] for column in asked.description]
+        names = [column[0] for column in asked.description or ()]
         return pl.DataFrame(asked.fetchall(), schema=names, orient="row", infer_schema_length=None)
 
 
 def night_or_latest(settings: Settings, night: dt.date | None) -> dt.date:
-    """The night asked for if it was judged, else the latest judged one."""
-    judged = ask(settings, "SELECT DISTINCT night FROM v1.runs ORDER BY night")["night"].to_list()
+    """Return the night asked for, or the latest judged one where none is.
+
+    Raises NotFound for a night that was not judged.
+    """
+    judged = query_published(settings, "SELECT DISTINCT night FROM v1.runs ORDER BY night")["night"].to_list()
     if night is None:
         return judged[-1]
     if night not in judged:
         raise NotFound(
-            f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: run `anomaly nightly --night {night}` first"
+            f"night {night} was not judged; judged are {judged[0]} … {judged[-1]}: "
+            f"run `anomaly nightly --night {night}` first"
         )
     return night
 
 
-def worklist(settings: Settings, night: dt.date | None, form: str, **only: str | None) -> str:
-    """The doors of a night as a table, CSV or JSON lines. only: desk or district; of one alone where one is named."""
+def worklist_text(
+    settings: Settings,
+    night: dt.date | None,
+    output_format: str,
+    desk: str | None = None,
+    district: str | None = None,
+) -> str:
+    """Return the doors of a night, rarest first, as a table, csv or json (one object a line).
+
+    desk, district: only the doors of this one, where one is named.
+    """
     night = night_or_latest(settings, night)
-    doors = ask(
+    doors = query_published(
         settings,
-        "SELECT w.*, c.decision FROM v1.worklist AS w JOIN v1.cases AS c USING (case_id) WHERE night = $night ORDER BY rank",
+        """
+        SELECT worklist.*, cases.decision
+        FROM v1.worklist AS worklist JOIN v1.cases AS cases USING (case_id)
+        WHERE night = $night ORDER BY rank
+        """,
         night=night,
     )
-    doors = doors.filter(*(pl.col(column) == name for column, name in only.items() if name))
-    if form == "csv":
-        return _safe(doors.drop("decision")).write_csv()
-    if form == "json":
+    if desk:
+        doors = doors.filter(pl.col("desk") == desk)
+    if district:
+        doors = doors.filter(pl.col("district") == district)
+    if output_format == "csv":
+        return _escape_formulas(doors.drop("decision")).write_csv()
+    if output_format == "json":
         return doors.drop("decision").with_columns(pl.col("night").cast(pl.String)).write_ndjson()
     if doors.is_empty():
         return f"{night}: nobody to visit. An empty list is a good night.\n"
-    shown = doors.select(
+    table = doors.select(
         "rank",
         case="case_id",
         home="household",
@@ -67,49 +96,21 @@ def worklist(settings: Settings, night: dt.date | None, form: str, **only: str |
         rarity=pl.Series([f"1 in {rarity:,.0f}" for rarity in doors["rarity"]]),
         wrong=pl.Series([f"{chance:.0%}" for chance in doors["chance_wrong"]]),
     )
-    told = {"assigned": "to", "decision": "decision"}  # columns of what people have told, where they have
-    shown = shown.hstack(
-        [
-            doors[name].fill_null("-").alias(head)
-            for name, head in told.items()
-            if doors[name].is_not_null().any()
-        ]
+    # who has a case, and what was decided: columns only where there is something in them
+    for column, head in (("assigned", "to"), ("decision", "decision")):
+        if doors[column].is_not_null().any():
+            table = table.with_columns(doors[column].fill_null("-").alias(head))
+    return f"{night}\n{format_columns(table)}"
+
+
+def status_text(settings: Settings, as_json: bool) -> str:
+    """Return the last runs and a line on nights that late readings touch, or both as JSON lines."""
+    runs = query_published(
+        settings, f"SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT {SHOWN_RUNS}"
     )
-    return f"{night}\n{as_columns(shown)}"
-
-
-def explain(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
-    """Where the numbers of a case, or of a home, come from, as that night knew them."""
-    from pipelines.reporting.explain import replay
-
-    return _printable_lines(replay(settings, name, _night_of(settings, name, night), language))
-
-
-def letter(settings: Settings, name: str, night: dt.date | None, language: str) -> str:
-    """The one-page letter to the resident."""
-    from pipelines.reporting.explain import letter_of
-
-    return _printable_lines(letter_of(settings, name, _night_of(settings, name, night), language))
-
-
-def _printable_lines(text: str) -> str:
-    return "\n".join(map(printable, text.split("\n")))
-
-
-def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
-    """The night asked for; without one, the latest for a home, and the last that had it open for a case."""
-    from pipelines.cases.snapshots import last_night_of
-
-    home = ask(settings, "SELECT 1 FROM v1.households WHERE household = $n", n=name).height
-    return night_or_latest(settings, night or (None if home else last_night_of(Store(settings.store), name)))
-
-
-def status(settings: Settings, as_json: bool) -> str:
-    """The last runs, and the judged nights that late readings touch."""
-    runs = ask(settings, "SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT 14")
     touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
     if as_json:
-        rows = [
+        rows: list[dict] = [
             {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}
             for row in runs.iter_rows(named=True)
         ]
@@ -117,7 +118,7 @@ def status(settings: Settings, as_json: bool) -> str:
             {"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]}
         )
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    shown = runs.select(
+    table = runs.select(
         "night",
         "judged",
         "not_judged",
@@ -128,75 +129,64 @@ def status(settings: Settings, as_json: bool) -> str:
         finished="finished_utc",
         notes="notes",
     )
-    return as_columns(shown) + "".join(f"{line}\n" for line in late_arrivals.describe_touched_nights(touched))
+    return format_columns(table) + "".join(
+        f"{line}\n" for line in late_arrivals.describe_touched_nights(touched)
+    )
 
 
-def calendar_days(settings: Settings, year: int) -> pl.DataFrame:
-    """Every day of the year, as the calendar in force has it."""
-    from pipelines.config.calendar import calendar_in_force
-
+def calendar_of_year(settings: Settings, year: int) -> pl.DataFrame:
+    """Return every day of the year as the calendar in force has it (tables.Calendar)."""
     return calendar_in_force(settings, dt.date(year, 1, 1), dt.date(year, 12, 31))
 
 
-def calendar_table(settings: Settings, year: int) -> str:
-    """Every day of the year that is not an ordinary one."""
-    days = calendar_days(settings, year)
-    state = (
-        "provisional: adjusted workdays are not known yet; put them in calendars/"
-        if days["provisional"].any()
-        else "official"
-    )
-    odd = days.filter(pl.col("kind").is_in(["holiday", "workday"])).select(
-        "day", "kind", "name_en", "name_zh"
-    )
+def calendar_text(settings: Settings, year: int) -> str:
+    """Return the holidays, made-up workdays and moving windows of a year as a table."""
+    days = calendar_of_year(settings, year)
+    state = "official"
+    if days["provisional"].any():
+        state = "provisional: adjusted workdays are not known yet; put them in calendars/"
+    special = days.filter(pl.col("kind").is_in(["holiday", "workday"]))
+    text = f"{settings.site.calendar} {year}: {state}\n"
+    text += format_columns(special.select("day", "kind", "name_en", "name_zh"))
     windows = (
         days.filter(pl.col("window").is_not_null())
         .group_by("window", maintain_order=True)
         .agg(first=pl.col("day").min(), last=pl.col("day").max())
     )
-    return f"{settings.site.calendar} {year}: {state}\n{as_columns(odd)}" + (
-        f"\nmoving windows\n{as_columns(windows)}" if windows.height else ""
-    )
+    if windows.height:
+        text += f"\nmoving windows\n{format_columns(windows)}"
+    return text
 
 
 def dictionary_text(language: str) -> str:
-    """The data dictionary as a table a view."""
-    words = data_dictionary()
+    """Return the data dictionary as a table for each view."""
     parts = []
-    for (schema, view), frame in words.group_by("schema", "view", maintain_order=True):
-        parts.append(
-            f"{schema}.{view}\n"
-            + as_columns(
-                frame.select(
-                    "column",
-                    "type",
-                    unit=pl.col(f"unit_{language}").fill_null(""),
-                    meaning=f"meaning_{language}",
-                ),
-                head=False,
-                indent="  ",
-            )
+    for (schema, view), columns in data_dictionary().group_by("schema", "view", maintain_order=True):
+        shown = columns.select(
+            "column", "type", unit=pl.col(f"unit_{language}").fill_null(""), meaning=f"meaning_{language}"
         )
+        parts.append(f"{schema}.{view}\n" + format_columns(shown, head=False, indent="  "))
     return "\n".join(parts)
 
 
-def as_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
-    """Left-aligned text columns, two spaces apart."""
+def format_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> str:
+    """Return a frame as left-aligned text columns, two spaces apart. head: whether the names stand on top."""
     rows = [[("" if v is None else printable(str(v))) for v in row] for row in frame.iter_rows()]
     if head:
         rows.insert(0, list(frame.columns))
     if not rows:
         return ""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "".join(
-        indent + "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n"
-        for row in rows
-    )
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    return "".join(f"{indent}{line}\n" for line in lines)
 
 
-def _safe(frame: pl.DataFrame) -> pl.DataFrame:
-    """Text cells that a spreadsheet would take for a formula get an apostrophe in front."""
-    texts = (column for column in frame if column.dtype == pl.String)
+def _escape_formulas(frame: pl.DataFrame) -> pl.DataFrame:
+    """Put an apostrophe in front of text that a spreadsheet would take for a formula."""
     return frame.with_columns(
-        pl.Series(column.name, [text and formula_safe(text) for text in column], pl.String) for column in texts
+        pl.Series(column.name, [text and formula_safe(text) for text in column], pl.String)
+        for column in frame
+        if column.dtype == pl.String
     )

@@ -1,7 +1,8 @@
-"""The reports on disk: what the library renders, written whole or not at all.
+"""Write the reports to disk, whole or not at all.
 
-A case's files are a pure function of its page (`case_files`), so that several processes may render them; only
-`write_night` and `write_overview` touch the folder.
+What a page says is decided in pipelines/reporting/night_report.py and rendered by anomaly.report; here it
+becomes files. The files of a case are a pure function of its page (`render_case`), so that several processes
+may render them; only the `write_…` functions touch the folder.
 """
 
 import io
@@ -28,45 +29,44 @@ from pipelines.storage.atomic_write import (
     write_new,
 )
 
-LARGEST = 40_000  # bytes of a picture
-# Colours and scale: 48 are enough for the charts' few colours with smooth edges, at a third of the size; less for what is still too large.
-LOOKS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
+MAX_PNG_BYTES = 40_000
+# (colours, scale): 48 are enough for the charts' few colours with smooth edges, at a third of the size of a
+# full palette; the later ones are for pictures that are still too large.
+PNG_ATTEMPTS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-FOUND = "found.json"
+DETECTION_FILE = "found.json"  # beside the evaluation's pages: what it found, for the page over all nights
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a small palette PNG; the same figure gives the same bytes."""
+def encode_png(figure: Figure) -> bytes:
+    """Draw a figure as a palette PNG of at most MAX_PNG_BYTES where that can be had.
+
+    The same figure gives the same bytes.
+    """
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    for colours, scale in LOOKS:
-        shown = (
-            image
-            if scale == 1
-            else image.resize(
-                (round(scale * image.width), round(scale * image.height)), Image.Resampling.LANCZOS
-            )
-        )
+    for colours, scale in PNG_ATTEMPTS:
+        size = (round(scale * image.width), round(scale * image.height))
+        scaled = image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
+        paletted = scaled.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
         out = io.BytesIO()
         # level 6: the smallest file would be a tenth smaller and take eight times as long
-        shown.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-            out, "PNG", compress_level=6
-        )
-        if out.tell() <= LARGEST:
+        paletted.save(out, "PNG", compress_level=6)
+        if out.tell() <= MAX_PNG_BYTES:
             break
     return out.getvalue()
 
 
-def prepare() -> None:
-    """For a process that will render pages: what it needs is imported, and the fonts are found."""
+def warm_up() -> None:
+    """Import what rendering needs and find the fonts, in a process that is going to render pages."""
     charts.chinese_font()
 
 
-def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
-    """Name → content of every file of a case: a page and a chart in each language.
+def render_case(page: report.CasePage, font: str | None) -> dict[str, bytes]:
+    """Return name → content of every file of a case: a page and a chart in each language.
 
-    Raises ValueError for a case id that is not safe as a file name.
+    font: the name of a font with Chinese characters, None where there is none. Raises ValueError for a case
+    id that is not safe as a file name.
     """
     case_id, languages = page.case["case_id"], page.site.languages
     if not SAFE_NAME.fullmatch(case_id):
@@ -75,7 +75,7 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     written: dict[str, bytes] = {}
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
-        written[image] = png(charts.case_figure(page.series, page.calendar, marks, language, font))
+        written[image] = encode_png(charts.case_figure(page.series, page.calendar, marks, language, font))
         drawing = (
             charts.decomposition_svg(page.parts, marks, language)
             if page.parts is not None and page.parts.height
@@ -87,8 +87,8 @@ def case_files(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     return written
 
 
-def night_files(page: report.NightPage) -> dict[str, bytes]:
-    """Name → content of a night's own files: the index and the sheets for a round in each language and part, and cases.csv."""
+def render_night(page: report.NightPage) -> dict[str, bytes]:
+    """Return name → content of a night's own files: its pages in each language, and cases.csv."""
     languages = page.site.languages
     written = {"cases.csv": report.cases_csv(page).encode("utf-8-sig")}
     for language in languages:
@@ -101,26 +101,29 @@ def night_files(page: report.NightPage) -> dict[str, bytes]:
     return written
 
 
-def write_night(folder: Path, night_page: report.NightPage, cases: Iterable[Mapping[str, bytes]]) -> Path:
-    """Write `folder/<night>` and return it; an older report of the night stands until the new one is complete.
+def write_night_folder(
+    folder: Path, night_page: report.NightPage, cases: Iterable[Mapping[str, bytes]]
+) -> Path:
+    """Write `folder/<night>` and return it.
 
-    cases: the files of each case, as `case_files` gives them.
+    An older report of the night stands until the new one is complete. cases: the files of each case, as
+    `render_case` gives them.
     """
     make_folder(folder)
     night = folder / str(night_page.run["night"])
-    tidy(folder)
+    clear_leftovers(folder)
     draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
     make_folder(draft / "cases")
     draft.chmod(FOLDER_MODE)
     try:
-        for written in cases:
-            for name, content in written.items():
+        for files in cases:
+            for name, content in files.items():
                 write_new(draft / "cases" / name, content)
-        for name, content in night_files(night_page).items():
+        for name, content in render_night(night_page).items():
             write_new(draft / name, content)
         sync_to_disk(draft / "cases")
         sync_to_disk(draft)
-        # A folder cannot be replaced in one step: the old one steps aside first and comes back if the new one cannot.
+        # A folder cannot be replaced in one step: the old one moves aside, back if the new one fails.
         if night.exists():
             night.rename(old)
         draft.rename(night)
@@ -134,8 +137,11 @@ def write_night(folder: Path, night_page: report.NightPage, cases: Iterable[Mapp
     return night
 
 
-def tidy(folder: Path) -> None:
-    """Put back a night's report that a killed run had moved aside, and clear what else it left; for who holds the lock."""
+def clear_leftovers(folder: Path) -> None:
+    """Put back a night's report that a killed run had moved aside, and remove what else it left.
+
+    Only for who holds the lock: it would take a running night's draft away.
+    """
     for old in folder.glob(".????-??-??.old"):
         if not (night := folder / old.name.strip(".").removesuffix(".old")).exists():
             old.rename(night)
@@ -143,37 +149,41 @@ def tidy(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def write_overview(folder: Path, page: report.OverviewPage) -> Path:
-    """Write `folder/index.html` in every language, linking the nights that have a folder; return the first."""
-    make_folder(folder)
-    page = replace(page, reported=frozenset(_nights(folder)), found=_found(folder / "evaluation" / FOUND))
-    paths = []
-    for language in page.site.languages:
-        paths.append(folder / report.file_name("index", language, page.site.languages))
-        write_bytes(paths[-1], report.overview_html(page, language).encode())
-    return paths[0]
+def write_overview_page(folder: Path, page: report.OverviewPage) -> Path:
+    """Write `folder/index.html` in every language and return the first.
+
+    It links the nights that have a folder, and says what the last evaluation found, if there was one.
+    """
+    page = replace(
+        page,
+        reported=frozenset(_reported_nights(folder)),
+        found=_read_detection_file(folder / "evaluation" / DETECTION_FILE),
+    )
+    return write_index_page(
+        folder, page.site.languages, lambda language: report.overview_html(page, language)
+    )
 
 
-def write_evaluation(folder: Path, page: report.EvaluationPage, curves: Mapping[str, Figure]) -> Path:
-    """Write `folder/evaluation` and return its first page. curves: file name → chart, two for each language in `evaluation_images`."""
+def write_evaluation_pages(folder: Path, page: report.EvaluationPage, curves: Mapping[str, Figure]) -> Path:
+    """Write `folder/evaluation` and return its first page.
+
+    curves: file name → chart, two for each language (`evaluation_image_names`).
+    """
     folder = folder / "evaluation"
     make_folder(folder)
+    for name, figure in curves.items():
+        write_bytes(folder / name, encode_png(figure))
     own = page.card.filter(pl.col("capacity").is_null())
-    written = {name: png(figure) for name, figure in curves.items()} | {
-        FOUND: json.dumps({"last": page.last, "card": own.to_dicts()}, default=str).encode()
-    }
-    for language in page.site.languages:
-        name = report.file_name("index", language, page.site.languages)
-        written[name] = report.evaluation_html(
-            page, language, evaluation_images(language, page.site.languages)
-        ).encode()
-    for name, content in written.items():
-        write_bytes(folder / name, content)
-    return folder / report.file_name("index", page.site.languages[0], page.site.languages)
+    found = json.dumps({"last": page.last, "card": own.to_dicts()}, default=str)
+    write_bytes(folder / DETECTION_FILE, found.encode())
+
+    def render(language: str) -> str:
+        return report.evaluation_html(page, language, evaluation_image_names(language, page.site.languages))
+
+    return write_index_page(folder, page.site.languages, render)
 
 
-def _found(path: Path) -> dict | None:
-    """What an evaluation left beside its pages, for the overview."""
+def _read_detection_file(path: Path) -> dict | None:
     try:
         found = json.loads(path.read_bytes())
         return found | {"last": date.fromisoformat(found["last"])}
@@ -181,25 +191,24 @@ def _found(path: Path) -> dict | None:
         return None
 
 
-def write_page(folder: Path, languages: tuple[str, ...], render: Callable[[str], str]) -> Path:
-    """Write `folder/index.html` in every language, from what `render` gives for it; return the first."""
+def write_index_page(folder: Path, languages: tuple[str, ...], render: Callable[[str], str]) -> Path:
+    """Write `folder/index.html` in every language and return the first. render: language → its HTML."""
     make_folder(folder)
     for language in languages:
         write_bytes(folder / report.file_name("index", language, languages), render(language).encode())
     return folder / report.file_name("index", languages[0], languages)
 
 
-def evaluation_images(language: str, languages: tuple[str, ...]) -> tuple[str, str]:
-    """File names of the evaluation's charts: share found by capacity and by day."""
-    return report.file_name("capacity", language, languages, "png"), report.file_name(
-        "day", language, languages, "png"
-    )
+def evaluation_image_names(language: str, languages: tuple[str, ...]) -> tuple[str, str]:
+    """Return the file names of the evaluation's two charts: share found by capacity, and by day."""
+    by_capacity = report.file_name("capacity", language, languages, "png")
+    by_day = report.file_name("day", language, languages, "png")
+    return by_capacity, by_day
 
 
-def _nights(folder: Path) -> Iterator[date]:
+def _reported_nights(folder: Path) -> Iterator[date]:
     for index in folder.glob("????-??-??/index.html"):
         try:
             yield date.fromisoformat(index.parent.name)
         except ValueError:
             continue
-

@@ -65,9 +65,9 @@ def site(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("reports")
     font = charts.chinese_font()
     empty = night_page([], run=night_page([]).run | {"night": NIGHT - timedelta(days=1)})
-    writer.write_night(folder, empty, [])
+    writer.write_night_folder(folder, empty, [])
     busy = [case_page(case_id=door["case_id"], signature=door["signature"]) for door in DOORS[:1]]
-    writer.write_night(
+    writer.write_night_folder(
         folder,
         night_page(
             DOORS,
@@ -75,7 +75,7 @@ def site(tmp_path_factory) -> Path:
                 {"district": ["North"], "homes": [60], "doors": [6], "largest_share": [0.1]}
             ),
         ),
-        [writer.case_files(page, font) for page in busy],
+        [writer.render_case(page, font) for page in busy],
     )
     card = {
         "capacity": [None, 5.0],
@@ -118,10 +118,10 @@ def site(tmp_path_factory) -> Path:
     curves = {
         name: charts.share_figure({3.0: ([1.0, 5.0], [0.5, 0.8])}, "capacity", (1, 5), language, font)
         for language in SITE.languages
-        for name in writer.evaluation_images(language, SITE.languages)
+        for name in writer.evaluation_image_names(language, SITE.languages)
     }
-    writer.write_evaluation(folder, page, curves)
-    writer.write_overview(folder, overview_page(40))
+    writer.write_evaluation_pages(folder, page, curves)
+    writer.write_overview_page(folder, overview_page(40))
     return folder
 
 
@@ -263,7 +263,7 @@ def test_a_full_case_of_four_signals_is_still_one_sheet(browser, tmp_path, langu
             "units": {**page.units, "gas": "litre"},
         }
     )
-    for name, content in writer.case_files(page, charts.chinese_font()).items():
+    for name, content in writer.render_case(page, charts.chinese_font()).items():
         (tmp_path / name).write_bytes(content)
     shown = opened(
         browser, (tmp_path / report.file_name(page.case["case_id"], language, SITE.languages)).as_uri()

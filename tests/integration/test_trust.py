@@ -18,7 +18,7 @@ TESTED = {
     "no targets": "unit/pipelines/config/test_settings.py:test_no_setting_names_a_household_a_building_or_a_district",
     "pseudonyms": "integration/test_safeguards.py:test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged",
     "daily grain": "integration/test_safeguards.py:test_finer_readings_are_pruned_to_their_daily_grain_and_the_days_stay",
-    "error rate first": "integration/test_decisions.py:test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind unit/anomaly/cases/test_fold.py:test_the_cap_is_no_quota",
+    "error rate first": "integration/test_decisions.py:test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind unit/anomaly/cases/test_worklist.py:test_the_cap_is_no_quota",
     "ordinary explanations first": "unit/anomaly/report/test_case.py",
     "a person decides": "integration/test_decisions.py:test_deciding_in_haste_or_always_alike_is_remarked",
     "explain and object": "integration/test_decisions.py:test_explain_is_byte_for_byte_what_the_night_knew unit/anomaly/cases/test_feedback.py:test_an_objection_pauses_whatever_comes_and_never_expires",

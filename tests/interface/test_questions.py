@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from pipelines.reporting.queries import as_columns
+from pipelines.reporting.queries import format_columns
 from tests.end_to_end.test_readme import HOW, README, RENEW, ROOT, answer, renew, same
 
 pytestmark = pytest.mark.long
@@ -63,7 +63,7 @@ def test_the_answer_on_the_page(city, monkeypatch, asked, query, told):
         names = [column[0] for column in found.description]
         frame = pl.DataFrame(found.fetchall(), schema=names, orient="row", infer_schema_length=None)
     assert frame.height, asked
-    fresh = as_columns(frame)
+    fresh = format_columns(frame)
     if RENEW:
         renew(
             f"```sql answer\n{query}```\n\n```text\n{told}", f"```sql answer\n{query}```\n\n```text\n{fresh}"

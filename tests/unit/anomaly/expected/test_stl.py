@@ -229,7 +229,7 @@ def test_a_level_shift_is_told_without_the_week():
 @pytest.mark.parametrize("language", ["en", "zh"])
 def test_the_page_shows_it_in_words_and_as_one_drawing(language):
     page = case_page()
-    written = writer.case_files(page, charts.chinese_font())
+    written = writer.render_case(page, charts.chinese_font())
     html = written[report.file_name(page.case["case_id"], language, SITE.languages)].decode()
     (alt,) = re.findall(r'<div role="img" aria-label="([^"]+)"><svg', html)
     assert messages.message(language, "level.title") in html and len(alt) > 20
@@ -250,5 +250,5 @@ def test_levels_that_stay_or_fall_are_told_so():
 
 def test_a_page_without_a_decomposition_has_no_such_section():
     page = dataclasses.replace(case_page(), parts=LEVELS.clear(), shifts=SHIFTS.clear())
-    written = writer.case_files(page, None)
+    written = writer.render_case(page, None)
     assert messages.message("en", "level.title") not in written[page.case["case_id"] + ".en.html"].decode()

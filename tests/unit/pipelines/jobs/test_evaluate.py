@@ -139,16 +139,16 @@ def test_the_charts_draw_one_curve_a_size(language):
     assert [line.get_label() for line in panel.lines] == ["×1.5", "×5"]
     assert panel.lines[1].get_ydata().tolist() == [50.0, 100.0] and panel.get_xscale() == "log"
     assert len({(line.get_marker(), line.get_color()) for line in panel.lines}) == 2
-    assert len(writer.png(figure)) <= 40_000
+    assert len(writer.encode_png(figure)) <= 40_000
     assert charts.share_figure({}, "day", (0, 10), language, None).axes[0].lines[:] == []
 
 
 def test_the_page_on_disk(tmp_path):
     images = [
-        name for language in SITE.languages for name in writer.evaluation_images(language, SITE.languages)
+        name for language in SITE.languages for name in writer.evaluation_image_names(language, SITE.languages)
     ]
     figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
-    index = writer.write_evaluation(tmp_path, _page(), dict.fromkeys(images, figure))
+    index = writer.write_evaluation_pages(tmp_path, _page(), dict.fromkeys(images, figure))
     assert index == tmp_path / "evaluation" / "index.html"
     assert sorted(p.name for p in index.parent.iterdir()) == sorted(
         [*images, "found.json", "index.html", "index.en.html"]

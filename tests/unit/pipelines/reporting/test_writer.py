@@ -14,8 +14,8 @@ from tests.unit.anomaly.report.test_case import Reader
 
 
 def test_a_night_on_disk(tmp_path):
-    folder = writer.write_night(
-        tmp_path, night_page([case()]), [writer.case_files(case_page(), charts.chinese_font())]
+    folder = writer.write_night_folder(
+        tmp_path, night_page([case()]), [writer.render_case(case_page(), charts.chinese_font())]
     )
     name = case()["case_id"]
     written = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
@@ -45,21 +45,21 @@ def test_a_night_on_disk(tmp_path):
 
 
 def test_the_same_page_gives_the_same_bytes():
-    assert writer.case_files(case_page(), None) == writer.case_files(case_page(), None)
+    assert writer.render_case(case_page(), None) == writer.render_case(case_page(), None)
 
 
 def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
-    folder = writer.write_night(tmp_path, night_page([]), [])
+    folder = writer.write_night_folder(tmp_path, night_page([]), [])
     (folder / "mark").write_text("old")
 
     def broken():
-        yield writer.case_files(case_page(), None)
+        yield writer.render_case(case_page(), None)
         raise RuntimeError("halfway")
 
     with pytest.raises(RuntimeError):
-        writer.write_night(tmp_path, night_page([case()]), broken())
+        writer.write_night_folder(tmp_path, night_page([case()]), broken())
     assert (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
-    writer.write_night(tmp_path, night_page([]), [])
+    writer.write_night_folder(tmp_path, night_page([]), [])
     assert not (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
@@ -85,8 +85,8 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", fsync)
     checked("rename")
     checked("replace")
-    folder = writer.write_night(tmp_path, night_page([case()]), [writer.case_files(case_page(), None)])
-    writer.write_overview(tmp_path, overview_page(1))
+    folder = writer.write_night_folder(tmp_path, night_page([case()]), [writer.render_case(case_page(), None)])
+    writer.write_overview_page(tmp_path, overview_page(1))
     assert (
         late == []
         and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
@@ -94,23 +94,23 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
 
 
 def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_back(tmp_path):
-    folder = writer.write_night(tmp_path, night_page([]), [])
+    folder = writer.write_night_folder(tmp_path, night_page([]), [])
     folder.rename(tmp_path / f".{folder.name}.old")  # stopped between the two renames
     (tmp_path / f".{folder.name}.draft").mkdir()
     with pytest.raises(ValueError, match="cannot name a file"):
-        writer.write_night(
+        writer.write_night_folder(
             tmp_path,
             night_page([]),
-            (writer.case_files(page, None) for page in [case_page(case_id="../evil")]),
+            (writer.render_case(page, None) for page in [case_page(case_id="../evil")]),
         )
     assert (folder / "index.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 
 def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
-    writer.write_night(tmp_path, night_page([]), [])
+    writer.write_night_folder(tmp_path, night_page([]), [])
     (tmp_path / "9999-99-99").mkdir()
     (tmp_path / "9999-99-99" / "index.html").touch()
-    index = writer.write_overview(tmp_path, overview_page(2))
+    index = writer.write_overview_page(tmp_path, overview_page(2))
     assert index == tmp_path / "index.html" and (tmp_path / "index.en.html").exists()
     hrefs = [a["href"] for a in Reader(index.read_text("utf-8")).all("a") if "/" in a["href"]]
     assert hrefs == ["2026-03-14/index.html"] * 2
@@ -119,4 +119,4 @@ def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
 
 def test_a_first_listing_long_ago_does_not_break_the_charts():
     page = case_page(onset=NIGHT - timedelta(days=200), opened=date(2025, 9, 1))
-    assert len(writer.case_files(page, None)) == 4
+    assert len(writer.render_case(page, None)) == 4

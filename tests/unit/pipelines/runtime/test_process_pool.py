@@ -69,8 +69,8 @@ def hand_out():
 
 threading.Thread(target=hand_out, daemon=True).start()
 for _ in range(20):
-    told = build.worded(cases)
-    queries._safe(told.select("signature", "because_en"))
+    told = build.with_reasons(cases)
+    queries._escape_formulas(told.select("signature", "because_en"))
 print(told["because_en"].unique().to_list(), flush=True)
 os._exit(0)
 """

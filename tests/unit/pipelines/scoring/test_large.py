@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from anomaly import sensor_faults
-from pipelines.cases.snapshots import frozen
+from pipelines.cases.snapshots import read_snapshot
 from pipelines.config.settings import load_settings
 from pipelines.ingest.loader import stored_inputs
 from pipelines.jobs import nightly as flow
@@ -223,7 +223,7 @@ def of_cases(site: Site) -> pl.DataFrame:
 
 
 def series(site: Site, night: dt.date) -> pl.DataFrame:
-    return frozen(Store(site.file), night, "series").sort("household", "signal", "day")
+    return read_snapshot(Store(site.file), night, "series").sort("household", "signal", "day")
 
 
 @pytest.mark.long
