@@ -48,7 +48,7 @@ columns = {{ household = "household_id", time = "day", value = "reading" }}
 
 [worklist]
 doors_per_night = 20
-"""
+"""  # noqa: E501
 
 
 def settings_text(
@@ -58,6 +58,9 @@ def settings_text(
     languages: Sequence[str] = ("en", "zh"),
     reports: str = "out/reports",
 ) -> str:
-    """The text of `anomaly.toml` for a city written by `pipelines.jobs.simulate_city.write_city`; paths are relative to that file."""
-    spoken = ", ".join(f'"{language}"' for language in languages)
-    return SETTINGS.format(name=name, calendar=calendar, timezone=timezone, languages=spoken, reports=reports)
+    """Return the text of `anomaly.toml` for the files of a city.
+
+    Paths in it are relative to that file.
+    """
+    quoted = ", ".join(f'"{language}"' for language in languages)
+    return SETTINGS.format(name=name, calendar=calendar, timezone=timezone, languages=quoted, reports=reports)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly.simulate import settings_text, simulate, standard
+from anomaly.simulate import settings_text, simulate, standard_city
 from pipelines.errors import FolderNotFree
 
 
@@ -30,9 +30,9 @@ def make_city(
         raise FolderNotFree(
             f"{folder} already holds an anomaly.toml; choose another folder or remove it first"
         )
-    city = standard(preset, homes, days)
-    if city.targets:
-        city = replace(city, running_targets=max(1, homes // 100), running_leaks=1)
+    city = standard_city(preset, homes, days)
+    if city.surge_rate:
+        city = replace(city, running_surges=max(1, homes // 100), running_leaks=1)
     frames = simulate(city, seed)
     write_city(frames, folder, settings or settings_text("Synthetic city"))
     targets = frames["truth"].filter("target").height

@@ -10,7 +10,7 @@ import polars as pl
 from anomaly import readings as room
 from anomaly.calendar import calendar_days
 from anomaly.expected import Grid, make_grid
-from anomaly.simulate import PRESETS, simulate, standard
+from anomaly.simulate import PRESETS, simulate, standard_city
 from pipelines.config.settings import load_settings
 from pipelines.ingest.files import find_files, read_file
 from tests.benchmarks.scoring import Episodes
@@ -63,7 +63,7 @@ class World:
 def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
     """A standard city read as its exports would be; recall asks for the surges of occupancy, leaks are right to alarm on."""
     preset, sizes = CITIES[name]
-    plan = replace(standard(preset, homes, days), sizes=sizes)
+    plan = replace(standard_city(preset, homes, days), surge_sizes=sizes)
     frames = simulate(plan, seed)
     parts = [room.daily_readings(_rows(frames[signal], rule), rule) for signal, rule in CITY_RULES.items()]
     daily = room.cross_check(pl.concat(parts), {name: rule.kind for name, rule in CITY_RULES.items()})

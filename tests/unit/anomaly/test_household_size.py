@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from anomaly import messages, report
 from anomaly.household_size import PEOPLE_PRIOR, RELATIONS, WATER_BY_RESIDENTS, extra_people
-from anomaly.simulate import standard
+from anomaly.simulate import standard_city
 from anomaly.simulate.homes import draw_homes
 from tests.support.report_pages import case_page
 
@@ -93,12 +93,12 @@ def test_the_water_of_a_city_gives_the_size_taken_for_a_home():
 
 def test_nine_in_ten_simulated_surges_lie_within():
     rng = np.random.default_rng(3)
-    homes = draw_homes(standard("mixed"), rng)
+    homes = draw_homes(standard_city("mixed"), rng)
     inside = []
-    for home in np.flatnonzero(homes.use == "dwelling")[:250]:
+    for home in np.flatnonzero(homes.dwelling_class == "dwelling")[:250]:
         size = np.exp(rng.uniform(np.log(2), np.log(5)))
         ratios = {s: size ** rng.normal(e, 0.1 * e) for s, e in zip(UNITS, (1.0, 0.7, 0.5), strict=True)}
-        _, low, high = extra_people(ratios, UNITS, {s: homes.levels[s][home] for s in UNITS})
+        _, low, high = extra_people(ratios, UNITS, {s: homes.usual_use[s][home] for s in UNITS})
         inside.append(low <= homes.residents[home] * (size - 1) <= high)
     assert 0.82 <= np.mean(inside) <= 0.97
 

@@ -14,51 +14,51 @@ import numpy as np
 import polars as pl
 import pytest
 
-from anomaly.simulate import City, settings_text, simulate, standard
-from anomaly.simulate.city import city_days
-from anomaly.simulate.events import KINDS, LEAK, OCCUPANCY, Event, apply_events, draw_events
+from anomaly.simulate import City, settings_text, simulate, standard_city
+from anomaly.simulate.city import draw_days
+from anomaly.simulate.daily_use import draw_daily_use
+from anomaly.simulate.events import LEAK, NUISANCES, OCCUPANCY, Event, combine_effects, draw_events
 from anomaly.simulate.homes import draw_homes
-from anomaly.simulate.signals import daily_use
 from pipelines.errors import FolderNotFree
 from pipelines.jobs.simulate_city import make_city, write_city
 from tests.support.paths import SAMPLES
 
 SAMPLE = SAMPLES / "city"
 QUIET = {
-    "nuisances": 0.0,
-    "leavers": 0.0,
-    "hosts": 0.0,
-    "faults": 0.0,
-    "outages": 0.0,
-    "water_gaps": 0.0,
-    "power_gaps": 0.0,
+    "nuisance_scale": 0.0,
+    "leaver_share": 0.0,
+    "host_share": 0.0,
+    "fault_scale": 0.0,
+    "outage_rate": 0.0,
+    "water_gap_rate": 0.0,
+    "power_gap_rate": 0.0,
 }
-WHOLE = {"coarse": 0.0, "fewer_signals": 0.0, "others": 0.0, "young": 0.0}
+WHOLE = {"coarse_share": 0.0, "fewer_signals_share": 0.0, "non_dwelling_share": 0.0, "young_share": 0.0}
 
 
 @pytest.fixture(scope="module")
 def mixed() -> dict[str, pl.DataFrame]:
-    return simulate(replace(standard("mixed", 300, 427), running_targets=3, running_leaks=1), 7)
+    return simulate(replace(standard_city("mixed", 300, 427), running_surges=3, running_leaks=1), 7)
 
 
 @pytest.fixture(scope="module")
 def ordinary() -> dict[str, np.ndarray]:
     """True daily use of an ordinary city, homes × days, with its weekdays and residents."""
-    city = replace(standard("nuisances", 300, 365), **WHOLE)
+    city = replace(standard_city("nuisances", 300, 365), **WHOLE)
     return _true_use(city, 3)
 
 
 @pytest.fixture(scope="module")
 def undisturbed() -> dict[str, np.ndarray]:
     """The same where nothing ever happens: no absence, no guest."""
-    return _true_use(replace(standard("nuisances", 300, 365), **WHOLE, **QUIET), 3)
+    return _true_use(replace(standard_city("nuisances", 300, 365), **WHOLE, **QUIET), 3)
 
 
 def _true_use(city: City, seed: int) -> dict[str, np.ndarray]:
     weather, register, happenings, effects, living = np.random.default_rng(seed).spawn(5)
-    days, homes = city_days(city, weather), draw_homes(city, register)
-    change = apply_events(draw_events(city, homes, days, happenings), (city.homes, city.days), effects)
-    return daily_use(city, homes, days, change, living) | {
+    days, homes = draw_days(city, weather), draw_homes(city, register)
+    change = combine_effects(draw_events(city, homes, days, happenings), city.homes, city.days, effects)
+    return draw_daily_use(city, homes, days, change, living) | {
         "weekday": days.weekday,
         "residents": homes.residents,
     }
@@ -179,7 +179,7 @@ def test_water_follows_the_residents(undisturbed):
 
 
 def test_missing_days_of_registers():
-    frames = simulate(replace(standard("nuisances", 300, 365), **WHOLE), 5)
+    frames = simulate(replace(standard_city("nuisances", 300, 365), **WHOLE), 5)
     for name, share, off in (("water", 0.07, 0.02), ("power", 0.0015, 0.002)):
         days = frames[name].select("household_id", "day").unique()
         both = days.join(
@@ -193,7 +193,7 @@ def test_missing_days_of_registers():
 
 def test_an_event_multiplies_and_adds_where_and_when_it_says():
     leak, surge = Event(1, LEAK, 2, 4, 300.0), Event(0, OCCUPANCY, 5, 9, 3.0, ramp=1)
-    change = apply_events([leak, surge], (2, 10), np.random.default_rng(0))
+    change = combine_effects([leak, surge], 2, 10, np.random.default_rng(0))
     assert (change.addition["water"][1] > 0).tolist() == [False] * 2 + [True] * 3 + [False] * 5
     assert change.addition["water"][1, 3] == pytest.approx(300, rel=0.2)
     assert change.log_factor["entries"][1].tolist() == [0.0] * 10
@@ -206,7 +206,13 @@ def test_an_event_multiplies_and_adds_where_and_when_it_says():
 
 def test_surges_raise_all_signals_by_about_their_size():
     city = replace(
-        standard("mixed", 300, 300), **WHOLE, **QUIET, targets=20.0, leaks=0.0, sizes=(3.0, 3.0), ramps=(0, 0)
+        standard_city("mixed", 300, 300),
+        **WHOLE,
+        **QUIET,
+        surge_rate=20.0,
+        leak_rate=0.0,
+        surge_sizes=(3.0, 3.0),
+        ramp_days=(0, 0),
     )
     frames = simulate(city, 11)
     surges = frames["truth"].filter(pl.col("kind") == "occupancy").rename({"household_id": "household"})
@@ -228,7 +234,7 @@ def test_surges_raise_all_signals_by_about_their_size():
 
 def test_nobody_leaves_a_home_empty_during_a_surge(mixed):
     truth = mixed["truth"]
-    away = truth.filter(pl.col("kind").is_in([kind.name for kind in KINDS if kind.away] + ["leaver"]))
+    away = truth.filter(pl.col("kind").is_in([kind.name for kind in NUISANCES if kind.away] + ["leaver"]))
     both = truth.filter(pl.col("kind") == "occupancy").join(away, on="household_id", suffix="_away")
     assert (
         both.filter(
@@ -247,7 +253,7 @@ def test_spring_festival_empties_a_quarter_of_the_city(mixed):
     assert shares[feast] > shares[other] + 0.10
     assert not any(
         kind in ("leaver", "host")
-        for kind in simulate(replace(standard("mixed", 60, 427), calendar="GB"), 1)["truth"]["kind"]
+        for kind in simulate(replace(standard_city("mixed", 60, 427), calendar="GB"), 1)["truth"]["kind"]
     )
 
 
@@ -255,10 +261,10 @@ def test_spring_festival_empties_a_quarter_of_the_city(mixed):
 
 
 def test_same_seed_same_city_other_seed_another(mixed):
-    again = simulate(replace(standard("mixed", 300, 427), running_targets=3, running_leaks=1), 7)
+    again = simulate(replace(standard_city("mixed", 300, 427), running_surges=3, running_leaks=1), 7)
     assert all(mixed[name].equals(again[name]) for name in mixed)
-    assert not simulate(standard("mixed", 60, 90), 1)["water"].equals(
-        simulate(standard("mixed", 60, 90), 2)["water"]
+    assert not simulate(standard_city("mixed", 60, 90), 1)["water"].equals(
+        simulate(standard_city("mixed", 60, 90), 2)["water"]
     )
 
 
@@ -290,8 +296,8 @@ def test_frames_have_the_stated_shape(mixed):
 
 
 def test_the_last_row_of_a_restated_day_is_the_right_one():
-    city = replace(standard("nuisances", 60, 200), **WHOLE, **QUIET | {"faults": 20.0})
-    water = simulate(replace(city, faults=20.0), 4)["water"]
+    city = replace(standard_city("nuisances", 60, 200), **WHOLE, **QUIET | {"fault_scale": 20.0})
+    water = simulate(replace(city, fault_scale=20.0), 4)["water"]
     twice = water.filter(pl.len().over("household_id", "day") > 1)
     assert twice.height > 20
     values = (
@@ -305,7 +311,7 @@ def test_the_last_row_of_a_restated_day_is_the_right_one():
 
 
 def test_coarse_homes_show_whole_units_and_outages_hit_whole_buildings():
-    frames = simulate(standard("coarse", 100, 120), 2)
+    frames = simulate(standard_city("coarse", 100, 120), 2)
     whole = (
         frames["water"]
         .group_by("household_id")
@@ -313,14 +319,14 @@ def test_coarse_homes_show_whole_units_and_outages_hit_whole_buildings():
     )
     assert set(whole["share"]) == {0.0, 1.0}
     assert whole["share"].mean() == pytest.approx(0.8, abs=0.13)  # three standard errors of 100 draws
-    outages = simulate(replace(standard("nuisances", 96, 365), outages=4.0), 2)["truth"].filter(
+    outages = simulate(replace(standard_city("nuisances", 96, 365), outage_rate=4.0), 2)["truth"].filter(
         pl.col("kind") == "outage"
     )
     assert set(outages.group_by("first").len()["len"]) <= {48, 96}
 
 
 def test_registers_are_exact_where_nothing_is_at_fault():
-    city = replace(standard("nuisances", 20, 60), **WHOLE, **QUIET)
+    city = replace(standard_city("nuisances", 20, 60), **WHOLE, **QUIET)
     water = simulate(city, 9)["water"].with_columns(
         litre=(pl.col("reading").cast(pl.Float64) * 1000).round().cast(pl.Int64)
     )
@@ -347,25 +353,28 @@ def test_running_targets_run_on_the_last_day_in_homes_with_a_past(mixed):
 
 
 def test_presets_differ_in_what_they_are_named_for():
-    assert simulate(standard("nuisances", 200, 200), 1)["truth"].filter("target").is_empty()
+    assert simulate(standard_city("nuisances", 200, 200), 1)["truth"].filter("target").is_empty()
     counts = [
-        simulate(standard(name, 500, 300), 1)["truth"].filter("target").height for name in ("few", "mixed")
+        simulate(standard_city(name, 500, 300), 1)["truth"].filter("target").height
+        for name in ("few", "mixed")
     ]
     assert counts == [
         2 + 1,
         20 + 5,
     ]  # .5 and .2, 4 and 1 per 1,000 homes and 30 days, over 5,000 home-months, rounded
     young = (
-        simulate(standard("young", 200, 300), 1)["entries"].group_by("household_id").agg(pl.col("day").min())
+        simulate(standard_city("young", 200, 300), 1)["entries"]
+        .group_by("household_id")
+        .agg(pl.col("day").min())
     )
     assert (young["day"] > date(2025, 8, 1)).mean() == pytest.approx(0.6, abs=0.11)
     with pytest.raises(ValueError, match="mixed"):
-        standard("huge")
+        standard_city("huge")
 
 
 @pytest.mark.parametrize(("homes", "days"), [(1, 30), (3, 5), (50, 21), (5, 400)])
 def test_tiny_cities_hold_together(homes, days):
-    frames = simulate(replace(standard("mixed", homes, days), running_targets=1, running_leaks=1), 1)
+    frames = simulate(replace(standard_city("mixed", homes, days), running_surges=1, running_leaks=1), 1)
     assert frames["households"].height == homes
     assert (
         frames["truth"]
