@@ -238,7 +238,7 @@ def state(folder: Path, homes: int, days: int) -> None:
                     "dated": True,
                 }
                 told = {
-                    "value": (reading[name] if name in reading else use)[there].astype(np.int64),
+                    "value": reading.get(name, use)[there].astype(np.int64),
                     "exits": None,
                     "periods": None,
                     "row": 1,
@@ -251,7 +251,9 @@ def state(folder: Path, homes: int, days: int) -> None:
                 signal.rows.add(rows)
                 signal._keep(
                     room.advance(
-                        rows.rename({"home": "household"}), settings.rules[name], room.IncrementalState.initial(pl.UInt32)
+                        rows.rename({"home": "household"}),
+                        settings.rules[name],
+                        room.IncrementalState.initial(pl.UInt32),
                     )[1]
                 )
     store.write_json(READINGS_FILE, _made_of(settings, store))

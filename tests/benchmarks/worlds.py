@@ -84,10 +84,10 @@ def _rows(frame: pl.DataFrame, rule: room.SignalRule) -> pl.DataFrame:
     value = "entries" if rule.kind == "count" else "reading"
     exits = [pl.col("exits").cast(pl.String)] if rule.kind == "count" else []
     raw = frame.select(
+        *exits,
         household="household_id",
         time=pl.col("day").cast(pl.String),
         value=pl.col(value).cast(pl.String),
-        *exits,
     ).with_row_index("row", 1)
     rows, _ = room.parse_rows(raw.with_columns(pl.col("row").cast(pl.Int64)), rule)
     rows = rows.with_columns(order=pl.lit("one file"))

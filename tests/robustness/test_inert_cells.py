@@ -71,7 +71,7 @@ def test_pages_hold_it_as_text_only(site, case, evil):
     site.run("audit record")
     site.change("[store]", "# the same\n[store]")
     site.nightly()
-    pages = [path for path in (site.root / "out" / "reports").rglob("*.html")]
+    pages = list((site.root / "out" / "reports").rglob("*.html"))
     assert len(pages) >= 6
     for path in pages:
         page = Pages(path.read_text(encoding="utf-8"))

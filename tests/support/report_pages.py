@@ -125,7 +125,7 @@ CHANGES = pl.DataFrame(
      ("NM-03-0408", "power", "gone", "c260309-8", None, 31_000.0, None, 2, None), ("NM-03-0409", "power", "gone", "c260312-9", None, 99_000.0, None, 1, None),
      ("NM-03-0410", "water", "gone", "c260312-0", None, 20_000.0, None, None, None)],
     schema=[name for name in tables.Revisions.column_names() if name not in ("night", "revised")], orient="row",
-).select(night=pl.lit(NIGHT), revised=pl.lit(2, pl.Int64), *tables.Revisions.column_names()[2:]).cast(dict(tables.empty(tables.Revisions).schema))  # fmt: skip
+).select(pl.lit(NIGHT).alias("night"), pl.lit(2, pl.Int64).alias("revised"), *tables.Revisions.column_names()[2:]).cast(dict(tables.empty(tables.Revisions).schema))  # fmt: skip
 """What it changed: a case with another code and place, a new one, two doors that went and a case that was never listed."""
 
 

@@ -30,10 +30,10 @@ def cells(*rows) -> pl.DataFrame:
     return pl.DataFrame(told, schema=SCHEMA, orient="row")
 
 
-def place(rows: dict[int, int], since: dict[int, int] = {}) -> room.ArrayLayout:
+def place(rows: dict[int, int], since: dict[int, int] | None = None) -> room.ArrayLayout:
     row, own = np.full(10, -1, np.int32), np.full(10, room.COUNTS_ALWAYS, np.int32)
     row[list(rows)] = list(rows.values())
-    own[list(since)] = list(since.values())
+    own[list(since or {})] = list((since or {}).values())
     return room.ArrayLayout(row, own, FIRST)
 
 

@@ -101,7 +101,7 @@ def program(*args: str, code: str = PROGRAM) -> subprocess.CompletedProcess:
 
 
 @pytest.mark.parametrize(
-    "args, exit_code",
+    ("args", "exit_code"),
     [(["tables", "--language", "zh"], 0), (["nightlyy"], 2), (["nightly", "--settings", "none.toml"], 2)],
 )
 def test_the_program_says_all_it_has_to_say_and_leaves_with_the_exit_code(args, exit_code):
