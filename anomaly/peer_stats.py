@@ -1,52 +1,84 @@
-"""What the homes of a site say together of each day: medians, spreads, scales, one number or a few for every day.
+"""Hold what the homes of a site have in common: medians, spreads and scales, one number or a few for every day.
 
-At a small site everybody is asked. At a large one a sample is, and what it says holds for homes that had no part in it.
+At a small site every home takes part in these. At a large one a sample does, and what it gives holds for the
+homes that took no part.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
+PeerLookup = Callable[[str, Callable[[], np.ndarray]], np.ndarray]
+"""Takes the name of a statistic and a function that computes it; gives its values for the days of a grid."""
+
+
+class DayAxis(Protocol):
+    """Anything that spans consecutive days, such as anomaly.expected.Grid."""
+
+    @property
+    def ordinal(self) -> int:
+        """Days from the epoch to the first day."""
+
+    @property
+    def days(self) -> int:
+        """How many days there are."""
+
+
+class PeerSeries(NamedTuple):
+    """A statistic of the peers: its first day (days since 1970), and an array whose last axis is the days."""
+
+    first_day: int
+    values: np.ndarray
+
 
 @dataclass(frozen=True)
-class Peers:
-    """What was said, by name: from which day on (since 1970), and arrays whose last axis is the days."""
+class PeerStats:
+    """Statistics of a site's peers by name, computed once and then looked up."""
 
     groups: int = 1
-    """How many peer groups (districts) there are, the unknown one counted."""
-    said: dict[str, tuple[int, np.ndarray]] = field(default_factory=dict)
+    """How many peer groups (districts) there are, the unknown one included."""
+    series: dict[str, PeerSeries] = field(default_factory=dict)
     fitted: dict[str, object] = field(default_factory=dict)
-    """What was fitted on the peers' earlier nights."""
+    """Models fitted on the peers' earlier nights, by name."""
 
-    def hear(self, name: str, make: Callable[[], np.ndarray], ordinal: int, days: int) -> np.ndarray:
-        """What was said of the days `ordinal` … `ordinal + days − 1`; said now, for the first time, where it was not yet."""
-        if name not in self.said:
-            self.said[name] = ordinal, make()
-        begin, said = self.said[name]
-        if ordinal < begin:
+    def get(self, name: str, first_day: int, days: int) -> np.ndarray:
+        """Return a statistic for the days `first_day` … `first_day + days − 1`.
+
+        Raises LookupError where it was not computed, or only from a later day on.
+        """
+        if name not in self.series:
+            raise LookupError(f"nothing is known of {name} among the peers")
+        begin, values = self.series[name]
+        if first_day < begin:
             raise LookupError(
-                f"the peers said nothing of {name} before day {begin}, and are asked for day {ordinal}"
+                f"nothing is known of {name} among the peers before day {begin}; day {first_day} was asked for"
             )
-        return said[..., ordinal - begin : ordinal - begin + days]
+        return values[..., first_day - begin : first_day - begin + days]
+
+    def get_or_compute(
+        self, name: str, compute: Callable[[], np.ndarray], first_day: int, days: int
+    ) -> np.ndarray:
+        """Return a statistic as `get` does; the first time it is asked for it is computed and kept."""
+        if name not in self.series:
+            self.series[name] = PeerSeries(first_day, compute())
+        return self.get(name, first_day, days)
 
 
-def heard(
-    peers: Peers | None, grid, about: str, last: int = 0
-) -> Callable[[str, Callable[[], np.ndarray]], np.ndarray]:
-    """A way to ask the peers about the days of a grid, or so many last ones of them; without peers everything is made afresh from the homes at hand."""
-    days = last or grid.days
+def peer_lookup(peers: PeerStats | None, grid: DayAxis, prefix: str, last_days: int = 0) -> PeerLookup:
+    """Return a function that looks up statistics of the peers for the days of a grid.
 
-    def hear(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        return (
-            make()
-            if peers is None
-            else peers.hear(f"{about} {name}", make, grid.ordinal + grid.days - days, days)
-        )
-
-    return hear
+    peers: None to compute everything from the homes at hand. prefix: put before the name of each statistic.
+    last_days: look up only so many last days of the grid; 0 for all.
+    """
+    if peers is None:
+        return compute_locally
+    days = last_days or grid.days
+    first_day = grid.ordinal + grid.days - days
+    return lambda name, compute: peers.get_or_compute(f"{prefix} {name}", compute, first_day, days)
 
 
-def unheard(name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """Asks nobody: everything is made from the homes at hand."""
-    return make()
+def compute_locally(name: str, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """Return the statistic of the homes at hand, without looking anything up (a PeerLookup)."""
+    return compute()

@@ -32,7 +32,7 @@ CASE_SCHEMA: dict[str, Any] = {
 }
 
 EvidenceRow = Mapping[str, Any]
-"""A row of `anomaly.evidence.REASONS`."""
+"""A row of `anomaly.evidence.EVIDENCE_SCHEMA`."""
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 
 from anomaly.detectors.scores import Scores
-from anomaly.detectors.windows import best_window, calmed, light_tailed, own_scale, peer_scaled, window_sums
-from anomaly.peer_stats import heard
+from anomaly.detectors.windows import (
+    best_window,
+    compress_tail,
+    scale_by_night_spread,
+    scale_by_past,
+    standardise_by_peers,
+    window_sums,
+)
+from anomaly.peer_stats import peer_lookup
 
 
 @dataclass(frozen=True)
@@ -20,23 +27,25 @@ class Alone:
         """anomaly.expected.Expected → one Scores a signal."""
         out = []
         for s, signal in enumerate(expected.grid.signals):
-            z = calmed(
+            z = scale_by_night_spread(
                 expected.surprise[s],
                 expected.grid.lag[s],
                 self.clip,
                 self.peers_min,
-                heard(peers, expected.grid, signal),
+                peer_lookup(peers, expected.grid, signal),
             )
             hear = {
-                n: heard(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored)
+                n: peer_lookup(peers, expected.grid, f"{self.name} {signal} {n}", expected.scored_nights)
                 for n in self.windows
             }
             sums = {
-                n: window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored)
+                n: window_sums(z, expected.grid.lag[s], expected.span_days[s], n, expected.scored_nights)
                 for n in self.windows
             }
             scaled = {
-                n: own_scale(peer_scaled(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n])
+                n: scale_by_past(
+                    standardise_by_peers(v, self.peers_min, hear[n]), expected.grid.ordinal, hear[n]
+                )
                 for n, v in sums.items()
             }
             score, window = best_window(scaled)
@@ -45,7 +54,7 @@ class Alone:
                 Scores(
                     self.name,
                     signal,
-                    light_tailed(score) if expected.grid.units[s] == "count" else score,
+                    compress_tail(score) if expected.grid.units[s] == "count" else score,
                     window,
                 )
             )

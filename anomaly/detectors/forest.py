@@ -7,8 +7,8 @@ import numba
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import calmed, window_sums
-from anomaly.peer_stats import heard
+from anomaly.detectors.windows import scale_by_night_spread, window_sums
+from anomaly.peer_stats import peer_lookup
 
 REFIT_DAYS = 56
 COMMON_ROWS = 20_000  # earlier home-nights that an odd one is compared with
@@ -32,7 +32,7 @@ class Forest:
     trees: int = 100
     seed: int = 0
 
-    def prepare(self) -> None:
+    def preload(self) -> None:
         """Import the library: takes a second, which others may use."""
         _library()
 
@@ -85,10 +85,10 @@ class Forest:
         """(H, T, S · windows) window sums of surprise, of the nights that are asked for."""
         columns = []
         for s, surprise in enumerate(expected.surprise):
-            hear = heard(peers, expected.grid, expected.grid.signals[s])
-            z = calmed(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
+            hear = peer_lookup(peers, expected.grid, expected.grid.signals[s])
+            z = scale_by_night_spread(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
             columns += [
-                window_sums(z, expected.grid.lag[s], expected.block[s], n, expected.scored)
+                window_sums(z, expected.grid.lag[s], expected.span_days[s], n, expected.scored_nights)
                 for n in self.windows
             ]
         return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))

@@ -1,19 +1,22 @@
-"""What a detector gives."""
+"""Hold what a detector gives."""
 
 import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
-ALL = "all"  # in place of a signal's name: several signals rise together
+ALL = "all"
+"""Stands for a signal's name where several signals were looked at together."""
 
 
 @dataclass(frozen=True)
 class Scores:
-    """One score a home and night; larger is odder; NaN where the detector has nothing to say.
+    """One score for each home and night; larger is odder, NaN where the detector has nothing to say.
 
-    score: (H, T) float64; of the last nights only, where only they were asked for (Expected.scored). window: (H, T) int16, days of the window that ends at the night and gave the score.
-    share: what it asks of the allowance of chance cases, against the other scores of its signal.
+    detector: its name. signal: the signal it looked at, or ALL.
+    score: (H, T) float64; only of the last nights where only they were asked for (Expected.scored_nights).
+    window: (H, T) int16, length in days of the window that ends at the night and gave the score.
+    share: how much of the allowance of chance cases it asks for, against the other scores of its signal.
     """
 
     detector: str
@@ -22,23 +25,23 @@ class Scores:
     window: np.ndarray
     share: float = 1.0
 
-    def of(self, homes: np.ndarray, night: int) -> "Scores":
-        """Those homes on that night alone."""
+    def select(self, homes: np.ndarray, night: int) -> "Scores":
+        """Return those homes (places in the grid) on that night alone."""
+        night_only = slice(night, night + 1)
         return dataclasses.replace(
-            self, score=self.score[homes, night : night + 1], window=self.window[homes, night : night + 1]
+            self, score=self.score[homes, night_only], window=self.window[homes, night_only]
         )
 
-    def beside(self, other: "Scores") -> "Scores":
-        """The homes of both, on the same nights."""
+    def concat_homes(self, other: "Scores") -> "Scores":
+        """Return the homes of both, which must share their nights."""
         return dataclasses.replace(
             self,
             score=np.concatenate([self.score, other.score]),
             window=np.concatenate([self.window, other.window]),
         )
 
-    def at_end_of(self, days: int) -> "Scores":
-        """The same as the last of so many days, with nothing to say of those before."""
+    def pad_to(self, days: int) -> "Scores":
+        """Return the same as the last of `days` days, with nothing to say of those before."""
         before = (0, 0), (days - self.score.shape[1], 0)
-        return dataclasses.replace(
-            self, score=np.pad(self.score, before, constant_values=np.nan), window=np.pad(self.window, before)
-        )
+        score = np.pad(self.score, before, constant_values=np.nan)
+        return dataclasses.replace(self, score=score, window=np.pad(self.window, before))

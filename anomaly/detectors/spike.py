@@ -5,8 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import calmed, consensus, light_tailed, own_scale, peer_scaled, window_sums
-from anomaly.peer_stats import heard
+from anomaly.detectors.windows import (
+    compress_tail,
+    consensus,
+    scale_by_night_spread,
+    scale_by_past,
+    standardise_by_peers,
+    window_sums,
+)
+from anomaly.peer_stats import peer_lookup
 
 
 @dataclass(frozen=True)
@@ -29,11 +36,13 @@ class Spike:
         """anomaly.expected.Expected → one Scores a signal, and one for all where there are several."""
         grid = expected.grid
         calm = [
-            calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name))
+            scale_by_night_spread(
+                expected.surprise[s], grid.lag[s], self.clip, self.peers_min, peer_lookup(peers, grid, name)
+            )
             for s, name in enumerate(grid.signals)
         ]
         sums = [
-            window_sums(z, grid.lag[s], expected.block[s], self.days, expected.scored)
+            window_sums(z, grid.lag[s], expected.span_days[s], self.days, expected.scored_nights)
             for s, z in enumerate(calm)
         ]
         named = dict(zip(grid.signals, sums, strict=True))
@@ -44,14 +53,14 @@ class Spike:
                 signal,
                 one,
                 grid.ordinal,
-                heard(peers, grid, f"{self.name} {signal} {self.days}", expected.scored),
+                peer_lookup(peers, grid, f"{self.name} {signal} {self.days}", expected.scored_nights),
             )
             for signal, one in named.items()
         ]
 
     def _scores(self, signal, sums, ordinal, hear) -> Scores:
-        score = light_tailed(
-            own_scale(peer_scaled(sums, self.peers_min, hear), ordinal, hear)
+        score = compress_tail(
+            scale_by_past(standardise_by_peers(sums, self.peers_min, hear), ordinal, hear)
         )  # sums hardly cut off have a heavy tail
         return Scores(
             self.name,

@@ -5,8 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import best_window, calmed, consensus, own_scale, peer_scaled, window_sums
-from anomaly.peer_stats import heard
+from anomaly.detectors.windows import (
+    best_window,
+    consensus,
+    scale_by_night_spread,
+    scale_by_past,
+    standardise_by_peers,
+    window_sums,
+)
+from anomaly.peer_stats import peer_lookup
 
 
 @dataclass(frozen=True)
@@ -24,17 +31,21 @@ class Together:
             return []
         grid = expected.grid
         calm = [
-            calmed(expected.surprise[s], grid.lag[s], self.clip, self.peers_min, heard(peers, grid, name))
+            scale_by_night_spread(
+                expected.surprise[s], grid.lag[s], self.clip, self.peers_min, peer_lookup(peers, grid, name)
+            )
             for s, name in enumerate(grid.signals)
         ]
         scaled = {}
         for n in self.windows:
-            hear = heard(peers, grid, f"{self.name} {n}", expected.scored)
+            hear = peer_lookup(peers, grid, f"{self.name} {n}", expected.scored_nights)
             sums = np.stack(
                 [
-                    window_sums(z, grid.lag[s], expected.block[s], n, expected.scored)
+                    window_sums(z, grid.lag[s], expected.span_days[s], n, expected.scored_nights)
                     for s, z in enumerate(calm)
                 ]
             )
-            scaled[n] = own_scale(peer_scaled(consensus(sums), self.peers_min, hear), grid.ordinal, hear)
+            scaled[n] = scale_by_past(
+                standardise_by_peers(consensus(sums), self.peers_min, hear), grid.ordinal, hear
+            )
         return [Scores(self.name, ALL, *best_window(scaled))]

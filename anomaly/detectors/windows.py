@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from anomaly.peer_stats import unheard
+from anomaly.peer_stats import compute_locally
 
 PAST_NIGHTS = 240  # nights a night is compared with
 GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
@@ -39,7 +39,7 @@ def window_sums(z, lag, block, days, last=0):
     return out
 
 
-def calmed(z, lag, clip, peers_min, hear=unheard):
+def scale_by_night_spread(z, lag, clip, peers_min, hear=compute_locally):
     """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip.
 
     Days that became known late have no part in the spread, so that it never changes afterwards.
@@ -54,7 +54,7 @@ def calmed(z, lag, clip, peers_min, hear=unheard):
         return np.clip(z / np.fmax(1.0, hear("calm", spread)), -clip, clip)
 
 
-def peer_scaled(score, peers_min, hear=unheard):
+def standardise_by_peers(score, peers_min, hear=compute_locally):
     """(score − q50) / max(1, spread / its trailing median), spread = upper quantile − q50 over the night's homes.
 
     A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
@@ -65,14 +65,14 @@ def peer_scaled(score, peers_min, hear=unheard):
     return np.where(np.isnan(q50), score, (score - q50) / wide)
 
 
-def share_above(homes):
+def upper_tail_share(homes):
     """Share of so many homes that lie above the upper quantile by which a night's spread is told: where more are odd, the night is."""
     return np.clip(ABOVE / np.maximum(homes, 1), 0.02, 0.1)
 
 
 def _night(score, peers_min):
     """(2, T): the median score of each night, and by how much its spread exceeds the usual one, at least 1."""
-    upper = 1.0 - share_above((~np.isnan(score)).sum(axis=0))
+    upper = 1.0 - upper_tail_share((~np.isnan(score)).sum(axis=0))
     q50, high = _columns(score, (0.5, upper), peers_min)
     spread = high - q50
     usual = np.full_like(spread, np.nan)
@@ -85,7 +85,7 @@ def _night(score, peers_min):
         return np.stack([q50, np.fmax(1.0, spread / usual)])
 
 
-def own_scale(score, ordinal, hear=unheard):
+def scale_by_past(score, ordinal, hear=compute_locally):
     """(H, T) → (H, T): score divided by its own high quantile over the site's earlier nights, held for a week
     (anchored by `ordinal`, the day number of the first column).
 
@@ -153,7 +153,7 @@ def _past_quantiles(nights, first, stop, quantile):
     return own, known
 
 
-def light_tailed(score):
+def compress_tail(score):
     """The score, above BODY grown by its logarithm only: a heavy tail made to fall off exponentially, as rarity's common scale has it.
 
     STRETCH makes the two equal again at 2.2, where a site without a past of its own takes a score for one in 6,000.

@@ -1,28 +1,35 @@
-"""What is usual for a home: level, week, calendar, what all peers did that day, spread.
+"""Work out what is to be expected of a home: its level and week, the calendar, what all peers did that day, and the spread.
 
-Never sees the night's own value: the recipe makes every expectation of a day from days at least a guard older
-(the textbook's STL, there to compare with, from all days before its weekly fit).
-The order is written in `expect`; each step is a module of its own.
+An expectation never sees the night's own value: each is made from days at least a guard older. (The
+textbook's STL, there to compare with, is made from all days before its weekly fit.) `model.expect` shows the
+order of the steps; each step is a module of its own.
 """
 
 from anomaly.expected.decompose import decompose, level_shifts
-from anomaly.expected.grid import JUDGED_QUALITIES, Grid, make_grid, resolution
-from anomaly.expected.judgeable import expected_frame, judged, not_judged
-from anomaly.expected.model import (
-    Expected,
-    ExpectedRules,
-    beside,
-    expect,
-    expect_last,
-    keep_last_days,
-    only,
-    widened,
-)
-from anomaly.expected.peers import peers_frame
-from anomaly.expected.recent import expect_lately
-from anomaly.expected.stl import prepare
+from anomaly.expected.expectation import Expected
+from anomaly.expected.grid import Grid, make_grid, resolution
+from anomaly.expected.judgeable import expected_frame, judgeable_signals, not_judged_frame
+from anomaly.expected.model import expect, expect_recent, log_offset
+from anomaly.expected.peers import peer_medians_frame
+from anomaly.expected.recent import expect_recent_fused
+from anomaly.expected.rules import ExpectedRules
+from anomaly.expected.stl import preload_stl
 
 __all__ = [
-    "JUDGED_QUALITIES", "Expected", "ExpectedRules", "Grid", "beside", "decompose", "expect", "expect_last", "expect_lately", "expected_frame", "judged",
-    "level_shifts", "make_grid", "not_judged", "only", "peers_frame", "prepare", "keep_last_days", "resolution", "widened",
-]  # fmt: skip
+    "Expected",
+    "ExpectedRules",
+    "Grid",
+    "decompose",
+    "expect",
+    "expect_recent",
+    "expect_recent_fused",
+    "expected_frame",
+    "judgeable_signals",
+    "level_shifts",
+    "log_offset",
+    "make_grid",
+    "not_judged_frame",
+    "peer_medians_frame",
+    "preload_stl",
+    "resolution",
+]

@@ -5,7 +5,8 @@ import datetime as dt
 import numpy as np
 import polars as pl
 
-from anomaly.expected.model import OFFSETS, Expected
+from anomaly.expected.expectation import Expected
+from anomaly.expected.model import log_offset
 from anomaly.expected.stl import decomposed
 
 DECOMPOSED_DAYS = 180
@@ -34,9 +35,9 @@ def decompose(expected: Expected, home: int, night: int, days: int = DECOMPOSED_
     in_time = grid.lag[:, home, : night + 1] + np.arange(night + 1) <= night
     frames = [pl.DataFrame(schema=PARTS)]
     for s, signal in enumerate(grid.signals):
-        block = int(expected.block[s, home, night])
+        block = int(expected.span_days[s, home, night])
         value = _as_judged(np.where(in_time[s], grid.value[s, home, : night + 1], np.nan), block)[at]
-        offset = max(OFFSETS.get(grid.units[s], 1.0), 0.7 * grid.resolution[s, home, night] / block)
+        offset = log_offset(grid.units[s], grid.resolution[s, home, night] / block)
         known = ~np.isnan(value)
         start = int(known.argmax()) if known.any() else 0
         parts = decomposed(np.log(value[start:] + offset), STEADY_SEASON, sloped=False)
@@ -69,7 +70,7 @@ def level_shifts(parts: pl.DataFrame, onset: dt.date) -> pl.DataFrame:
 
     Medians of the days without the shape of the week: of the 28 days before the onset, and of those since. The fitted
     level is not used, for it takes two weeks to follow; nor is its steepest step taken as an onset: on two simulated
-    cities the median error of that is 3 days, that of `anomaly.evidence.onset` 1 day. A signal that lacks either is left out.
+    cities the median error of that is 3 days, that of `anomaly.evidence.days_since_onset` 1 day. A signal that lacks either is left out.
     """
     calm = pl.col("day").is_between(onset - dt.timedelta(days=BEFORE_DAYS), onset, closed="left")
     level = pl.col("value") / pl.col("week")

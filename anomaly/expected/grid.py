@@ -49,7 +49,7 @@ class Grid:
         """The last day."""
         return self.first + dt.timedelta(days=self.days - 1)
 
-    def recent(self, days: int) -> "Grid":
+    def last_days(self, days: int) -> "Grid":
         """The last `days` days alone."""
         end, first = slice(self.days - days, None), self.day(self.days - days)
         arrays = {
@@ -59,7 +59,7 @@ class Grid:
         }
         return dataclasses.replace(self, first=first, weekday=self.weekday[end], **arrays)
 
-    def only(self, homes: np.ndarray, days: int) -> "Grid":
+    def select(self, homes: np.ndarray, days: int) -> "Grid":
         """Those homes (places in the grid) and the first `days` days."""
         box = (slice(None), homes, slice(days))
         arrays = {
@@ -74,6 +74,16 @@ class Grid:
             group=self.group[homes],
             **arrays,
         )
+
+    def concat_homes(self, other: "Grid") -> "Grid":
+        """Return the homes of both, which must share signals and days."""
+        arrays = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
+            for name in ("value", "lag", "resolution")
+        }
+        households = (*self.households, *other.households)
+        group = np.concatenate([self.group, other.group])
+        return dataclasses.replace(self, households=households, group=group, **arrays)
 
     def index(self, day: dt.date) -> int:
         """Position of a day on the day axis (may lie outside it)."""

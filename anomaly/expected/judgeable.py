@@ -3,12 +3,13 @@
 import numpy as np
 import polars as pl
 
-from anomaly.expected.model import Expected, ExpectedRules
+from anomaly.expected.expectation import Expected
+from anomaly.expected.rules import ExpectedRules
 
 RECENT_DAYS = 7
 
 
-def judged(expected: Expected, night: int) -> np.ndarray:
+def judgeable_signals(expected: Expected, night: int) -> np.ndarray:
     """(S, H) bool: at least half of the last seven days, as known on the night, have an expectation and a value."""
     grid = expected.grid
     days = np.arange(max(0, night - RECENT_DAYS + 1), night + 1)
@@ -16,10 +17,10 @@ def judged(expected: Expected, night: int) -> np.ndarray:
     return 2 * known.sum(axis=2) >= RECENT_DAYS
 
 
-def not_judged(expected: Expected, night: int, rules: ExpectedRules) -> pl.DataFrame:
+def not_judged_frame(expected: Expected, night: int, rules: ExpectedRules) -> pl.DataFrame:
     """household, signal, reason of every signal that this night cannot judge."""
     grid = expected.grid
-    s, h = np.nonzero(~judged(expected, night))
+    s, h = np.nonzero(~judgeable_signals(expected, night))
     counts = pl.DataFrame(
         {
             "household": np.array(grid.households, dtype=object)[h],
@@ -40,7 +41,7 @@ def _counts(
     s, h = pairs
     recent, old = (
         slice(max(0, night - RECENT_DAYS + 1), night + 1),
-        slice(max(0, night - rules.reach_days), max(0, night + 1 - rules.short_guard_days)),
+        slice(max(0, night - rules.lookback_days), max(0, night + 1 - rules.short_guard_days)),
     )
     lag = expected.grid.lag[s, h, : night + 1]
     whole = ~np.isnan(expected.grid.value[s, h, : night + 1]) & (lag + np.arange(night + 1) <= night)
@@ -60,7 +61,7 @@ def _reason(rules: ExpectedRules) -> pl.Expr:
     """The first of the conditions of `judged` that does not hold, in words (each is also a key of anomaly/locale)."""
     least, span = (
         rules.short_least_days,
-        f"between {rules.short_guard_days} and {rules.reach_days} days old, {rules.short_least_days} are needed",
+        f"between {rules.short_guard_days} and {rules.lookback_days} days old, {rules.short_least_days} are needed",
     )
     few = 2 * pl.col("based") < RECENT_DAYS
     return (

@@ -6,7 +6,7 @@ import polars as pl
 from anomaly.expected.grid import Grid
 
 
-def peers_frame(grid: Grid, night: int, homes: np.ndarray, days: int, least: int) -> pl.DataFrame:
+def peer_medians_frame(grid: Grid, night: int, homes: np.ndarray, days: int, least: int) -> pl.DataFrame:
     """household, signal, day, peers: the median of the homes in the same district over the last `days` days, base units.
 
     A district of fewer than `least` homes is told by the whole site. Only what the night index `night` knew counts; a day

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from anomaly.expected.expectation import Expected
 from anomaly.expected.grid import AGED_DAYS, Grid
 from anomaly.expected.kernels import _quantile
 from anomaly.expected.levels import (
@@ -21,8 +22,9 @@ from anomaly.expected.levels import (
     _weekly_anchor,
     rung_room,
 )
-from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90, Expected, ExpectedRules
-from anomaly.peer_stats import Peers
+from anomaly.expected.model import OFFSETS, PAST_LEVEL_LUCK, Z_90
+from anomaly.expected.rules import ExpectedRules
+from anomaly.peer_stats import PeerStats
 from anomaly.tables import UNKNOWN
 
 COMPILED_WITH = 0xA20819F1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
@@ -64,7 +66,9 @@ class Numbers(NamedTuple):
     days: int
 
 
-def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> tuple[Expected, np.ndarray]:
+def expect_recent_fused(
+    grid: Grid, rules: ExpectedRules, peers: PeerStats, days: int
+) -> tuple[Expected, np.ndarray]:
     """The last `days` days of `expect` for homes that are none of the peers, and which days of all were vacant (H, T).
 
     Scores are asked of the last day only: the windows of those before it are cut off. Of the grid, `resolution` is not asked, and `value` may as well be whole numbers, UNKNOWN where not judged (half the memory).
@@ -74,12 +78,12 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
     def said(name: str, span: int) -> np.ndarray:
         return np.stack(
             [
-                peers.hear(f"expected {signal} {name}", None, grid.ordinal + grid.days - span, span)
+                peers.get(f"expected {signal} {name}", grid.ordinal + grid.days - span, span)
                 for signal in grid.signals
             ]
         )
 
-    heard = Said(said("shock", grid.days), said("level", days), said("spread", days))
+    peer_lookup = Said(said("shock", grid.days), said("level", days), said("spread", days))
     units = np.array([(OFFSETS.get(unit, 1.0), unit != "count") for unit in grid.units], dtype=float)
     fields = {name: getattr(rules, name) for name in Numbers._fields if hasattr(rules, name)}
     how = Numbers(**fields, luck=PAST_LEVEL_LUCK, weekday=grid.weekday, ordinal=grid.ordinal, days=days)
@@ -88,8 +92,8 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
         if grid.value.dtype.kind == "i"
         else np.where(np.isnan(grid.value), UNKNOWN, grid.value).astype(np.int64)
     )
-    told, vacant = last_days(value, grid.lag, grid.group, units, heard, how)
-    short = dataclasses.replace(grid, value=value).recent(days)
+    told, vacant = last_days(value, grid.lag, grid.group, units, peer_lookup, how)
+    short = dataclasses.replace(grid, value=value).last_days(days)
     short = dataclasses.replace(short, value=np.where(short.value == UNKNOWN, np.nan, short.value))
     named = {
         name: told[place]
@@ -100,10 +104,10 @@ def expect_lately(grid: Grid, rules: ExpectedRules, peers: Peers, days: int) -> 
         grid=short,
         **named,
         log_ratio=np.full_like(told[SURPRISE], np.nan),
-        count=count,
+        history_days=count,
         vacant=vacant[:, -days:],
-        block=block,
-        scored=1,
+        span_days=block,
+        scored_nights=1,
     )
     return seen, vacant
 

@@ -49,7 +49,7 @@ def decomposed(x: np.ndarray, season: int = TEXTBOOK_SEASON, *, sloped: bool = T
     return Parts(np.asarray(fit.trend), np.asarray(fit.seasonal), np.where(known, fit.resid, np.nan))
 
 
-def prepare() -> None:
+def preload_stl() -> None:
     """Import the library: takes a second, which others may use."""
     _library()
 

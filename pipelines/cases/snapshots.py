@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases
-from anomaly.expected import expected_frame, judged
+from anomaly.expected import expected_frame, judgeable_signals
 from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import with_reasons
@@ -166,7 +166,7 @@ def _draw_control_doors(
     """Judged homes without an open case, drawn at random (tables.Control)."""
     grid, dwellings = judged_nights.expected.grid, inputs.dwellings
     if len(grid.households) == dwellings.height:
-        was_judged = judged(judged_nights.expected, grid.index(night)).any(axis=0)
+        was_judged = judgeable_signals(judged_nights.expected, grid.index(night)).any(axis=0)
         homes = [home for home, seen in zip(grid.households, was_judged, strict=True) if seen]
     else:  # of a large site the arrays hold some homes only: take those that were judged by every signal
         not_judged = store.read(f"nights/{night}/not_judged.parquet")["household"]

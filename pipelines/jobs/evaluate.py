@@ -15,7 +15,6 @@ import numpy as np
 import polars as pl
 
 from anomaly import charts, detectors, evaluation, evidence, expected, report
-from anomaly.expected.model import OFFSETS
 from anomaly.readings import find_latest_night
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
@@ -137,7 +136,7 @@ def _inputs_in_memory(settings: Settings, inputs: Inputs) -> Inputs:
 def surge_plan(homes: int) -> evaluation.SurgePlan:
     """Return what to plant into a site of so many homes: in a larger one into a smaller share of them."""
     plan = evaluation.SurgePlan()
-    ordinary_share = float(PLANTED_SHARE * detectors.share_above(homes))
+    ordinary_share = float(PLANTED_SHARE * detectors.upper_tail_share(homes))
     return dataclasses.replace(plan, share=min(plan.share, ordinary_share))
 
 
@@ -180,7 +179,7 @@ def _largest_rarities(
     homes, stop = seen.grid.households, seen.grid.index(last) + 1
     start = seen.grid.index(first) - evaluation.QUIET_NIGHTS
     nights = range(max(0, start), stop)
-    rated = evidence.rate(_case_scores(settings, seen), nights, needed(settings))
+    rated = evidence.score_rarity(_case_scores(settings, seen), nights, needed(settings))
     rarity = np.full((len(homes), stop - start), np.nan)
     for night in nights:
         rarity[:, night - start] = _largest_rarity(rated, night, len(homes))
@@ -189,8 +188,8 @@ def _largest_rarities(
 
 def _case_scores(settings: Settings, seen: expected.Expected) -> list:
     """Return the scores that may open a case: no second opinions, and of kinds that the purpose lists."""
-    listed, seconds = listed_signatures(settings), settings.detectors.seconds
-    opening = [one for one in detectors.chosen(settings.detectors) if one.name not in seconds]
+    listed, seconds = listed_signatures(settings), settings.detectors.second_opinions
+    opening = [one for one in detectors.chosen_detectors(settings.detectors) if one.name not in seconds]
     return [
         score
         for detector in opening
@@ -199,7 +198,7 @@ def _case_scores(settings: Settings, seen: expected.Expected) -> list:
     ]
 
 
-def _largest_rarity(rated: list[evidence.Rated], night: int, homes: int) -> np.ndarray:
+def _largest_rarity(rated: list[evidence.RankedScores], night: int, homes: int) -> np.ndarray:
     """Return (homes,) the largest rarity of each home on a night; NaN where it was not judged."""
     largest = np.full(homes, np.nan)
     for one in rated:
@@ -214,9 +213,9 @@ def _smallest_surges_tonight(
     settings: Settings, inputs: Inputs, night: dt.date, seed: int, progress: ReportProgress
 ) -> pl.DataFrame:
     """Return the smallest surge of the last 14 days that half of each group's homes would show."""
-    seen = expected.keep_last_days(expect_all(settings, inputs, night).expected, PAST_DAYS)
+    seen = expect_all(settings, inputs, night).expected.last_days(PAST_DAYS)
     at = seen.grid.days - 1
-    signals = expected.judged(seen, at).sum(axis=0)
+    signals = expected.judgeable_signals(seen, at).sum(axis=0)
     homes = np.flatnonzero((signals > 0) & ~_opens_case(settings, seen, at))
     names = [seen.grid.households[home] for home in homes]
     groups = pl.DataFrame(
@@ -242,7 +241,7 @@ def _smallest_surges_tonight(
 
 def _opens_case(settings: Settings, seen: expected.Expected, night: int) -> np.ndarray:
     """Return (H,) whether each home's rarity on the night is enough for a case."""
-    rated = evidence.rate(_case_scores(settings, seen), [night], needed(settings))
+    rated = evidence.score_rarity(_case_scores(settings, seen), [night], needed(settings))
     return _largest_rarity(rated, night, len(seen.grid.households)) >= needed(settings)
 
 
@@ -255,7 +254,7 @@ def _smallest_size_shown(
     one is.
     """
     site_homes = len(seen.grid.households)
-    homes_at_once = max(1.0, BATCH_SHARE * detectors.share_above(site_homes) * site_homes)
+    homes_at_once = max(1.0, BATCH_SHARE * detectors.upper_tail_share(site_homes) * site_homes)
     batch_count = max(1, int(np.ceil(homes.size / homes_at_once)))
     batches = np.array_split(np.arange(homes.size), batch_count)
     low, high = np.zeros(homes.size, dtype=int), np.full(homes.size, len(TONIGHT_SIZES))
@@ -285,13 +284,13 @@ def _raise_last_days(seen: expected.Expected, homes: np.ndarray, size: np.ndarra
     def of_homes_and_days(array: np.ndarray) -> np.ndarray:
         return array[:, homes, days]
 
-    block = of_homes_and_days(seen.block).astype(float)
-    min_offset = np.array([OFFSETS.get(unit, 1.0) for unit in grid.units])[:, None, None]
+    block = of_homes_and_days(seen.span_days).astype(float)
+    step = of_homes_and_days(grid.resolution) / block
     last_days = evaluation.RecentDays(
         surprise=of_homes_and_days(seen.surprise),
         log_ratio=of_homes_and_days(seen.log_ratio),
         expected=of_homes_and_days(seen.expected),
-        offset=np.maximum(min_offset, 0.7 * of_homes_and_days(grid.resolution) / block),
+        offset=np.stack([expected.log_offset(unit, step[s]) for s, unit in enumerate(grid.units)]),
         block=block,
     )
     has_signal = ~np.isnan(last_days.surprise).all(axis=2)

@@ -214,7 +214,7 @@ def _clear_leftovers(settings: Settings, store: Store) -> None:
 
 def _touched_nights(settings: Settings) -> dict[dt.date, int]:
     """Return the judged nights of which readings in reach came or changed since, with how many."""
-    return late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
+    return late_arrivals.touched_nights(Store(settings.store), settings.expected.lookback_days)
 
 
 # which nights
@@ -357,8 +357,8 @@ def _judge(
 
 def _import_slow_modules(settings: Settings) -> None:
     """Import what takes seconds to import and is needed later: for the detectors, then for the pages."""
-    detectors.prepare(settings.detectors)
-    expected.prepare()
+    detectors.preload(settings.detectors)
+    expected.preload_stl()
 
 
 def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> TrackedHomes:
@@ -436,7 +436,7 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
     for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
     rejudged.finish_rejudging(store, judged)
-    late_arrivals.trim_notes(store, settings.expected.reach_days)
+    late_arrivals.trim_notes(store, settings.expected.lookback_days)
 
 
 def _write_manifest(

@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases, charts, report
-from anomaly.expected import decompose, level_shifts, peers_frame
+from anomaly.expected import decompose, level_shifts, peer_medians_frame
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import build_cases, with_reasons
 from pipelines.cases.rejudged import read_revisions
@@ -236,7 +236,7 @@ def series_by_home(context: NightContext, homes: Collection[str]) -> dict[str, S
     grid = context.judged_nights.expected.grid
     # of a large site the grid holds only homes that stand out, which are nobody's peers
     is_whole_site = len(grid.households) == context.inputs.dwellings.height
-    peers = peers_frame(
+    peers = peer_medians_frame(
         grid,
         grid.index(context.night),
         np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes))),

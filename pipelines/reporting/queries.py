@@ -108,7 +108,7 @@ def status_text(settings: Settings, as_json: bool) -> str:
     runs = query_published(
         settings, f"SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT {SHOWN_RUNS}"
     )
-    touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
+    touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.lookback_days)
     if as_json:
         rows: list[dict] = [
             {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}

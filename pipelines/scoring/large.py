@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anomaly import evidence, expected, sensor_faults
+from anomaly import evidence, expected, sensor_faults, tail_model
 from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
 from anomaly.readings import ReadingArrays
@@ -154,7 +154,7 @@ def _judge_night(
     site, fitted, days, followed = what
     night = days["day"].max()
     of_sample = fitted.seen.grid.index(night)
-    pasts = [evidence.tail(one.score, of_sample) for one in fitted.scores]
+    pasts = [tail_model.fit_tail(one.score, of_sample) for one in fitted.scores]
     found = []
     ranges = list(home_blocks(len(site.names)))
     shared = settings, (inputs.stored, hand), _parts(inputs.stored), (fitted.peers, days, pasts)
@@ -173,7 +173,7 @@ def _judge_night(
     )
     long = _lately(looked_at, evident["household"].unique(), FROZEN_DAYS)
     sample_sheet = rarity_table(fitted.seen, _rated(settings, fitted.scores, of_sample, pasts), of_sample)
-    sample_judged = expected.judged(fitted.seen, of_sample)
+    sample_judged = expected.judgeable_signals(fitted.seen, of_sample)
     whose = np.concatenate([f.had for f in found], axis=1)
     s, h = np.nonzero(whose)
     had = pl.DataFrame(
@@ -210,10 +210,10 @@ def _judge_night(
 
 
 def _rated(
-    settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[evidence.Tail]
-) -> list[evidence.Rated]:
+    settings: Settings, scores: Sequence[Scores], at: int, pasts: Sequence[tail_model.TailModel]
+) -> list[evidence.RankedScores]:
     """Scores of the night at that place, by the past of each."""
-    return evidence.rate(scores, [at], needed(settings), settings.detectors.seconds, pasts)
+    return evidence.score_rarity(scores, [at], needed(settings), settings.detectors.second_opinions, pasts)
 
 
 def _among(site: HomeIndex, homes: frozenset[str]) -> np.ndarray:
@@ -247,7 +247,7 @@ def _block(shared, item, laid: ReadingArrays) -> _Block:
     numbers = np.arange(len(homes))
     grid = bare_grid(settings, site, (numbers, laid), days)
     span = min(LAST_DAYS, days.height)
-    seen, vacant = expected.expect_lately(grid, settings.expected, peers, span)
+    seen, vacant = expected.expect_recent_fused(grid, settings.expected, peers, span)
     rated = _rated(settings, scores_of(settings, seen, peers), TONIGHT, pasts)
     ours = site.judged & ~np.isin(numbers, site.sample)
     largest = np.fmax.reduce([one.rarity[TONIGHT] for one in rated])
@@ -256,7 +256,7 @@ def _block(shared, item, laid: ReadingArrays) -> _Block:
             site.judged & (shown | (largest >= needed(settings) * settings.evidence.kept_share))
         )
     mine = np.flatnonzero(ours)
-    judged = expected.judged(seen, span - 1)
+    judged = expected.judgeable_signals(seen, span - 1)
     names = pl.Series(site.names)
     return _Block(
         (homes.start + asked, laid.select_homes(asked)),
@@ -278,7 +278,7 @@ def _back(settings: Settings, site: HomeIndex, what, homes: np.ndarray) -> pl.Da
     """What was expected of those homes on the days before the last, as many as are published."""
     days, laid, peers = what
     span = min(settings.publish.expected_days, days.height)
-    seen, _ = expected.expect_lately(
+    seen, _ = expected.expect_recent_fused(
         bare_grid(settings, site, (homes, laid.select_homes(homes)), days), settings.expected, peers, span
     )
     return expected.expected_frame(seen, span - 1, np.arange(len(homes)), span).filter(
@@ -321,11 +321,9 @@ def _timely(laid: ReadingArrays, days: int) -> np.ndarray:
 def _whole(looked: tuple[Grid, Expected, np.ndarray], homes: np.ndarray, days: int) -> Expected:
     """Those homes on the first so many days; looked: all days, what was seen of the last of them, and which of all were vacant."""
     grid, seen, vacant = looked
-    few = grid.only(homes, days)
+    few = grid.select(homes, days)
     few = dataclasses.replace(few, value=np.where(few.value == UNKNOWN, np.nan, few.value))
-    return expected.widened(
-        expected.only(seen, homes, days - (grid.days - seen.grid.days)), few, vacant[homes, :days]
-    )
+    return seen.select(homes, days - (grid.days - seen.grid.days)).pad_to(few, vacant[homes, :days])
 
 
 def _cannot(
@@ -341,7 +339,7 @@ def _cannot(
             "signal": pl.Series(whole.grid.signals).gather(s),
         }
     )
-    return expected.not_judged(whole, days - 1, settings.expected).join(
+    return expected.not_judged_frame(whole, days - 1, settings.expected).join(
         there, on=["household", "signal"], how="semi"
     )
 
@@ -356,11 +354,11 @@ def _in_full(
     of_sample, others = np.searchsorted(site.sample, numbers[known]), numbers[~known]
     tonight = fitted.seen.grid.index(days["day"].max())
     first = (
-        fitted.grid.only(of_sample, days.height),
-        expected.only(fitted.seen, of_sample, tonight + 1),
+        fitted.grid.select(of_sample, days.height),
+        fitted.seen.select(of_sample, tonight + 1),
         fitted.vacant[of_sample, : days.height],
     )
-    told = [DetailedHomes(first, [one.of(of_sample, tonight) for one in fitted.scores])]
+    told = [DetailedHomes(first, [one.select(of_sample, tonight) for one in fitted.scores])]
     if len(others):
         laid = ReadingArrays(
             *(
@@ -369,16 +367,16 @@ def _in_full(
             )
         ).select_homes(np.flatnonzero(~known))
         grid = bare_grid(settings, site, (others, laid), days)
-        late, vacant = expected.expect_lately(
+        late, vacant = expected.expect_recent_fused(
             grid, settings.expected, fitted.peers, min(_shown_days(settings) + before, days.height)
         )
-        last_days = expected.keep_last_days(late, LAST_DAYS)
+        last_days = late.last_days(LAST_DAYS)
         told.append(DetailedHomes((grid, late, vacant), scores_of(settings, last_days, fitted.peers)))
     return told
 
 
 def _evident(
-    settings: Settings, one: DetailedHomes, pasts: Sequence[evidence.Tail], failed: pl.DataFrame
+    settings: Settings, one: DetailedHomes, pasts: Sequence[tail_model.TailModel], failed: pl.DataFrame
 ) -> pl.DataFrame:
     """The evidence of those homes."""
     _, seen, _ = one.looked
@@ -386,7 +384,7 @@ def _evident(
     return evidence_for_night(
         settings,
         seen,
-        _rated(settings, [of.at_end_of(days) for of in one.scores], days - 1, pasts),
+        _rated(settings, [of.pad_to(days) for of in one.scores], days - 1, pasts),
         days - 1,
         failed,
     )
@@ -414,7 +412,7 @@ def _of_pages(looked_at: Sequence[DetailedHomes], homes: Collection[str]) -> Exp
                 ),
             )
         )
-    return functools.reduce(expected.beside, told)
+    return functools.reduce(Expected.concat_homes, told)
 
 
 def _places(grid: Grid, homes: Collection[str]) -> np.ndarray:

@@ -50,19 +50,19 @@ def judge(
     seen, grid = judged_nights.expected, judged_nights.expected.grid
     at = {night: grid.index(night) for night in nights}
     progress(Progress("asking the detectors"))
-    scores = [one for detector in detectors.chosen(settings.detectors) for one in detector(seen)]
-    rated = evidence.rate(scores, at.values(), needed(settings), settings.detectors.seconds)
+    scores = [one for detector in detectors.chosen_detectors(settings.detectors) for one in detector(seen)]
+    rated = evidence.score_rarity(scores, at.values(), needed(settings), settings.detectors.second_opinions)
     failed = _failed_sensors(settings, inputs, nights)
     for night in nights:
         progress(Progress(f"judging {night}"))
         found = evidence_for_night(settings, seen, rated, at[night], failed[night])
         had = _signals_with_readings(settings, inputs, night)
-        cannot = expected.not_judged(seen, at[night], settings.expected).join(
+        cannot = expected.not_judged_frame(seen, at[night], settings.expected).join(
             had, on=["household", "signal"], how="semi"
         )
         cannot = pl.concat([failed[night], cannot, excluded_homes(inputs, had)])
         long = expected.expected_frame(seen, at[night], _with_evidence(grid, found), FROZEN_DAYS)
-        judged = int(expected.judged(seen, at[night]).any(axis=0).sum())
+        judged = int(expected.judgeable_signals(seen, at[night]).any(axis=0).sum())
         write_night(store, night, Outcome(found, rarity_table(seen, rated, at[night]), cannot, judged, long))
     _write_history(settings, store, max(nights), seen)
     return judged_nights
@@ -75,7 +75,7 @@ def needed(settings: Settings) -> float:
 
 def evidence_for_night(settings: Settings, seen, rated, at: int, failed: pl.DataFrame) -> pl.DataFrame:
     """The evidence of a night that the purpose allows, where no sensor seems to have failed."""
-    found = evidence.reasons(seen, rated, at, needed(settings) * settings.evidence.kept_share)
+    found = evidence.evidence_frame(seen, rated, at, needed(settings) * settings.evidence.kept_share)
     return found.filter(pl.col("signature").is_in(listed_signatures(settings))).join(
         failed, on=["household", "signal"], how="anti"
     )

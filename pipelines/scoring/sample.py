@@ -13,7 +13,7 @@ import polars as pl
 from anomaly import detectors, expected
 from anomaly.detectors import Scores
 from anomaly.expected import Expected, Grid
-from anomaly.peer_stats import Peers
+from anomaly.peer_stats import PeerStats
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.ingest.loader import Inputs
@@ -84,7 +84,7 @@ class FittedSample:
     vacant: np.ndarray
     seen: Expected
     scores: list[Scores]
-    peers: Peers
+    peers: PeerStats
 
     @property
     def looked(self) -> tuple[Grid, Expected, np.ndarray]:
@@ -113,13 +113,13 @@ def fit_sample(
     kept, hand = store
     heard, told = ((days["day"].max() - day).days + 1 for day in since)
     grid = grid_of(settings, site, (site.sample, hand.sample(kept, site, days)), days)
-    peers = Peers(site.groups)
-    seen, vacant = expected.expect_last(grid, settings.expected, peers, min(told, grid.days))
-    scores = scores_of(settings, expected.keep_last_days(seen, heard), peers)
+    peers = PeerStats(site.groups)
+    seen, vacant = expected.expect_recent(grid, settings.expected, peers, min(told, grid.days))
+    scores = scores_of(settings, seen.last_days(heard), peers)
     if heard < grid.days:
         for one in scores:
             one.score[:, :STEADY_DAYS] = np.nan
-    return FittedSample(grid, vacant, seen, [one.at_end_of(seen.grid.days) for one in scores], peers)
+    return FittedSample(grid, vacant, seen, [one.pad_to(seen.grid.days) for one in scores], peers)
 
 
 class FirstBlockCache:
@@ -159,8 +159,10 @@ def _of(homes: range, days: pl.DataFrame) -> tuple[range, dt.date, int]:
     return homes, days["day"].min(), days.height
 
 
-def scores_of(settings: Settings, seen: Expected, peers: Peers) -> list[Scores]:
-    return [one for detector in detectors.chosen(settings.detectors) for one in detector(seen, peers)]
+def scores_of(settings: Settings, seen: Expected, peers: PeerStats) -> list[Scores]:
+    return [
+        one for detector in detectors.chosen_detectors(settings.detectors) for one in detector(seen, peers)
+    ]
 
 
 def grid_of(
@@ -177,7 +179,7 @@ def grid_of(
 def bare_grid(
     settings: Settings, site: HomeIndex, homes: tuple[np.ndarray, ReadingArrays], days: pl.DataFrame
 ) -> Grid:
-    """The same for `expect_lately`: with whole numbers, and without the resolution of their series."""
+    """The same for `expect_recent_fused`: with whole numbers, and without the resolution of their series."""
     numbers, laid = homes
     signals = tuple(sorted(settings.rules))
     units = tuple(settings.rules[name].base for name in signals)

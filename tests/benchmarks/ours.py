@@ -4,12 +4,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from anomaly import evidence, expected
+from anomaly import expected, tail_model
 from anomaly.detectors.alone import Alone
 from anomaly.detectors.scores import Scores
 from anomaly.detectors.spike import Spike
 from anomaly.detectors.together import Together
-from anomaly.detectors.windows import best_window, calmed, own_scale, peer_scaled, window_sums
+from anomaly.detectors.windows import (
+    best_window,
+    scale_by_night_spread,
+    scale_by_past,
+    standardise_by_peers,
+    window_sums,
+)
 from anomaly.expected import ExpectedRules, Grid
 
 REFIT_NIGHTS = 28
@@ -27,17 +33,17 @@ class PlainTogether(Together):
         if len(expected.grid.signals) < 2:
             return []
         calm = [
-            calmed(z, lag, self.clip, self.peers_min)
+            scale_by_night_spread(z, lag, self.clip, self.peers_min)
             for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)
         ]
         scaled = {}
         for n in self.windows:
             sums = np.stack(
-                [window_sums(z, expected.grid.lag[s], expected.block[s], n) for s, z in enumerate(calm)]
+                [window_sums(z, expected.grid.lag[s], expected.span_days[s], n) for s, z in enumerate(calm)]
             )
             present = (~np.isnan(sums)).sum(axis=0)
             plain = np.where(present >= 2, np.nansum(sums, axis=0) / np.sqrt(np.maximum(present, 1)), np.nan)
-            scaled[n] = own_scale(peer_scaled(plain, self.peers_min), expected.grid.ordinal)
+            scaled[n] = scale_by_past(standardise_by_peers(plain, self.peers_min), expected.grid.ordinal)
         return [Scores(self.name, "all", *best_window(scaled))]
 
 
@@ -100,10 +106,10 @@ def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
 
 def log_rarity(score: np.ndarray) -> np.ndarray:
     """ln of the rarity, not cut at 1, from the tail that each night's own past shows, fitted anew every 28 nights."""
-    before = evidence.fortnight_before(score, evidence.QUIET_NIGHTS)
+    before = tail_model.max_of_nights_before(score, tail_model.QUIET_NIGHTS)
     out = np.full_like(score, np.nan)
     for start in range(0, score.shape[1], REFIT_NIGHTS):
-        past = evidence.tail(score, start, before)
+        past = tail_model.fit_tail(score, start, before)
         part = slice(start, start + REFIT_NIGHTS)
         out[:, part] = past.log_rarity(score[:, part])
     return out

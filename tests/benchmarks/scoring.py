@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from anomaly.evidence import fortnight_before
+from anomaly.tail_model import max_of_nights_before
 
 QUIET_NIGHTS = 14
 GRACE_DAYS = 7
@@ -77,7 +77,7 @@ def trial(
 ) -> Trial:
     """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own days; no row a copy unless `home` says so."""
     start, stop = nights
-    before = fortnight_before(score, QUIET_NIGHTS)[:, start:stop]
+    before = max_of_nights_before(score, QUIET_NIGHTS)[:, start:stop]
     moved = Episodes(
         episodes.home, episodes.first - start, episodes.last - start, episodes.size, episodes.asked
     )

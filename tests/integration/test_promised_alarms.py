@@ -17,10 +17,10 @@ def nights_of(seed):
     needed = evidence.case_rarity(evidence.EvidenceRules(), KINDS)
     rules = detectors.DetectorRules(use=("together", "alone", "spike"))
     nights = range(*world.nights)
-    rated = evidence.rate(
-        [one for detector in detectors.chosen(rules) for one in detector(seen)], nights, needed
+    rated = evidence.score_rarity(
+        [one for detector in detectors.chosen_detectors(rules) for one in detector(seen)], nights, needed
     )
-    found = {world.grid.day(t): evidence.reasons(seen, rated, t, needed * 0.1) for t in nights}
+    found = {world.grid.day(t): evidence.evidence_frame(seen, rated, t, needed * 0.1) for t in nights}
     unremarkable = pl.DataFrame(schema={"household": pl.String, "rarity": pl.Float64})
     folded = cases.build_case_history(
         {night: cases.JudgedNight(rows, unremarkable) for night, rows in found.items()},

@@ -13,7 +13,7 @@ from anomaly.cases import (
     build_case_history,
     make_case_id,
 )
-from anomaly.evidence import REASONS
+from anomaly.evidence import EVIDENCE_SCHEMA
 
 MIN_RARITY = 6_000.0
 
@@ -44,7 +44,7 @@ def judged_nights(nights, last=None):
     """Return {night index: rows} as the evidence and rarities of every night from 0 to the last."""
     judged = {}
     for index in range((max(nights) if last is None else last) + 1):
-        evidence = pl.DataFrame(nights.get(index, []), schema=REASONS, orient="row")
+        evidence = pl.DataFrame(nights.get(index, []), schema=EVIDENCE_SCHEMA, orient="row")
         rarities = evidence.group_by("household").agg(pl.col("rarity").max())
         judged[night(index)] = JudgedNight(evidence, rarities)
     return judged

@@ -258,15 +258,15 @@ def window_sums(z, lag, block, days):
     return out
 
 
-def fortnight_before(score, nights):
-    """Twin of evidence.fortnight_before for one home."""
+def max_of_nights_before(score, nights):
+    """Twin of evidence.max_of_nights_before for one home."""
     before = [[s for s in score[max(0, t - nights) : t] if not math.isnan(s)] for t in range(len(score))]
     return [max(known, default=-math.inf) for known in before]
 
 
 def episodes(score, nights, level):
     """Crossings of a level by one home's known scores after `nights` nights below it (the first night counts as one)."""
-    before = fortnight_before(score, nights)
+    before = max_of_nights_before(score, nights)
     return sum(s >= level and not b >= level for s, b in zip(score, before, strict=True) if not math.isnan(s))
 
 

@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from anomaly.detectors import ALL, REGISTER, DetectorRules, chosen, forest, windows
+from anomaly.detectors import ALL, REGISTER, DetectorRules, chosen_detectors, forest, windows
 from anomaly.detectors.windows import (
     best_window,
-    calmed,
+    compress_tail,
     consensus,
-    light_tailed,
-    own_scale,
-    peer_scaled,
+    scale_by_night_spread,
+    scale_by_past,
+    standardise_by_peers,
     window_sums,
 )
 from anomaly.expected import expect, make_grid
@@ -92,7 +92,7 @@ def test_the_input_is_left_alone_and_twice_gives_the_same(detector):
             expected.expected,
             expected.grid.value,
             expected.grid.lag,
-            expected.block,
+            expected.span_days,
         )
     ]
     assert told(detector(expected)) == told(scored(detector.name))
@@ -103,7 +103,7 @@ def test_the_input_is_left_alone_and_twice_gives_the_same(detector):
             expected.expected,
             expected.grid.value,
             expected.grid.lag,
-            expected.block,
+            expected.span_days,
         )
     ] == before
 
@@ -162,10 +162,10 @@ def test_a_night_scores_what_it_would_have_scored_alone(detector):
 
 
 def test_an_unknown_detector_is_refused_with_the_known_names():
-    assert [d.name for d in chosen()] == list(REGISTER)
-    assert [d.name for d in chosen(DetectorRules(("alone",)))] == ["alone"]
+    assert [d.name for d in chosen_detectors()] == list(REGISTER)
+    assert [d.name for d in chosen_detectors(DetectorRules(("alone",)))] == ["alone"]
     with pytest.raises(KeyError, match="no detector is called oracle; there are together, alone"):
-        chosen(DetectorRules(("oracle",)))
+        chosen_detectors(DetectorRules(("oracle",)))
 
 
 # planted truth
@@ -252,9 +252,9 @@ def test_three_days_far_above_are_a_spike_and_too_short_for_the_long_windows():
 
 def test_a_heavy_tail_is_made_light_and_keeps_its_order():
     # from 1.1 on, 1.8 for each time that 1 + score doubles: 3.2 is one doubling of 2.1, 7.4 two
-    told = light_tailed(np.array([-2.0, 0.0, 1.1, 3.2, 7.4, nan]))
+    told = compress_tail(np.array([-2.0, 0.0, 1.1, 3.2, 7.4, nan]))
     assert told == pytest.approx([-2.0, 0.0, 1.1, 2.9, 4.7, nan], nan_ok=True)
-    assert light_tailed(np.array([2.2])) == pytest.approx([2.2], abs=0.02)
+    assert compress_tail(np.array([2.2])) == pytest.approx([2.2], abs=0.02)
 
 
 def test_consensus_is_the_sum_less_half_the_range():
@@ -296,23 +296,23 @@ def test_window_sums_and_their_twin(days, length):
 def test_a_night_on_which_everybody_is_odd_calms_down():
     z = np.concatenate([np.linspace(-1, 1, 21), np.linspace(-4, 4, 21)]).reshape(2, 21).T
     lag = np.zeros(z.shape, dtype=np.int16)
-    calm = calmed(z, lag, 2.5, 15)
+    calm = scale_by_night_spread(z, lag, 2.5, 15)
     np.testing.assert_array_equal(calm[:, 0], z[:, 0])  # spread q84 − q50 = .68 of 1: nothing to calm
     assert calm[:, 1] == pytest.approx(np.clip(z[:, 1] / 2.72, -2.5, 2.5))  # .68 of 4
     np.testing.assert_array_equal(
-        calmed(z[:14], lag[:14], 2.5, 15), np.clip(z[:14], -2.5, 2.5)
+        scale_by_night_spread(z[:14], lag[:14], 2.5, 15), np.clip(z[:14], -2.5, 2.5)
     )  # too few peers
     lag[-7:, 1] = 1  # 14 homes known that night
-    np.testing.assert_array_equal(calmed(z, lag, 2.5, 15)[:, 1], np.clip(z[:, 1], -2.5, 2.5))
+    np.testing.assert_array_equal(scale_by_night_spread(z, lag, 2.5, 15)[:, 1], np.clip(z[:, 1], -2.5, 2.5))
 
 
 def test_peers_set_the_middle_and_a_wide_night_is_narrowed():
     usual = np.repeat(np.linspace(0, 2, 21)[:, None], 40, axis=1)
     usual[:, 39] = np.linspace(1, 7, 21)
-    scaled = peer_scaled(usual, 15)
+    scaled = standardise_by_peers(usual, 15)
     assert scaled[:, 38] == pytest.approx(np.linspace(-1, 1, 21))
     assert scaled[:, 39] == pytest.approx(np.linspace(-1, 1, 21))  # three times as wide as usual
-    np.testing.assert_array_equal(peer_scaled(usual[:14], 15), usual[:14])
+    np.testing.assert_array_equal(standardise_by_peers(usual[:14], 15), usual[:14])
 
 
 @pytest.mark.parametrize(("homes", "upper"), [(100, 0.9), (400, 0.95), (2000, 0.98)])
@@ -325,18 +325,18 @@ def test_the_upper_quantile_leaves_twenty_homes_above_it_between_the_tenth_and_t
     usual[:, 39] = np.where(
         usual[:, 38] < 0.97, usual[:, 38], usual[:, 38] * 3
     )  # guests in three homes of a hundred
-    scaled = peer_scaled(usual, 15)[:, 39]
+    scaled = standardise_by_peers(usual, 15)[:, 39]
     wide = (0.98 * 3 - 0.5) / (0.98 - 0.5) if upper == 0.98 else 1.0
     assert scaled == pytest.approx((usual[:, 39] - 0.5) / wide, rel=0.02, abs=1e-6)
 
 
 def test_a_score_is_measured_by_the_sites_own_past():
     flat = np.full((3000, 29), 6.0)
-    scaled = own_scale(flat, 0)
+    scaled = scale_by_past(flat, 0)
     assert scaled[0, 0] == pytest.approx(6 / 3)  # no past yet
     # night 28 is an anchor and knows 14 nights of 3,000 homes: 42,000 of 45,000 parts its own
     assert scaled[0, 28] == pytest.approx(6 / (6 * 42 / 45 + 3 * 3 / 45))
-    assert np.isnan(own_scale(np.full((3, 20), nan), 0)).all()
+    assert np.isnan(scale_by_past(np.full((3, 20), nan), 0)).all()
 
 
 def test_the_best_window_is_the_largest_score_and_the_shorter_at_a_tie():

@@ -15,12 +15,11 @@ from anomaly.expected import (
     ExpectedRules,
     expect,
     expected_frame,
-    judged,
-    keep_last_days,
+    judgeable_signals,
     kernels,
     levels,
     make_grid,
-    not_judged,
+    not_judged_frame,
     resolution,
 )
 from tests.support import naive
@@ -76,7 +75,7 @@ def test_an_empty_grid_expects_nothing(homes, days):
     assert seen.surprise.shape == (0, homes, days)
     assert not seen.vacant.any()
     if days:
-        assert not_judged(seen, days - 1, ExpectedRules()).is_empty()
+        assert not_judged_frame(seen, days - 1, ExpectedRules()).is_empty()
         assert expected_frame(seen, days - 1, np.arange(homes), 5).is_empty()
 
 
@@ -143,7 +142,7 @@ def test_a_young_home_borrows_the_shape_of_the_week_from_its_peers():
     homes["young"] = [None] * 96 + [179 if w else 89 for w in weekend[96:]]
     seen = expect(water(**homes))
     young = seen.grid.households.index("young")
-    assert seen.count[0, young, 115] == 13
+    assert seen.history_days[0, young, 115] == 13
     assert abs(seen.log_ratio[0, young, 113:]).max() < 0.1
     # its own days alone do not yet tell it of a weekend
     alone = expect(water(young=homes["young"]))
@@ -174,7 +173,7 @@ def test_near_empty_homes_expect_a_fifth_of_the_peers_level():
 def test_a_coarse_register_is_judged_on_whole_weeks():
     coarse = [0, 0, 1000] * 30
     seen = expect(water(a=coarse, b=FLAT[:90], c=[*coarse[:-3], None, 0, 1000]))
-    assert seen.block[0, :, -1].tolist() == [7, 1, 7]
+    assert seen.span_days[0, :, -1].tolist() == [7, 1, 7]
     # a week holds two or three steps
     assert np.isin(
         np.round(np.exp(seen.log_ratio[0, 0, -1]) * (seen.expected[0, 0, -1] + 100) - 100), [286, 429]
@@ -187,24 +186,24 @@ def test_what_became_known_late_makes_no_register_coarse():
     # steps of 1,000 are not coarse at 4,333 a day, but would be at the 2,167 that three late zeros make of it
     values = [0, 0, 0] + [4000, 5000] * 20
     assert (
-        expect(grid_of({("a", "water"): values}, late={("a", "water", t): 8 for t in range(3)})).block[
+        expect(grid_of({("a", "water"): values}, late={("a", "water", t): 8 for t in range(3)})).span_days[
             0, 0, 12:
         ]
         == 1
     ).all()
-    assert expect(grid_of({("a", "water"): values})).block[0, 0, 12] == 7
+    assert expect(grid_of({("a", "water"): values})).span_days[0, 0, 12] == 7
 
 
 def test_a_count_is_never_coarse():
     seen = expect(grid_of({("a", "entries"): [0, 0, 4] * 30}))
-    assert (seen.block == 1).all()
+    assert (seen.span_days == 1).all()
 
 
 def test_the_ladder_of_a_short_history():
     seen = expect(water(a=FLAT[:60]))
     assert np.isnan(seen.surprise[0, 0, :16]).all() and not np.isnan(seen.surprise[0, 0, 16:]).any()
     # 10 days at least 7 old; 26 of them; those up to the last Thursday at least 11 days ago, day 22; a week later 7 more
-    assert seen.count[0, 0, [15, 16, 32, 33, 39, 40]].tolist() == [0, 10, 26, 23, 23, 30]
+    assert seen.history_days[0, 0, [15, 16, 32, 33, 39, 40]].tolist() == [0, 10, 26, 23, 23, 30]
 
 
 # which homes a night judges
@@ -214,8 +213,8 @@ def test_half_of_the_last_week_is_needed():
     seen = expect(
         water(a=FLAT[:60], b=FLAT[:53] + [None, 199] * 3 + [199], c=FLAT[:53] + [199, None] * 3 + [None])
     )
-    assert judged(seen, 59)[0].tolist() == [True, True, False]  # 7, 4 and 3 of 7
-    assert [judged(seen, t)[0, 0] for t in (18, 19)] == [
+    assert judgeable_signals(seen, 59)[0].tolist() == [True, True, False]  # 7, 4 and 3 of 7
+    assert [judgeable_signals(seen, t)[0, 0] for t in (18, 19)] == [
         False,
         True,
     ]  # day 16 is the first with an expectation
@@ -223,7 +222,7 @@ def test_half_of_the_last_week_is_needed():
 
 def reason(series, night, unit="water", late=None):
     seen = expect(grid_of({("a", unit): series}, late))
-    told = not_judged(seen, night, ExpectedRules())
+    told = not_judged_frame(seen, night, ExpectedRules())
     return told["reason"].to_list()
 
 
@@ -269,10 +268,10 @@ def test_every_reason_is_in_both_catalogues():
 def test_a_late_value_waits_for_its_night():
     series = {("a", "water"): FLAT[:60]}
     seen = expect(grid_of(series, late={("a", "water", t): 3 for t in range(56, 60)}))
-    assert [judged(seen, night)[0, 0] for night in (58, 59)] == [True, True]
+    assert [judgeable_signals(seen, night)[0, 0] for night in (58, 59)] == [True, True]
     late = expect(grid_of(series, late={("a", "water", t): 5 for t in range(55, 60)}))
-    assert not judged(late, 59)[0, 0]
-    assert not_judged(late, 59, ExpectedRules())["reason"].to_list() == [
+    assert not judgeable_signals(late, 59)[0, 0]
+    assert not_judged_frame(late, 59, ExpectedRules())["reason"].to_list() == [
         "2 whole days in the last 7, half are needed"
     ]
     frame = expected_frame(late, 59, np.array([0]), 7)
@@ -441,8 +440,10 @@ def test_a_night_knows_what_it_would_have_known_alone(site, night):
     then = expect(make_grid(rows.filter(pl.col("known_on") <= day(night)), calendar(night + 1), homes))
     np.testing.assert_array_equal(whole.expected[:, :, : night + 1], then.expected)
     np.testing.assert_array_equal(whole.high[:, :, : night + 1], then.high)
-    np.testing.assert_array_equal(judged(whole, night), judged(then, night))
-    assert not_judged(whole, night, ExpectedRules()).equals(not_judged(then, night, ExpectedRules()))
+    np.testing.assert_array_equal(judgeable_signals(whole, night), judgeable_signals(then, night))
+    assert not_judged_frame(whole, night, ExpectedRules()).equals(
+        not_judged_frame(then, night, ExpectedRules())
+    )
     everyone = np.arange(len(homes))
     assert expected_frame(whole, night, everyone, 30).equals(expected_frame(then, night, everyone, 30))
 
@@ -487,12 +488,3 @@ def test_nothing_known_is_never_a_surprise(site):
     assert np.isfinite(seen.surprise[~np.isnan(seen.surprise)]).all() and (~np.isnan(seen.surprise)).any()
     np.testing.assert_array_equal(grid.value, copy.value)
     np.testing.assert_array_equal(grid.lag, copy.lag)
-
-
-def test_the_last_days_alone_are_expected_as_they_were():
-    seen = expect(grid_of(city(20, 90)))
-    last_days = keep_last_days(seen, 30)
-    assert last_days.grid.days == 30 and last_days.grid.last == seen.grid.last
-    assert np.array_equal(last_days.surprise, seen.surprise[..., -30:], equal_nan=True)
-    assert np.array_equal(last_days.vacant, seen.vacant[:, -30:])
-    assert keep_last_days(seen, 500).grid.first == seen.grid.first

@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 
-from anomaly.expected import peers_frame
+from anomaly.expected import peer_medians_frame
 from tests.support.grids import day, grid_of
 
 NORTH = {f"n{h}": [10 * (h + 1), 1] for h in range(3)}  # 10, 20, 30 on the first day
@@ -12,7 +12,7 @@ def told(series, least, homes=("n0",), late=None, districts=True):
     place = {home: "North" if home.startswith("n") else "South" for home in series} if districts else None
     grid = grid_of({(home, "water"): values for home, values in series.items()}, late, place)
     at = np.array([grid.households.index(home) for home in homes])
-    return peers_frame(grid, 1, at, 2, least).rows()
+    return peer_medians_frame(grid, 1, at, 2, least).rows()
 
 
 def test_the_median_of_the_district():
@@ -44,7 +44,7 @@ def test_each_home_by_its_own_district():
 
 def test_no_home_at_all():
     grid = grid_of({(home, "water"): values for home, values in NORTH.items()})
-    assert peers_frame(grid, 1, np.array([], dtype=int), 2, 2).schema == {
+    assert peer_medians_frame(grid, 1, np.array([], dtype=int), 2, 2).schema == {
         "household": pl.String,
         "signal": pl.String,
         "day": pl.Date,

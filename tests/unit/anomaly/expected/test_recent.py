@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from anomaly import detectors
-from anomaly.expected import ExpectedRules, expect, expect_last, expect_lately
+from anomaly.expected import ExpectedRules, expect, expect_recent, expect_recent_fused
 from anomaly.expected.grid import Grid, resolution
-from anomaly.peer_stats import Peers
+from anomaly.peer_stats import PeerStats
 
 DAYS, HOMES, LAST = 420, 60, 14
 FIRST = dt.date(2025, 1, 1)
@@ -52,10 +52,10 @@ def grid(seed: int, homes: int = HOMES) -> Grid:
 
 
 @pytest.fixture(scope="module")
-def peers() -> Peers:
-    said = Peers(groups=3)
+def peers() -> PeerStats:
+    said = PeerStats(groups=3)
     seen = expect(grid(1), peers=said)
-    for detector in detectors.chosen():
+    for detector in detectors.chosen_detectors():
         detector(seen, said)
     return said
 
@@ -69,13 +69,13 @@ def peers() -> Peers:
     ],
 )
 def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
-    said = Peers(groups=3)
+    said = PeerStats(groups=3)
     expect(grid(1), rules, said)
     others = grid(2)
     whole = expect(others, rules, said)
-    late, vacant = expect_lately(others, rules, said, LAST)
+    late, vacant = expect_recent_fused(others, rules, said, LAST)
     assert (vacant == whole.vacant).all() and vacant.any()
-    for name in ("expected", "low", "high", "surprise", "count", "block"):
+    for name in ("expected", "low", "high", "surprise", "history_days", "span_days"):
         np.testing.assert_allclose(
             getattr(late, name), getattr(whole, name)[:, :, -LAST:], rtol=1e-9, atol=1e-9, err_msg=name
         )
@@ -84,8 +84,8 @@ def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
 
 def test_detectors_hear_the_same_for_a_fortnight_as_for_all_days(peers):
     others = grid(2)
-    whole, (late, _) = expect(others, peers=peers), expect_lately(others, ExpectedRules(), peers, LAST)
-    for detector in detectors.chosen():
+    whole, (late, _) = expect(others, peers=peers), expect_recent_fused(others, ExpectedRules(), peers, LAST)
+    for detector in detectors.chosen_detectors():
         for long, short in zip(detector(whole, peers), detector(late, peers), strict=True):
             assert (long.detector, long.signal) == (short.detector, short.signal)
             np.testing.assert_allclose(short.score[:, -1], long.score[:, -1], rtol=1e-9, atol=1e-9)
@@ -108,27 +108,27 @@ def test_the_last_months_are_what_they_are_among_all_days(model):
     """Asked for alone they rest on the same past; what lies before them is looked back on and not told."""
     rules = ExpectedRules(model=model)
     homes = 12 if model == "stl" else HOMES
-    whole, (last, vacant) = expect(grid(1, homes), rules), expect_last(grid(1, homes), rules, None, 100)
+    whole, (last, vacant) = expect(grid(1, homes), rules), expect_recent(grid(1, homes), rules, None, 100)
     assert (
         last.grid.days == 100 and last.grid.last == whole.grid.last and np.array_equal(vacant, whole.vacant)
     )
-    for name in ("expected", "low", "high", "surprise", "log_ratio", "count", "block"):
+    for name in ("expected", "low", "high", "surprise", "log_ratio", "history_days", "span_days"):
         np.testing.assert_array_equal(getattr(last, name), getattr(whole, name)[:, :, -100:], err_msg=name)
     np.testing.assert_array_equal(last.grid.value, whole.grid.value[:, :, -100:])
 
 
 def test_peers_are_not_asked_about_days_they_said_nothing_of():
-    said = Peers(groups=3)
-    expect_last(grid(1), ExpectedRules(), said, 100)
-    late, _ = expect_lately(grid(2), ExpectedRules(), said, 100)
+    said = PeerStats(groups=3)
+    expect_recent(grid(1), ExpectedRules(), said, 100)
+    late, _ = expect_recent_fused(grid(2), ExpectedRules(), said, 100)
     np.testing.assert_allclose(
-        late.expected, expect_lately(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected
+        late.expected, expect_recent_fused(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected
     )
-    with pytest.raises(LookupError, match="the peers said nothing of expected entries level before day"):
-        expect_lately(grid(2), ExpectedRules(), said, 101)
+    with pytest.raises(LookupError, match="nothing is known of expected entries level among the peers before day"):
+        expect_recent_fused(grid(2), ExpectedRules(), said, 101)
 
 
-def heard_on_all_days() -> Peers:
-    said = Peers(groups=3)
+def heard_on_all_days() -> PeerStats:
+    said = PeerStats(groups=3)
     expect(grid(1), peers=said)
     return said

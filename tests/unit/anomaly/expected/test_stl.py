@@ -94,7 +94,7 @@ def test_a_flat_series_expects_itself_from_the_first_anchor_with_three_weeks():
     assert np.isnan(e.expected[0, 0, :22]).all()
     assert e.expected[0, 0, 22:] == pytest.approx(200)
     assert e.surprise[0, 0, 22:] == pytest.approx(0, abs=1e-6)
-    assert (e.count[0, 0, 21], e.count[0, 0, 22], e.count[0, 0, 59]) == (0, 22, 57)
+    assert (e.history_days[0, 0, 21], e.history_days[0, 0, 22], e.history_days[0, 0, 59]) == (0, 22, 57)
 
 
 def test_the_trend_swallows_a_surge_within_two_weeks():
@@ -108,7 +108,7 @@ def test_the_trend_swallows_a_surge_within_two_weeks():
 def test_nothing_known_expects_nothing():
     for series in ({}, {("a", "water"): []}, {("a", "water"): [None] * 80}, {("a", "water"): [0] * 15}):
         e = expect(grid_of(series), STL)
-        assert np.isnan(e.expected).all() and np.isnan(e.surprise).all() and not e.count.any()
+        assert np.isnan(e.expected).all() and np.isnan(e.surprise).all() and not e.history_days.any()
 
 
 def test_gaps_never_become_a_value():

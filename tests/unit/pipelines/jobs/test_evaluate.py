@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from anomaly import charts, messages, report
-from anomaly.detectors.windows import peer_scaled
+from anomaly.detectors.windows import standardise_by_peers
 from anomaly.expected import expect
 from pipelines.config.settings import load_settings
 from pipelines.jobs import evaluate
@@ -216,9 +216,9 @@ def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
     assert evaluate.surge_plan(homes).share == pytest.approx(share)
     score = np.random.default_rng(0).standard_normal((homes, 60))
     score[: max(1, round(0.42 * share * homes)), -1] = 6.0
-    assert peer_scaled(score, 15)[0, -1] > 6.0 / 1.25
+    assert standardise_by_peers(score, 15)[0, -1] > 6.0 / 1.25
     score[: round(0.42 * 0.05 * homes), -1] = 6.0
-    assert homes < 1_000 or peer_scaled(score, 15)[0, -1] < 6.0 / 2
+    assert homes < 1_000 or standardise_by_peers(score, 15)[0, -1] < 6.0 / 2
 
 
 def test_of_a_large_site_the_homes_of_its_sample_are_measured_and_the_card_says_so(tmp_path, monkeypatch):

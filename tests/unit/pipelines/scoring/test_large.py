@@ -85,7 +85,7 @@ def plain(tmp_path_factory) -> Site:
 def test_a_sample_of_everybody_gives_the_night_of_a_small_site(tmp_path, plain, monkeypatch):
     monkeypatch.setattr(flow, "is_large", lambda *args: True)
     monkeypatch.setattr(
-        large, "blocks", lambda homes: (range(a, min(a + 70, homes)) for a in range(0, homes, 70))
+        large, "home_blocks", lambda homes: (range(a, min(a + 70, homes)) for a in range(0, homes, 70))
     )
     site = town(tmp_path / "town")
     site.nightly()
@@ -99,7 +99,7 @@ def test_a_sample_of_everybody_gives_the_night_of_a_small_site(tmp_path, plain, 
 
 def test_a_part_of_the_homes_says_nearly_the_same(tmp_path, plain, monkeypatch):
     monkeypatch.setattr(
-        large, "blocks", lambda homes: (range(a, min(a + 70, homes)) for a in range(0, homes, 70))
+        large, "home_blocks", lambda homes: (range(a, min(a + 70, homes)) for a in range(0, homes, 70))
     )
     site = town(tmp_path / "town", sample=130)
     said = site.nightly()
