@@ -14,8 +14,8 @@ import polars as pl
 
 from anomaly import cases, outcomes, tables
 from pipelines.config.settings import Settings
-from pipelines.ingest.loader import REGISTER_SCHEMA
 from pipelines.storage.state import Store
+from pipelines.storage.stored_register import REGISTER_SCHEMA, read_stored_register
 
 OUTCOMES, ASSIGNMENTS = "outcomes.jsonl", "assignments.jsonl"
 _DATE_FIELDS = ("day", "since", "listed")
@@ -77,11 +77,7 @@ def current_assignments(store: Store) -> pl.DataFrame:
 
 def read_register(settings: Settings, store: Store) -> pl.DataFrame:
     """Read the stored register of homes; empty where the settings name none."""
-    return (
-        store.read("register.parquet", REGISTER_SCHEMA)
-        if settings.households
-        else pl.DataFrame(schema=REGISTER_SCHEMA)
-    )
+    return read_stored_register(store) if settings.households else pl.DataFrame(schema=REGISTER_SCHEMA)
 
 
 def read_feedback(

@@ -17,7 +17,7 @@ from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import with_reasons
 from pipelines.config.settings import Settings
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
 from pipelines.storage.partitions import collect, scan
 from pipelines.storage.raw_rows import RawRows

@@ -1,80 +1,90 @@
-"""Delimited text (CSV and its kin) to text cells, a row at a time so that one bad row never harms another.
+"""Split delimited text (CSV and its kin) into cells, row by row, so that one bad row never harms another.
 
-Polars' own reader fills short rows with nulls, stops at long ones and lets an unclosed quote swallow the rest of the
-file; here every line is first put into one form, its cells are counted, and only then is it split.
+Polars' own reader fills short rows with nulls, stops at long ones and lets an unclosed quote swallow the rest
+of the file. So it is used only for text without quotes whose rows are all as long as the header; in any other
+text each line is first put into one form, with one mark between its cells, its cells are counted, and only
+then is it split.
 """
 
 import re
-from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
-LINE_BYTES = 1 << 20
-"""No line of an export is longer; a longer one is a file without line ends, or something else than text."""
-CELL_LINES = 50
-"""How many lines a quoted cell may span before its quote counts as never closed."""
-UNCLOSED_ROWS = 1_000
-"""With more unclosed quotes than this the file's quoting is not what the settings say."""
+from pipelines.ingest.file_text import read_text
+from pipelines.ingest.text_table import (
+    CELL_BYTES,
+    MalformedFile,
+    TextTable,
+    empty_file,
+    not_text,
+    too_large,
+    unique_header,
+)
 
+MAX_LINE_BYTES = 1 << 20
+"""No line of an export is longer; a longer one is a file without line ends, or something else than text."""
+MAX_CELL_LINES = 50
+"""How many lines a quoted cell may span before its quote counts as never closed."""
+MAX_UNCLOSED_QUOTES = 1_000
+"""With more unclosed quotes than this the file's quoting is not what the settings say."""
 WRONG_COUNT = "wrong number of cells"
 UNCLOSED = "quote not closed"
-MARK = "\x1f"
+CELL_MARK = "\x1f"
 """Stands between cells while a file is taken apart: ASCII's own unit separator, refused in the input."""
 
 
-class Malformed(Exception):
-    """A file that cannot be read as what it claims to be: `what` is wrong and the `remedy`."""
-
-    def __init__(self, what: str, remedy: str):
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
-
-
-@dataclass(frozen=True)
-class Table:
-    """A file's cells as text. `cells`: a column per header; `row`: Int64, 1 is the row below the header; `broken`: reason or null."""
-
-    cells: pl.DataFrame
-    row: pl.Series
-    broken: pl.Series
+def read_csv_text(
+    path: Path, separator: str, encoding: str, max_bytes: int, packed: bool = False
+) -> TextTable:
+    """Read a file of delimited text: see `read_text` for parameters, `parse_delimited` for the table."""
+    text = read_text(path, encoding, max_bytes, packed)
+    if CELL_MARK.encode() in text:
+        raise not_text()
+    if text.count(b"\n") * CELL_BYTES > max_bytes:
+        raise too_large(max_bytes)
+    return parse_delimited(text, separator)
 
 
-def parse(text: bytes, separator: str) -> Table:
-    """UTF-8 `text` to a table; blank rows are left out but counted, broken rows stay, their cells null.
+def parse_delimited(text: bytes, separator: str) -> TextTable:
+    """Split UTF-8 text into a table; blank rows are left out but counted, broken rows stay with null cells.
 
-    Raises Malformed for text without a header, with a header that names a column twice, or with lines too long.
+    Raises MalformedFile for text without a header, with a header that names a column twice, or with lines too
+    long.
     """
-    if table := _plain(text, separator):
+    if table := _split_at_once(text, separator):
         return table
     lines = pl.read_lines(text)["line"]
-    if (lines.str.len_bytes().max() or 0) > LINE_BYTES:
-        raise Malformed(
-            f"has a line of more than {LINE_BYTES >> 20} MB", "check that it is a table with one row a line"
+    if (lines.str.len_bytes().max() or 0) > MAX_LINE_BYTES:
+        raise MalformedFile(
+            f"has a line of more than {MAX_LINE_BYTES >> 20} MB",
+            "check that it is a table with one row a line",
         )
     quoted = b'"' in text
-    records = _joined(lines, separator) if quoted else pl.DataFrame({"line": lines, "unclosed": False})
+    records = _join_lines(lines, separator) if quoted else pl.DataFrame({"line": lines, "unclosed": False})
     records = records.with_row_index("row").filter(pl.col("line").str.strip_chars(" \t" + separator) != "")
     if records.is_empty():
-        raise Malformed("is empty", "export it again")
-    records = records.with_columns(
-        line=_marked(separator) if quoted else pl.col("line").str.replace_all(separator, MARK, literal=True)
-    )
-    header = unique_header(records["line"][0].split(MARK))
+        raise empty_file()
+    bare = pl.col("line").str.replace_all(separator, CELL_MARK, literal=True)
+    records = records.with_columns(line=_mark_cells(separator) if quoted else bare)
+    header = unique_header(records["line"][0].split(CELL_MARK))
     first = records["row"][0]
-    return _split(records.slice(1).with_columns(pl.col("row").cast(pl.Int64) - first), header)
+    return _split_marked(records.slice(1).with_columns(pl.col("row").cast(pl.Int64) - first), header)
 
 
-def _plain(text: bytes, separator: str) -> Table | None:
-    """What `parse` gives of a text without quotes whose rows all have as many cells as its header, five times as fast; None for any other.
+def _split_at_once(text: bytes, separator: str) -> TextTable | None:
+    """Split text without quotes whose rows are all as long as the header, five times as fast; else None.
 
-    Too long a row Polars tells, and with as many separators as all rows ask for there is then none too short.
+    Polars refuses a row with too many cells; where the separators are as many as all rows ask for together,
+    there is then none with too few either.
     """
     first = text[: text.find(b"\n") + 1].decode().rstrip("\r\n").split(separator)
-    text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not told
+    text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not refused
     rows = text.count(b"\n") - 1
-    odd = b'"' in text or text.count(b"\r") != text.count(b"\r\n") or not all(name.strip() for name in first)
     if (
-        odd
+        b'"' in text
+        or text.count(b"\r") != text.count(b"\r\n")
+        or not all(name.strip() for name in first)
         or not separator.isascii()
         or len(first) < 2
         or text.count(separator.encode()) != (rows + 1) * (len(first) - 1)
@@ -88,102 +98,76 @@ def _plain(text: bytes, separator: str) -> Table | None:
     except pl.exceptions.ComputeError:
         return None
     blank = pl.all_horizontal(pl.all().str.strip_chars(" \t" + separator) == "")
-    if (
-        cells.height != rows
-        or sum(cells.select(pl.all().str.len_bytes().max().fill_null(0)).row(0)) + len(first) > LINE_BYTES
-        or cells.select(blank.any()).item()
-    ):
+    longest = sum(cells.select(pl.all().str.len_bytes().max().fill_null(0)).row(0)) + len(first)
+    if cells.height != rows or longest > MAX_LINE_BYTES or cells.select(blank.any()).item():
         return None
     cells.columns = header
-    return Table(
-        cells, pl.int_range(1, rows + 1, eager=True), pl.repeat(None, rows, dtype=pl.String, eager=True)
-    )
+    return TextTable.of_whole_rows(cells)
 
 
-def unique_header(names: list[str | None]) -> list[str]:
-    """Header names stripped, nameless columns at the end dropped, others called by their place. Raises Malformed for a name given twice."""
-    names = [(name or "").strip().replace('""', '"') for name in names]
-    while names and not names[-1]:
-        names.pop()
-    named = [name for name in names if name]
-    for name in named:
-        if named.count(name) > 1:
-            raise Malformed(f"has two columns named {name!r}", "name every column once")
-    return [name or f"(column {place})" for place, name in enumerate(names, start=1)]
-
-
-def _split(records: pl.DataFrame, header: list[str]) -> Table:
+def _split_marked(records: pl.DataFrame, header: list[str]) -> TextTable:
+    """Split records (line with CELL_MARK between cells, row, unclosed) at the marks."""
     width = len(header)
-    count = pl.col("line").str.count_matches(MARK, literal=True) + 1
-    trimmed = pl.col("line").str.strip_chars_end(" \t" + MARK)  # empty cells beyond the header do no harm
+    count = pl.col("line").str.count_matches(CELL_MARK, literal=True) + 1
+    trimmed = pl.col("line").str.strip_chars_end(
+        " \t" + CELL_MARK
+    )  # empty cells beyond the header do no harm
     records = records.with_columns(
         line=pl.when(count > width).then(trimmed).otherwise("line"), short=count < width
     )
-    broken = (
-        pl.when("unclosed")
-        .then(pl.lit(UNCLOSED))
-        .when(pl.col("short") | (count > width))
-        .then(pl.lit(WRONG_COUNT))
-        .otherwise(None)
-        .alias("broken")
-    )
-    records = records.with_columns(broken)
-    fields = (
-        pl.when(pl.col("broken").is_null())
-        .then("line")
-        .str.split_exact(MARK, width - 1)
-        .struct.rename_fields(header)
-    )
+    wrong_count = pl.when(pl.col("short") | (count > width)).then(pl.lit(WRONG_COUNT))
+    records = records.with_columns(broken=pl.when("unclosed").then(pl.lit(UNCLOSED)).otherwise(wrong_count))
+    sound = pl.when(pl.col("broken").is_null()).then("line")
+    fields = sound.str.split_exact(CELL_MARK, width - 1).struct.rename_fields(header)
     cells = records.select(fields.alias("cells")).unnest("cells")
     if records["line"].str.contains('""', literal=True).any():
         cells = cells.with_columns(pl.all().str.replace_all('""', '"', literal=True))
-    return Table(cells, records["row"], records["broken"])
+    return TextTable(cells, records["row"], records["broken"])
 
 
-def _marked(separator: str) -> pl.Expr:
-    """A record's cells unquoted and parted by MARK; a doubled quote stays doubled."""
-    return (
-        (separator + pl.col("line"))
-        .str.replace_all(_cell(separator), MARK + "${1}${2}")
-        .str.strip_prefix(MARK)
-    )
+def _mark_cells(separator: str) -> pl.Expr:
+    """Return the record's cells unquoted, with CELL_MARK between them; a doubled quote stays doubled."""
+    line = separator + pl.col("line")
+    return line.str.replace_all(_cell_pattern(separator), CELL_MARK + "${1}${2}").str.strip_prefix(CELL_MARK)
 
 
-def _cell(separator: str) -> str:
-    """A separator and the cell behind it: quoted (group 1) or bare (group 2)."""
-    apart = re.escape(separator)
-    return rf'{apart}(?: *"((?:[^"]|"")*)" *|( *[^"{apart} ][^{apart}]*)?)'
+def _cell_pattern(separator: str) -> str:
+    """Return the pattern of a separator and the cell behind it: quoted (group 1) or bare (group 2)."""
+    sep = re.escape(separator)
+    return rf'{sep}(?: *"((?:[^"]|"")*)" *|( *[^"{sep} ][^{sep}]*)?)'
 
 
-def _joined(lines: pl.Series, separator: str) -> pl.DataFrame:
-    """Lines to records: columns line, unclosed. A quoted cell may span lines; a quote that never closes harms its own row only."""
-    apart = re.escape(separator)
-    whole = rf'(?: *"(?:[^"]|"")*"[^"{apart}]*| *[^"{apart} ][^{apart}]*| *)'
-    opened = rf'^(?:{whole}{apart})* *"(?:[^"]|"")*$'
+def _join_lines(lines: pl.Series, separator: str) -> pl.DataFrame:
+    """Join the lines that a quoted cell spans, as columns line and unclosed (its quote never closes)."""
+    sep = re.escape(separator)
+    whole = rf'(?: *"(?:[^"]|"")*"[^"{sep}]*| *[^"{sep} ][^{sep}]*| *)'
+    opened = rf'^(?:{whole}{sep})* *"(?:[^"]|"")*$'
     starts = lines.str.contains(opened).arg_true().to_list()
     if not starts:
         return pl.DataFrame({"line": lines, "unclosed": False})
-    strict = rf'(?: *"(?:[^"]|"")*" *| *[^"{apart} ][^{apart}]*| *)'
-    sound, cell = re.compile(f"{strict}(?:{apart}{strict})*"), re.compile(_cell(separator))
+    strict = rf'(?: *"(?:[^"]|"")*" *| *[^"{sep} ][^{sep}]*| *)'
+    sound, cell = re.compile(f"{strict}(?:{sep}{strict})*"), re.compile(_cell_pattern(separator))
 
     def width(record: str) -> int:
         return len(cell.findall(separator + record))
 
     header = (lines.str.strip_chars() != "").arg_max()
     header_width = None if header == starts[0] else width(lines[header])
-    records, inside, unclosed = {}, set(), []
+    records: dict[int, str] = {}
+    inside: set[int] = set()
+    unclosed: list[int] = []
     for start in starts:
         if start in inside:
             continue
-        record, end = _until_closed(lines, start, sound)
+        record, end = _join_until_closed(lines, start, sound)
         if record is not None and header_width in (None, width(record)):
             header_width = width(record)
             records[start] = record
             inside.update(range(start + 1, end + 1))
         else:
             unclosed.append(start)
-            if len(unclosed) > UNCLOSED_ROWS:
-                raise Malformed(
+            if len(unclosed) > MAX_UNCLOSED_QUOTES:
+                raise MalformedFile(
                     "has quotes that never close in more than a thousand rows",
                     "check `separator` and how the export quotes",
                 )
@@ -193,10 +177,10 @@ def _joined(lines: pl.Series, separator: str) -> pl.DataFrame:
     return frame.filter(~place.is_in(sorted(inside)))
 
 
-def _until_closed(lines: pl.Series, start: int, sound: re.Pattern) -> tuple[str | None, int]:
-    """The record that begins at line `start` and its last line; None where no line within reach closes it."""
+def _join_until_closed(lines: pl.Series, start: int, sound: re.Pattern) -> tuple[str | None, int]:
+    """Return the record that begins at a line, and its last line; None where nothing in reach closes it."""
     record = lines[start]
-    for end, line in enumerate(lines[start + 1 : start + CELL_LINES], start=start + 1):
+    for end, line in enumerate(lines[start + 1 : start + MAX_CELL_LINES], start=start + 1):
         record += "\n" + line
         if '"' in line and sound.fullmatch(record):
             return record, end

@@ -1,120 +1,132 @@
-"""Readings that came, or changed, after nights that would have known them were judged: which nights they touch.
+"""Tell which judged nights are touched by readings that came, or changed, after they were judged.
 
-A load notes how many readings it adds or changes on days up to the last judged night. Notes are numbered; a night keeps the
-number of the next one when it was judged and published: that note and later ones touch it.
+A load notes how many readings it adds or changes on days up to the last judged night. Notes are numbered; a
+night keeps the number of the next one when it was judged and published: that note and later ones touch it.
 """
 
 import datetime as dt
 import json
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from anomaly.tables import QUALITIES
 from pipelines.storage.atomic_write import write_text
+from pipelines.storage.daily_readings import STORED_CELL_SCHEMA
 from pipelines.storage.state import Store
 
 NOTES_FILE = "late.jsonl"
-USED = [QUALITIES.index("read"), QUALITIES.index("interpolated")]  # no other reading is judged
+CHANGE_SCHEMA = pl.Schema(
+    {name: STORED_CELL_SCHEMA[name] for name in ("day", "quality", "lag")}
+    | {f"{name}_before": STORED_CELL_SCHEMA[name] for name in ("quality", "lag")}
+)
+"""A reading that a load writes; quality_before, lag_before: of what stood in its place, or null."""
+_JUDGED_QUALITIES = [QUALITIES.index("read"), QUALITIES.index("interpolated")]
+"""Readings of no other quality are judged."""
 
 
-def note_changes(store: Store, signal: str, cells: pl.DataFrame) -> None:
-    """Note the cells that judged nights would have known, by the first day on which they, or what they replace, were known.
+class _JudgedNights(NamedTuple):
+    """Arrays with one item a judged night: the number of the first note it did not know, and its day."""
 
-    cells: day, quality, lag, and quality_before, lag_before of what stood there, empty where nothing did. To be called
-    before they are kept: a load that is broken off may note too much, never too little.
+    first_unknown: np.ndarray
+    day: np.ndarray
+
+
+def note_changes(store: Store, signal: str, changes: pl.DataFrame) -> None:
+    """Note changes (CHANGE_SCHEMA) that judged nights would have known, by the first day they were known.
+
+    To be called before they are written: a load that is broken off may note too much, never too little.
     """
     nights = store.judged_nights()
-    if not nights or cells.is_empty():
+    if not nights or changes.is_empty():
         return
-    now, before = (
-        _known_on(quality, lag) for quality, lag in (("quality", "lag"), ("quality_before", "lag_before"))
-    )
-    days = (
-        cells.select(known=pl.min_horizontal(now, before))
-        .filter(pl.col("known") <= nights[-1])
-        .group_by("known")
-        .len()
-        .sort("known")
-    )
+    now, before = _known_on("quality", "lag"), _known_on("quality_before", "lag_before")
+    known = changes.select(known=pl.min_horizontal(now, before)).filter(pl.col("known") <= nights[-1])
+    days = known.group_by("known").len().sort("known")
     if days.height:
-        store.append_line(
-            NOTES_FILE,
-            {
-                "number": _next(_notes(store)),
-                "signal": signal,
-                "days": {str(day): n for day, n in days.iter_rows()},
-            },
-        )
-
-
-def _known_on(quality: str, lag: str) -> pl.Expr:
-    return pl.when(pl.col(quality).is_in(USED)).then(pl.col("day") + pl.duration(days=lag))
-
-
-def _notes(store: Store) -> list[dict]:
-    """Every note in order; one from before there were numbers counts by its place."""
-    return [{"number": place} | line for place, line in enumerate(store.read_lines(NOTES_FILE))]
-
-
-def _next(notes: list[dict]) -> int:
-    return notes[-1]["number"] + 1 if notes else 0
+        counts = {str(day): count for day, count in days.iter_rows()}
+        number = _next_number(_read_notes(store))
+        store.append_line(NOTES_FILE, {"number": number, "signal": signal, "days": counts})
 
 
 def mark_judged(store: Store, night: dt.date) -> None:
     """Remember that the night knew everything noted so far."""
-    store.write_json(f"nights/{night}/late.json", _next(_notes(store)))
+    store.write_json(f"nights/{night}/late.json", _next_number(_read_notes(store)))
 
 
-def trim_notes(store: Store, reach: int) -> None:
-    """Let go of the notes that touch no judged night any more: all of theirs were judged again since, or pruned. The last one
-    stays, whatever it says: the next is numbered after it.
+def trim_notes(store: Store, reach_days: int) -> None:
+    """Remove the notes that touch no judged night any more: all of theirs were judged again since, or pruned.
+
+    The last one stays, whatever it says: the next is numbered after it.
     """
-    notes = _notes(store)
-    since, last = _judged(store)
-    kept = [note for note in notes[:-1] if _reached(note, last[since <= note["number"]], reach)]
+    notes = _read_notes(store)
+    nights = _judged_nights(store)
+    kept = [
+        note
+        for note in notes[:-1]
+        if _touches(note, nights.day[nights.first_unknown <= note["number"]], reach_days)
+    ]
     if len(kept) < len(notes) - 1:
         lines = [json.dumps(note, sort_keys=True, ensure_ascii=False) for note in (*kept, *notes[-1:])]
         write_text(store.path(NOTES_FILE), "".join(f"{line}\n" for line in lines))
 
 
-def _judged(store: Store) -> tuple[np.ndarray, np.ndarray]:
-    """Of every judged night the number of the first note it did not know, and its day."""
-    nights = store.judged_nights()
-    since = [store.read_json(f"nights/{night}/late.json", 0) for night in nights]
-    return np.array(since, dtype=int), np.array(nights, dtype="datetime64[D]")
-
-
-def _reached(note: dict, nights: np.ndarray, reach: int) -> bool:
-    """Whether one of its days is among the last `reach` of one of the nights."""
-    days = np.array(list(note["days"]), dtype="datetime64[D]")[:, None]
-    return bool(((days <= nights) & (days > nights - reach)).any())
-
-
-def touched_nights(store: Store, reach: int) -> dict[dt.date, int]:
-    """Judged night → readings of its last `reach` days that came or changed since, where there are any."""
+def touched_nights(store: Store, reach_days: int) -> dict[dt.date, int]:
+    """Return the nights of whose last `reach_days` days readings came or changed since, with how many."""
     noted = [
-        (note["number"], np.datetime64(day), n) for note in _notes(store) for day, n in note["days"].items()
+        (note["number"], np.datetime64(day), count)
+        for note in _read_notes(store)
+        for day, count in note["days"].items()
     ]
     if not noted:
         return {}
-    number, day, n = (np.array(column) for column in zip(*noted, strict=True))
-    found = {
-        night.item(): int(n[(number >= since) & (day <= night) & (day > night - reach)].sum())
-        for since, night in zip(*_judged(store), strict=True)
-    }
-    return {night: readings for night, readings in found.items() if readings}
+    number, day, count = (np.array(column) for column in zip(*noted, strict=True))
+    touched = {}
+    for first_unknown, night in zip(*_judged_nights(store), strict=True):
+        in_reach = (number >= first_unknown) & (day <= night) & (day > night - reach_days)
+        if in_reach.any():
+            touched[night.item()] = int(count[in_reach].sum())
+    return touched
 
 
-def describe_touched_nights(found: dict[dt.date, int]) -> list[str]:
-    """A line for people: which nights are touched, and what to do."""
-    if not found:
+def describe_touched_nights(touched: dict[dt.date, int]) -> list[str]:
+    """Return a line that says which nights are touched and what to do; none where none is."""
+    if not touched:
         return []
-    nights = (
-        f"{len(found)} judged nights ({min(found)} … {max(found)})"
-        if len(found) > 1
-        else f"the judged night {min(found)}"
-    )
+    if len(touched) > 1:
+        nights = f"{len(touched)} judged nights ({min(touched)} … {max(touched)})"
+    else:
+        nights = f"the judged night {min(touched)}"
     return [
-        f"readings that came or changed since touch {nights}, at most {max(found.values())} a night: `anomaly nightly --revise` judges again what they touch"
+        f"readings that came or changed since touch {nights}, at most {max(touched.values())} a night: "
+        "`anomaly nightly --revise` judges again what they touch"
     ]
+
+
+def _known_on(quality: str, lag: str) -> pl.Expr:
+    """Return the day on which a reading that can be judged was first known; null for any other."""
+    known_on = pl.col("day") + pl.duration(days=lag)
+    return pl.when(pl.col(quality).is_in(_JUDGED_QUALITIES)).then(known_on)
+
+
+def _read_notes(store: Store) -> list[dict]:
+    """Read every note in order; one from before there were numbers counts by its place."""
+    return [{"number": place} | note for place, note in enumerate(store.read_lines(NOTES_FILE))]
+
+
+def _next_number(notes: Sequence[dict]) -> int:
+    return notes[-1]["number"] + 1 if notes else 0
+
+
+def _judged_nights(store: Store) -> _JudgedNights:
+    nights = store.judged_nights()
+    first_unknown = [store.read_json(f"nights/{night}/late.json", 0) for night in nights]
+    return _JudgedNights(np.array(first_unknown, dtype=int), np.array(nights, dtype="datetime64[D]"))
+
+
+def _touches(note: dict, nights: np.ndarray, reach_days: int) -> bool:
+    """Return whether one of a note's days is among the last `reach_days` of one of the nights."""
+    days = np.array(list(note["days"]), dtype="datetime64[D]")[:, None]
+    return bool(((days <= nights) & (days > nights - reach_days)).any())

@@ -18,7 +18,8 @@ from anomaly import charts, detectors, evaluation, evidence, expected, report
 from anomaly.readings import find_latest_night
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
-from pipelines.ingest.loader import Inputs, load
+from pipelines.ingest.inputs import Inputs
+from pipelines.ingest.loader import load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import expect_all, needed

@@ -25,7 +25,8 @@ from pipelines.config.calendar import correction_files
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
-from pipelines.ingest.loader import Inputs, load
+from pipelines.ingest.inputs import Inputs
+from pipelines.ingest.loader import load
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames

@@ -18,7 +18,8 @@ from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
-from pipelines.ingest.files import find_files, read_file
+from pipelines.ingest.files import find_files
+from pipelines.ingest.formats import read_file
 from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.runtime import engine
 from pipelines.storage.state import STATE_VERSION, Store
@@ -93,7 +94,7 @@ def _check_pseudonyms(settings: Settings) -> list[Finding]:
     if not settings.pseudonyms:
         return []
     try:
-        return [Finding("pseudonyms", True, pseudonyms.check_key(settings))]
+        return [Finding("pseudonyms", True, pseudonyms.check_key(settings.root, settings.pseudonyms))]
     except SettingsError as error:
         return [Finding("pseudonyms", False, str(error))]
 

@@ -16,7 +16,7 @@ from anomaly.readings import SignalRule, to_daily_grain
 from pipelines.cases.build import build_cases
 from pipelines.config.calendar import calendar_in_force, local_today
 from pipelines.config.settings import Settings
-from pipelines.ingest.loader import stored_inputs
+from pipelines.ingest.inputs import stored_inputs
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames

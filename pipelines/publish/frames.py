@@ -23,7 +23,7 @@ from pipelines.cases.build import (
 )
 from pipelines.cases.rejudged import read_revisions
 from pipelines.config.settings import Settings, listed_signatures
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.publish.duckdb_file import NumberedReadings
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import StoredReadings

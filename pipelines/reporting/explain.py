@@ -13,7 +13,7 @@ from anomaly import __version__, messages, report
 from pipelines.cases.snapshots import find_case, last_night_with_case, read_snapshot, readings_with_expected
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
-from pipelines.ingest.loader import stored_inputs
+from pipelines.ingest.inputs import stored_inputs
 from pipelines.publish.frames import evidence_with_reasons
 from pipelines.reporting.night_report import report_site
 from pipelines.reporting.queries import night_or_latest, query_published

@@ -24,7 +24,7 @@ from pipelines.cases.rejudged import read_revisions
 from pipelines.cases.snapshots import read_snapshot, readings_with_expected
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NotReported, StateError
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.publish.frames import evidence_with_reasons, outcome_frames
 from pipelines.reporting import writer
 from pipelines.runtime import process_pool

@@ -26,7 +26,7 @@ from anomaly.tables import UNKNOWN
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import StateError
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.runtime.engine import Over
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import (

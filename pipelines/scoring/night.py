@@ -10,7 +10,7 @@ import polars as pl
 from anomaly import detectors, evidence, expected, sensor_faults
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, listed_signatures
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.state import Store
 

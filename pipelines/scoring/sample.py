@@ -16,7 +16,7 @@ from anomaly.expected import Expected, Grid
 from anomaly.peer_stats import PeerStats
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
-from pipelines.ingest.loader import Inputs
+from pipelines.ingest.inputs import Inputs
 from pipelines.storage.home_numbers import HOMES_PER_BLOCK, hash_order
 from pipelines.storage.stored_readings import StoredReadings
 

@@ -1,7 +1,7 @@
 """Write files so that a reader, a kill or a power cut sees the old content or the new one, never half of it.
 
-Every file is written as a draft beside its place, put on the disk and then renamed into place. Files and folders of the
-tool are for their owner and group only, whatever the umask says.
+Every file is written as a draft beside its place, put on the disk and then renamed into place. Files and
+folders of the tool are for their owner and group only, whatever the umask says.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ def private_opener(path: str, flags: int) -> int:
 
 
 def write_new(path: Path, content: bytes, mode: int = FILE_MODE) -> None:
-    """Write a file in place of any of that name and wait until it is on the disk: for drafts, and inside a draft folder."""
+    """Write a draft, or a file of a draft folder, and wait until it is on the disk."""
     path.unlink(missing_ok=True)  # made anew with its final mode, so that at no moment others may read it
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
@@ -51,7 +51,7 @@ def write_text(path: Path, text: str, mode: int = FILE_MODE) -> None:
 
 @contextlib.contextmanager
 def replace_atomically(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
-    """Give the block a draft to write, file or folder, that takes the place of `path` when the block ends well."""
+    """Give the block a draft, file or folder, that takes the place of `path` when the block ends well."""
     with draft_file(path) as draft:
         yield draft
         commit(draft, path, mode)
@@ -59,7 +59,7 @@ def replace_atomically(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def draft_file(path: Path) -> Iterator[Path]:
-    """Give the block the place of a draft beside `path`, to be put in its place by `commit`; gone where the block raises."""
+    """Give the block the path of a draft beside `path` for `commit`; it is gone where the block raises."""
     make_folder(path.parent)
     draft = path.with_name(f".{path.name}.draft")
     remove_draft(draft)
@@ -97,9 +97,10 @@ def remove_draft(draft: Path) -> None:
 
 
 def find_leftovers(folder: Path) -> list[Path]:
-    """Return the drafts that killed runs have left anywhere in a folder; to be asked by the holder of the run lock.
+    """Return the drafts that killed runs have left anywhere in a folder.
 
-    The audit log's draft is passed over: it is written without that lock, so it may be under way.
+    To be called by the holder of the run lock.     The audit log's draft is passed over: it is written
+    without that lock, so it may be under way.
     """
     return [
         path

@@ -1,7 +1,8 @@
 """Keep the audit log: one line a step, each bound to the line before it by that line's hash.
 
-`audit.jsonl` is only ever added to, under a lock, and each line is on the disk before it counts. How many lines there are
-and the hash of the last are kept in the state folder, so that lines cut off at the end are missed as well.
+`audit.jsonl` is only ever added to, under a lock, and each line is on the disk before it counts. How many
+lines there are and the hash of the last are kept in the state folder, so that lines cut off at the end are
+missed as well.
 """
 
 import datetime as dt
@@ -70,7 +71,7 @@ class AuditLog:
             self.store.write_json(_HEAD_FILE, {"lines": len(lines) + 1, "last": _hash(text)})
 
     def check_readable(self) -> None:
-        """Raise StateDamaged where no line could be added, for a run that must know before it has done anything."""
+        """Raise StateDamaged where no line could be added: a run must know that before it does anything."""
         self._head()
 
     def verify(self) -> LogHead:

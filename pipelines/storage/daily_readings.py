@@ -1,7 +1,8 @@
-"""Keep the daily readings as numbered partitions that are added and put together by month, never rewritten for a day.
+"""Keep the daily readings in partitions that are added and put together by month, never rewritten for a day.
 
-A reading is kept as a cell of numbers: the home by its number, quality and note by their place in the lists of them. A
-partition is sorted by block of homes, day and home. Where two partitions speak of the same home and day, the later counts.
+A reading is kept as a cell of numbers: the home by its number, quality and note by their place in the lists
+of them. A partition is sorted by block of homes, day and home. Where two partitions speak of the same home
+and day, the later counts.
 """
 
 import datetime as dt
@@ -28,7 +29,7 @@ from pipelines.storage.partitions import (
 )
 from pipelines.storage.state import Store
 
-STORED_CELL_SCHEMA = {"home": pl.UInt32} | room.CELL_SCHEMA | {"mark": pl.UInt8}
+STORED_CELL_SCHEMA = pl.Schema({"home": pl.UInt32, **room.CELL_SCHEMA, "mark": pl.UInt8})
 MAX_LOOSE_PARTITIONS = 12
 """Partitions beyond one a month from which on they are put together."""
 _NO_VALUE = -(1 << 62)
@@ -71,7 +72,7 @@ class DailyReadings:
         homes: range | pl.Series | None = None,
         columns: Sequence[str] = tuple(STORED_CELL_SCHEMA),
     ) -> pl.DataFrame:
-        """Read the cells of those days and homes (None: no bound), one a home and day, in no particular order."""
+        """Read the cells of some days and homes (None: all), one a home and day, in no particular order."""
         found = [pl.DataFrame(schema={name: STORED_CELL_SCHEMA[name] for name in columns})]
         for group in group_overlapping(touching(self.partitions(), first, last)):
             alone = len(group) == 1
@@ -173,7 +174,7 @@ def _keep_latest(cells: pl.DataFrame) -> pl.DataFrame:
 
 
 def _merge_month(partitions: Sequence[Partition], month: Month) -> pl.DataFrame:
-    """Return the cells that the partitions, in order, hold of a month, by block of homes, day and home, without sorting."""
+    """Return the cells of a month, by block of homes, day and home; put in place without sorting."""
     frames = [collect(in_days(scan([one]), one, month.first, month.last), [one]) for one in partitions]
     frames = [
         frame.with_columns(at=(pl.col("day") - month.first).dt.total_days())
@@ -204,6 +205,6 @@ def _merge_month(partitions: Sequence[Partition], month: Month) -> pl.DataFrame:
         ):  # a later partition takes the place of an earlier
             dense[place] = frame[name].fill_null(_NO_VALUE).to_numpy()
         columns[name] = dense[kept]
-    day = (pl.lit(month.first) + pl.duration(days="day")).cast(pl.Date)
+    dates = (pl.lit(month.first) + pl.duration(days="day")).cast(pl.Date)
     value = pl.when(pl.col("value") != _NO_VALUE).then("value")
-    return pl.DataFrame(columns).select(STORED_CELL_SCHEMA.keys()).with_columns(day=day, value=value)
+    return pl.DataFrame(columns).select(STORED_CELL_SCHEMA.keys()).with_columns(day=dates, value=value)

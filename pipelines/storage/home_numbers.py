@@ -1,6 +1,7 @@
 """Number the homes: the state names a home by its number and keeps ids in one list alone.
 
-Homes are numbered in the order in which they were first seen; a number never changes and is never given again.
+Homes are numbered in the order in which they were first seen; a number never changes and is never given
+again.
 """
 
 import zlib
@@ -31,9 +32,10 @@ class HomeNumbers:
         return self.households.to_frame("household").with_row_index("home")
 
     def replace_ids(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows, in their order, with `home` in place of `household`; ids not seen before get the next numbers.
+        """Return the rows, in their order, with `home` in place of `household`.
 
-        New ids are numbered in their hash order, so that a sample of homes, the first in that order, lies together.
+        Ids not seen before get the next numbers.         New ids are numbered in their hash order, so that a
+        sample of homes, the first in that order, lies together.
         """
         numbered = self._join(rows)
         if numbered["home"].null_count():
@@ -49,7 +51,7 @@ class HomeNumbers:
 
 
 def hash_order(ids: Iterable[str]) -> np.ndarray:
-    """Return numbers (UInt32) that sort ids in an order that means nothing: as good as by lot, and always the same."""
+    """Return numbers (UInt32) that sort ids in an order that means nothing and is always the same."""
     return np.fromiter(map(zlib.crc32, map(str.encode, ids)), np.uint32)
 
 

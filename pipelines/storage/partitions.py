@@ -1,8 +1,8 @@
 """Keep a table as numbered Parquet files of a folder, which are added and never changed by a row.
 
 A partition's name tells its number, the first and the last day it touches, and the checksum of its bytes:
-`000007_2026-03-01_2026-03-31_9f3c01aa.parquet`. Where two partitions speak of the same row, the later number counts. Every
-partition is checked against its checksum once a run before it is read.
+`000007_2026-03-01_2026-03-31_9f3c01aa.parquet`. Where two partitions speak of the same row, the later number
+counts. Every partition is checked against its checksum once a run before it is read.
 """
 
 import datetime as dt
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -28,7 +28,8 @@ _CHUNK_BYTES = 1 << 18
 class Partition:
     """One of the numbered Parquet files of a table.
 
-    checksum: CRC-32 of its bytes when it was written, in hexadecimal; empty in the name of one written before there were any.
+    checksum: CRC-32 of its bytes when it was written, in hexadecimal; empty in the name of one written before
+    there were any.
     """
 
     path: Path
@@ -84,14 +85,15 @@ class PartitionedTable:
 
 
 def scan(partitions: Sequence[Partition], homes: range | pl.Series | None = None) -> pl.LazyFrame:
-    """Scan the rows of those homes (numbers; None: all); raises StateDamaged where a partition fails its checksum.
+    """Scan the rows of some homes (numbers; None: all); StateDamaged where a partition fails its checksum.
 
-    Groups of rows that hold no home of a range are not read. Collect with `collect`, which names the damaged file.
+    Groups of rows that hold no home of a range are not read. Collect with `collect`, which names the damaged
+    file.
     """
     with ThreadPoolExecutor() as threads:
         list(threads.map(_check, partitions))
-    # of a range most rows of a group are wanted: looking at `home` first and then at the rest would cost a tenth more
-    parallel = "row_groups" if isinstance(homes, range) else "auto"
+    # of a range most rows of a group are wanted: looking at `home` first would cost a tenth more
+    parallel: Literal["row_groups", "auto"] = "row_groups" if isinstance(homes, range) else "auto"
     frame = pl.scan_parquet([partition.path for partition in partitions], glob=False, parallel=parallel)
     if isinstance(homes, range):
         return frame.filter(pl.col("home").is_between(homes.start, homes.stop - 1))
@@ -99,7 +101,7 @@ def scan(partitions: Sequence[Partition], homes: range | pl.Series | None = None
 
 
 def collect(frame: pl.LazyFrame, partitions: Sequence[Partition]) -> pl.DataFrame:
-    """Collect what was scanned of some partitions; raises StateDamaged with the path of the one that cannot be read."""
+    """Collect what was scanned of some partitions; StateDamaged names the one that cannot be read."""
     try:
         return frame.collect()
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:

@@ -9,22 +9,24 @@ from anomaly import readings as room
 from pipelines.storage.partitions import Partition, PartitionedTable, collect, scan
 from pipelines.storage.state import Store
 
-RAW_ROW_SCHEMA = {
-    "home": pl.UInt32,
-    "time": pl.Datetime("us"),
-    "dated": pl.Boolean,
-    "value": pl.Int64,
-    "exits": pl.Int64,
-    "periods": pl.Int32,
-    "row": pl.Int64,
-    "file": pl.String,
-}
+RAW_ROW_SCHEMA = pl.Schema(
+    {
+        "home": pl.UInt32,
+        "time": pl.Datetime("us"),
+        "dated": pl.Boolean,
+        "value": pl.Int64,
+        "exits": pl.Int64,
+        "periods": pl.Int32,
+        "row": pl.Int64,
+        "file": pl.String,
+    }
+)
 RAW_ROW_KEY = ("home", "time", "dated")
 
 
 @dataclass(frozen=True)
 class RawRows:
-    """The raw rows of one signal: of two with the same key that of the later file counts, then the one that came later."""
+    """The raw rows of one signal; of two with one key that of the later file counts, then the later one."""
 
     store: Store
     signal: str
@@ -44,7 +46,7 @@ class RawRows:
         return self.table.append(rows, rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
-        """Read the rows of those homes (None: all), one a key, as RAW_ROW_SCHEMA and `order`, the sort key of their file."""
+        """Read the rows of some homes (None: all), one a key, with `order`, the sort key of their file."""
         frames = [
             collect(scan([one], homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
             for one in self.partitions()
@@ -77,7 +79,7 @@ class RawRows:
 
 
 def file_sort_keys(files: pl.Series) -> pl.Series:
-    """Return texts that sort rows by the order of their files: numbers in names by size; an Enum where `files` is one."""
+    """Return texts that sort rows by their files, numbers in names by size; an Enum where `files` is one."""
     if isinstance(files.dtype, pl.Enum):
         keys = [room.file_sort_key(name) for name in files.dtype.categories]
         return pl.Series(keys, dtype=pl.Enum(sorted(set(keys)))).gather(files.to_physical())

@@ -1,7 +1,7 @@
 """The state folder: where everything lies that outlives a run, and how its files are read and written.
 
-Parquet, JSON and journals of JSON lines only, each file written whole or not at all. Whatever is done twice gives the same
-files. What lies where is listed in `pipelines/storage/__init__.py`.
+Parquet, JSON and journals of JSON lines only, each file written whole or not at all. Whatever is done twice
+gives the same files. What lies where is listed in `pipelines/storage/__init__.py`.
 """
 
 import contextlib
@@ -43,7 +43,7 @@ NIGHT_FILES = (*JUDGED_FILES, *FROZEN_FILES)
 
 @dataclass(frozen=True)
 class Store:
-    """All state of one site. `published` is the one file that others read; the state lies in a folder beside it."""
+    """All state of one site; `published` is the one file that others read, the state lies beside it."""
 
     published: Path
 
@@ -84,8 +84,8 @@ class Store:
             raise self.damaged(VERSION_FILE)
         if written > STATE_VERSION:
             raise StateError(
-                f"{self.folder}: written by a newer version (state {written}, this one knows {STATE_VERSION}); "
-                "upgrade, or name another [store] path"
+                f"{self.folder}: written by a newer version "
+                f"(state {written}, this one knows {STATE_VERSION}); upgrade, or name another [store] path"
             )
         if written != STATE_VERSION or not self.path(VERSION_FILE).exists():
             self.write_json(VERSION_FILE, {"state": STATE_VERSION})
@@ -94,7 +94,7 @@ class Store:
 
     @contextlib.contextmanager
     def locked(self, seconds: float = 0) -> Iterator[None]:
-        """Hold the run lock; raises StoreLocked, naming the process that has it, where it is not free within `seconds`."""
+        """Hold the run lock; StoreLocked names the process that has it, where that keeps it for `seconds`."""
         lock = filelock.FileLock(self.folder / "run.lock", mode=FILE_MODE)
         holder = self.folder / "run.holder"
         try:
@@ -114,7 +114,7 @@ class Store:
 
     @contextlib.contextmanager
     def short_lock(self, name: str) -> Iterator[None]:
-        """Wait for and hold a lock of the state folder that guards a few writes beside a run, such as a journal's."""
+        """Wait for and hold a lock that guards a few writes beside a run, such as a journal's."""
         make_folder(self.state)
         with filelock.FileLock(self.path(name), mode=FILE_MODE):
             yield
@@ -136,7 +136,7 @@ class Store:
             frame.write_parquet(draft, compression="zstd", compression_level=3)
 
     def read(self, name: str, schema: Mapping[str, Any] | None = None) -> pl.DataFrame:
-        """Read a table; an empty one of `schema`, where that is given and there is no file. Raises StateDamaged."""
+        """Read a table; an empty one of `schema`, if given, where there is no file. Raises StateDamaged."""
         path = self.path(name)
         if schema is not None and not path.exists():
             return pl.DataFrame(schema=schema)
@@ -196,12 +196,12 @@ class Store:
         return self.read_lines(RUN_JOURNAL)[: self._published_count()]
 
     def unpublished_runs(self) -> list[dict]:
-        """Return the lines of the run journal that a run has written that has not finished, or was broken off."""
+        """Return the lines of the run journal of a run that has not finished, or was broken off."""
         count = self._published_count()
         return [] if count is None else self.read_lines(RUN_JOURNAL)[count:]
 
     def _published_count(self) -> int | None:
-        """Return how many lines the run journal had when the unfinished run began; None where there is none."""
+        """Return how many lines the run journal had when the unfinished run began; None where none is."""
         return self.read_json(UNFINISHED_RUN_FILE, {}).get("runs")
 
     def first_kept_day(self, data_class: str) -> dt.date:

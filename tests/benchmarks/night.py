@@ -183,10 +183,12 @@ def state(folder: Path, homes: int, days: int) -> None:
     """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
     from anomaly import readings as room
     from pipelines.config.settings import load_settings
-    from pipelines.ingest.incremental import Signal
-    from pipelines.ingest.loader import READINGS_FILE, _made_of
+    from pipelines.ingest.incremental import StoredSignal
+    from pipelines.ingest.ledger import LEDGER_FILE
+    from pipelines.ingest.loader import MADE_WITH_FILE, made_with
     from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
     from pipelines.storage.home_numbers import HOMES_FILE, HOMES_PER_BLOCK, hash_order
+    from pipelines.storage.rejects import REJECTS_FILE
     from pipelines.storage.state import Store
 
     city = City(homes, days)
@@ -199,7 +201,7 @@ def state(folder: Path, homes: int, days: int) -> None:
     order = np.argsort(hash_order(city.ids()), kind="stable")
     store.write(HOMES_FILE, pl.DataFrame({"household": city.ids().gather(order)}))
     store.write(
-        "rejects.parquet",
+        REJECTS_FILE,
         pl.DataFrame(schema={"source": pl.String, "file": pl.String, "row": pl.Int64, "reason": pl.String}),
     )
     reading = {name: register.copy() for name, register in city.register.items()}
@@ -244,20 +246,20 @@ def state(folder: Path, homes: int, days: int) -> None:
                     "row": 1,
                     "file": f"{name}/before.csv",
                 }
-                signal = Signal(store, settings.rules[name])
+                signal = StoredSignal(store, settings.rules[name])
                 rows = pl.DataFrame(rows | told, strict=False).with_columns(
                     pl.col("exits", "value", "row").cast(pl.Int64), pl.col("periods").cast(pl.Int32)
                 )
                 signal.rows.add(rows)
-                signal._keep(
+                signal.write_state(
                     room.advance(
                         rows.rename({"home": "household"}),
                         settings.rules[name],
                         room.IncrementalState.initial(pl.UInt32),
                     )[1]
                 )
-    store.write_json(READINGS_FILE, _made_of(settings, store))
-    store.write_json("files.json", [])
+    store.write_json(MADE_WITH_FILE, made_with(settings, store))
+    store.write_json(LEDGER_FILE, [])
     city.write(folder, days - 1, days, "csv")
 
 

@@ -12,7 +12,8 @@ from anomaly.calendar import calendar_days
 from anomaly.expected import Grid, make_grid
 from anomaly.simulate import PRESETS, simulate, standard_city
 from pipelines.config.settings import load_settings
-from pipelines.ingest.files import find_files, read_file
+from pipelines.ingest.files import find_files
+from pipelines.ingest.formats import read_file
 from tests.benchmarks.scoring import Episodes
 
 SAMPLES = Path(__file__).parents[2] / "sample_data"

@@ -7,7 +7,8 @@ import polars as pl
 import pytest
 
 from pipelines.config.sections import Source
-from pipelines.ingest.files import find_files, read_file
+from pipelines.ingest.files import find_files
+from pipelines.ingest.formats import read_file
 from tests.support.paths import SAMPLES
 
 REAL = ("alicante", "london", "calit2")

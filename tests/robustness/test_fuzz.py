@@ -16,7 +16,7 @@ import xlsxwriter
 
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
-from pipelines.ingest.files import read_file
+from pipelines.ingest.formats import read_file
 from tests.support.broken_exports import BYTES, SECONDS
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, SIGNALS, daily, make_site, rows

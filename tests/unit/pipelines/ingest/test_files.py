@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
-from pipelines.ingest.csv_text import CELL_LINES, LINE_BYTES, UNCLOSED_ROWS
-from pipelines.ingest.files import MEASURED, find_files, read_file, sha256
+from pipelines.ingest.csv_text import MAX_CELL_LINES, MAX_LINE_BYTES, MAX_UNCLOSED_QUOTES
+from pipelines.ingest.files import file_sha256, find_files
+from pipelines.ingest.formats import read_file
+from pipelines.ingest.roles import MEASURED_ROLES
 
 COLUMNS = {"household": "home", "time": "day", "value": "reading"}
 PLAIN = "home,day,reading\n0001,2024-01-01,12.5\n0002,2024-01-02,13\n"
@@ -54,7 +56,7 @@ def told(read, content, name="water.csv", **how) -> SourceError:
 
 def cells(frame: pl.DataFrame) -> list[tuple]:
     assert frame.columns[-2:] == ["row", "broken"] and frame["row"].dtype == pl.Int64
-    assert all(dtype == pl.String for name, dtype in frame.schema.items() if name not in (*MEASURED, "row"))
+    assert all(dtype == pl.String for name, dtype in frame.schema.items() if name not in (*MEASURED_ROLES, "row"))
     return (
         frame.filter(pl.col("broken").is_null())
         .drop("broken")
@@ -283,7 +285,7 @@ def test_a_quoted_header_may_span_lines(read):
         "2,b,6\n3,c,7\n",
         '2,"b",6\n3,c,7\n',
         '"2","b","6"\n"3","c","7"\n',
-        "2,b,6\n3,c,7\n" + "4,d,8\n" * CELL_LINES,
+        "2,b,6\n3,c,7\n" + "4,d,8\n" * MAX_CELL_LINES,
     ],
 )
 def test_an_unclosed_quote_harms_its_own_row_only(read, rest):
@@ -341,8 +343,8 @@ BAD = {
     "water.json": b"{}",
     "water.xlsx.gz": gzip.compress(COATS["water.xlsx"]),
     "huge_cell.csv": PLAIN.encode() + b"x" * 10_000_000 + b",2024-01-01,5\n",
-    "huge_quoted_cell.csv": PLAIN.encode() + b'"' + b"x" * LINE_BYTES + b'",2024-01-01,5\n',
-    "quotes.csv": PLAIN.encode() + b'1,2,"3\n' * (UNCLOSED_ROWS * 3),
+    "huge_quoted_cell.csv": PLAIN.encode() + b'"' + b"x" * MAX_LINE_BYTES + b'",2024-01-01,5\n',
+    "quotes.csv": PLAIN.encode() + b'1,2,"3\n' * (MAX_UNCLOSED_QUOTES * 3),
     "latin.csv": "home,day,reading\nCañada,2024-01-01,1\nCoruña".encode("latin-1") + b"\xff\xff\n,1,2\n",
     "half.csv": "home,day,reading\n1,2,3\n南".encode()[:-1],
     "twice.csv": b"home,day,reading,day\n1,2,3,4\n",
@@ -504,5 +506,5 @@ def test_the_hash_of_a_file(tmp_path):
     path.parent.mkdir()
     path.write_bytes(b"abc")
     assert (
-        sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        file_sha256(path) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     )  # FIPS 180-2, appendix B.1

@@ -10,7 +10,8 @@ import pytest
 from pipelines.config.settings import load_settings
 from pipelines.ingest import incremental
 from pipelines.ingest import loader as loading
-from pipelines.ingest.loader import load, stored_inputs
+from pipelines.ingest.inputs import stored_inputs
+from pipelines.ingest.loader import load
 from pipelines.storage.daily_readings import MAX_LOOSE_PARTITIONS, DailyReadings
 from pipelines.storage.state import Store
 from tests.support.paths import ROOT
@@ -140,9 +141,9 @@ def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
         site.put(f"{name}-2.csv", rows(name, daily()[name]).filter(pl.col("day") > str(day(-3))))
     places = {
         "cells": (DailyReadings, "add"),
-        "carry": (incremental.Signal, "_keep"),
-        "rejects": (loading, "_keep_rejects"),
-        "compare": (loading, "compare_signals"),
+        "carry": (incremental.StoredSignal, "write_state"),
+        "rejects": (loading, "replace_rejects"),
+        "compare": (loading, "update_contradictions"),
     }
     holder, name = places[broken_off]
     whole, times = getattr(holder, name), 0
@@ -174,7 +175,7 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
             )
     once = at_once(tmp_path / "once", site)
     monkeypatch.setattr(loading, "BATCH_ROWS", 1)
-    monkeypatch.setattr(incremental, "CHUNK", 5)
+    monkeypatch.setattr(incremental, "REBUILD_HOMES", 5)
     monkeypatch.setattr(
         incremental, "home_blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5))
     )

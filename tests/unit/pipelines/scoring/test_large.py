@@ -12,7 +12,7 @@ import pytest
 from anomaly import sensor_faults
 from pipelines.cases.snapshots import read_snapshot
 from pipelines.config.settings import load_settings
-from pipelines.ingest.loader import stored_inputs
+from pipelines.ingest.inputs import stored_inputs
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import large, sample
 from pipelines.storage.state import Store

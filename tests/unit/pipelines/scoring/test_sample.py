@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pipelines.config.settings import load_settings
-from pipelines.ingest.loader import stored_inputs
+from pipelines.ingest.inputs import stored_inputs
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import large, sample
 from pipelines.storage.state import Store

@@ -1,0 +1,82 @@
+"""Read the text of a file: unpack it, and bring it to UTF-8."""
+
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+from pipelines.ingest.text_table import MalformedFile, empty_file, not_text, too_large
+
+CHUNK_BYTES = 1 << 22
+UTF8_MARK = b"\xef\xbb\xbf"
+UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_text(path: Path, encoding: str, max_bytes: int, packed: bool = False) -> bytes:
+    """Return a file's text as UTF-8 without a mark, its lines ended by newlines.
+
+    encoding: a name Python knows, or "auto": UTF-8, UTF-16 with a mark, else GB18030. packed: the file is a
+    gzip file. Raises MalformedFile for what is no text, empty, damaged, or larger than `max_bytes`.
+    """
+    data = _unpack(path, max_bytes) if packed else _read(path, max_bytes)
+    data = (_guess_utf8(data) if encoding == "auto" else _to_utf8(data, encoding)).removeprefix(UTF8_MARK)
+    if b"\0" in data:
+        raise not_text()
+    if not data.strip():
+        raise empty_file()
+    return data if b"\n" in data else data.replace(b"\r", b"\n")
+
+
+def _read(path: Path, max_bytes: int) -> bytes:
+    if path.stat().st_size > max_bytes:
+        raise too_large(max_bytes)
+    return path.read_bytes()
+
+
+def _unpack(path: Path, max_bytes: int) -> bytes:
+    """Unpack a gzip file, and give it up as soon as it grows too large or turns out not to be text."""
+    content = io.BytesIO()
+    try:
+        with gzip.open(path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                if content.tell() + len(chunk) > max_bytes:
+                    raise too_large(max_bytes)
+                content.write(chunk)
+                if b"\0" in chunk and content.getbuffer()[:2] not in UTF16_MARKS:
+                    raise not_text()
+    except EOFError:
+        raise MalformedFile("is cut short", "copy or export it again") from None
+    except (gzip.BadGzipFile, zlib.error):
+        raise MalformedFile("is not a sound gzip file", "copy or export it again") from None
+    return content.getvalue()
+
+
+def _to_utf8(data: bytes, encoding: str) -> bytes:
+    try:
+        return data.decode(encoding).encode()
+    except (UnicodeError, LookupError):
+        raise MalformedFile(
+            f"is not written in {encoding}", 'set encoding = "auto" or the right one'
+        ) from None
+
+
+def _guess_utf8(data: bytes) -> bytes:
+    if data[:2] in UTF16_MARKS:
+        encodings: tuple[str, ...] = ("utf-16",)
+    elif b"\0" in data:
+        raise not_text()
+    elif data.isascii():
+        return data
+    else:
+        encodings = ("utf-8", "gb18030")
+    for encoding in encodings:
+        try:
+            text = data.decode(encoding)
+        except UnicodeDecodeError as error:
+            if error.start >= len(data) - 3:
+                raise MalformedFile(
+                    "ends in the middle of a character", "it is half-written, copy or export it again"
+                ) from None
+        else:
+            return data if encoding == "utf-8" else text.encode()
+    raise MalformedFile("is neither UTF-8 nor GB18030", 'set `encoding`, for instance encoding = "latin-1"')

@@ -1,0 +1,145 @@
+"""The inputs of a night, as the state holds them: readings, register, and what was refused."""
+
+import datetime as dt
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+from anomaly.messages import printable
+from anomaly.readings import file_sort_key
+from pipelines.config.settings import Settings
+from pipelines.ingest.incremental import StoredSignal
+from pipelines.ingest.ledger import LedgerEntry, read_entries
+from pipelines.storage.home_numbers import HomeNumbers
+from pipelines.storage.raw_rows import RawRows
+from pipelines.storage.rejects import commonest_reason, read_rejects
+from pipelines.storage.state import Store
+from pipelines.storage.stored_readings import ReadingsInMemory, StoredReadings
+from pipelines.storage.stored_register import REGISTER_SCHEMA, has_register, read_stored_register
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a night works on."""
+
+    stored: StoredReadings | ReadingsInMemory
+    """The readings of the homes of the register."""
+    register: pl.DataFrame
+    """REGISTER_SCHEMA, sorted by household; every home seen, where the site has no register."""
+    rejects: pl.DataFrame
+    """tables.Rejects"""
+    files: Sequence[LedgerEntry]
+    failed: Mapping[str, str]
+    """Source → why it stopped."""
+    merge_counts: Mapping[str, Mapping[str, int]]
+    """Signal → how many rows this load has loaded, and how many were duplicate or restated."""
+    degraded: list[str]
+    """A line for each thing that is wrong with an input."""
+
+    @cached_property
+    def readings(self) -> pl.DataFrame:
+        """Every reading (READING_SCHEMA)."""
+        return self.stored.readings()
+
+    def readings_of(
+        self,
+        homes: Collection[str] | None = None,
+        first: dt.date | None = None,
+        last: dt.date | None = None,
+    ) -> pl.DataFrame:
+        """Return the readings (READING_SCHEMA) of those homes and days; None: all."""
+        assert isinstance(self.stored, StoredReadings)
+        numbers = None
+        if homes is not None:
+            known = self.stored.names.to_frame("household").with_row_index("home")
+            numbers = known.filter(pl.col("household").is_in(list(homes)))["home"]
+        return self.stored.readings(numbers, first, last)
+
+    @cached_property
+    def dwellings(self) -> pl.DataFrame:
+        """household, district of every home that may be judged."""
+        is_dwelling = pl.col("class").is_null() | (pl.col("class") == "dwelling")
+        return self.register.filter(~pl.col("ambiguous") & is_dwelling).select("household", "district")
+
+    @cached_property
+    def dwelling_districts(self) -> dict[str, str | None]:
+        """The same: household → district."""
+        return dict(self.dwellings.iter_rows())
+
+
+def stored_inputs(
+    settings: Settings,
+    store: Store,
+    failed: Mapping[str, str] | None = None,
+    merge_counts: Mapping[str, Mapping[str, int]] | None = None,
+) -> Inputs:
+    """Return the inputs as the state holds them; failed, merge_counts: how the load before went."""
+    failed = failed or {}
+    files = [
+        LedgerEntry(**{name: value for name, value in entry.items() if name != "part"})  # type: ignore[typeddict-item]
+        for entry in read_entries(store)
+    ]
+    rejects = read_rejects(store)
+    households = HomeNumbers(store).households
+    seen = _homes_seen(settings, store, households)
+    strangers = seen["home"].clear()
+    if settings.households and has_register(store):
+        register = read_stored_register(store)
+        strangers = seen.join(register, on="household", how="anti")["home"]
+        if strangers.len():
+            rejects = pl.concat([rejects, *_stranger_rejects(settings, store, strangers)])
+            rejects = rejects.sort("source", "file", "row")
+    else:
+        unknown = {name: REGISTER_SCHEMA[name] for name in ("building", "district", "class", "moved_in")}
+        nulls = [pl.lit(None, kind).alias(name) for name, kind in unknown.items()]
+        register = seen.select("household", *nulls, ambiguous=False)
+    moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
+    return Inputs(
+        stored=StoredReadings(store, settings.rules, households, strangers, moved),
+        register=register.sort("household"),
+        rejects=rejects,
+        files=files,
+        failed=failed,
+        merge_counts=merge_counts or {},
+        degraded=_degraded_lines(settings, files, rejects, failed),
+    )
+
+
+def _homes_seen(settings: Settings, store: Store, households: pl.Series) -> pl.DataFrame:
+    """Return household, home of every home with a row in any of the signals, sorted by number."""
+    homes = [StoredSignal(store, rule).homes() for rule in settings.rules.values()]
+    seen = pl.concat([pl.Series(dtype=pl.UInt32), *homes]).unique().sort()
+    return pl.DataFrame({"household": households.gather(seen), "home": seen})
+
+
+def _stranger_rejects(settings: Settings, store: Store, homes: pl.Series) -> list[pl.DataFrame]:
+    """Return the rows of homes that the register does not have, as rejects."""
+    reason = pl.lit("household not in the register")
+    return [
+        RawRows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason)
+        for name in settings.sources
+    ]
+
+
+def _degraded_lines(
+    settings: Settings, files: Sequence[LedgerEntry], rejects: pl.DataFrame, failed: Mapping[str, str]
+) -> list[str]:
+    """Return lines on sources that stopped, sent an empty file, or had too many rows refused."""
+    lines = [f"{source} stopped: {why}" for source, why in failed.items()]
+    newest = {entry["source"]: entry for entry in sorted(files, key=lambda e: file_sort_key(e["file"]))}
+    lines += [
+        f"{source}: {entry['file']} holds a header and no row; check that the export has run"
+        for source, entry in sorted(newest.items())
+        if not entry["rows"] + entry["rejects"]
+    ]
+    refused = dict(rejects.group_by("source").len().iter_rows())
+    for source, count in sorted(refused.items()):
+        of_source = [entry for entry in files if entry["source"] == source]
+        rows = sum(entry.get("rows", 0) + entry.get("rejects", 0) for entry in of_source)
+        if rows and count / rows > settings.limits.rejects_share:
+            why = commonest_reason(rejects.filter(pl.col("source") == source))
+            share = f"{count} of {rows} rows refused ({count / rows:.1%})"
+            lines.append(f"{source}: {share}, mostly: {why}; see v1.rejects")
+    return [printable(line) for line in lines]

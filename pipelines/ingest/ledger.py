@@ -1,0 +1,134 @@
+"""Remember which files were loaded, so that only new and changed ones are read."""
+
+import dataclasses
+import datetime as dt
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple, TypedDict
+
+from anomaly.readings import SignalRule
+from pipelines.config.sections import Source
+from pipelines.ingest.files import file_name, file_sha256, find_files, system_errors_as_source_errors
+from pipelines.storage.home_numbers import HOMES_FILE
+from pipelines.storage.raw_rows import RawRows
+from pipelines.storage.rejects import REJECTS_FILE
+from pipelines.storage.state import Store
+from pipelines.storage.stored_register import has_register
+
+LEDGER_FILE = "files.json"
+
+
+class LedgerEntry(TypedDict, total=False):
+    """A file that was loaded, as it stands in the state and, but for `part`, in the manifest."""
+
+    source: str
+    file: str
+    bytes: int
+    modified_ns: int
+    sha256: str
+    read_as: str
+    """Mark of the settings that say how its cells are read."""
+    rows: int
+    rejects: int
+    read_on: str
+    """The day it was read, where it held rows of later days: it is read again once that day is over."""
+    part: int
+    """The partition of raw rows it went into; 0 where it gave no new row. Register files have none."""
+
+
+REQUIRED = {"source", "file", "bytes", "modified_ns", "sha256"}
+
+
+class ChangedFile(NamedTuple):
+    """A file that must be read, with what is known of it so far."""
+
+    entry: LedgerEntry
+    path: Path
+
+
+class FileLedger:
+    """The files that were loaded, by source and name; one that is not in the state any more is not."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.entries: dict[tuple[str, str], LedgerEntry] = {}
+        entries = read_entries(store)
+        if not store.path(REJECTS_FILE).exists() or not store.path(HOMES_FILE).exists():
+            return
+        present: set[tuple[str, int | None]] = set()
+        if has_register(store):
+            present.add(("households", None))
+        for source in {entry["source"] for entry in entries} - {"households"}:
+            present |= {(source, partition.number) for partition in RawRows(store, source).partitions()}
+        for entry in entries:
+            if (entry["source"], entry.get("part")) in present or entry.get("part") == 0:
+                self.record(entry)
+
+    def record(self, entry: LedgerEntry) -> None:
+        """Count a file as loaded; `write` puts that on the disk."""
+        self.entries[entry["source"], entry["file"]] = entry
+
+    def get(self, source: str, file: str) -> LedgerEntry | None:
+        """Return what is known of a file, None for one that was never loaded."""
+        return self.entries.get((source, file))
+
+    def write(self) -> None:
+        """Write the ledger to the state."""
+        self.store.write_json(LEDGER_FILE, self._sorted())
+
+    def find_changed(
+        self, source: Source, root: Path, read_as: str, today: dt.date = dt.date.min
+    ) -> list[ChangedFile]:
+        """Find the files of a source that are new, or whose content or reading differs from what was loaded.
+
+        Only where size or time stamp differ is a file's SHA-256 worked out; where that is the same, the entry
+        is brought up to date and the file is not read. Raises SourceError.
+        """
+        changed = []
+        for path in find_files(root, source):
+            name = file_name(path, root)
+            with system_errors_as_source_errors(path, source):
+                stat = path.stat()
+            known = self.get(source.name, name)
+            if known and (known.get("read_as") != read_as or known.get("read_on", str(today)) < str(today)):
+                known = None
+            if known and (known["bytes"], known["modified_ns"]) == (stat.st_size, stat.st_mtime_ns):
+                continue
+            with system_errors_as_source_errors(path, source):
+                digest = file_sha256(path)
+            entry = LedgerEntry(
+                source=source.name,
+                file=name,
+                bytes=stat.st_size,
+                modified_ns=stat.st_mtime_ns,
+                sha256=digest,
+                read_as=read_as,
+            )
+            if known and known["sha256"] == digest:
+                self.record(known | entry)
+            else:
+                changed.append(ChangedFile(entry, path))
+        return changed
+
+    def _sorted(self) -> list[LedgerEntry]:
+        return sorted(self.entries.values(), key=lambda entry: (entry["source"], entry["file"]))
+
+
+def read_entries(store: Store) -> list[LedgerEntry]:
+    """Return what the state says was loaded; raises StateDamaged for a file of another shape."""
+    entries = store.read_json(LEDGER_FILE, [])
+    if not isinstance(entries, list) or not all(
+        isinstance(entry, dict) and entry.keys() >= REQUIRED for entry in entries
+    ):
+        raise store.damaged(LEDGER_FILE)
+    return entries
+
+
+def reading_mark(source: Source, rule: SignalRule | None = None) -> str:
+    """Return a mark of the settings by which a file's cells are read: under another it is read again."""
+    how = dataclasses.asdict(source) | {"files": None}
+    del how["max_bytes"]
+    # these two are applied to raw rows, which are kept
+    how["rule"] = rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}
+    return hashlib.sha256(json.dumps(how, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
