@@ -8,6 +8,7 @@ import datetime as dt
 import re
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
+from pathlib import Path
 
 from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import DetectorRules
@@ -15,6 +16,9 @@ from anomaly.evidence import EvidenceRules
 from anomaly.expected import ExpectedRules
 from anomaly.outcomes import AccountRules
 from pipelines.runtime.engine import KINDS, LOCAL, RAY
+
+REFERENCE = Path(__file__).with_name("reference.toml")
+"""The settings file that `anomaly init` writes: it shows every name with its default."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 import shlex
 from pathlib import Path
 
+from pipelines.config.sections import REFERENCE
 from pipelines.errors import SettingsError
-
-REFERENCE = Path(__file__).parents[1] / "config" / "reference.toml"
 
 
 def create_site(folder: Path) -> list[Path]:

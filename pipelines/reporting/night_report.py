@@ -294,7 +294,7 @@ def _notes_against(context: NightContext, home: str, building: str | None) -> li
     grid = expected.grid
     own = context.not_judged_signals.filter(pl.col("household") == home)
     notes = own.select("signal", "reason").rows()
-    block_days = expected.block[:, grid.households.index(home), grid.index(context.night)]
+    block_days = expected.span_days[:, grid.households.index(home), grid.index(context.night)]
     notes += [(signal, "coarse") for signal, days in zip(grid.signals, block_days, strict=True) if days > 1]
     others = doors.filter(pl.col("household") != home)["building"].to_list()
     if building is not None and building in others:

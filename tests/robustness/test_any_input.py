@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from anomaly import tables
 from anomaly.readings import SignalRule, parse_rows
+from pipelines.config.sections import REFERENCE
 from pipelines.config.settings import load_settings
 from pipelines.errors import PublicationRefused, SettingsError
-from pipelines.jobs.init_site import REFERENCE
 from pipelines.publish.duckdb_file import publish
 from tests.support.published_rows import META, ask, frames
 from tests.unit.pipelines.config.test_settings import LEAST

@@ -1,6 +1,7 @@
 """Tiny sites for the tests of the flow: seeded homes, their exports as files, their settings, and the command run on them."""
 
 import datetime as dt
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,24 @@ class Site:
         result = self.run("nightly", *args)
         assert result.exit_code == code, (result.exit_code, result.output, result.exception)
         return result
+
+    def decide(self, outcome: str, *args: str, case: str | None = None) -> Result:
+        """Record an outcome of a case, of the first one unless it is named."""
+        return self.run("decide", case or self.case_id(), outcome, "--reason", "seen at the door", *args)
+
+    def case_id(self) -> str:
+        """The code of the first case."""
+        return self.view("cases")["case_id"][0]
+
+    def log_lines(self, name: str = "log.jsonl") -> list[dict]:
+        """The lines of the log of runs."""
+        text = (self.root / "out" / name).read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def audit_lines(self) -> list[dict]:
+        """The lines of the audit log."""
+        text = (self.root / "out" / "audit.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
 
     def view(self, name: str) -> pl.DataFrame:
         """A view of the published file as a frame."""

@@ -5,8 +5,6 @@ the sampling error of the median over 300 simulated homes, widened where the mea
 (what a residual is taken from, when a home counts as absent).
 """
 
-import gzip
-import tomllib
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -14,13 +12,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from anomaly.simulate import City, settings_text, simulate, standard_city
+from anomaly.simulate import City, simulate, standard_city
 from anomaly.simulate.city import draw_days
 from anomaly.simulate.daily_use import draw_daily_use
 from anomaly.simulate.events import LEAK, NUISANCES, OCCUPANCY, Event, combine_effects, draw_events
 from anomaly.simulate.homes import draw_homes
-from pipelines.errors import FolderNotFree
-from pipelines.jobs.simulate_city import make_city, write_city
 from tests.support.paths import SAMPLES
 
 SAMPLE = SAMPLES / "city"
@@ -381,59 +377,3 @@ def test_tiny_cities_hold_together(homes, days):
         .filter((pl.col("last") < pl.col("first")) | (pl.col("first") < date(2025, 7, 1)))
         .is_empty()
     )
-
-
-# The files
-
-
-def test_files_are_reproducible_and_hold_every_row(tmp_path, mixed):
-    for folder in ("a", "b"):
-        write_city(mixed, tmp_path / folder, settings_text("Try"))
-    names = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert all((tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes() for name in names)
-    water = gzip.decompress((tmp_path / "a" / "water.csv.gz").read_bytes()).decode().splitlines()
-    assert water[0] == "household_id,day,reading"
-    assert len(water) == mixed["water"].height + 1
-    months = sorted(path.name for path in (tmp_path / "a" / "access").iterdir())
-    assert (months[0], months[-1], len(months)) == ("2025-07.csv.gz", "2026-08.csv.gz", 14)
-    doors = sum(
-        len(gzip.decompress(path.read_bytes()).splitlines()) - 1
-        for path in (tmp_path / "a" / "access").iterdir()
-    )
-    assert doors == mixed["entries"].height
-
-
-def test_settings_read_and_name_the_files_that_are_there(tmp_path):
-    told = make_city(tmp_path / "city", "nuisances", 10, 40, 1)
-    assert str(tmp_path / "city" / "anomaly.toml") in told
-    settings = tomllib.loads((tmp_path / "city" / "anomaly.toml").read_text(encoding="utf-8"))
-    assert settings["purpose"]["expires"] == date(2099, 12, 31)
-    assert settings["site"]["languages"] == ["en", "zh"]
-    for section in [settings["households"], *settings["signals"].values()]:
-        found = sorted((tmp_path / "city").glob(section["files"]))
-        assert found
-        raw = found[0].read_bytes()
-        header = (
-            (gzip.decompress(raw) if found[0].suffix == ".gz" else raw).decode().splitlines()[0].split(",")
-        )
-        assert set(section["columns"].values()) <= set(header)
-    with pytest.raises(FolderNotFree, match="already holds"):
-        make_city(tmp_path / "city")
-
-
-def test_the_sample_city_is_what_its_seed_gives(tmp_path):
-    make_city(tmp_path / "city", seed=7, settings=settings_text("Sample city", reports="../../reports/city"))
-    written = [path for path in (tmp_path / "city").rglob("*") if path.is_file()]
-    assert len(written) == 14 + 5
-    for path in written:
-        mine, kept = path.read_bytes(), (SAMPLE / path.relative_to(tmp_path / "city")).read_bytes()
-        if path.suffix == ".gz":  # packers may differ, rows may not
-            mine, kept = gzip.decompress(mine), gzip.decompress(kept)
-        assert mine == kept, (
-            f"{path.name}: the generator has changed; make the sample anew as its PROVENANCE.md says"
-        )
-    assert (
-        sum(path.stat().st_size for path in SAMPLE.rglob("*") if path.is_file() and "out" not in path.parts)
-        < 4_000_000
-    )
-    assert (SAMPLE / "LICENCE").read_text(encoding="utf-8").startswith("CC0")

@@ -1,15 +1,13 @@
 """The settings file: every name known or refused with a guess, every default written down."""
 
-import dataclasses
 import datetime as dt
 import tomllib
 
 import pytest
 
-from pipelines.config import settings as room
-from pipelines.config.settings import check_purpose, load_settings
+from pipelines.config.sections import REFERENCE
+from pipelines.config.settings import check_purpose, listed_signatures, load_settings
 from pipelines.errors import SettingsError
-from pipelines.jobs.init_site import REFERENCE, create_site
 from tests.support.site import PURPOSE, SIGNALS
 
 LEAST = (
@@ -17,21 +15,6 @@ LEAST = (
     + '[store]\npath = "out/a.duckdb"\n\n[signals.power]\n'
     + SIGNALS["power"]
 )
-EXAMPLE = {
-    "kind",
-    "columns",
-    "files",
-    "unit",
-    "name",
-    "legal_basis",
-    "owner",
-    "contact",
-    "expires",
-    "signatures",
-    "timezone",
-    "languages",
-}
-"""Names that have no default, or for which the reference shows a site's choice."""
 
 
 def write(folder, text: str):
@@ -263,104 +246,16 @@ def test_the_purpose_holds_to_its_last_day(tmp_path):
         check_purpose(settings, dt.date(2027, 7, 1))
 
 
-def test_no_setting_names_a_household_a_building_or_a_district():
-    """No targets: nothing in the settings can raise the sensitivity for anybody."""
-    rules = [
-        room.EvidenceRules,
-        room.WorklistRules,
-        room.CaseRules,
-        room.ExpectedRules,
-        room.DetectorRules,
-        room.LimitsSection,
-        room.AccountRules,
-        room.ControlSection,
-    ]
-    names = {field.name for rule in rules for field in dataclasses.fields(rule)}
-    assert not [
-        name
-        for name in names
-        if any(
-            word in name
-            for word in ("household", "home", "building", "district", "watch", "target", "weight")
-        )
-    ]
-
-
-# the reference file is what `anomaly init` writes
-
-
-def filled_in(text: str) -> str:
-    """The reference with its purpose stated."""
-    return text.replace('"State ', '"We state ')
-
-
-def test_init_writes_a_file_that_loads_once_the_purpose_is_filled_in(tmp_path):
-    target, *folders = create_site(tmp_path / "new")
-    with pytest.raises(
-        SettingsError, match=r"\[purpose\] name still reads 'State what the visits are for'; fill it in"
-    ):
-        load_settings(target)
-    target.write_text(filled_in(target.read_text(encoding="utf-8")), encoding="utf-8")
-    settings = load_settings(target)
-    assert all(folder.is_dir() for folder in folders) and set(settings.rules) == {"entries", "water", "power"}
-    with pytest.raises(SettingsError, match="is there already"):
-        create_site(tmp_path / "new")
-
-
-def sections() -> list[tuple[str, object, dict]]:
-    """(name, the dataclass or instance that holds the defaults, what the reference writes)."""
-    written = tomllib.loads(REFERENCE.read_text(encoding="utf-8"))
-    hints = {field.name: field for field in dataclasses.fields(room.SettingsFile)}
-    found = []
-    for name, tree in written.items():
-        if name == "signals":
-            found += [(f"signals.{signal}", room.SignalSection, section) for signal, section in tree.items()]
-        elif hints[name].default is not dataclasses.MISSING and hints[name].default is not None:
-            found.append((name, hints[name].default, tree))
-    return found
-
-
 @pytest.mark.parametrize(
-    ("name", "defaults", "written"), sections(), ids=lambda value: value if isinstance(value, str) else ""
+    ("signals", "purpose", "listed"),
+    [
+        (["power"], ["people", "water", "power", "door"], ["power"]),
+        (["power", "gas"], ["people", "gas", "power"], ["gas", "people", "power"]),
+        (["power", "gas"], ["power"], ["power"]),
+    ],
 )
-def test_every_default_the_reference_shows_is_the_codes_own(name, defaults, written):
-    """`max_per_day` of water is the cap of its unit: 50 m³ is 50,000 litres."""
-    for key, value in written.items():
-        if key in EXAMPLE:
-            continue
-        if key == "max_per_day":
-            from anomaly.readings.units import DAY_CAPS
-
-            assert value * 1000 == DAY_CAPS["litre"]
-            continue
-        default = getattr(defaults, key)
-        assert (list(default) if isinstance(default, tuple) else default) == value, (name, key)
-
-
-def test_the_reference_shows_every_name_there_is():
-    """Those without a value to show stand in a comment."""
-    text = REFERENCE.read_text(encoding="utf-8")
-    for section in dataclasses.fields(room.SettingsFile):
-        assert f"[{section.name}" in text, section.name
-    rules = [
-        room.SiteSection,
-        room.PurposeSection,
-        room.SignalSection,
-        room.WorklistRules,
-        room.ExpectedRules,
-        room.DetectorRules,
-    ]
-    rules += [
-        room.EvidenceRules,
-        room.CaseRules,
-        room.LimitsSection,
-        room.PublishSection,
-        room.AccountRules,
-        room.ControlSection,
-        room.PseudonymsSection,
-        room.RetentionSection,
-    ]
-    missing = [
-        field.name for rule in rules for field in dataclasses.fields(rule) if f"{field.name} =" not in text
-    ]
-    assert missing == []
+def test_listed_are_the_kinds_of_the_purpose_that_the_signals_can_make(tmp_path, signals, purpose, listed):
+    """A rise of people takes two signals."""
+    text = PURPOSE.format(signatures=str(purpose).replace("'", '"')) + '[store]\npath = "a.duckdb"\n'
+    text += "".join(f"[signals.{name}]\n{SIGNALS['power']}" for name in signals)
+    assert listed_signatures(load_settings(write(tmp_path, text))) == listed

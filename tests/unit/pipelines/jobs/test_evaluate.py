@@ -145,7 +145,9 @@ def test_the_charts_draw_one_curve_a_size(language):
 
 def test_the_page_on_disk(tmp_path):
     images = [
-        name for language in SITE.languages for name in writer.evaluation_image_names(language, SITE.languages)
+        name
+        for language in SITE.languages
+        for name in writer.evaluation_image_names(language, SITE.languages)
     ]
     figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
     index = writer.write_evaluation_pages(tmp_path, _page(), dict.fromkeys(images, figure))

@@ -464,3 +464,19 @@ def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
     assert (
         sites["whole"].view("evidence").filter(pl.col("night") == end).height >= 4
     )  # what came after is seen, on its own nights
+
+
+def test_the_manifest_says_what_made_the_night_and_how_long_each_step_took(site):
+    site.nightly()
+    manifest = json.loads((site.root / "out" / "manifest.json").read_text())
+    assert set(manifest["steps"]) == {"load", "judge", "publish", "report"} and sum(
+        manifest["steps"].values()
+    ) == pytest.approx(manifest["seconds"], abs=0.5)
+    assert manifest["versions"]["python"] == ".".join(map(str, sys.version_info[:3])) and {
+        "duckdb",
+        "polars",
+        "numba",
+    } <= set(manifest["versions"])
+    assert {f["file"]: len(f["sha256"]) for f in manifest["inputs"]} == dict.fromkeys(
+        ("entries.csv", "water.csv", "power.csv"), 64
+    )

@@ -82,7 +82,9 @@ def test_doctor_finds_a_provisional_calendar(tmp_path):
     from pipelines.config.settings import load_settings
     from pipelines.jobs.preflight import check_site
 
-    found = {f.what: f for f in check_site(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))}
+    found = {
+        f.what: f for f in check_site(load_settings(make_site(tmp_path).settings), dt.datetime(2027, 3, 1))
+    }
     assert (
         not found["calendar"].fine
         and "CN 2027 is provisional: put calendars/CN/2027.toml" in found["calendar"].detail
