@@ -86,9 +86,9 @@ def test_a_day_adds_parts_and_rewrites_none(by_day):
         now = parts(by_day, kind)
         for name in SIGNALS:
             assert now[name][: len(then[name])] == then[name] and len(now[name]) > len(then[name])
-    assert set(DailyReadings(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()) == {
-        LAST + dt.timedelta(days=1)
-    }
+    assert set(
+        DailyReadings(Store(by_day.file), "water").read(first=LAST + dt.timedelta(days=1))["day"].unique()
+    ) == {LAST + dt.timedelta(days=1)}
 
 
 def test_a_late_row_touches_its_home_only(tmp_path):
@@ -177,7 +177,9 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     monkeypatch.setattr(loading, "BATCH_ROWS", 1)
     monkeypatch.setattr(incremental, "REBUILD_HOMES", 5)
     monkeypatch.setattr(
-        incremental, "home_blocks", lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5))
+        incremental,
+        "home_blocks",
+        lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5)),
     )
     assert loaded(site).equals(once)
     restated = rows("water", daily(seed=2)["water"])

@@ -1,0 +1,53 @@
+import io
+import zipfile
+from datetime import datetime
+
+import xlsxwriter
+
+from tests.support.export_files import (
+    cells,
+    workbook,
+)
+
+
+def test_sheets_keep_text_ids_and_know_dates_from_times(read):
+    head = ("home", "day", "reading")
+    dates = workbook(
+        [
+            head,
+            ("0001", datetime(2024, 1, 1), 1.5),
+            (None,) * 3,
+            (101, datetime(2024, 1, 2), "1e3"),
+            ("7", "2024-01-03", None),
+        ]
+    )
+    assert cells(read(dates, "a.xlsx")) == [
+        ("0001", "2024-01-01", "1.5", 1),
+        ("101", "2024-01-02", "1e3", 3),
+        ("7", "2024-01-03", None, 4),
+    ]
+    times = workbook(
+        [head, ("0001", datetime(2024, 1, 1), 400000), ("0001", datetime(2024, 1, 1, 0, 30), 0.125)]
+    )
+    assert cells(read(times, "b.xlsx")) == [
+        ("0001", "2024-01-01 00:00:00", "400000", 1),
+        ("0001", "2024-01-01 00:30:00", "0.125", 2),
+    ]
+
+
+def test_a_zip_that_is_no_workbook(refused):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.txt", "x")
+    refused(content.getvalue(), "a.xlsx")
+
+
+def test_a_stray_cell_far_away_is_told_with_its_place(refused):
+    content = io.BytesIO()
+    with xlsxwriter.Workbook(content, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        sheet.write_row(0, 0, ["home", "day", "reading"])
+        sheet.write(900_000, 99, "stray")  # CV900001
+    error = refused(content.getvalue(), "w.xlsx", max_bytes=1 << 30)
+    assert "reaches to row 900,001 of column 100" in str(error)
+    assert error.remedy == "delete what lies beyond the table, or export it as CSV"
