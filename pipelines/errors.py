@@ -1,13 +1,12 @@
 """The errors a run can end with, each with the exit code that the command line gives it.
 
-Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is
-a bug.
+Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is a bug.
 """
 
 from anomaly.messages import printable
 
 DONE, BUG, REFUSED, DEGRADED, NOTHING_READABLE, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
-"""Exit codes of every command."""
+"""Exit codes; pipelines/README.md says what each means."""
 
 
 class AnomalyError(Exception):

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from pipelines.cli.commands import main
+from tests.support.documentation import PAGES
 from tests.support.paths import ROOT
 from tests.support.source_tree import files_in_repository
 
@@ -31,7 +32,7 @@ def read_by_people() -> list[Path]:
     }
     folders = [ROOT / "anomaly", ROOT / "pipelines", ROOT / "reports" / "example"]
     files = [path for folder in folders for path in folder.rglob("*") if path.suffix in kinds]
-    return sorted([*files, *(ROOT / "sample_data").rglob("*.md"), *ROOT.glob("*.md")])
+    return sorted({*files, *PAGES})
 
 
 def test_nobody_is_accused():

@@ -187,8 +187,8 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     assert loaded(site).equals(at_once(tmp_path / "again", site))
 
 
-def test_older_readings_are_joined_as_the_readme_says(by_day, monkeypatch):
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_older_readings_are_joined_as_the_page_of_the_file_says(by_day, monkeypatch):
+    text = (ROOT / "pipelines/publish/README.md").read_text(encoding="utf-8")
     (query,) = [block for block in re.findall(r"```sql\n(.*?)```", text, re.DOTALL) if "state/days" in block]
     by_day.nightly()
     monkeypatch.chdir(by_day.root)
