@@ -78,7 +78,13 @@ class Days:
 
     def __init__(self, days: pl.DataFrame, base: str) -> None:
         names = [name for name in ("value", "expected", "low", "high", "peers") if name in days.columns]
-        columns = dict(zip(names, days.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy().T))
+        columns = dict(
+            zip(
+                names,
+                days.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy().T,
+                strict=False,
+            )
+        )
         shown = np.concatenate([columns[name] for name in names if name not in ("expected", "low")])
         largest = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
         self.unit, size, _ = messages.display_unit(base, largest)

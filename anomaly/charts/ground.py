@@ -120,7 +120,7 @@ def _date_axis(panel: Panel, ground: Ground) -> None:
         color=TEXT,
         linewidth=0.7,
     )
-    for tick, x in zip(ticks, at):
+    for tick, x in zip(ticks, at, strict=False):
         told = messages.format_day(ground.pen.language, tick, short=True)
         panel.text(x, -0.09, told, panel.upright, ha="center", va="top", color=TEXT, **ground.pen.sized(8.5))
 

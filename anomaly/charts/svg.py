@@ -154,9 +154,9 @@ def _level(own: _Parts, base: str, top: float, language: str) -> tuple[_Panel, s
     unit, size, _ = messages.display_unit(base, largest)
     tick = _round_below(largest / size)
     panel = _Panel(LEVEL, top, TAKEN_APART_DAYS - 1, 0.0, 1.12 * largest or 1.0)
-    points = "".join(f"M{panel.x(at)} {panel.y(y)}h0" for at, y in zip(own.at, own.value))
+    points = "".join(f"M{panel.x(at)} {panel.y(y)}h0" for at, y in zip(own.at, own.value, strict=False))
     line, before = "", None
-    for at, y in zip(own.at, own.level):
+    for at, y in zip(own.at, own.level, strict=False):
         line += f"{'L' if at - 1 == before else 'M'}{panel.x(at)} {panel.y(y)}"
         before = at
     title = messages.message(
@@ -186,7 +186,7 @@ def _day_of_week(number: int) -> float:
 
 def _week(own: _Parts, top: float, language: str) -> str:
     """The shape of the week as last known, Monday first, as bars from 1, the level."""
-    last = {day.isoweekday(): factor for day, factor in zip(own.days, own.week)}
+    last = {day.isoweekday(): factor for day, factor in zip(own.days, own.week, strict=False)}
     reach = max(0.25, 1.1 * max((abs(factor - 1) for factor in last.values()), default=0.0))
     panel = _Panel(WEEK, top, 7, 1 - reach, 1 + reach)
     tick = _round_below(reach)
@@ -200,7 +200,7 @@ def _week(own: _Parts, top: float, language: str) -> str:
 
 def _remainder(own: _Parts, top: float, language: str) -> tuple[_Panel, str]:
     """What level and week leave over, a stroke a day, as factors in logarithms; 1 is nothing."""
-    left = list(zip(own.at, np.log2(own.remainder).tolist()))
+    left = list(zip(own.at, np.log2(own.remainder).tolist(), strict=False))
     reach = max([np.log2(2.2), *(abs(y) for _, y in left)])
     end = max(e for e in (1, 2, 4, 6) if e <= 1.08 * reach)
     panel = _Panel(REMAINDER, top, TAKEN_APART_DAYS - 1, -1.08 * reach, 1.08 * reach)

@@ -27,7 +27,7 @@ from anomaly.expected.rules import ExpectedRules
 from anomaly.peer_stats import PeerStats
 from anomaly.tables import UNKNOWN
 
-COMPILED_WITH = 0xA20819F1  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
+COMPILED_WITH = 0xA4C74844  # CRC-32 of kernels.py and levels.py: numba keeps what it compiles for as long as this file stays the same, whatever it calls elsewhere
 OCTAVE = 8  # buckets to a doubling, by the first three bits behind a number's leading one
 BUCKETS = 32 * OCTAVE
 TABLED = 1 << 15  # whole numbers up to which logarithms are looked up: most readings of a day
@@ -321,9 +321,9 @@ def _is_vacant(series, lag, h, how, t, known):
     for s in range(len(series)):
         v = series[s, t]
         if lag[s, h, t] == 0 and not np.isnan(v) and not np.isnan(known[s]):
-            if v > how.vacant_share * _sorted_quantile(
-                series[s], lag[s, h], max(0, anchor - how.vacancy_days), anchor
-            ):
+            first = max(0, anchor - how.vacancy_days)
+            quantile = _sorted_quantile(series[s], lag[s, h], first, anchor)
+            if v > how.vacant_share * quantile:
                 return False
     return True
 

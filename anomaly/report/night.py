@@ -314,7 +314,7 @@ def round_html(page: NightPage, language: str, part: int = 1) -> str:
     told = [say("round.part", number=number, total=len(sheets)) for number in range(1, len(sheets) + 1)]
     links = [
         {"text": text, "href": None if number == part else href}
-        for number, (text, href) in enumerate(zip(told, hrefs), 1)
+        for number, (text, href) in enumerate(zip(told, hrefs, strict=False), 1)
     ]
     groups = sheets[part - 1].group_by("district", maintain_order=True)
     return render(

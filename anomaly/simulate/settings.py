@@ -48,7 +48,7 @@ columns = {{ household = "household_id", time = "day", value = "reading" }}
 
 [worklist]
 doors_per_night = 20
-"""  # noqa: E501
+"""
 
 
 def settings_text(

@@ -192,7 +192,11 @@ def resolution(value, lag):
         max(
             1,
             math.gcd(
-                *(int(v) for v, late in zip(value[: max(0, t - 6)], lag) if late < 7 and not math.isnan(v))
+                *(
+                    int(v)
+                    for v, late in zip(value[: max(0, t - 6)], lag, strict=False)
+                    if late < 7 and not math.isnan(v)
+                )
             ),
         )
         for t in range(len(value))
@@ -204,9 +208,15 @@ def take_means(value, lag, resolution, rule):
     guard, share, n = rule
     series, block = list(value), [1] * len(value)
     for t in range(guard, len(value)):
-        known = [v for v, late in zip(value[: t - guard + 1], lag) if late < guard and not math.isnan(v)]
+        known = [
+            v
+            for v, late in zip(value[: t - guard + 1], lag, strict=False)
+            if late < guard and not math.isnan(v)
+        ]
         if known and resolution[t] > share * max(sum(known) / len(known), 1):
-            timely = [v if late == 0 else math.nan for v, late in zip(value, lag)][max(0, t - n + 1) : t + 1]
+            timely = [v if late == 0 else math.nan for v, late in zip(value, lag, strict=False)][
+                max(0, t - n + 1) : t + 1
+            ]
             series[t], block[t] = sum(timely) / n if len(timely) == n else math.nan, n
     return series, block
 

@@ -234,7 +234,9 @@ def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():
         series["0005", signal][190:] *= 4
     grid = grid_of(series)
     seen = expect(grid)
-    scores = [one for detector in detectors.chosen_detectors(detectors.DetectorRules()) for one in detector(seen)]
+    scores = [
+        one for detector in detectors.chosen_detectors(detectors.DetectorRules()) for one in detector(seen)
+    ]
     needed = evidence.case_rarity(evidence.EvidenceRules(), 4)
     rated = evidence.score_rarity(scores, range(180, 200), needed, ("forest",))
     largest = np.array(

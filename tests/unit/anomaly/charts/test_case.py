@@ -129,7 +129,7 @@ def test_a_picture_does_not_hang_on_those_drawn_before():
              {"marks": charts.Marks(ONSET, NIGHT - timedelta(days=1), UNITS)}]  # fmt: skip
     together = [pixels(figure(**one)) for one in asked]
     assert len({hash(picture) for picture in together}) == len(asked) - 1  # without a font Chinese is English
-    for one, picture in zip(asked, together):
+    for one, picture in zip(asked, together, strict=False):
         ground._pixels.cache_clear()
         assert pixels(figure(**one)) == picture
 

@@ -124,7 +124,9 @@ def test_peers_are_not_asked_about_days_they_said_nothing_of():
     np.testing.assert_allclose(
         late.expected, expect_recent_fused(grid(2), ExpectedRules(), heard_on_all_days(), 100)[0].expected
     )
-    with pytest.raises(LookupError, match="nothing is known of expected entries level among the peers before day"):
+    with pytest.raises(
+        LookupError, match="nothing is known of expected entries level among the peers before day"
+    ):
         expect_recent_fused(grid(2), ExpectedRules(), said, 101)
 
 

@@ -347,7 +347,11 @@ def walk(steps, start=96_000):
 
 
 LIMITS = st.sampled_from(
-    [RegisterLimits(20, 50_000.0, 2_000.0), RegisterLimits(5, np.inf, np.inf), RegisterLimits(5, 20_000.0, np.inf)]
+    [
+        RegisterLimits(20, 50_000.0, 2_000.0),
+        RegisterLimits(5, np.inf, np.inf),
+        RegisterLimits(5, 20_000.0, np.inf),
+    ]
 )
 
 

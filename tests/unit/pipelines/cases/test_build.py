@@ -30,7 +30,8 @@ def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(tmp_pa
         reason = ("0001", "alone", "water", "water", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
         power = ("0002", "alone", "power", "power", 7, 2.0, 2.0, 9e3, True, 0.2, nights[0], [], [])
         store.write(
-            f"nights/{night}/evidence.parquet", pl.DataFrame([reason, power], schema=EVIDENCE_SCHEMA, orient="row")
+            f"nights/{night}/evidence.parquet",
+            pl.DataFrame([reason, power], schema=EVIDENCE_SCHEMA, orient="row"),
         )
         store.write(
             f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]})

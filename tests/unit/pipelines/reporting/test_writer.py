@@ -85,7 +85,9 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
     monkeypatch.setattr(os, "fsync", fsync)
     checked("rename")
     checked("replace")
-    folder = writer.write_night_folder(tmp_path, night_page([case()]), [writer.render_case(case_page(), None)])
+    folder = writer.write_night_folder(
+        tmp_path, night_page([case()]), [writer.render_case(case_page(), None)]
+    )
     writer.write_overview_page(tmp_path, overview_page(1))
     assert (
         late == []
