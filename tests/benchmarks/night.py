@@ -27,7 +27,7 @@ import polars as pl
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from tests.benchmarks import elsewhere
+from tests.benchmarks import elsewhere  # noqa: E402
 
 FIRST = dt.date(2025, 3, 1)
 SAMPLE = 700  # homes of which others are given the series

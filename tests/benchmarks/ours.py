@@ -82,7 +82,9 @@ ABLATIONS = {
 def scores(grid: Grid) -> dict[str, np.ndarray]:
     """(H, T) scores by name: "joint", the signals together (where there are several), and "cases", the rarest that could open any case."""
     seen, whole = expected.expect(grid), Variant()
-    joint = dict(("joint", one.score) for one in whole.together(seen))
+    joint = {}
+    for one in whole.together(seen):
+        joint["joint"] = one.score
     return joint | {"cases": cases(seen, whole)}
 
 
