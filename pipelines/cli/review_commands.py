@@ -141,7 +141,7 @@ def reveal_command(case: str, settings_path: Path, reason: str, by: str, as_json
 
 @click.group()
 def audit_group() -> None:
-    """The audit audit_log, fairness and the record for the public.
+    """The audit log, fairness and the record for the public.
 
     Example: anomaly audit verify --settings anomaly.toml
     """

@@ -74,7 +74,7 @@ def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
         pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))
     )
     last = daily["day"].max()
-    calendar = calendar_days(plan.calendar, plan.first, last)
+    calendar = calendar_days(plan.calendar, plan.first_day, last)
     grid = make_grid(daily, calendar, dict(register.select("household_id", "district").iter_rows()))
     nights = (FIRST_NIGHT, grid.days)
     return World(f"{name}/{seed}", grid, _city_truth(frames["truth"], grid, nights), nights)

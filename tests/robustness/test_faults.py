@@ -316,7 +316,7 @@ def test_a_week_of_nights_skipped_is_said_and_caught_up(tmp_path):
 def test_a_run_broken_off_is_finished_by_the_next_one(yesterday, monkeypatch):
     """Judged, published or not, and without a report: the next night brings what is missing of it."""
     with monkeypatch.context() as patch:
-        patch.setattr(flow.reports, "write_night", lambda *args: 1 / 0)
+        patch.setattr(flow.night_report, "write_night_report", lambda *args: 1 / 0)
         yesterday.change('name = "Tiny"', 'name = "Small"')
         assert yesterday.run("nightly").exit_code == 1
     report = yesterday.root / "out/reports" / str(day(-2)) / "index.html"

@@ -7,7 +7,7 @@ from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import EVIDENCE_SCHEMA, EvidenceRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule
-from pipelines.cases.build import fold
+from pipelines.cases.build import build_cases
 from pipelines.storage.state import Store
 
 
@@ -37,7 +37,7 @@ def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(tmp_pa
             f"nights/{night}/rarities.parquet", pl.DataFrame({"household": ["0001"], "rarity": [9e3]})
         )
         store.write_json(f"nights/{night}/done.json", {})
-    undecided = fold(rules, store)
+    undecided = build_cases(rules, store)
     assert undecided.cases["household"].to_list() == ["0001"]  # power is not in the purpose
     assert undecided.worklist["night"].to_list() == nights
     for day, outcome in (
@@ -48,6 +48,6 @@ def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(tmp_pa
         store.append_line(
             "outcomes.jsonl", {"case_id": undecided.cases["case_id"][0], "day": day, "outcome": outcome}
         )
-    assert fold(rules, store).worklist["night"].to_list() == nights[:3]
-    assert fold(rules, store).cases["decision"].to_list() == ["confirmed"]
-    assert fold(rules, store, until=nights[3]).cases["decision"].to_list() == ["contested"]
+    assert build_cases(rules, store).worklist["night"].to_list() == nights[:3]
+    assert build_cases(rules, store).cases["decision"].to_list() == ["confirmed"]
+    assert build_cases(rules, store, until=nights[3]).cases["decision"].to_list() == ["contested"]

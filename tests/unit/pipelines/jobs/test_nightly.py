@@ -466,9 +466,9 @@ def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
     )  # what came after is seen, on its own nights
 
 
-def test_the_manifest_says_what_made_the_night_and_how_long_each_step_took(site):
-    site.nightly()
-    manifest = json.loads((site.root / "out" / "manifest.json").read_text())
+def test_the_manifest_says_what_made_the_night_and_how_long_each_step_took(site_with_case):
+    site_with_case.nightly()
+    manifest = json.loads((site_with_case.root / "out" / "manifest.json").read_text())
     assert set(manifest["steps"]) == {"load", "judge", "publish", "report"} and sum(
         manifest["steps"].values()
     ) == pytest.approx(manifest["seconds"], abs=0.5)
