@@ -16,7 +16,7 @@ from pipelines.storage.home_numbers import HomeNumbers
 from pipelines.storage.raw_rows import RawRows
 from pipelines.storage.rejects import commonest_reason, read_rejects
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import ReadingsInMemory, StoredReadings
+from pipelines.storage.stored_readings import StoredReadings
 from pipelines.storage.stored_register import REGISTER_SCHEMA, has_register, read_stored_register
 
 
@@ -24,7 +24,7 @@ from pipelines.storage.stored_register import REGISTER_SCHEMA, has_register, rea
 class Inputs:
     """What a night works on."""
 
-    stored: StoredReadings | ReadingsInMemory
+    stored: StoredReadings
     """The readings of the homes of the register."""
     register: pl.DataFrame
     """REGISTER_SCHEMA, sorted by household; every home seen, where the site has no register."""
@@ -37,11 +37,13 @@ class Inputs:
     """Signal → how many rows this load has loaded, and how many were duplicate or restated."""
     degraded: list[str]
     """A line for each thing that is wrong with an input."""
+    readings_in_memory: pl.DataFrame | None = None
+    """Readings (READING_SCHEMA) in place of the stored ones, such as a copy with surges in it."""
 
     @cached_property
     def readings(self) -> pl.DataFrame:
         """Every reading (READING_SCHEMA)."""
-        return self.stored.readings()
+        return self.stored.readings() if self.readings_in_memory is None else self.readings_in_memory
 
     def readings_of(
         self,
@@ -50,7 +52,6 @@ class Inputs:
         last: dt.date | None = None,
     ) -> pl.DataFrame:
         """Return the readings (READING_SCHEMA) of those homes and days; None: all."""
-        assert isinstance(self.stored, StoredReadings)
         numbers = None
         if homes is not None:
             known = self.stored.names.to_frame("household").with_row_index("home")

@@ -1,7 +1,7 @@
 """`anomaly evaluate`: plant surges into copies of the site's own readings and judge them as the night would.
 
-`evaluate_site` measures, `write_evaluation_page`, `card_text` and `card_json` show what came out. The method is that of
-`anomaly.evaluation`; here the site's readings are loaded, judged and shown.
+`evaluate_site` measures; `write_evaluation_page`, `card_text` and `card_json` show what came out. The method is
+that of `anomaly.evaluation`; here the site's readings are loaded, judged and shown.
 """
 
 import dataclasses
@@ -25,7 +25,6 @@ from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import expect_all, needed
 from pipelines.scoring.sample import index_homes
 from pipelines.storage.state import Store
-from pipelines.storage.stored_readings import ReadingsInMemory
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
 CURVE_CAPACITIES = (1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 30.0, 40.0)  # of the chart
@@ -101,7 +100,7 @@ def evaluate_site(
         step = "judging copies with surges in them"
         text = f"round {begun} of {rounds}: judging a copy with surges in it"
         progress(Progress(step, begun - 1, rounds, "rounds", text=text))
-        copy = dataclasses.replace(inputs, stored=ReadingsInMemory(readings))
+        copy = dataclasses.replace(inputs, readings_in_memory=readings)
         return _largest_rarities(settings, copy, first, last)
 
     of_dwellings = inputs.readings.filter(pl.col("household").is_in(list(inputs.dwelling_districts)))
@@ -127,11 +126,12 @@ def evaluate_site(
 def _inputs_in_memory(settings: Settings, inputs: Inputs) -> Inputs:
     """Return the inputs with all readings in memory, of a large site as if its sample were all of it."""
     if inputs.dwellings.height <= settings.engine.sample_homes:
-        return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings))
+        return dataclasses.replace(inputs, readings_in_memory=inputs.readings)
     site = index_homes(settings, inputs)
     sample = pl.Series("household", site.names[site.sample], pl.String)
     register = inputs.register.join(sample.to_frame(), on="household", how="semi", maintain_order="left")
-    return dataclasses.replace(inputs, stored=ReadingsInMemory(inputs.readings_of(sample)), register=register)
+    readings = inputs.readings_of(sample)
+    return dataclasses.replace(inputs, readings_in_memory=readings, register=register)
 
 
 def surge_plan(homes: int) -> evaluation.SurgePlan:

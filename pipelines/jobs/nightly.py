@@ -151,19 +151,12 @@ def run_nights(
         progress(Progress("publishing"))
         history = build_cases(settings, store, snapshot_nights=plan.judge)
         page_makers = background.enter_context(_page_makers(history, plan))
-        write_snapshots(settings, store, inputs, judged_nights, history, plan.judge)
-        rejudging = rejudged.record_changes(store, plan.nights)
-        runs = _run_lines(settings, store, inputs, history, plan.nights, started)
-        frames = published_frames(settings, store, inputs, history, runs)
-        publication.finish(frames, meta_frames(settings, judged_nights.calendar))
-        _record_runs(settings, store, runs, plan.judge)
+        published = _publish(
+            settings, store, inputs, judged_nights, history, plan, publication=publication, started=started
+        )
         timer.end("publish")
 
-        with night_report.disk_errors_as_not_reported(settings):
-            for night in plan.reports:
-                progress(Progress(f"writing the report of {night}"))
-                night_report.write_night_report(settings, inputs, judged_nights, night, page_makers, progress)
-            night_report.write_overview(settings, frames)
+        _write_reports(settings, inputs, judged_nights, plan, published.frames, page_makers, progress)
         timer.end("report")
 
         _write_manifest(settings, store, inputs, judged_nights.calendar, started, timer)
@@ -173,11 +166,11 @@ def run_nights(
             night=nights[-1],
             did=True,
             degraded=degraded,
-            run=runs[plan.nights.index(nights[-1])],
+            run=published.runs[plan.nights.index(nights[-1])],
             report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
                 *(line for night in nights for line in missed_nights(store, night)),
-                *rejudging.lines(),
+                *published.rejudging.lines(),
                 *late_arrivals.describe_touched_nights(_touched_nights(settings)),
             ],
             stopped=tuple(inputs.failed),
@@ -239,7 +232,7 @@ def make_plan(
     store: Store, inputs: Inputs, nights: Sequence[dt.date], wants_report: Callable[[dt.date], bool]
 ) -> Plan:
     """Plan the nights asked for, in order, and what a run that was broken off had judged but not shown."""
-    first, last = inputs.stored.span()
+    first, last = _first_and_last_day(inputs)
     judged_before = [night for night in store.judged_nights() if first <= night <= last]
     begun = store.read_json(UNFINISHED_RUN_FILE, {"nights": [], "reports": []})
     left = {night for night in judged_before if str(night) in begun["nights"]}
@@ -264,9 +257,15 @@ def _latest_night(inputs: Inputs) -> dt.date:
     return latest
 
 
+def _first_and_last_day(inputs: Inputs) -> tuple[dt.date, dt.date]:
+    span = inputs.stored.span()
+    assert span is not None, "where there is a latest night there are readings"
+    return span
+
+
 def _refuse_nights_without_readings(inputs: Inputs, nights: Sequence[dt.date]) -> None:
     """Raise NoSuchNight for a night outside the readings: it would only say that nobody can be judged."""
-    first, last = inputs.stored.span()
+    first, last = _first_and_last_day(inputs)
     for night in nights:
         if not first <= night <= last:
             where = "before the first" if night < first else "after the last"
@@ -383,6 +382,54 @@ def _page_makers(history: cases.CaseHistory, plan: Plan) -> process_pool.Pool:
     """Return processes that render the case pages; they start at once, while the file is being published."""
     pages = history.worklist.filter(pl.col("night").is_in(plan.reports)).height
     return process_pool.Pool(pages, writer.warm_up)
+
+
+@dataclass(frozen=True)
+class _Published:
+    """What the published file was made of."""
+
+    runs: list[dict]
+    """The lines in the journal of runs, one for each night of the plan, in order."""
+    frames: dict[str, pl.DataFrame]
+    rejudging: rejudged.RejudgingSummary
+
+
+def _publish(
+    settings: Settings,
+    store: Store,
+    inputs: Inputs,
+    judged_nights: JudgedNights,
+    history: cases.CaseHistory,
+    plan: Plan,
+    *,
+    publication: duckdb_file.Publication,
+    started: dt.datetime,
+) -> _Published:
+    """Keep what the nights knew, swap the published file in, and record the runs."""
+    write_snapshots(settings, store, inputs, judged_nights, history, plan.judge)
+    rejudging = rejudged.record_changes(store, plan.nights)
+    runs = _run_lines(settings, store, inputs, history, plan.nights, started)
+    frames = published_frames(settings, store, inputs, history, runs)
+    publication.finish(frames, meta_frames(settings, judged_nights.calendar))
+    _record_runs(settings, store, runs, plan.judge)
+    return _Published(runs, frames, rejudging)
+
+
+def _write_reports(
+    settings: Settings,
+    inputs: Inputs,
+    judged_nights: JudgedNights,
+    plan: Plan,
+    frames: dict[str, pl.DataFrame],
+    page_makers: process_pool.Pool,
+    progress: ReportProgress,
+) -> None:
+    """Write the report of each planned night, and the page over all nights."""
+    with night_report.disk_errors_as_not_reported(settings):
+        for night in plan.reports:
+            progress(Progress(f"writing the report of {night}"))
+            night_report.write_night_report(settings, inputs, judged_nights, night, page_makers, progress)
+        night_report.write_overview(settings, frames)
 
 
 def _run_lines(

@@ -1,8 +1,8 @@
 """Remove what is older than [retention] allows from the state, the pages and the published file.
 
 Outcomes, assignments, the runs and the audit log are kept: they are the account. Before anything is deleted,
-the first day that is kept of each class of data is noted (`RETENTION_FLOOR_FILE`), so that neither an export that comes
-again nor a night that is judged later brings back what was pruned.
+the first day that is kept of each class of data is noted (`RETENTION_FLOOR_FILE`), so that neither an export
+that comes again nor a night that is judged later brings back what was pruned.
 """
 
 import datetime as dt

@@ -211,13 +211,3 @@ class StoredReadings:
                 )
             )
         return pl.concat([pl.DataFrame(schema=room.READING_SCHEMA), *told])
-
-
-@dataclass(frozen=True)
-class ReadingsInMemory:
-    """Readings that are not in the store, such as a copy with surges in it, in the place of `Kept`."""
-
-    frame: pl.DataFrame
-
-    def readings(self) -> pl.DataFrame:
-        return self.frame
