@@ -1,6 +1,7 @@
 """Killed at any moment: the published file is yesterday's or tonight's, nothing recorded is lost, and the next run mends the rest."""
 
 import datetime as dt
+import itertools
 import multiprocessing
 import random
 import shutil
@@ -101,15 +102,21 @@ def split(command: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(" ".join(command[:1]).split()) + command[1:]
 
 
-def trial(root: Path, source: Path, what: tuple) -> list[str]:
+def trial(
+    root: Path,
+    source: Path,
+    at: int | float,
+    command: tuple[str, ...],
+    before: kills.SiteState,
+    after: kills.SiteState,
+) -> list[str]:
     """Kill the command on a copy of the site, and look; run it again, and look again."""
-    kills.hold_the_calendar()
-    at, command, before, after = what
+    kills.fix_today()
     shutil.copytree(source, root)
     site = Site(root)
     killed = kills.kill(site, at, *split(command))
     told = kills.troubles(site, before, after) if killed else []
-    told += kills.mended(site, after, *command)
+    told += kills.troubles_after_rerun(site, after, *command)
     shutil.rmtree(root)
     return [f"killed at {at}: {line}" for line in told] + (
         [] if killed or isinstance(at, float) else [f"killed at {at}: it was not"]
@@ -121,7 +128,7 @@ def calendar(monkeypatch):
     """The day is held in this process too, and let go again."""
     for module in (record_outcome, retention):
         monkeypatch.setattr(module, "local_today", module.local_today)
-    kills.hold_the_calendar()
+    kills.fix_today()
 
 
 @pytest.fixture(scope="module")
@@ -133,17 +140,14 @@ def lanes():
 def survive(lanes, root: Path, name: str, some) -> int:
     """Kill the command of that name at `some` of (its writes, its seconds); every kill must be survived. How many there were."""
     site, command = prepared(root / "before", name)
-    before = kills.known(site)
+    before = kills.site_state(site)
     whole = shutil.copytree(site.root, root / "after")
     writes, seconds = kills.writes_of(Site(whole), *split(command))
-    after = kills.known(Site(whole))
+    after = kills.site_state(Site(whole))
     points = some(writes, seconds)
-    found = lanes.map(
-        trial,
-        [root / str(n) for n in range(len(points))],
-        [site.root] * len(points),
-        [(at, command, before, after) for at in points],
-    )
+    copies = (root / str(number) for number in range(len(points)))
+    same = (itertools.repeat(value) for value in (command, before, after))
+    found = lanes.map(trial, copies, itertools.repeat(site.root), points, *same)
     assert [line for told in found for line in told] == []
     return len(points)
 

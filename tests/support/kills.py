@@ -1,6 +1,8 @@
-"""Commands that are killed, and what must hold after: run as a script, a command on a site that ends itself by SIGKILL.
+"""Kill commands at any of their writes, and look at what is left.
 
-python -m tests.support.kills ROOT AT COMMAND …    dies just before its write number AT below ROOT; with AT 0 it lives, and says how many it made and what memory it took
+Run as a script it is the command that dies: `python -m tests.support.kills ROOT AT COMMAND …` runs the
+command and ends itself by SIGKILL just before write number AT below ROOT. With AT 0 it lives, and prints how
+many writes it made and what memory it took.
 """
 
 import datetime as dt
@@ -32,13 +34,16 @@ LEFTOVERS = re.compile(r"\.(draft|old|wal)$")
 # the process that dies
 
 
-def hold_the_calendar() -> None:
-    """Today is TODAY for whatever asks on which day something is said or pruned."""
+def fix_today() -> None:
+    """Make TODAY the day on which outcomes are recorded and data is pruned, in this process."""
     record_outcome.local_today = retention.local_today = lambda settings: TODAY
 
 
 def die_at(root: Path, at: int) -> list[str]:
-    """From now on SIGKILL comes just before write number `at`: a file opened to be written, renamed, removed or seen onto the disk."""
+    """Kill this process just before write number `at`; returns the list to which each write is added.
+
+    A write is a file opened to be written, renamed, removed or flushed to the disk.
+    """
     made: list[str] = []
 
     def count(event: str) -> None:
@@ -69,14 +74,13 @@ def die_at(root: Path, at: int) -> list[str]:
 
 
 def peak() -> float:
-    """MB this process has taken at most. (What `wait4` tells of a process counts what its parent had when it began.)"""
+    """Return the MB this process has taken at most; `wait4` would count what its parent had when it began."""
     return int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e3
 
 
 def start(site: Site, at: int, *command: str) -> subprocess.Popen:
-    """The command on the site as a process of its own; its first line says that it begins."""
-    home = ROOT
-    told = [
+    """Start the command on the site as a process of its own; it prints "begins" first."""
+    command_line = [
         sys.executable,
         "-m",
         "tests.support.kills",
@@ -87,9 +91,9 @@ def start(site: Site, at: int, *command: str) -> subprocess.Popen:
         str(site.settings),
     ]
     return subprocess.Popen(
-        told,
-        cwd=home,
-        env=os.environ | {"PYTHONPATH": str(home)},
+        command_line,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,17 +101,17 @@ def start(site: Site, at: int, *command: str) -> subprocess.Popen:
 
 
 def writes_of(site: Site, *command: str) -> tuple[int, float]:
-    """How many writes the command makes where nobody kills it, and how many seconds it takes once begun."""
+    """Return how many writes the command makes when it lives, and how many seconds it takes once begun."""
     with start(site, 0, *command) as process:
         assert process.stdout.readline() == "begins\n"
         begun = time.monotonic()
-        said, why = process.communicate(timeout=120)
-    assert process.returncode == 0, why
-    return int(re.search(r"(\d+) writes", said)[1]), time.monotonic() - begun
+        printed, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
+    return int(re.search(r"(\d+) writes", printed)[1]), time.monotonic() - begun
 
 
 def kill(site: Site, at: int | float, *command: str) -> bool:
-    """Kill the command at its write number `at`, or that many seconds after it began; whether it was killed before its end."""
+    """Kill the command at write number `at` (int) or after `at` seconds (float); returns whether it was killed."""
     with start(site, at if isinstance(at, int) else 0, *command) as process:
         if isinstance(at, float):
             process.stdout.readline()
@@ -121,24 +125,24 @@ def kill(site: Site, at: int | float, *command: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Before:
-    """What a site has shown and recorded."""
+class SiteState:
+    """What a site has published and recorded."""
 
     shown: dict[str, list] | None
     recorded: tuple[list, list]
 
 
 def shown(site: Site) -> dict[str, list] | None:
-    """view → its rows without the clock's columns; None where nothing is published."""
+    """Return view → its rows, without the columns of times; None where nothing is published."""
     if not site.file.exists():
         return None
-    told = site.published([name for name in tables.PUBLISHED if name != "runs"])
+    views = site.published([name for name in tables.PUBLISHED if name != "runs"])
     runs = site.view("runs").drop(CLOCK)
-    return told | {"runs": sorted(set(runs.rows()), key=repr)}
+    return views | {"runs": sorted(set(runs.rows()), key=repr)}
 
 
 def recorded(site: Site) -> tuple[list, list]:
-    """Outcomes and assignments of the journals, without the clock."""
+    """Return the outcomes and assignments of the journals, without the times of recording."""
     store = Store(site.file)
     lines = [
         [{name: v for name, v in line.items() if name != "recorded"} for line in store.read_lines(name)]
@@ -147,55 +151,55 @@ def recorded(site: Site) -> tuple[list, list]:
     return tuple(lines)
 
 
-def known(site: Site) -> Before:
-    return Before(shown(site), recorded(site))
+def site_state(site: Site) -> SiteState:
+    return SiteState(shown(site), recorded(site))
 
 
-def troubles(site: Site, before: Before, after: Before) -> list[str]:
-    """What does not hold of a site on which a command was killed: in a line each, none where all is well."""
-    told = []
+def troubles(site: Site, before: SiteState, after: SiteState) -> list[str]:
+    """Return a line for each thing that is wrong with a site on which a command was killed."""
+    found = []
     if (now := shown(site)) not in (before.shown, after.shown):
-        told.append(f"the file is neither the one before nor the one after: {differing(now, after.shown)}")
+        found.append(f"the file is neither the one before nor the one after: {differing(now, after.shown)}")
     if site.file.with_name(site.file.name + ".wal").exists():
-        told.append("a .wal lies beside the published file")
-    for kept, had, comes in zip(recorded(site), before.recorded, after.recorded, strict=True):
-        if kept[: len(had)] != had or any(line not in comes for line in kept):
-            told.append(f"recorded: {kept}, before {had}")
+        found.append("a .wal lies beside the published file")
+    for lines, before_lines, after_lines in zip(recorded(site), before.recorded, after.recorded, strict=True):
+        if lines[: len(before_lines)] != before_lines or any(line not in after_lines for line in lines):
+            found.append(f"recorded: {lines}, before {before_lines}")
     try:
         AuditLog(Store(site.file)).verify()
     except AuditLogBroken as error:
-        told.append(f"audit: {error}")
-    return told
+        found.append(f"audit: {error}")
+    return found
 
 
 def differing(one: dict | None, other: dict | None) -> list[str]:
-    """Names of the views whose rows are not the same."""
+    """Return the names of the views whose rows differ, with their numbers of rows."""
     if one is None or other is None:
         return ["one is not there"]
     return [f"{name} {len(one[name])}/{len(other[name])}" for name in other if one[name] != other[name]]
 
 
 def leftovers(site: Site) -> list[str]:
-    """What a killed command left lying and no later one cleared."""
+    """Return the drafts that a killed command has left and no later one has cleared."""
     return sorted(
         str(path.relative_to(site.root)) for path in site.root.rglob("*") if LEFTOVERS.search(path.name)
     )
 
 
-def mended(site: Site, after: Before, *command: str) -> list[str]:
-    """Run the command again: what does not hold then."""
+def troubles_after_rerun(site: Site, after: SiteState, *command: str) -> list[str]:
+    """Run the command again, and return what is wrong then."""
     again = site.run(command[0], *command[1:])
     if again.exit_code:
         return [f"the next run ends {again.exit_code}: {again.stderr.strip() or again.exception!r}"]
-    told = [f"after the next run {line}" for line in troubles(site, after, after)]
+    found = [f"after the next run {line}" for line in troubles(site, after, after)]
     if left := leftovers(site):
-        told.append(f"left lying: {left}")
-    return told
+        found.append(f"left lying: {left}")
+    return found
 
 
 if __name__ == "__main__":
     root, at, command = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    hold_the_calendar()
+    fix_today()
     sys.argv[:] = ["anomaly", *command]
     print("begins", flush=True)
     made = die_at(root, at)
