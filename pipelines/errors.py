@@ -1,6 +1,7 @@
 """The errors a run can end with, each with the exit code that the command line gives it.
 
-Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is a bug.
+Every message is one line: what is wrong, where, and what to do next. Anything that is not an AnomalyError is
+a bug.
 """
 
 from anomaly.messages import printable

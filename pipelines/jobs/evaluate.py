@@ -1,7 +1,7 @@
 """`anomaly evaluate`: plant surges into copies of the site's own readings and judge them as the night would.
 
-`evaluate_site` measures; `write_evaluation_page`, `card_text` and `card_json` show what came out. The method is
-that of `anomaly.evaluation`; here the site's readings are loaded, judged and shown.
+`evaluate_site` measures; `write_evaluation_page`, `card_text` and `card_json` show what came out. The method
+is that of `anomaly.evaluation`; here the site's readings are loaded, judged and shown.
 """
 
 import dataclasses

@@ -111,7 +111,7 @@ def writes_of(site: Site, *command: str) -> tuple[int, float]:
 
 
 def kill(site: Site, at: int | float, *command: str) -> bool:
-    """Kill the command at write number `at` (int) or after `at` seconds (float); returns whether it was killed."""
+    """Kill the command at write `at` (int) or after `at` seconds (float); returns whether it was killed."""
     with start(site, at if isinstance(at, int) else 0, *command) as process:
         if isinstance(at, float):
             process.stdout.readline()

@@ -1,4 +1,4 @@
-"""Tiny sites for the tests of the flow: seeded homes, their exports as files, their settings, and the command run on them."""
+"""Tiny sites for the tests of the flow: seeded homes, their exports as files, and the command run on them."""
 
 import datetime as dt
 import json
@@ -30,9 +30,12 @@ expires = 2099-12-31
 signatures = {signatures}
 """
 SIGNALS = {
-    "entries": 'files = "entries*.csv"\nkind = "count"\ncolumns = { household = "id", time = "day", value = "entries" }\n',
-    "water": 'files = "water*.csv"\nkind = "register"\nunit = "m3"\ncolumns = { household = "id", time = "day", value = "reading" }\n',
-    "power": 'files = "power*.csv"\nkind = "usage"\nunit = "kWh"\ncolumns = { household = "id", time = "day", value = "used" }\n',
+    "entries": 'files = "entries*.csv"\nkind = "count"\n'
+    'columns = { household = "id", time = "day", value = "entries" }\n',
+    "water": 'files = "water*.csv"\nkind = "register"\nunit = "m3"\n'
+    'columns = { household = "id", time = "day", value = "reading" }\n',
+    "power": 'files = "power*.csv"\nkind = "usage"\nunit = "kWh"\n'
+    'columns = { household = "id", time = "day", value = "used" }\n',
 }
 """Three ways a signal may come: passages counted, a register in m³, a day's use in kWh."""
 VIEWS = ("households", "readings", "expected", "evidence", "cases", "worklist", "not_judged", "rejects")
@@ -60,7 +63,7 @@ def daily(homes: int = HOMES, days: int = DAYS, seed: int = 1) -> dict[str, np.n
 
 
 def rows(signal: str, values: np.ndarray, first: dt.date = FIRST) -> pl.DataFrame:
-    """An export of `values` (homes, days) in the form the settings of SIGNALS name: id, day, value; day by day."""
+    """An export of `values` (homes, days) in the form that SIGNALS name: id, day, value; day by day."""
     homes, days = values.shape
     if signal == "water":
         cells = [f"{v / 1000:.3f}" for v in (100_000 + values.cumsum(axis=1)).T.ravel()]
@@ -178,7 +181,7 @@ class Site:
 def make_site(
     root: Path, signals: Sequence[str] = ("entries", "water", "power"), last: dt.date = LAST, seed: int = 1
 ) -> Site:
-    """A site of HOMES homes with one file a signal, cut at the end of `last`: one people case on its last night."""
+    """A site of HOMES homes with one file a signal, cut after `last`: one people case on its last night."""
     root.mkdir(parents=True, exist_ok=True)
     site = Site(root)
     values = daily(seed=seed)

@@ -86,7 +86,8 @@ def test_help_imports_nothing_slow():
     code = (
         "import sys\nfrom pipelines.cli.commands import main\n"
         "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
-        "print([name for name in ('polars', 'numba', 'duckdb', 'numpy', 'matplotlib', 'sklearn') if name in sys.modules], file=sys.stderr)"
+        "slow = {'polars', 'numba', 'duckdb', 'numpy', 'matplotlib', 'sklearn'}\n"
+        "print(sorted(slow & set(sys.modules)), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]" and "Commands:" in done.stdout
@@ -305,13 +306,18 @@ def test_tables_is_the_dictionary_of_every_view_and_column(language):
 
 
 def test_every_command_speaks_json(site, tmp_path):
-    """Lines that each have a message_type, the last one and only the last one a summary; nothing else on stdout."""
+    """Each line has a message_type, the last and only the last is a summary, and nothing else is on stdout."""
     case = site.view("worklist")["case_id"][0]
     own = {
-        "backfill": ["--from", str(LAST), "--to", str(LAST)], "explain": [case], "evaluate": ["--nights", "10", "--rounds", "1"],
-        "decide": [case, "no_access", "--reason", "x"], "outcomes import": [str(site.put("f.csv", "case,day,outcome,reason\n"))],
-        "assign": [case, "--to", "x"], "reveal": [case, "--reason", "x", "--by", "x"], "prune": ["--dry-run"],
-    }  # fmt: skip
+        "backfill": ["--from", str(LAST), "--to", str(LAST)],
+        "explain": [case],
+        "evaluate": ["--nights", "10", "--rounds", "1"],
+        "decide": [case, "no_access", "--reason", "x"],
+        "outcomes import": [str(site.put("f.csv", "case,day,outcome,reason\n"))],
+        "assign": [case, "--to", "x"],
+        "reveal": [case, "--reason", "x", "--by", "x"],
+        "prune": ["--dry-run"],
+    }
     elsewhere = {
         "init": [str(tmp_path / "a")],
         "simulate": [str(tmp_path / "b"), "--homes", "2", "--days", "30"],

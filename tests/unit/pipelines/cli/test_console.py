@@ -1,4 +1,4 @@
-"""What every command shares: progress, errors as one line with an exit code, and output for people or programs."""
+"""What all commands share: progress, errors as a line and an exit code, output for people and programs."""
 
 import datetime as dt
 import errno

@@ -1,4 +1,4 @@
-"""Sections of the settings file: their defaults are those the reference shows, and what cannot be is refused."""
+"""Sections of the settings: defaults as the reference shows them, and what cannot be meant refused."""
 
 import dataclasses
 import re

@@ -182,7 +182,7 @@ def test_the_card_as_text_and_as_json(tmp_path):
 
 
 def test_raising_the_expectation_is_raising_the_readings():
-    """The shortcut against the long way: expecting anew with the last 14 days of a home doubled gives the same surprise."""
+    """Expecting anew with the last 14 days of a home doubled, the long way, gives the same surprise."""
     site = city(30, 120, signals=("entries", "power"))
     seen = expect(grid_of(site))
     short = evaluate._raise_last_days(seen, np.array([4]), np.array([2.0]))
@@ -191,7 +191,8 @@ def test_raising_the_expectation_is_raising_the_readings():
             [site["0004", signal][:-14], np.rint(site["0004", signal][-14:] * factor).astype(int)]
         )
     long = expect(grid_of(site))
-    # up to three of the raised days are old enough for the last nights' own baselines of 84 days: the short way leaves them as they were
+    # up to three of the raised days are old enough for the last nights' own baselines of 84 days: the short
+    # way leaves them as they were
     assert short.surprise[:, 4, -14:] == pytest.approx(long.surprise[:, 4, -14:], rel=0.12, abs=0.2)
     others = np.arange(30) != 4
     assert np.array_equal(short.surprise[:, others], seen.surprise[:, others], equal_nan=True)
@@ -200,7 +201,10 @@ def test_raising_the_expectation_is_raising_the_readings():
 
 @pytest.mark.parametrize(("sizes", "place"), [((1.01, 2.5, 5.0), 1), ((1.01, 1.02), 2)])
 def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place):
-    """Regular homes: ×2.5 for 14 days is seen, one or two hundredths more are not; the number of sizes says that none is."""
+    """Regular homes: ×2.5 for 14 days is seen, one or two hundredths more are not.
+
+    The number of sizes says that none is.
+    """
     monkeypatch.setattr(evaluate, "TONIGHT_SIZES", sizes)
     settings = load_settings(make_site(tmp_path).settings)
     seen = expect(grid_of(city(40, 150, seed=3)))
@@ -214,7 +218,10 @@ def test_the_smallest_size_a_home_would_show(tmp_path, monkeypatch, sizes, place
     ("homes", "share"), [(20, 0.05), (300, 0.05), (600, 0.025), (1_000, 0.015), (6_000, 0.015)]
 )
 def test_what_is_planted_at_once_leaves_a_night_ordinary(homes, share):
-    """One in twenty of 6,000 homes, of which two in five at once, would lie above the night's upper quantile and calm all others down."""
+    """One in twenty of 6,000 homes would be too many.
+
+    Two in five of them at once would lie above the night's upper quantile and scale all others down.
+    """
     assert evaluate.surge_plan(homes).share == pytest.approx(share)
     score = np.random.default_rng(0).standard_normal((homes, 60))
     score[: max(1, round(0.42 * share * homes)), -1] = 6.0

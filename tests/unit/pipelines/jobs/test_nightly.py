@@ -1,4 +1,4 @@
-"""One night: judged by what a home has, published by draft, check and swap, done again only when something changed."""
+"""One night: judged by what a home has, published by draft, check and swap, repeated only after a change."""
 
 import datetime as dt
 import json
@@ -156,7 +156,11 @@ def test_a_further_run_on_the_same_night_gives_the_same_rows(tmp_path, judged):
 
 
 def test_homes_with_one_two_or_three_signals_young_and_old_are_judged_or_named(tmp_path):
-    """0001 has entries only, 0002 entries and water, 0003 is 20 days old, 0004 fell silent 10 days ago, 0005 has 5 days."""
+    """Homes with fewer signals, or too few days.
+
+    0001 has entries only, 0002 entries and water, 0003 is 20 days old, 0004 fell silent 10 days ago, 0005 has
+    5 days.
+    """
     site = make_site(tmp_path)
     lost = {
         "entries": (pl.col("id") == "0003") & (pl.col("day") <= str(day(-21))),
@@ -280,6 +284,14 @@ def test_a_night_without_any_reading_is_refused(judged, night):
     assert judged.file.read_bytes() == before
 
 
+READER = """import duckdb, sys
+con = duckdb.connect(sys.argv[1], read_only=True)
+print(1, flush=True)
+sys.stdin.read()
+print(con.execute("select max(night) from v1.runs").fetchone()[0])
+"""
+
+
 def test_an_open_reader_never_blocks_the_night(tmp_path):
     site = make_site(tmp_path, last=day(-2))
     site.nightly()
@@ -287,7 +299,7 @@ def test_an_open_reader_never_blocks_the_night(tmp_path):
         [
             sys.executable,
             "-c",
-            "import duckdb,sys; con=duckdb.connect(sys.argv[1],read_only=True); print(1,flush=True); sys.stdin.read(); print(con.execute('select max(night) from v1.runs').fetchone()[0])",
+            READER,
             str(site.file),
         ],
         stdin=subprocess.PIPE,
@@ -437,8 +449,9 @@ def test_a_night_reads_nothing_dated_after_it(tmp_path, judged):
 
 
 def test_a_night_within_a_long_history_reads_nothing_dated_after_it(tmp_path):
-    """300 nights behind, so that the site's own past sets the scale; after the night, within the same backfill, half of
-    the homes go up fivefold.
+    """A history of 300 nights sets the scale by the site's own past.
+
+    After the night, within the same backfill, half of the homes go up fivefold.
     """
     first, night = LAST - dt.timedelta(days=339), LAST - dt.timedelta(days=40)
     values = daily(days=340)["power"]

@@ -51,9 +51,18 @@ def test_a_night_that_is_done_gives_notice_in_counts(site):
         and told.pop("not_judged") >= 0
     )
     assert told == {
-        "message_type": "notice", "event": "done", "exit_code": 0, "command": "nightly", "site": "Tiny", "night": str(LAST),
-        "did": True, "degraded": 0, "judged": HOMES, "cases_open": 1, "cases_new": 1,
-    }  # fmt: skip
+        "message_type": "notice",
+        "event": "done",
+        "exit_code": 0,
+        "command": "nightly",
+        "site": "Tiny",
+        "night": str(LAST),
+        "did": True,
+        "degraded": 0,
+        "judged": HOMES,
+        "cases_open": 1,
+        "cases_new": 1,
+    }
     assert notice["env"] == {
         "ANOMALY_EVENT": "done",
         "ANOMALY_EXIT_CODE": "0",
@@ -81,8 +90,11 @@ def test_a_degraded_and_a_failed_night_give_notice_too(site):
     site.nightly(code=2)
     told = [notice["told"] for notice in notices(site)]
     assert [(one["event"], one["exit_code"], one["command"]) for one in told] == [
-        ("degraded", 3, "nightly"), ("degraded", 3, "backfill"), ("failed", 11, "nightly"), ("failed", 2, "nightly"),
-    ]  # fmt: skip
+        ("degraded", 3, "nightly"),
+        ("degraded", 3, "backfill"),
+        ("failed", 11, "nightly"),
+        ("failed", 2, "nightly"),
+    ]
     assert told[0]["degraded"] == 1 and [one.get("error") for one in told] == [
         None,
         None,
@@ -110,7 +122,11 @@ def test_a_bug_and_an_interruption_are_failures(site, monkeypatch):
     assert SURGED not in (site.root / "out" / "log.jsonl").read_text()
 
 
-SLOW = "import os, subprocess, sys, time; open('pid', 'w').write(str(subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']).pid)); time.sleep(600)"
+SLOW = """import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+open("pid", "w").write(str(child.pid))
+time.sleep(600)
+"""
 
 
 @pytest.mark.parametrize(
