@@ -1,4 +1,4 @@
-"""What comes day by day, late, restated or broken off comes to the same as all at once, and touches no more than it must."""
+"""Readings of rows that come day by day, late or restated are those of all rows at once; no more is written than must be."""
 
 import datetime as dt
 import re
@@ -7,40 +7,122 @@ import duckdb
 import polars as pl
 import pytest
 
+from anomaly.readings import SignalRule
 from pipelines.config.settings import load_settings
-from pipelines.ingest import incremental
-from pipelines.ingest import loader as loading
+from pipelines.ingest.incremental import ReadingChanges, StoredSignal
 from pipelines.ingest.inputs import stored_inputs
-from pipelines.ingest.loader import load
 from pipelines.storage.daily_readings import MAX_LOOSE_PARTITIONS, DailyReadings
+from pipelines.storage.raw_rows import RAW_ROW_SCHEMA
 from pipelines.storage.state import Store
+from tests.support.loading import load_at_once, load_site, partition_names
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, LAST, SIGNALS, Site, daily, day, make_site, rows, until
 
-TODAY = dt.date(2099, 1, 1)
+# one signal, by rows
 
 
-def loaded(site: Site, said: list | None = None) -> pl.DataFrame:
-    """The readings after a load, in words."""
-    settings = load_settings(site.settings)
-    store = Store(settings.store)
+RULE = SignalRule("water", "register", "litre")
+
+
+@pytest.fixture
+def signal(tmp_path) -> StoredSignal:
+    store = Store(tmp_path / "anomaly.duckdb")
     store.prepare()
-    return load(settings, store, TODAY, (said if said is not None else []).append).readings
+    return StoredSignal(store, RULE)
 
 
-def parts(site: Site, kind: str) -> dict[str, list[str]]:
-    return {
-        name: sorted(path.name for path in (site.root / "out/state" / kind / name).glob("*.parquet"))
-        for name in SIGNALS
-    }
+def levels(*given: tuple[int, int, int], file: str = "w.csv") -> pl.DataFrame:
+    """Raw rows of (home, day of March, level at the end of that day)."""
+    return pl.DataFrame(
+        [
+            (home, dt.datetime(2026, 3, on), True, level, None, None, row, file)
+            for row, (home, on, level) in enumerate(given, 1)
+        ],
+        schema=RAW_ROW_SCHEMA | {"file": pl.Enum([file])},
+        orient="row",
+    )
 
 
-def at_once(root, site: Site) -> pl.DataFrame:
-    """The readings of a new site with the same files."""
-    other = make_site(root)
-    for path in site.root.glob("*.csv"):
-        other.put(path.name, path.read_bytes())
-    return loaded(other)
+def use(signal: StoredSignal) -> list[tuple]:
+    """(home, day of March, litres) of every stored reading."""
+    cells = signal.readings.read().select("home", pl.col("day").dt.day(), "value")
+    return sorted(cells.rows())
+
+
+def test_rows_in_order_go_on_from_the_last_ones(signal):
+    changes = ReadingChanges()
+    assert signal.ingest(levels((0, 1, 100), (0, 2, 130), (1, 1, 50)), changes) == (1, 0, 0)
+    assert signal.ingest(levels((0, 3, 150), (1, 2, 55), file="w-2.csv"), changes) == (2, 0, 0)
+    assert [row for row in use(signal) if row[2] is not None] == [(0, 2, 30), (0, 3, 20), (1, 2, 5)]
+    assert sorted(signal.homes()) == [0, 1] and signal.is_whole()
+
+
+def test_rows_that_lose_are_counted_and_written_no_second_time(signal):
+    signal.ingest(levels((0, 1, 100), (0, 2, 130)), ReadingChanges())
+    again = levels((0, 1, 100), (0, 2, 120), file="w-2.csv")
+    assert signal.ingest(again, ReadingChanges()) == (2, 1, 1)
+    assert (0, 2, 20) in use(signal)
+    assert signal.ingest(again, ReadingChanges()) == (None, 0, 0)  # the same file again is no restatement
+
+
+def test_a_late_row_changes_the_readings_of_its_home(signal):
+    signal.ingest(levels((0, 1, 100), (0, 3, 160), (1, 1, 50), (1, 2, 60)), ReadingChanges())
+    assert (0, 2, None) in use(signal)
+    changes = ReadingChanges()
+    signal.ingest(levels((0, 2, 140), file="w-2.csv"), changes)
+    assert [row for row in use(signal) if row[0] == 0 and row[2] is not None] == [(0, 2, 40), (0, 3, 20)]
+    assert changes.since is None and pl.concat(changes.homes).to_list() == [0]
+
+
+def test_rebuilt_readings_are_those_that_were_ingested(signal):
+    signal.ingest(levels((0, 1, 100), (0, 2, 130), (1, 1, 50), (1, 2, 55)), ReadingChanges())
+    before = use(signal)
+    signal.readings.clear()
+    signal.rebuild(2)
+    assert use(signal) == before
+    signal.ingest(levels((0, 3, 150), file="w-2.csv"), ReadingChanges())
+    assert (0, 3, 20) in use(signal)  # the state was made anew as well
+
+
+def test_rows_without_their_readings_are_repaired(signal, monkeypatch):
+    """Broken off after the rows of the second file were written."""
+    signal.ingest(levels((0, 1, 100), (1, 1, 50)), ReadingChanges())
+    with monkeypatch.context() as patch:
+        patch.setattr(DailyReadings, "add", lambda *given: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            signal.ingest(levels((0, 2, 130), file="w-2.csv"), ReadingChanges())
+    assert (0, 2, 30) not in use(signal)
+    changes = ReadingChanges()
+    signal.repair(changes)
+    assert (0, 2, 30) in use(signal) and pl.concat(changes.homes).to_list() == [0]
+    changes = ReadingChanges()
+    signal.repair(changes)
+    assert not changes
+
+
+def test_a_signal_is_whole_with_rows_and_state(signal):
+    assert not signal.is_whole()
+    signal.ingest(levels((0, 1, 100)), ReadingChanges())
+    assert signal.is_whole()
+    for path in signal.store.path("carry/water").glob("*.rows.parquet"):
+        path.unlink()
+    assert not signal.is_whole()
+
+
+def test_homes_that_begin_long_before_the_others_are_counted_by_name():
+    """Of 100 homes two begin on 1 March, the others on the 20th."""
+    starts = [dt.date(2026, 3, 1) if home < 2 else dt.date(2026, 3, 20) for home in range(100)]
+    cells = pl.DataFrame({"home": range(100), "day": starts})
+    changes = ReadingChanges()
+    assert not changes
+    changes.add_new_days(cells.cast({"home": pl.UInt32}))
+    assert changes and changes.since == dt.date(2026, 3, 20)
+    assert sorted(pl.concat(changes.homes)) == [0, 1]
+    changes.add_new_days(pl.DataFrame({"home": [5], "day": [dt.date(2026, 3, 10)]}))
+    assert changes.since == dt.date(2026, 3, 10)
+
+
+# a site, by files
 
 
 @pytest.fixture
@@ -51,18 +133,18 @@ def by_day(tmp_path) -> Site:
     stuck[3, -4:-1], stuck[3, -1] = 0, 60_000
     power = rows("power", stuck)
     site.put("power.csv", until(power, day(-4)))
-    loaded(site)
+    load_site(site)
     for number in (-3, -2, -1):
         for name in SIGNALS:
             frame = power if name == "power" else rows(name, daily()[name])
             site.put(f"{name}-{number + 4}.csv", frame.filter(pl.col("day") == str(day(number))))
-        loaded(site)
+        load_site(site)
     return site
 
 
 def test_day_by_day_is_what_all_at_once_is(tmp_path, by_day):
-    readings = loaded(by_day)
-    assert readings.equals(at_once(tmp_path / "once", by_day))
+    readings = load_site(by_day)
+    assert readings.equals(load_at_once(tmp_path / "once", by_day))
     marked = (
         readings.filter((pl.col("household") == "0003") & pl.col("note").is_in(["zero", "catch_up"]))
         .select("signal", "day", "note")
@@ -75,15 +157,15 @@ def test_day_by_day_is_what_all_at_once_is(tmp_path, by_day):
 
 
 def test_a_day_adds_parts_and_rewrites_none(by_day):
-    before = parts(by_day, "days"), parts(by_day, "rows")
+    before = partition_names(by_day, "days"), partition_names(by_day, "rows")
     for name in SIGNALS:
         next_day = daily(days=76)[name]
         by_day.put(
             f"{name}-9.csv", rows(name, next_day).filter(pl.col("day") == str(LAST + dt.timedelta(days=1)))
         )
-    loaded(by_day)
+    load_site(by_day)
     for kind, then in zip(("days", "rows"), before, strict=True):
-        now = parts(by_day, kind)
+        now = partition_names(by_day, kind)
         for name in SIGNALS:
             assert now[name][: len(then[name])] == then[name] and len(now[name]) > len(then[name])
     assert set(
@@ -96,16 +178,16 @@ def test_a_late_row_touches_its_home_only(tmp_path):
     water = rows("water", daily()["water"])
     site = make_site(tmp_path / "site")
     site.put("water.csv", water.filter(~late))
-    loaded(site)
-    before = parts(site, "days")
+    load_site(site)
+    before = partition_names(site, "days")
     site.put("water-late.csv", water.filter(late))
-    readings = loaded(site)
-    assert readings.equals(at_once(tmp_path / "once", site))
-    (added,) = set(parts(site, "days")["water"]) - set(before["water"])
+    readings = load_site(site)
+    assert readings.equals(load_at_once(tmp_path / "once", site))
+    (added,) = set(partition_names(site, "days")["water"]) - set(before["water"])
     cells = pl.read_parquet(site.root / "out/state/days/water" / added)
     # the reading of day 20 makes that day and the next one; no other cell is written again
     assert cells["home"].n_unique() == 1 and sorted(cells["day"]) == [day(20), day(21)]
-    assert parts(site, "days")["power"] == before["power"]
+    assert partition_names(site, "days")["power"] == before["power"]
     # said twice it counts once, also where nobody asks whose it is
     days = DailyReadings(Store(site.file), "water")
     assert (
@@ -118,73 +200,19 @@ def test_a_late_row_touches_its_home_only(tmp_path):
 def test_parts_are_put_together_by_month(tmp_path, monkeypatch):
     site = make_site(tmp_path / "site", last=day(50))
     values = {name: rows(name, daily()[name]) for name in SIGNALS}
-    loaded(site)
+    load_site(site)
     for number in range(51, 66):
         for name in SIGNALS:
             site.put(f"{name}-{number}.csv", values[name].filter(pl.col("day") == str(day(number))))
-        readings = loaded(site)
-    assert readings.equals(at_once(tmp_path / "once", site))
-    names = parts(site, "days")["water"]
+        readings = load_site(site)
+    assert readings.equals(load_at_once(tmp_path / "once", site))
+    names = partition_names(site, "days")["water"]
     assert len(names) <= 3 + MAX_LOOSE_PARTITIONS and any("_2026-03-01_2026-03-31" in name for name in names)
     settings = load_settings(site.settings)
     kept = stored_inputs(settings, Store(settings.store)).stored
     assert (
         kept.span() == (day(0), day(65)) and kept.cells(day(65))["home"].n_unique() == HOMES
     )  # a month put together ends where its days do
-
-
-@pytest.mark.parametrize("broken_off", ["cells", "carry", "rejects", "compare"])
-def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
-    """Stopped after the rows, the cells, the carry or before the comparison of the second of two batches."""
-    site = make_site(tmp_path / "site", last=day(-3))
-    for name in SIGNALS:
-        site.put(f"{name}-2.csv", rows(name, daily()[name]).filter(pl.col("day") > str(day(-3))))
-    places = {
-        "cells": (DailyReadings, "add"),
-        "carry": (incremental.StoredSignal, "write_state"),
-        "rejects": (loading, "replace_rejects"),
-        "compare": (loading, "update_contradictions"),
-    }
-    holder, name = places[broken_off]
-    whole, times = getattr(holder, name), 0
-
-    def stops(*args):
-        nonlocal times
-        times += 1
-        if times == 2 or broken_off == "compare":
-            raise KeyboardInterrupt
-        return whole(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loading, "BATCH_ROWS", 1)
-        patch.setattr(holder, name, stops)
-        with pytest.raises(KeyboardInterrupt):
-            loaded(site)
-    said = []
-    assert loaded(site, said).equals(at_once(tmp_path / "once", site))
-    assert any(event.text.startswith("the last load was broken off: going on after") for event in said)
-    assert not any("broken off" in event.text for event in said[1:])
-
-
-def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
-    site = make_site(tmp_path / "site", last=day(10))
-    for number in range(11, 15):
-        for name in SIGNALS:
-            site.put(
-                f"{name}-{number}.csv", rows(name, daily()[name]).filter(pl.col("day") == str(day(number)))
-            )
-    once = at_once(tmp_path / "once", site)
-    monkeypatch.setattr(loading, "BATCH_ROWS", 1)
-    monkeypatch.setattr(incremental, "REBUILD_HOMES", 5)
-    monkeypatch.setattr(
-        incremental,
-        "home_blocks",
-        lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5)),
-    )
-    assert loaded(site).equals(once)
-    restated = rows("water", daily(seed=2)["water"])
-    site.put("water.csv", until(restated, day(10)))
-    assert loaded(site).equals(at_once(tmp_path / "again", site))
 
 
 def test_older_readings_are_joined_as_the_page_of_the_file_says(by_day, monkeypatch):

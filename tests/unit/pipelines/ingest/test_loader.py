@@ -6,6 +6,9 @@ import json
 import polars as pl
 import pytest
 
+from pipelines.ingest import incremental, loader
+from pipelines.storage.daily_readings import DailyReadings
+from tests.support.loading import load_at_once, load_site
 from tests.support.site import FIRST, LAST, SIGNALS, Site, daily, day, make_site, rows, until
 
 TEN = day(9)
@@ -265,3 +268,60 @@ def test_the_manifest_names_every_input(tmp_path):
         assert told["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert (told["rows"], told["rejects"]) == (24 * (LAST - FIRST).days + 24, 0)
     assert manifest["calendar"] == "official" and manifest["version"] and manifest["settings_sha256"]
+
+
+# batches, and loads that were broken off
+
+
+@pytest.mark.parametrize("broken_off", ["cells", "carry", "rejects", "compare"])
+def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
+    """Stopped after the rows, the cells, the carry or before the comparison of the second of two batches."""
+    site = make_site(tmp_path / "site", last=day(-3))
+    for name in SIGNALS:
+        site.put(f"{name}-2.csv", rows(name, daily()[name]).filter(pl.col("day") > str(day(-3))))
+    places = {
+        "cells": (DailyReadings, "add"),
+        "carry": (incremental.StoredSignal, "write_state"),
+        "rejects": (loader, "replace_rejects"),
+        "compare": (loader, "update_contradictions"),
+    }
+    holder, name = places[broken_off]
+    whole, times = getattr(holder, name), 0
+
+    def stops(*args):
+        nonlocal times
+        times += 1
+        if times == 2 or broken_off == "compare":
+            raise KeyboardInterrupt
+        return whole(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "BATCH_ROWS", 1)
+        patch.setattr(holder, name, stops)
+        with pytest.raises(KeyboardInterrupt):
+            load_site(site)
+    said = []
+    assert load_site(site, said.append).equals(load_at_once(tmp_path / "once", site))
+    assert any(event.text.startswith("the last load was broken off: going on after") for event in said)
+    assert not any("broken off" in event.text for event in said[1:])
+
+
+def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
+    site = make_site(tmp_path / "site", last=day(10))
+    for number in range(11, 15):
+        for name in SIGNALS:
+            site.put(
+                f"{name}-{number}.csv", rows(name, daily()[name]).filter(pl.col("day") == str(day(number)))
+            )
+    once = load_at_once(tmp_path / "once", site)
+    monkeypatch.setattr(loader, "BATCH_ROWS", 1)
+    monkeypatch.setattr(incremental, "REBUILD_HOMES", 5)
+    monkeypatch.setattr(
+        incremental,
+        "home_blocks",
+        lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5)),
+    )
+    assert load_site(site).equals(once)
+    restated = rows("water", daily(seed=2)["water"])
+    site.put("water.csv", until(restated, day(10)))
+    assert load_site(site).equals(load_at_once(tmp_path / "again", site))
