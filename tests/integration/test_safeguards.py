@@ -182,3 +182,15 @@ def test_fairness_and_the_record_are_pages_in_every_language(site):
 
 
 # retention
+
+
+# the purpose
+
+
+def test_a_rise_of_people_is_no_water_case_under_a_purpose_of_water(tmp_path):
+    site = make_site(tmp_path)
+    assert SURGED in [row["household"] for row in (site.nightly() and site.view("cases").to_dicts())]
+    site.change('signatures = ["people", "water", "power", "door"]', 'signatures = ["water"]')
+    site.nightly()
+    assert site.view("cases").is_empty()
+    assert site.view("worklist").is_empty()

@@ -1,11 +1,11 @@
-"""State that was lost or damaged is made anew, or named in one line: never published as if nothing were missing."""
+"""State that was lost or damaged is made anew, or named in one line; so are folders that cannot be used."""
 
 import datetime as dt
 import shutil
 
 import pytest
 
-from tests.support.site import LAST, SURGED, make_site
+from tests.support.site import LAST, make_site
 
 
 @pytest.fixture
@@ -16,8 +16,8 @@ def site(tmp_path):
 def test_rows_that_were_lost_are_read_again(site):
     site.nightly()
     before = site.published()
-    for kept in ("rows/water", "days/power"):
-        shutil.rmtree(site.root / "out/state" / kept)
+    for folder in ("rows/water", "days/power"):
+        shutil.rmtree(site.root / "out/state" / folder)
     (site.root / f"out/state/nights/{LAST}/key.json").unlink()
     site.nightly()
     assert site.published() == before
@@ -47,9 +47,9 @@ def test_a_damaged_published_file_is_published_again(site):
     site.nightly()
     before = site.published()
     site.file.write_bytes(b"no database")
-    told = site.run("status")
-    assert told.exit_code == 2
-    assert "cannot be read; run `anomaly nightly" in told.stderr
+    status = site.run("status")
+    assert status.exit_code == 2
+    assert "cannot be read; run `anomaly nightly" in status.stderr
     site.nightly()
     assert site.published() == before
 
@@ -58,8 +58,8 @@ def test_a_damaged_published_file_is_published_again(site):
 def test_small_state_of_another_shape_is_one_line(site, content):
     site.nightly()
     site.put("out/state/version.json", content)
-    told = site.nightly(code=4)
-    assert "version.json: is damaged; remove that file and run again" in told.stderr
+    run = site.nightly(code=4)
+    assert "version.json: is damaged; remove that file and run again" in run.stderr
 
 
 def test_a_ledger_of_another_shape_is_one_line(site):
@@ -78,12 +78,3 @@ def test_a_folder_with_brackets_in_its_name_is_only_a_folder(tmp_path):
 
 def test_a_store_that_duckdb_cannot_open_is_refused(tmp_path):
     assert "cannot open a path with a '?'" in make_site(tmp_path / "why?").nightly(code=2).stderr
-
-
-def test_a_rise_of_people_is_no_water_case_under_a_purpose_of_water(tmp_path):
-    site = make_site(tmp_path)
-    assert SURGED in [row["household"] for row in (site.nightly() and site.view("cases").to_dicts())]
-    site.change('signatures = ["people", "water", "power", "door"]', 'signatures = ["water"]')
-    site.nightly()
-    assert site.view("cases").is_empty()
-    assert site.view("worklist").is_empty()

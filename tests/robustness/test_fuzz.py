@@ -17,7 +17,7 @@ import xlsxwriter
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
 from pipelines.ingest.formats import read_file
-from tests.support.broken_exports import BYTES, SECONDS
+from tests.support.broken_exports import MAX_BYTES, MAX_SECONDS
 from tests.support.paths import ROOT
 from tests.support.site import HOMES, SIGNALS, daily, make_site, rows
 
@@ -34,7 +34,7 @@ def taken(folder: Path, first: int, count: int) -> list[dict]:
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=count * SECONDS,
+        timeout=count * MAX_SECONDS,
     )
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     was = {line["number"]: line["done"] for line in lines if "done" in line}
@@ -52,7 +52,7 @@ def test_a_broken_file_is_told_in_a_line_or_its_rows_are_refused(tmp_path, first
         and set(outcomes) == {"refused", "rejects", "read"}
         and min(outcomes.values()) >= LEAST_SHARE * count
     ), outcomes
-    assert max(line["peak"] for line in found) < PEAK < BYTES
+    assert max(line["peak"] for line in found) < PEAK < MAX_BYTES
 
 
 # bombs, each of which [limits] file_mb ends
@@ -122,7 +122,7 @@ def test_a_bomb_stops_its_source_within_a_bound_of_memory(tmp_path, name, bomb, 
         more="[limits]\nfile_mb = 100\n",
     )
     assert site.put(f"power/{name}", bomb(megabytes)).stat().st_size < 4 << 20
-    code = BOUNDED.format(bytes=BYTES)
+    code = BOUNDED.format(bytes=MAX_BYTES)
     command = [sys.executable, "-c", code, "nightly", "--settings", str(site.settings)]
     done = subprocess.run(
         command,

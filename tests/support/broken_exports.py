@@ -2,8 +2,9 @@
 
     python -m tests.support.broken_exports FOLDER FIRST COUNT
 
-loads each of them beside a sound signal, every EVERYth through the whole command, and writes a JSON line for each. It is
-run as a process of its own: what ends or swells it is then a failed test and not the end of all tests.
+loads each of them beside a sound signal, one in WHOLE_NIGHT_EVERY through the whole command, and writes a
+JSON line for each. It is run as a process of its own: what ends or swells it is then a failed test and not
+the end of all tests.
 """
 
 import contextlib
@@ -22,6 +23,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import polars as pl
 import xlsxwriter
@@ -32,12 +34,15 @@ from pipelines.storage.state import Store
 from tests.support.site import SIGNALS, Site, daily, rows
 
 HOMES, DAYS = 4, 30
-EVERY = 25
-SECONDS = 60  # after so long a file is given up, with a traceback of where it hangs
-BYTES = 6 << 30  # address space; threads and compiled code take one or two of it
+WHOLE_NIGHT_EVERY = 25
+MAX_SECONDS = 60
+"""After so long a file is given up, with a traceback of where it hangs."""
+MAX_BYTES = 6 << 30
+"""Address space; threads and compiled code take one or two GB of it."""
 TODAY = dt.date(2026, 6, 1)
 HEADER = ["id", "day", "entries", "out"]
-Rows = list[list[object]]
+Cells = list[list[Any]]
+"""A table as rows of cells, its header first; changed in place."""
 
 FORMULAS = [
     "=cmd|'/C calc'!A0",
@@ -144,8 +149,8 @@ TEXTS = [
 ]
 
 
-def grid(random: random.Random) -> Rows:
-    """A sound table, newest day last: a header and a row a home and day."""
+def sound_table(random: random.Random) -> Cells:
+    """Return a sound table, newest day last: a header and a row a home and day."""
     made = rows("entries", daily(HOMES, DAYS)["entries"]).rows()
     return [
         list(HEADER),
@@ -156,69 +161,77 @@ def grid(random: random.Random) -> Rows:
     ]
 
 
-# what is done to the table
+# changes of the table
 
 
-def odd_cells(table: Rows, random: random.Random) -> None:
-    """A few, or many, cells that are no reading."""
+def odd_cells(table: Cells, random: random.Random) -> None:
+    """Replace a few cells, or many, by such as are no reading."""
     for _ in range(random.choice([1, 5, 60])):
         random.choice(table[1:])[random.randrange(len(table[0]))] = random.choice(
             random.choice([FORMULAS, NUMBERS, TIMES, TEXTS])
         )
 
 
-def a_huge_cell(table: Rows, random: random.Random) -> None:
+def a_huge_cell(table: Cells, random: random.Random) -> None:
+    """Make one cell some hundred kilobytes or megabytes long."""
     random.choice(table)[random.randrange(len(table[0]))] = random.choice(
         ["x", "9", "é", " ", '"', "0,"]
     ) * random.choice([1 << 17, 3 << 20, 10 << 20])
 
 
-def shuffled_columns(table: Rows, random: random.Random) -> None:
+def shuffled_columns(table: Cells, random: random.Random) -> None:
+    """Put the columns into another order."""
     order = random.sample(range(len(table[0])), len(table[0]))
     table[:] = [[row[place] for place in order] for row in table]
 
 
-def a_column_twice(table: Rows, random: random.Random) -> None:
+def a_column_twice(table: Cells, random: random.Random) -> None:
+    """Repeat a column, under its own name or another."""
     place, name = random.randrange(len(table[0])), random.choice([*TEXTS, table[0][0], "note"])
     for row in table:
         row.insert(0, row[place])
     table[0][0] = name
 
 
-def a_column_less(table: Rows, random: random.Random) -> None:
+def a_column_less(table: Cells, random: random.Random) -> None:
+    """Leave out a column."""
     place = random.randrange(len(table[0]))
     for row in table:
         del row[place]
 
 
-def shifted_cells(table: Rows, random: random.Random) -> None:
-    """Rows with cells too many or too few."""
+def shifted_cells(table: Cells, random: random.Random) -> None:
+    """Give some rows too many or too few cells."""
     for row in random.sample(table, random.choice([1, 3, 40])):
         row[:] = random.choice([row[:-1], row[1:], [*row, "x"], row * 2, [], row[:1] * 300])
 
 
-def odd_header(table: Rows, random: random.Random) -> None:
+def odd_header(table: Cells, random: random.Random) -> None:
+    """Give a column a strange name, one of another column, or one of a person's."""
     table[0][random.randrange(len(table[0]))] = random.choice(
         [*TEXTS, *FORMULAS, "ID", " id ", "Day", "day", "id", "手机号", "household_name"]
     )
 
 
-def no_header(table: Rows, random: random.Random) -> None:
+def no_header(table: Cells, random: random.Random) -> None:
+    """Leave out the header."""
     del table[0]
 
 
-def shuffled_rows(table: Rows, random: random.Random) -> None:
+def shuffled_rows(table: Cells, random: random.Random) -> None:
+    """Put the rows into another order, some of them twice."""
     table[1:] = random.sample(table[1:], len(table) - 1) + random.choices(table[1:], k=random.choice([0, 50]))
 
 
-def odd_ids(table: Rows, random: random.Random) -> None:
+def odd_ids(table: Cells, random: random.Random) -> None:
+    """Give two homes strange ids."""
     new = {home: random.choice(random.choice([FORMULAS, TEXTS, NUMBERS])) for home in ("0000", "0001")}
     for row in table[1:]:
         row[0] = new.get(row[0], row[0])
 
 
-def odd_days(table: Rows, random: random.Random) -> None:
-    """Every time in another form, of which some may be read."""
+def odd_days(table: Cells, random: random.Random) -> None:
+    """Write every time in another form; some of these can be read."""
     form = random.choice(
         [
             "%d/%m/%Y",
@@ -235,11 +248,12 @@ def odd_days(table: Rows, random: random.Random) -> None:
         row[1] = dt.datetime.fromisoformat(row[1]).strftime(form)
 
 
-def few_rows(table: Rows, random: random.Random) -> None:
+def few_rows(table: Cells, random: random.Random) -> None:
+    """Leave two rows, one, or nothing."""
     del table[random.choice([0, 1, 2]) :]
 
 
-TABLE = [
+TABLE_CHANGES = [
     odd_cells,
     odd_cells,
     odd_cells,
@@ -259,10 +273,11 @@ TABLE = [
     few_rows,
 ]
 
-# how it is written
+# formats
 
 
-def as_text(table: Rows, random: random.Random) -> str:
+def as_text(table: Cells, random: random.Random) -> str:
+    """Write the table as delimited text."""
     out = io.StringIO()
     mark = random.choice([*",,,,,,,", ";", "\t", "|"])
     quoting = random.choice([csv.QUOTE_MINIMAL, csv.QUOTE_MINIMAL, csv.QUOTE_ALL])
@@ -272,7 +287,8 @@ def as_text(table: Rows, random: random.Random) -> str:
     return out.getvalue()
 
 
-def as_csv(table: Rows, random: random.Random) -> bytes:
+def as_csv(table: Cells, random: random.Random) -> bytes:
+    """Write the table as delimited text in one encoding or another, at times in two."""
     text = as_text(table, random)
     encoding = random.choice(
         ["utf-8"] * 16
@@ -286,7 +302,8 @@ def as_csv(table: Rows, random: random.Random) -> bytes:
     return text.encode(encoding, "replace")
 
 
-def as_gz(table: Rows, random: random.Random) -> bytes:
+def as_gz(table: Cells, random: random.Random) -> bytes:
+    """Write the table as a gzip file of delimited text."""
     text = as_csv(table, random)
     if random.random() < 0.3:  # damage that no checksum tells
         text = bytes(random.choice(DAMAGES)(bytearray(text), random))
@@ -294,7 +311,8 @@ def as_gz(table: Rows, random: random.Random) -> bytes:
     return random.choice([packed] * 6 + [packed * 2, gzip.compress(packed), packed + b"tail"])
 
 
-def as_xlsx(table: Rows, random: random.Random) -> bytes:
+def as_xlsx(table: Cells, random: random.Random) -> bytes:
+    """Write the table as a workbook, at times with a damaged member."""
     out = io.BytesIO()
     with xlsxwriter.Workbook(
         out, {"in_memory": True, "strings_to_numbers": random.random() < 0.5, "nan_inf_to_errors": True}
@@ -318,7 +336,7 @@ def as_xlsx(table: Rows, random: random.Random) -> bytes:
 
 
 def packed_anew(book: bytes, random: random.Random) -> bytes:
-    """The same workbook with one of its members damaged, and all checksums right."""
+    """Pack a workbook anew with one of its members damaged, so that all checksums are right."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(book)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
         chosen = random.choice(
@@ -346,7 +364,7 @@ def packed_anew(book: bytes, random: random.Random) -> bytes:
 
 
 def edited(xml: bytes, random: random.Random) -> bytes:
-    """XML that is sound, with numbers in it that are not: places, counts and references without end."""
+    """Replace some numbers of an XML file by absurd ones: places, counts and references without end."""
     numbers = list(re.finditer(rb"\d+", xml))
     for found in sorted(
         random.sample(numbers, min(len(numbers), random.choice([1, 3]))), key=lambda found: -found.start()
@@ -359,7 +377,8 @@ def edited(xml: bytes, random: random.Random) -> bytes:
     return xml
 
 
-def as_parquet(table: Rows, random: random.Random) -> bytes:
+def as_parquet(table: Cells, random: random.Random) -> bytes:
+    """Write the table as a Parquet file, its columns of any type."""
     width = max(map(len, table), default=0)
     names = list(
         dict.fromkeys(
@@ -418,24 +437,25 @@ def as_parquet(table: Rows, random: random.Random) -> bytes:
     return out.getvalue()
 
 
-COATS: dict[str, Callable[[Rows, random.Random], bytes]] = {
+WRITERS: dict[str, Callable[[Cells, random.Random], bytes]] = {
     ".csv": as_csv,
     ".csv.gz": as_gz,
     ".xlsx": as_xlsx,
     ".parquet": as_parquet,
 }
 
-# what is done to the bytes
+# damage to the bytes
 
 
 def flipped(content: bytearray, random: random.Random) -> bytearray:
+    """Flip some bits."""
     for _ in range(random.choice([1, 4, 50]) if content else 0):
         content[random.randrange(len(content))] ^= 1 << random.randrange(8)
     return content
 
 
 def flipped_at_an_end(content: bytearray, random: random.Random) -> bytearray:
-    """Where headers and footers lie."""
+    """Change some bytes at both ends, where headers and footers lie."""
     for _ in range(random.choice([1, 3, 12]) if content else 0):
         place = random.randrange(min(len(content), 400))
         content[random.choice([place, len(content) - 1 - place])] = random.randrange(256)
@@ -443,14 +463,17 @@ def flipped_at_an_end(content: bytearray, random: random.Random) -> bytearray:
 
 
 def cut(content: bytearray, random: random.Random) -> bytearray:
+    """Cut the end off."""
     return content[: random.randrange(len(content) + 1)]
 
 
 def beheaded(content: bytearray, random: random.Random) -> bytearray:
+    """Cut the beginning off."""
     return content[random.randrange(min(len(content), 200) + 1) :]
 
 
 def with_a_hole(content: bytearray, random: random.Random) -> bytearray:
+    """Cut out some bytes, or put zeros or noise in their place."""
     start = random.randrange(len(content) + 1)
     return (
         content[:start]
@@ -460,10 +483,12 @@ def with_a_hole(content: bytearray, random: random.Random) -> bytearray:
 
 
 def twice(content: bytearray, random: random.Random) -> bytearray:
+    """Append a part of the content again."""
     return content + content[random.randrange(len(content) + 1) :]
 
 
 def nul(content: bytearray, random: random.Random) -> bytearray:
+    """Put zero bytes in between."""
     place = random.randrange(len(content) + 1)
     return content[:place] + b"\0" * random.choice([1, 3, 100_000]) + content[place:]
 
@@ -471,18 +496,26 @@ def nul(content: bytearray, random: random.Random) -> bytearray:
 DAMAGES = [flipped, flipped, flipped_at_an_end, cut, beheaded, with_a_hole, twice, nul]
 
 
-def broken(number: int) -> tuple[str, bytes, str]:
-    """Name, content and what was done to it."""
+class BrokenFile(NamedTuple):
+    """A file, and the names of what was done to it."""
+
+    name: str
+    content: bytes
+    done: str
+
+
+def broken_file(number: int) -> BrokenFile:
+    """Make the file of that number."""
     draw = random.Random(number)
-    table, done = grid(draw), []
-    for change in draw.choices(TABLE, k=draw.choice([0, 1, 1, 1, 2, 2, 3])):
+    table, done = sound_table(draw), []
+    for change in draw.choices(TABLE_CHANGES, k=draw.choice([0, 1, 1, 1, 2, 2, 3])):
         with contextlib.suppress(
             IndexError, ValueError
         ):  # an earlier change has left nothing to change, or a cell no day
             change(table, draw)
             done.append(change.__name__)
-    suffix = draw.choice(list(COATS))
-    content = COATS[suffix](table, draw)
+    suffix = draw.choice(list(WRITERS))
+    content = WRITERS[suffix](table, draw)
     for damage in draw.choices(
         DAMAGES, k=draw.choice([0, 0, 0, 0, 0, 0, 1]) if done else draw.choice([1, 2])
     ):
@@ -491,19 +524,25 @@ def broken(number: int) -> tuple[str, bytes, str]:
     if draw.random() < 0.05:
         suffix = draw.choice([".csv", ".txt", ".tsv", ".gz", ".csv.gz", ".parquet", ".xlsx", ".xls", ""])
         done.append(f"called {suffix}")
-    return f"broken{suffix}", content, " ".join(done)
+    return BrokenFile(f"broken{suffix}", content, " ".join(done))
 
 
-SIGNAL = 'files = "broken*"\nkind = "{kind}"\nunit = "{unit}"\ncolumns = {{ household = "id", time = "day", value = "entries"{more} }}\n'
+SIGNAL = (
+    'files = "broken*"\nkind = "{kind}"\nunit = "{unit}"\n'
+    'columns = {{ household = "id", time = "day", value = "entries"{more} }}\n'
+)
 KINDS = [("count", "count", ', exits = "out"'), ("usage", "kWh", ""), ("register", "m3", "")]
-HOUSEHOLDS = '[households]\nfiles = "broken*"\ncolumns = { household = "id", building = "day", district = "entries" }\n'
+HOUSEHOLDS = (
+    '[households]\nfiles = "broken*"\n'
+    'columns = { household = "id", building = "day", district = "entries" }\n'
+)
 
 
 def site_with(folder: Path, number: int) -> tuple[Site, str]:
-    """A site of one sound signal and one broken file, and what was done to that file."""
+    """Make a site of one sound signal and one broken file; return it and what was done to that file."""
     folder.mkdir(parents=True)
     site = Site(folder)
-    name, content, done = broken(number)
+    name, content, done = broken_file(number)
     site.put(name, content)
     site.put("power.csv", rows("power", daily(HOMES, DAYS)["power"]))
     if number % 8 == 7:
@@ -514,9 +553,12 @@ def site_with(folder: Path, number: int) -> tuple[Site, str]:
     return site, f"{name} ({kind}): {done}"
 
 
-def take(site: Site, whole: bool) -> str:
-    """What came of it: `refused`, `rejects` or `read`; anything else is raised."""
-    if whole:
+def load_site(site: Site, whole_night: bool) -> str:
+    """Load the site, or run its night, and return what came of it: `refused`, `rejects` or `read`.
+
+    Anything else is raised.
+    """
+    if whole_night:
         result = site.run("nightly")
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
@@ -541,25 +583,25 @@ def take(site: Site, whole: bool) -> str:
 
 
 def main(folder: Path, first: int, count: int) -> None:
-    """Take the files of these numbers, and say of each what came of it before the next one is begun."""
-    resource.setrlimit(resource.RLIMIT_AS, (BYTES, BYTES))
+    """Load the files of these numbers; print of each what came of it before the next one is begun."""
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_BYTES, MAX_BYTES))
     for number in range(first, first + count):
         place = folder / str(number)
         site, done = site_with(place, number)
         print(json.dumps({"number": number, "done": done}), flush=True)
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
-        begun, told = time.monotonic(), {}
+        faulthandler.dump_traceback_later(MAX_SECONDS, exit=True)
+        begun, result_line = time.monotonic(), {}
         try:
-            told["outcome"] = take(site, number % EVERY == 0)
+            result_line["outcome"] = load_site(site, number % WHOLE_NIGHT_EVERY == 0)
         except BaseException as error:  # whatever it is, the next one is tried as well
-            told |= {"outcome": "failed", "why": f"{type(error).__name__}: {str(error)[:800]}"}
+            result_line |= {"outcome": "failed", "why": f"{type(error).__name__}: {str(error)[:800]}"}
         faulthandler.cancel_dump_traceback_later()
-        told |= {
+        result_line |= {
             "number": number,
             "seconds": round(time.monotonic() - begun, 2),
             "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10,
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(result_line), flush=True)
         shutil.rmtree(place)
 
 

@@ -26,7 +26,7 @@ def read(tmp_path) -> Read:
 
 @pytest.fixture
 def refused(read) -> Callable[..., SourceError]:
-    """As `read`, of a file that must be refused: return the error, which is one line with its remedy at the end."""
+    """As `read`, of a file that must be refused: return the error, one line that ends with its remedy."""
 
     def refused(content: bytes | str, name: str = "water.csv", **fields) -> SourceError:
         with pytest.raises(SourceError) as caught:

@@ -14,7 +14,7 @@ from pipelines.storage.state import Store
 
 FIRST = dt.date(2026, 1, 1)
 RULES = {"doors": SignalRule("doors", "count"), "power": SignalRule("power", "usage", "Wh")}
-# Home 1 is busy every day and its meter stands still on days 40 and 41; home 0 is as busy and always uses power.
+# Both homes are busy every day; the meter of home 1 stands still on days 40 and 41.
 DAYS = 45
 DOORS = [[10] * DAYS, [10] * DAYS]
 POWER = [[100] * DAYS, [0 if day in (40, 41) else 100 for day in range(DAYS)]]

@@ -1,4 +1,4 @@
-"""Readings of rows that come day by day, late or restated are those of all rows at once; no more is written than must be."""
+"""Rows that come day by day, late or restated make the readings that all rows at once make."""
 
 import datetime as dt
 import re
@@ -127,7 +127,10 @@ def test_homes_that_begin_long_before_the_others_are_counted_by_name():
 
 @pytest.fixture
 def by_day(tmp_path) -> Site:
-    """A site whose last three days came one by one; a meter stood still behind a busy door, and caught up on the last day."""
+    """A site whose last three days came one by one.
+
+    A meter stood still behind a busy door, and caught up on the last day.
+    """
     site = make_site(tmp_path / "by_day", last=day(-4))
     stuck = daily()["power"].copy()
     stuck[3, -4:-1], stuck[3, -1] = 0, 60_000

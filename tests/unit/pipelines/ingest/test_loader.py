@@ -92,7 +92,7 @@ def test_a_late_row_lands_on_its_own_day(tmp_path, entries):
 
 @pytest.mark.parametrize("first_file", ["entries-9.csv", "entries-10.csv"])
 def test_the_later_file_name_wins_whichever_comes_first(tmp_path, entries, first_file):
-    """Numbers in names count by size: entries-10 is later than entries-9, also where it was loaded before it."""
+    """Numbers in names count by size: entries-10 is later than entries-9, also where it came before it."""
     site = only(tmp_path)
     told = {"entries-9.csv": "3", "entries-10.csv": "4"}
     others = entries.filter(pl.col("id") != "0003")
@@ -155,7 +155,8 @@ def test_formats_mix_in_one_glob(tmp_path, entries):
 def test_other_forms_are_read_as_the_settings_say(tmp_path):
     """Semicolons, decimal commas, day-first dates, and days that hold fewer than their 48 half-hours."""
     section = (
-        'files = "use.csv"\nkind = "usage"\nunit = "kWh"\nseparator = ";"\ndecimal = ","\ntime_format = "%d/%m/%Y"\n'
+        'files = "use.csv"\nkind = "usage"\nunit = "kWh"\n'
+        'separator = ";"\ndecimal = ","\ntime_format = "%d/%m/%Y"\n'
         'periods = "n"\nperiods_per_day = 48\ncolumns = { household = "id", time = "at", value = "kwh" }\n'
     )
     site = only(tmp_path)
@@ -180,7 +181,8 @@ def test_a_stamp_names_the_start_or_the_end_of_its_period(tmp_path, stamp, days)
     site = only(tmp_path)
     site.configure(
         {
-            "power": f'files = "p.csv"\nkind = "usage"\nunit = "Wh"\nstamp = "{stamp}"\ncolumns = {{ household = "id", time = "at", value = "wh" }}\n'
+            "power": f'files = "p.csv"\nkind = "usage"\nunit = "Wh"\nstamp = "{stamp}"\n'
+            'columns = { household = "id", time = "at", value = "wh" }\n'
         }
     )
     first = [(d, h) for d in (1, 2, 3, 4) for h in ("00:00", "12:00")][1 if stamp == "end" else 0 :]
@@ -197,7 +199,10 @@ def test_a_stamp_names_the_start_or_the_end_of_its_period(tmp_path, stamp, days)
 def test_stamped_readings_at_any_cadence_meet_at_local_midnight(tmp_path):
     """A register read at 23:00 and 01:00 is known at midnight by the line between; days are Shanghai's."""
     site = only(tmp_path)
-    section = 'files = "w.csv"\nkind = "register"\nunit = "litre"\ncolumns = { household = "id", time = "at", value = "litres" }\n'
+    section = (
+        'files = "w.csv"\nkind = "register"\nunit = "litre"\n'
+        'columns = { household = "id", time = "at", value = "litres" }\n'
+    )
     site.configure({"water": section})
     cells = [
         "2026-03-01T23:00,1000",
@@ -225,7 +230,10 @@ def test_changed_settings_read_the_files_again(tmp_path):
 
 def test_under_changed_dates_the_old_days_are_gone(tmp_path):
     """Rows read day-first that were meant month-first must not stay beside the right ones."""
-    section = 'files = "e.csv"\nkind = "count"\ntime_format = "%d/%m/%Y"\ncolumns = { household = "id", time = "day", value = "n" }\n'
+    section = (
+        'files = "e.csv"\nkind = "count"\ntime_format = "%d/%m/%Y"\n'
+        'columns = { household = "id", time = "day", value = "n" }\n'
+    )
     site = only(tmp_path, section=section)
     site.put("e.csv", "id,day,n\n0001,03/01/2026,4\n0001,03/02/2026,5\n")
     site.nightly()
@@ -240,7 +248,8 @@ def test_the_register_is_read_again_when_it_changes_and_history_before_moving_in
     site = only(tmp_path, entries)
     site.configure(
         {"entries": SIGNALS["entries"]},
-        more='[households]\nfiles = "homes.csv"\ncolumns = { household = "id", district = "area", moved_in = "since" }\n',
+        more='[households]\nfiles = "homes.csv"\n'
+        'columns = { household = "id", district = "area", moved_in = "since" }\n',
     )
     site.put("homes.csv", "id,area,since\n" + "".join(f"{h:04},N,\n" for h in range(24)))
     site.nightly()
