@@ -11,8 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from anomaly import readings as room
-from anomaly.readings import SignalRule
+from anomaly.readings import CROSS_CHECK_DAYS, SignalRule, mark_contradictions
 from anomaly.tables import UNKNOWN
 from pipelines.ingest.incremental import REBUILD_HOMES, ReadingChanges
 from pipelines.storage.daily_readings import DailyReadings
@@ -53,7 +52,7 @@ def _update(
     Returns the homes of which earlier days must be seen to tell: those that gave nothing in the days looked
     back on.
     """
-    start = since and since - dt.timedelta(days=room.CROSS_CHECK_DAYS)
+    start = since and since - dt.timedelta(days=CROSS_CHECK_DAYS)
     readings = {name: DailyReadings(store, name) for name in rules}
     cells = {name: readings[name].read(first=start, homes=homes) for name in rules}
     unsure = pl.Series(dtype=pl.UInt32)
@@ -74,7 +73,7 @@ def _update(
         meter[use.place] = np.where(use.known, use.value, UNKNOWN)
         before = cells[name]["mark"].to_numpy()
         marks[use.place] = before
-        after = room.mark_contradictions(meter, doors, marks, begin)[use.place]
+        after = mark_contradictions(meter, doors, marks, begin)[use.place]
         changed = cells[name].with_columns(mark=pl.Series(after)).filter(pl.Series(after != before))
         readings[name].add(changed)
         if start:

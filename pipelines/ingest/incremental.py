@@ -12,8 +12,14 @@ from typing import NamedTuple
 
 import polars as pl
 
-from anomaly import readings as room
-from anomaly.readings import IncrementalState, SignalRule
+from anomaly.readings import (
+    CELL_SCHEMA,
+    IncrementalState,
+    SignalRule,
+    advance,
+    homes_to_rebuild,
+    merge_rows,
+)
 from pipelines.ingest import late_arrivals
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
 from pipelines.storage.home_numbers import home_blocks
@@ -83,7 +89,7 @@ class StoredSignal:
         """
         new = new.with_columns(order=file_sort_keys(new["file"]))
         state = self._read_state()
-        late_homes = room.homes_to_rebuild(_as_library_rows(new), self.rule, state)
+        late_homes = homes_to_rebuild(_as_library_rows(new), self.rule, state)
         is_late = pl.col("home").is_in(late_homes.implode())
 
         on_time, counts = _merge(new.clear(), new.filter(~is_late))
@@ -104,7 +110,7 @@ class StoredSignal:
         for homes in _chunks(late_homes):
             cells, state = self._advance(self.rows.read(homes), state)
             before = self.readings.read(homes=homes)
-            cells = cells.join(before, on=["home", *room.CELL_SCHEMA], how="anti", nulls_equal=True)
+            cells = cells.join(before, on=["home", *CELL_SCHEMA], how="anti", nulls_equal=True)
             written.append(cells)
             replaced = before.select("home", "day", quality_before="quality", lag_before="lag")
             noted.append(cells.join(replaced, on=["home", "day"], how="left"))
@@ -178,7 +184,7 @@ class StoredSignal:
         """Return the cells (STORED_CELL_SCHEMA) that rows make after `state`, and the state after them."""
         if rows.is_empty():
             return pl.DataFrame(schema=STORED_CELL_SCHEMA), state
-        cells, state = room.advance(_as_library_rows(rows), self.rule, state)
+        cells, state = advance(_as_library_rows(rows), self.rule, state)
         cells = cells.rename({"household": "home"}).with_columns(mark=pl.lit(0, pl.UInt8))
         return cells.select(STORED_CELL_SCHEMA.keys()).cast(STORED_CELL_SCHEMA), state
 
@@ -195,7 +201,7 @@ def _as_library_rows(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _merge(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return one row for each key, and how many rows were duplicate and restated."""
-    rows, counts = room.merge_rows(_as_library_rows(stored), _as_library_rows(new))
+    rows, counts = merge_rows(_as_library_rows(stored), _as_library_rows(new))
     return rows.rename({"household": "home"}), counts
 
 

@@ -127,8 +127,8 @@ def read_entries(store: Store) -> list[LedgerEntry]:
 
 def reading_mark(source: Source, rule: SignalRule | None = None) -> str:
     """Return a mark of the settings by which a file's cells are read: under another it is read again."""
-    how = dataclasses.asdict(source) | {"files": None}
-    del how["max_bytes"]
+    fields = dataclasses.asdict(source) | {"files": None}
+    del fields["max_bytes"]
     # these two are applied to raw rows, which are kept
-    how["rule"] = rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}
-    return hashlib.sha256(json.dumps(how, sort_keys=True, default=sorted).encode()).hexdigest()[:16]
+    fields["rule"] = rule and dataclasses.asdict(rule) | {"max_per_day": None, "boundary_hours": None}
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, default=sorted).encode()).hexdigest()[:16]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from anomaly import readings as room
+from anomaly.readings import parse_rows
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError, StateDamaged
 from pipelines.ingest.contradictions import update_contradictions
@@ -220,7 +220,7 @@ def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     changed = run.ledger.find_changed(source, run.settings.root, reading_mark(source, rule), run.today)
 
     def parse(file: ChangedFile) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return room.parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day)
+        return parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day)
 
     done, files = 0, []
     for done, (file, parsed) in enumerate(zip(changed, prefetch_map(parse, changed), strict=True), start=1):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anomaly import readings as room
+from anomaly import readings
 from anomaly.tables import QUALITIES
 from pipelines.storage.home_numbers import HOMES_PER_BLOCK
 from pipelines.storage.partitions import (
@@ -29,7 +29,7 @@ from pipelines.storage.partitions import (
 )
 from pipelines.storage.state import Store
 
-STORED_CELL_SCHEMA = pl.Schema({"home": pl.UInt32, **room.CELL_SCHEMA, "mark": pl.UInt8})
+STORED_CELL_SCHEMA = pl.Schema({"home": pl.UInt32, **readings.CELL_SCHEMA, "mark": pl.UInt8})
 MAX_LOOSE_PARTITIONS = 12
 """Partitions beyond one a month from which on they are put together."""
 _NO_VALUE = -(1 << 62)
@@ -135,24 +135,24 @@ class DailyReadings:
 
 def with_effective_quality(cells: pl.DataFrame) -> pl.DataFrame:
     """Return the cells with quality `doubtful` on days that the door counts contradict (`mark`)."""
-    contradicted = (pl.col("mark") & room.DOUBTFUL_MARKS) > 0
+    contradicted = (pl.col("mark") & readings.DOUBTFUL_MARKS) > 0
     doubtful = pl.lit(QUALITIES.index("doubtful"), pl.UInt8)
     return cells.with_columns(quality=pl.when(contradicted).then(doubtful).otherwise("quality"))
 
 
-def to_labelled_frame(cells: pl.DataFrame, households: pl.Series, rule: room.SignalRule) -> pl.DataFrame:
+def to_labelled_frame(cells: pl.DataFrame, households: pl.Series, rule: readings.SignalRule) -> pl.DataFrame:
     """Return the readings (READING_SCHEMA) that cells stand for; households: ids by home number."""
-    mark = pl.col("mark") & room.DOUBTFUL_MARKS
-    note = pl.when(mark > 0).then(mark + (room.NOTE_LABELS.index("zero") - 1)).otherwise("note")
+    mark = pl.col("mark") & readings.DOUBTFUL_MARKS
+    note = pl.when(mark > 0).then(mark + (readings.NOTE_LABELS.index("zero") - 1)).otherwise("note")
     cells = with_effective_quality(cells).with_columns(household=households.gather(cells["home"]), note=note)
-    return room.to_labelled_frame(cells, rule)
+    return readings.to_labelled_frame(cells, rule)
 
 
 def _order_by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
     """Return the places of cells sorted by home, once they are sorted by block of homes, day and home."""
     day = cells["day"].to_physical() - cells["day"].to_physical().min()
     block = (cells["home"] // HOMES_PER_BLOCK).cast(pl.Int64).to_numpy()
-    return room.argsort_integers(block * (int(day.max()) + 1) + day.to_numpy())
+    return readings.argsort_integers(block * (int(day.max()) + 1) + day.to_numpy())
 
 
 def _keep_latest(cells: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from anomaly import readings as room
+from anomaly.readings import file_sort_key
 from pipelines.storage.partitions import Partition, PartitionedTable, collect, scan
 from pipelines.storage.state import Store
 
@@ -81,7 +81,7 @@ class RawRows:
 def file_sort_keys(files: pl.Series) -> pl.Series:
     """Return texts that sort rows by their files, numbers in names by size; an Enum where `files` is one."""
     if isinstance(files.dtype, pl.Enum):
-        keys = [room.file_sort_key(name) for name in files.dtype.categories]
+        keys = [file_sort_key(name) for name in files.dtype.categories]
         return pl.Series(keys, dtype=pl.Enum(sorted(set(keys)))).gather(files.to_physical())
     names = files.unique().to_list()
-    return files.replace_strict(names, [room.file_sort_key(name) for name in names], return_dtype=pl.String)
+    return files.replace_strict(names, [file_sort_key(name) for name in names], return_dtype=pl.String)
