@@ -1,3 +1,5 @@
+"""How many more people a rise is like: the relations of use to people, and what is made of them."""
+
 import math
 
 import numpy as np
@@ -5,11 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from anomaly import messages, report
-from anomaly.household_size import PEOPLE_PRIOR, RELATIONS, WATER_BY_RESIDENTS, extra_people
+from anomaly.household_size import PRIOR_PEOPLE, RELATIONS, WATER_BY_RESIDENTS, extra_people
 from anomaly.simulate import standard_city
 from anomaly.simulate.homes import draw_homes
-from tests.support.report_pages import case_page
 
 UNITS = {"entries": "count", "water": "litre", "power": "Wh"}
 USUAL = {"entries": 1.94 * 2, "water": 188.0, "power": 8400 * (2 / 2.7) ** 0.5}  # as two people use
@@ -21,12 +21,9 @@ def use_of(people):
 
 
 def grown(before, after, signals=tuple(UNITS)):
-    """ratios and usual of a home whose people went from one number to another, every relation held exactly."""
+    """Return ratios and usual of a home whose people went from one number to another."""
     a, b = use_of(before), use_of(after)
     return {s: b[s] / a[s] for s in signals}, {s: a[s] for s in signals}
-
-
-# the relations
 
 
 def test_water_goes_through_the_measured_homes_and_on_by_their_mean_step():
@@ -43,23 +40,16 @@ def test_a_person_more_is_more_of_everything():
     assert np.diff(np.log(RELATIONS["Wh"].use(np.array([1.0, 4.0])))) == pytest.approx(math.log(2))
 
 
-# the estimate
-
-
 @pytest.mark.parametrize(("before", "after"), [(1, 3), (2, 4), (2, 8), (3, 6), (4, 5)])
 def test_signals_that_hold_every_relation_give_the_people_back(before, after):
-    middle, low, high = extra_people(*_swapped(grown(before, after)))
+    ratios, usual = grown(before, after)
+    middle, low, high = extra_people(ratios, UNITS, usual)
     assert middle == pytest.approx(after - before, rel=0.35, abs=0.3)
     assert low < after - before < high
 
 
-def _swapped(told):
-    ratios, usual = told
-    return ratios, UNITS, usual
-
-
 def test_four_more_people_in_a_home_of_two():
-    # entries ×3, water 495/188, power √3; homes are a little larger than two on the whole, so a little over four
+    # Entries ×3, water 495/188, power √3; homes on the whole are larger than two, so a little over four.
     ratios = {"entries": 3.0, "water": 495 / 188, "power": 3**0.5}
     assert extra_people(ratios, UNITS, USUAL) == (4.4, 2.7, 7.4)
 
@@ -88,7 +78,7 @@ def test_signals_out_of_step_widen_the_interval():
 def test_the_water_of_a_city_gives_the_size_taken_for_a_home():
     shares = np.array([0.12, 0.25, 0.27, 0.22, 0.14])  # that make a mean log of 5.40
     assert shares @ np.log(WATER_BY_RESIDENTS) == pytest.approx(5.40, abs=0.05)
-    assert np.exp(shares @ np.log(np.arange(1, 6))) == pytest.approx(PEOPLE_PRIOR, abs=0.05)
+    assert np.exp(shares @ np.log(np.arange(1, 6))) == pytest.approx(PRIOR_PEOPLE, abs=0.05)
 
 
 def test_nine_in_ten_simulated_surges_lie_within():
@@ -101,9 +91,6 @@ def test_nine_in_ten_simulated_surges_lie_within():
         _, low, high = extra_people(ratios, UNITS, {s: homes.usual_use[s][home] for s in UNITS})
         inside.append(low <= homes.residents[home] * (size - 1) <= high)
     assert 0.82 <= np.mean(inside) <= 0.97
-
-
-# what says nothing
 
 
 @pytest.mark.parametrize(
@@ -125,8 +112,8 @@ def test_nothing_known_is_no_number(ratios, units, usual):
 
 
 def test_what_says_nothing_changes_nothing():
-    told = extra_people({"water": 2.0}, UNITS, USUAL)
-    assert extra_people({"water": 2.0, "power": nan, "gas": 9.0}, UNITS | {"gas": "cent"}, USUAL) == told
+    alone = extra_people({"water": 2.0}, UNITS, USUAL)
+    assert extra_people({"water": 2.0, "power": nan, "gas": 9.0}, UNITS | {"gas": "cent"}, USUAL) == alone
 
 
 ratio = st.floats(0.2, 20)
@@ -148,40 +135,3 @@ def test_in_order_never_below_nobody_and_the_order_of_signals_changes_nothing(ra
 def test_one_signal_that_rises_more_is_like_more(signal, small, times):
     less, more = (extra_people({signal: r}, UNITS, USUAL) for r in (small, small * times))
     assert all(a <= b + 0.1 for a, b in zip(less, more, strict=True))
-
-
-# in words
-
-
-@pytest.mark.parametrize(
-    ("told", "en", "zh"),
-    [
-        ((4.2, 2.1, 7.4), "That is like 4 more people (2–7).", "约相当于增加4人（2–7人）。"),
-        ((1.2, 0.3, 2.3), "That is like 1 more person (0–2).", "约相当于增加1人（0–2人）。"),
-        ((0.3, 0.0, 1.0), "That is like less than 1 more person (0–1).", "约相当于增加不到1人（0–1人）。"),
-        ((None, None, None), "", ""),
-    ],
-)
-def test_the_sentence(told, en, zh):
-    row = dict(zip(("extra_people", "extra_people_low", "extra_people_high"), told, strict=True))
-    assert (messages.more_people_sentence("en", row), messages.more_people_sentence("zh", row)) == (en, zh)
-
-
-def test_the_page_says_it_and_what_it_rests_on():
-    page = case_page(extra_people=4.2, extra_people_low=2.1, extra_people_high=7.4)
-    html = report.case_html(page, "en", "case.png")
-    assert (
-        "for 9 days. That is like 4 more people (2–7)." in html
-        and "85, 188, 220, 282 and 413 L a day" in html
-    )
-    assert "roughly what 4 more people would use; it could be 2 to 7." in report.resident_letter(page, "en")
-    assert "约相当于增加4人（2–7人）。" in report.case_html(page, "zh", "case.png")
-
-
-def test_a_page_without_an_estimate_does_not_speak_of_it():
-    for page in (
-        case_page(extra_people=None),
-        case_page(signature="water", extra_people=None, extra_people_low=None, extra_people_high=None),
-    ):
-        html = report.case_html(page, "en", "case.png")
-        assert "more people (" not in html and "413 L a day" not in html

@@ -179,3 +179,24 @@ def test_what_comes_from_outside_does_nothing_to_a_terminal_or_a_spreadsheet():
     assert messages.printable("a\nb\x1b[31m\u202e 室\u3000户") == "a\\nb\\x1b[31m\\u202e 室\u3000户"
     cells = ["=1+1", "+1", "-1", "@x", "\tx", "x=1"]
     assert [messages.formula_safe(text) for text in cells] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "x=1"]
+
+
+@pytest.mark.parametrize(
+    ("estimate", "english", "chinese"),
+    [
+        ((4.2, 2.1, 7.4), "That is like 4 more people (2–7).", "约相当于增加4人（2–7人）。"),
+        ((1.2, 0.3, 2.3), "That is like 1 more person (0–2).", "约相当于增加1人（0–2人）。"),
+        ((0.3, 0.0, 1.0), "That is like less than 1 more person (0–1).", "约相当于增加不到1人（0–1人）。"),
+        ((None, None, None), "", ""),
+    ],
+)
+def test_how_many_more_people_in_a_sentence(estimate, english, chinese):
+    case = dict(zip(("extra_people", "extra_people_low", "extra_people_high"), estimate, strict=True))
+    assert messages.more_people_sentence("en", case) == english
+    assert messages.more_people_sentence("zh", case) == chinese
+
+
+def test_how_many_more_people_in_a_cell():
+    case = {"extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4}
+    assert messages.more_people_cell("en", case) == "4 (2–7)"
+    assert messages.more_people_cell("en", {"extra_people": None}) == ""

@@ -309,6 +309,26 @@ def test_the_letter_is_one_plain_page(language):
     assert sum(1 + len(line) // (40 if language == "zh" else 80) for line in letter.splitlines()) <= 55
 
 
+def test_the_page_says_it_and_what_it_rests_on():
+    page = case_page(extra_people=4.2, extra_people_low=2.1, extra_people_high=7.4)
+    html = report.case_html(page, "en", "case.png")
+    assert (
+        "for 9 days. That is like 4 more people (2–7)." in html
+        and "85, 188, 220, 282 and 413 L a day" in html
+    )
+    assert "roughly what 4 more people would use; it could be 2 to 7." in report.resident_letter(page, "en")
+    assert "约相当于增加4人（2–7人）。" in report.case_html(page, "zh", "case.png")
+
+
+def test_a_page_without_an_estimate_does_not_speak_of_it():
+    for page in (
+        case_page(extra_people=None),
+        case_page(signature="water", extra_people=None, extra_people_low=None, extra_people_high=None),
+    ):
+        html = report.case_html(page, "en", "case.png")
+        assert "more people (" not in html and "413 L a day" not in html
+
+
 # --- a night --------------------------------------------------------------------------------------------------------------
 
 
