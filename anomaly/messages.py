@@ -195,10 +195,10 @@ def format_list(language: str, items: Sequence[str]) -> str:
     """Return words in a row: "a", "a and b", "a, b and c"."""
     if len(items) < 2:
         return "".join(items)
-    row, *rest, last = items
-    for item in rest:
+    row = items[0]
+    for item in items[1:-1]:
         row = message(language, "format.comma", a=row, b=item)
-    return message(language, "format.pair", a=row, b=last)
+    return message(language, "format.pair", a=row, b=items[-1])
 
 
 def join_sentences(language: str, *sentences: str) -> str:

@@ -1,40 +1,49 @@
-"""What every chart shares: its colours, its fonts and what it points at.
+"""The look of all charts: their colours, and the language and font of their labels.
 
-Colours keep apart for the colour-blind and in grey print; the stretch in question is told by hatching and a bracket.
+Colours keep apart for the colour-blind and in grey print, and nothing is told by colour alone.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, timedelta
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
+from matplotlib import rc_context, rc_params_from_file
 from matplotlib.font_manager import FontProperties, fontManager
 
 from anomaly import messages
 
-STYLE = str(files("anomaly") / "style.mplstyle")
 BLUE, PALE, INK, SAND, HAZE, GREY = "#2a5d9c", "#c6d7ec", "#161616", "#efd9a7", "#f8f1e0", "#6b6b6b"
-LINE, TEXT, EDGE = "#e3e3e3", "#333333", "#555555"
+HATCH_GREY = "#9a9a9a"
+
 FONT_PACKAGE, FONT_FILE = "pylopdf_fonts_zh_cn", "NotoSansSC-Regular.otf"
 CHINESE_FAMILIES = (
-    "Noto Sans SC", "Noto Sans CJK SC", "Source Han Sans SC", "Source Han Sans CN", "Microsoft YaHei", "PingFang SC",
-    "Hiragino Sans GB", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "SimHei", "Heiti SC", "Droid Sans Fallback",
-)  # fmt: skip
+    "Noto Sans SC",
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "Source Han Sans CN",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei",
+    "SimHei",
+    "Heiti SC",
+    "Droid Sans Fallback",
+)
+
+_STYLE = rc_params_from_file(str(files("anomaly.charts") / "style.mplstyle"), use_default_template=False)
 
 
-@dataclass(frozen=True)
-class Marks:
-    """What to point at: the stretch from `onset` to `night` (both inclusive), and each signal's base unit."""
-
-    onset: date
-    night: date
-    units: Mapping[str, str] = field(default_factory=dict)
+def chart_style() -> AbstractContextManager[None]:
+    """Return a context in which matplotlib draws with the settings of `style.mplstyle`."""
+    return rc_context(_STYLE)
 
 
 def chinese_font() -> str | None:
-    """A font file with Chinese glyphs: the one of the `zh` extra, else one of the system's, else None."""
+    """Return a font file with Chinese glyphs: of the `zh` extra, else one of the system's, else None."""
     spec = find_spec(FONT_PACKAGE)
     for folder in spec.submodule_search_locations or () if spec else ():
         if (packaged := Path(folder) / FONT_FILE).is_file():
@@ -47,7 +56,7 @@ def chinese_font() -> str | None:
 
 
 def has_han(text: str) -> bool:
-    """Whether a text holds Chinese characters or full-width marks, which the fonts of matplotlib itself lack."""
+    """Return whether a text has Chinese characters or full-width marks, which matplotlib's own fonts lack."""
     return any(
         "\u2e80" <= c <= "\u9fff"
         or "\uf900" <= c <= "\ufaff"
@@ -58,47 +67,38 @@ def has_han(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Pen:
-    """How labels are written: without a Chinese font in English, whatever the page's language."""
+class Labels:
+    """The language and font in which a chart's labels are written; see `labels_in`."""
 
     language: str
     font: FontProperties | None
 
-    def text(self, key: str, **values: object) -> str:
-        """A sentence of the catalogue."""
+    def message(self, key: str, **values: object) -> str:
+        """Return a sentence of the catalogue."""
         return messages.message(self.language, key, **values)
 
-    def named(self, name: str, place: int) -> str:
-        """A signal's name, or its number where the name cannot be drawn."""
-        told = messages.translate(self.language, "signals", name)
-        return (
-            self.text("chart.signal_number", number=place + 1)
-            if self.font is None and has_han(told)
-            else told
-        )
+    def can_draw(self, text: str) -> bool:
+        """Return whether the font has the characters of a text."""
+        return self.font is not None or not has_han(text)
 
-    @property
-    def style(self) -> dict:
-        """What a text needs to be drawn in this font."""
-        return {} if self.font is None else {"fontproperties": self.font}
+    def signal_name(self, signal: str, number: int) -> str:
+        """Return a signal's name, or "signal `number`" where the name cannot be drawn."""
+        name = messages.translate(self.language, "signals", signal)
+        return name if self.can_draw(name) else self.message("chart.signal_number", number=number)
 
-    def sized(self, size: float) -> dict:
-        """The same at a size of its own, in points."""
-        return {**self.style, "fontsize": size}
+    def font_of_size(self, points: float) -> dict[str, Any]:
+        """Return the font as keyword arguments of a matplotlib text."""
+        font = {} if self.font is None else {"fontproperties": self.font}
+        return font | {"fontsize": points}  # in this order: a font brings a size of its own
 
-
-def pen_for(language: str, font: str | None) -> Pen:
-    """The pen for a language and a font file, or None; without a font that has its characters it writes English."""
-    drawable = font is not None or not has_han(messages.message(language, "chart.observed"))
-    return Pen(language if drawable else "en", FontProperties(fname=font) if font else None)
+    def font_properties(self, points: float) -> FontProperties:
+        """Return the font as one object, for a legend."""
+        font = FontProperties() if self.font is None else self.font.copy()
+        font.set_size(points)
+        return font
 
 
-def runs(days: Sequence[date]) -> list[tuple[date, date]]:
-    """Sorted days as unbroken stretches, (first, last) inclusive."""
-    stretches: list[tuple[date, date]] = []
-    for day in days:
-        if stretches and day - stretches[-1][1] == timedelta(days=1):
-            stretches[-1] = (stretches[-1][0], day)
-        else:
-            stretches.append((day, day))
-    return stretches
+def labels_in(language: str, font_file: str | None) -> Labels:
+    """Return labels in a language; English where there is no font that has the language's characters."""
+    can_draw = font_file is not None or not has_han(messages.message(language, "chart.observed"))
+    return Labels(language if can_draw else "en", FontProperties(fname=font_file) if font_file else None)

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -37,14 +36,12 @@ SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DETECTION_FILE = "found.json"  # beside the evaluation's pages: what it found, for the page over all nights
 
 
-def encode_png(figure: Figure) -> bytes:
-    """Draw a figure as a palette PNG of at most MAX_PNG_BYTES where that can be had.
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encode a chart as a palette PNG of at most MAX_PNG_BYTES where that can be had.
 
-    The same figure gives the same bytes.
+    pixels: (height, width, 4) of 0 to 255. The same pixels give the same bytes.
     """
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    image = Image.fromarray(pixels).convert("RGB")
     for colours, scale in PNG_ATTEMPTS:
         size = (round(scale * image.width), round(scale * image.height))
         scaled = image if scale == 1 else image.resize(size, Image.Resampling.LANCZOS)
@@ -71,16 +68,15 @@ def render_case(page: report.CasePage, font: str | None) -> dict[str, bytes]:
     case_id, languages = page.case["case_id"], page.site.languages
     if not SAFE_NAME.fullmatch(case_id):
         raise ValueError(f"case id {case_id!r} cannot name a file: use letters, digits, '.', '_' and '-'")
-    marks = charts.Marks(page.case["onset"], page.night, page.units)
+    onset, night = page.case["onset"], page.night
+    chart = charts.CaseChart(page.series, page.units, page.calendar, onset, night)
     written: dict[str, bytes] = {}
     for language in languages:
         image = report.file_name(case_id, language, languages, "png")
-        written[image] = encode_png(charts.case_figure(page.series, page.calendar, marks, language, font))
-        drawing = (
-            charts.decomposition_svg(page.parts, marks, language)
-            if page.parts is not None and page.parts.height
-            else ""
-        )
+        written[image] = encode_png(charts.case_pixels(chart, language, font))
+        drawing = ""
+        if page.parts is not None and page.parts.height:
+            drawing = charts.decomposition_svg(page.parts, page.units, onset, night, language)
         written[report.file_name(case_id, language, languages)] = report.case_html(
             page, language, image, drawing
         ).encode()
@@ -172,7 +168,7 @@ def write_evaluation_pages(folder: Path, page: report.EvaluationPage, curves: Ma
     folder = folder / "evaluation"
     make_folder(folder)
     for name, figure in curves.items():
-        write_bytes(folder / name, encode_png(figure))
+        write_bytes(folder / name, encode_png(charts.pixels_of(figure)))
     own = page.card.filter(pl.col("capacity").is_null())
     found = json.dumps({"last": page.last, "card": own.to_dicts()}, default=str)
     write_bytes(folder / DETECTION_FILE, found.encode())

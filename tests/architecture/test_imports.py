@@ -15,8 +15,19 @@ from tests.support.source_tree import MODULES, imported_by, syntax
 
 LIBRARY_IMPORTS = {
     # of the standard library: nothing here opens a file, asks the clock or starts a process
-    *("base64", "calendar", "collections", "csv", "dataclasses", "datetime", "difflib", "functools"),
-    *("hashlib", "importlib", "io", "itertools", "math", "re", "tomllib", "typing", "unicodedata"),
+    *("base64", "calendar", "collections", "contextlib", "csv", "dataclasses", "datetime", "difflib"),
+    *(
+        "functools",
+        "hashlib",
+        "importlib",
+        "io",
+        "itertools",
+        "math",
+        "re",
+        "tomllib",
+        "typing",
+        "unicodedata",
+    ),
     *("zlib", "zoneinfo"),
     # declared in pyproject.toml
     *("dataframely", "holidays", "jinja2", "markupsafe", "matplotlib", "numba", "numpy", "polars", "pyod"),

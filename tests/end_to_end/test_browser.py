@@ -116,7 +116,9 @@ def site(tmp_path_factory) -> Path:
         overview=True,
     )
     curves = {
-        name: charts.share_figure({3.0: ([1.0, 5.0], [0.5, 0.8])}, "capacity", (1, 5), language, font)
+        name: charts.detection_rates_figure(
+            {3.0: ([1.0, 5.0], [0.5, 0.8])}, "capacity", (1, 5), language, font
+        )
         for language in SITE.languages
         for name in writer.evaluation_image_names(language, SITE.languages)
     }

@@ -35,7 +35,9 @@ MANY = [case(rank, status=("new", "ongoing", "fading")[rank % 3]) for rank in ra
 def drawing(language):
     return charts.decomposition_svg(
         case_page().parts.filter(pl.col("day") > NIGHT - timedelta(days=9)),
-        charts.Marks(ONSET, NIGHT, UNITS),
+        UNITS,
+        ONSET,
+        NIGHT,
         language,
     )
 

@@ -131,25 +131,13 @@ def test_a_page_without_surges_or_groups_says_so():
     )
 
 
-@pytest.mark.parametrize("language", messages.languages())
-def test_the_charts_draw_one_curve_a_size(language):
-    curves = {1.5: ([1.0, 10.0], [0.0, 0.2]), 5.0: ([1.0, 10.0], [0.5, 1.0])}
-    figure = charts.share_figure(curves, "capacity", (1, 10), language, charts.chinese_font())
-    panel = figure.axes[0]
-    assert [line.get_label() for line in panel.lines] == ["×1.5", "×5"]
-    assert panel.lines[1].get_ydata().tolist() == [50.0, 100.0] and panel.get_xscale() == "log"
-    assert len({(line.get_marker(), line.get_color()) for line in panel.lines}) == 2
-    assert len(writer.encode_png(figure)) <= 40_000
-    assert charts.share_figure({}, "day", (0, 10), language, None).axes[0].lines[:] == []
-
-
 def test_the_page_on_disk(tmp_path):
     images = [
         name
         for language in SITE.languages
         for name in writer.evaluation_image_names(language, SITE.languages)
     ]
-    figure = charts.share_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
+    figure = charts.detection_rates_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
     index = writer.write_evaluation_pages(tmp_path, _page(), dict.fromkeys(images, figure))
     assert index == tmp_path / "evaluation" / "index.html"
     assert sorted(p.name for p in index.parent.iterdir()) == sorted(
