@@ -15,8 +15,8 @@ from anomaly.cases.worklist import WORKLIST_SCHEMA, WorklistRules, build_worklis
 class JudgedNight(NamedTuple):
     """What one night found.
 
-    evidence: rows of `anomaly.evidence.EVIDENCE_SCHEMA` that may be listed. rarities: household, rarity (the largest
-    of that night); a home that is not there was unremarkable, 1.
+    evidence: rows of `anomaly.evidence.EVIDENCE_SCHEMA` that may be listed. rarities: household, rarity (the
+    largest of that night); a home that is not there was unremarkable, 1.
     """
 
     evidence: pl.DataFrame

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 
 def pixels_of(figure: Figure) -> np.ndarray:
-    """Draw a figure and return its pixels, (height, width, 4) of 0 to 255; the same figure gives the same pixels."""
+    """Draw a figure and return its pixels, (height, width, 4) of 0 to 255; always the same for a figure."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return np.array(canvas.buffer_rgba())

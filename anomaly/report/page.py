@@ -1,4 +1,4 @@
-"""What every page shares: the site it stands for, its style, its languages and its words for numbers."""
+"""The frame of every page: header and footer, style and script, links, and what several pages say alike."""
 
 import base64
 import hashlib
@@ -7,13 +7,20 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cache, partial
 from importlib.resources import files
-from typing import Any
+from typing import Any, TypeGuard
 
 import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from anomaly import messages
+from anomaly.messages import because_sentence, format_day, format_number, join_sentences, message
+from anomaly.outcomes import MIN_GROUP_HOMES
+
+RISE = 1.15
+"""Observed over expected from which on a signal is said to have risen."""
+
+LARGEST_SHARE = 0.15
+"""The share of a district's use that one home may have for the district to be shown."""
 
 
 @dataclass(frozen=True)
@@ -27,64 +34,86 @@ class Site:
     settings_sha256: str
 
 
-def file_name(stem: str, language: str, languages: Sequence[str], suffix: str = "html") -> str:
-    """`stem.html` in the first language, `stem.en.html` and so on in the others."""
-    return f"{stem}.{suffix}" if language == languages[0] else f"{stem}.{language}.{suffix}"
+# --- rendering ----------------------------------------------------------------------------------------------
 
 
 @cache
-def _pages() -> Environment:
+def _environment() -> Environment:
     # Only the letter is plain text; everything else is escaped.
     return Environment(
-        loader=PackageLoader("anomaly"), autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
-        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
-    )  # fmt: skip
-
-
-SMALL_DISTRICT, LARGE_SHARE = 15, 0.15  # homes; one home's share of a district's use
-
-
-def tellable(areas: pl.DataFrame) -> pl.DataFrame:
-    """Rows (district, homes, largest_share and more) of areas that may be told, in order: none that is small or that one home dominates."""
-    return areas.filter((pl.col("homes") >= SMALL_DISTRICT) & (pl.col("largest_share") <= LARGE_SHARE)).sort(
-        "district"
+        loader=PackageLoader("anomaly"),
+        autoescape=lambda name: name is None or not name.endswith(".txt.j2"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
     )
 
 
+def render(template: str, site: Site, language: str, **view: object) -> str:
+    """Return the page of a template.
+
+    view: the template's own names. In every template are besides: site, language, `t` (a sentence of the
+    catalogue), the style with its hash, the purpose's last day and the reader's rights.
+    """
+    css, css_hash = _read_template_file("page.css")
+    contact, expires = site.purpose["contact"], site.purpose["expires"]
+    reason_to_look = message(language, "page.reason_to_look")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            site=site,
+            language=language,
+            t=partial(message, language),
+            css=Markup(css),
+            css_hash=css_hash,
+            expires=format_day(language, expires) if isinstance(expires, date) else expires,
+            rights=join_sentences(
+                language, reason_to_look, message(language, "page.object", contact=contact)
+            ),
+            **view,
+        )
+    )
+
+
+def script(name: str) -> dict[str, str]:
+    """Return what a template needs to carry a script and to name it by its hash."""
+    js, js_hash = _read_template_file(name)
+    return {"js": Markup(js), "js_hash": js_hash}
+
+
 @cache
-def _file(name: str) -> tuple[str, str]:
-    """A file of the templates, and its hash as a security policy writes it."""
+def _read_template_file(name: str) -> tuple[str, str]:
+    """Return a file of the templates, and its hash as a security policy writes it."""
     text = (files("anomaly") / "templates" / name).read_text("utf-8")
     return text, "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def scripted(name: str) -> dict[str, str]:
-    """What a template needs to carry a script and to name it by its hash."""
-    js, js_hash = _file(name)
-    return {"js": Markup(js), "js_hash": js_hash}
+# --- file names and links -----------------------------------------------------------------------------------
 
 
-def render(template: str, site: Site, language: str, **view: object) -> str:
-    """The page of a template, with what stands on every page already in it; `view` is what is its own."""
-    css, css_hash = _file("page.css")
-    rights = messages.join_sentences(
-        language,
-        messages.message(language, "page.reason_to_look"),
-        messages.message(language, "page.object", contact=site.purpose["contact"]),
-    )
-    expires = site.purpose["expires"]
-    return _pages().get_template(template).render(
-        site=site, language=language, t=partial(messages.message, language), css=Markup(css), css_hash=css_hash, rights=rights,
-        expires=messages.format_day(language, expires) if isinstance(expires, date) else expires, **view,
-    )  # fmt: skip
+def file_name(stem: str, language: str, languages: Sequence[str], suffix: str = "html") -> str:
+    """Return `stem.html` in the first language, `stem.en.html` and so on in the others."""
+    return f"{stem}.{suffix}" if language == languages[0] else f"{stem}.{language}.{suffix}"
 
 
-def other_languages(site: Site, language: str, stem: str) -> list[dict]:
-    """Links to the same page in the site's other languages, each named in its own."""
+def part_stem(stem: str, part: int) -> str:
+    """Return `index`, `index-2`, `index-3` … for parts 1, 2, 3 …"""
+    return stem if part == 1 else f"{stem}-{part}"
+
+
+def index_link(folder: str, text: str, site: Site, language: str) -> dict[str, str]:
+    """Return a link to the index of a folder, such as "../"."""
+    return {"href": folder + file_name("index", language, site.languages), "text": text}
+
+
+def language_links(site: Site, language: str, stem: str) -> list[dict[str, str]]:
+    """Return links to the same page in the site's other languages, each named in its own."""
     return [
         {
             "href": file_name(stem, other, site.languages),
-            "text": messages.message(other, "language.name"),
+            "text": message(other, "language.name"),
             "lang": other,
         }
         for other in site.languages
@@ -92,21 +121,37 @@ def other_languages(site: Site, language: str, stem: str) -> list[dict]:
     ]
 
 
-def ratios_of(given: Mapping | Iterable[Mapping] | None) -> dict[str, float]:
-    """Ratios as a mapping, whether they come as one or as the table's list of key and value."""
-    if given is None:
+# --- what several pages say ---------------------------------------------------------------------------------
+
+
+def ratios_of(ratios: Mapping[str, float] | Iterable[Mapping[str, Any]] | None) -> dict[str, float]:
+    """Return ratios as a mapping, whether they come as one or as a table's list of key and value."""
+    if ratios is None:
         return {}
-    return dict(given) if isinstance(given, Mapping) else {pair["key"]: pair["value"] for pair in given}
+    return dict(ratios) if isinstance(ratios, Mapping) else {pair["key"]: pair["value"] for pair in ratios}
 
 
 def because_of(case: Mapping[str, Any], night: date, language: str) -> str:
-    """The sentence frozen with the case, or in a language it was not frozen in, one made from its ratios."""
-    told = case.get(f"because_{language}")
-    return told or messages.because_sentence(
-        language, ratios_of(case["ratios"]), case["signature"], (night - case["onset"]).days + 1
-    )
+    """Return why a home is a case: the sentence frozen with it, else one made from its ratios."""
+    frozen = case.get(f"because_{language}")
+    days = (night - case["onset"]).days + 1
+    return frozen or because_sentence(language, ratios_of(case["ratios"]), case["signature"], days)
 
 
-def in_hundred(language: str, chance: float) -> str:
-    """A chance as a count of a hundred; never 0, for no door is that sure."""
-    return messages.format_number(language, max(1.0, 100 * chance))
+def per_hundred(language: str, chance: float) -> str:
+    """Return a chance as a count of a hundred; never 0, for no door is that sure."""
+    return format_number(language, max(1.0, 100 * chance))
+
+
+def is_measured(chance: float | None) -> TypeGuard[float]:
+    """Return whether there is a chance to state; what lies above .99 rests on no outcome."""
+    return chance is not None and chance <= 0.99
+
+
+def shown_districts(districts: pl.DataFrame) -> pl.DataFrame:
+    """Leave out small districts and those that one home dominates, and sort the rest.
+
+    districts: district, homes, largest_share (one home's part of the use), and more.
+    """
+    is_shown = (pl.col("homes") >= MIN_GROUP_HOMES) & (pl.col("largest_share") <= LARGEST_SHARE)
+    return districts.filter(is_shown).sort("district")

@@ -48,15 +48,18 @@ def write_record_page(settings: Settings) -> Path:
     store = Store(settings.store)
     rates = fairness_rates(settings, store)
     frames = outcome_frames(settings, store, build_cases(settings, store))
-    facts = {
-        "night": max(store.judged_nights()),
-        "kinds": listed_signatures(settings),
-        "signals": [(name, rule.kind, rule.unit) for name, rule in settings.rules.items()],
-        "pseudonyms": settings.pseudonyms is not None,
-        "chance_cases": settings.evidence.chance_cases,
-        "doors": settings.worklist.doors_per_night,
-    }
-    page = report.RecordPage(report_site(settings), frames["account"], frames["misses"], rates, facts)
+    page = report.RecordPage(
+        site=report_site(settings),
+        account=frames["account"],
+        misses=frames["misses"],
+        groups=rates,
+        night=max(store.judged_nights()),
+        kinds=listed_signatures(settings),
+        signals=[(name, rule.kind, rule.unit) for name, rule in settings.rules.items()],
+        has_pseudonyms=settings.pseudonyms is not None,
+        chance_cases=settings.evidence.chance_cases,
+        doors_per_night=settings.worklist.doors_per_night,
+    )
     return writer.write_index_page(
         settings.reports / "record",
         settings.site.languages,

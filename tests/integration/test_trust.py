@@ -11,7 +11,7 @@ from tests.support.paths import ROOT
 from tests.support.site import LAST, SURGED, Site, make_site
 
 TESTED = {
-    "purpose": "robustness/test_bad_input.py:test_an_expired_purpose_is_refused_and_yesterdays_file_stands integration/test_trust.py:test_no_run_without_a_purpose_in_force unit/anomaly/report/test_case.py:test_every_page_carries_its_language_the_purpose_and_the_right_to_object",
+    "purpose": "robustness/test_bad_input.py:test_an_expired_purpose_is_refused_and_yesterdays_file_stands integration/test_trust.py:test_no_run_without_a_purpose_in_force unit/anomaly/report/test_page.py:test_every_page_carries_its_language_the_purpose_and_the_right_to_object",
     "counts only": "robustness/test_bad_input.py unit/anomaly/test_pii.py unit/pipelines/cli/test_review_commands.py:test_what_cannot_be_recorded_is_refused_and_nothing_is_written",
     "no targets": "unit/pipelines/config/test_sections.py:test_no_setting_names_a_household_a_building_or_a_district",
     "pseudonyms": "integration/test_safeguards.py:test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged",

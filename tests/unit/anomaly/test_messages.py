@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from anomaly import detectors, messages, tables
+from tests.support.html_reader import ACCUSING
 
 LANGUAGES = messages.languages()
-FORBIDDEN = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
 
 
 def entries(language):
@@ -46,7 +46,7 @@ def test_same_keys_same_placeholders_same_list_lengths_in_every_language(languag
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_catalogue_accuses(language):
     for key, sentences in entries(language).items():
-        assert not FORBIDDEN.search(" ".join(sentences)), key
+        assert not ACCUSING.search(" ".join(sentences)), key
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from PIL import Image
 
-from anomaly import charts, messages, report
+from anomaly import charts
 from anomaly.detectors.windows import standardise_by_peers
 from anomaly.expected import expect
 from pipelines.config.settings import load_settings
@@ -17,57 +17,9 @@ from pipelines.jobs import evaluate
 from pipelines.reporting import writer
 from pipelines.runtime.progress import no_progress
 from tests.support.grids import city, grid_of
-from tests.support.report_pages import SITE
+from tests.support.report_pages import CARD, GROUPS, SHAPES, SITE, evaluation_page
 from tests.support.site import make_site
-from tests.unit.anomaly.test_messages import FORBIDDEN
 from tests.unit.pipelines.scoring.test_large import HOMES, town
-
-
-def _card() -> pl.DataFrame:
-    rows = [
-        (None, 24000.0, 4.0, 1.0, 9.0, 2.0, 20, 10, 0.5, 0.3, 0.7, 9.0),
-        (None, 24000.0, 4.0, 1.0, 9.0, 5.0, 20, 20, 1.0, 0.84, 1.0, 6.0),
-        (2.0, 99000.0, 2.0, 0.2, 7.0, 2.0, 20, 0, 0.0, 0.0, 0.16, None),
-        (2.0, 99000.0, 2.0, 0.2, 7.0, 5.0, 20, 15, 0.75, 0.53, 0.89, 8.0),
-    ]
-    names = (
-        "capacity",
-        "threshold",
-        "wrong",
-        "wrong_low",
-        "wrong_high",
-        "size",
-        "planted",
-        "found",
-        "share",
-        "low",
-        "high",
-        "median_delay",
-    )
-    return pl.DataFrame(rows, schema=names, orient="row")
-
-
-SHAPES = pl.DataFrame(
-    [
-        (2.0, "step", 8, 4, 0.5, 0.2, 0.8, 9.0),
-        (5.0, "step", 8, 8, 1.0, 0.7, 1.0, 6.0),
-        (5.0, "spike", 4, 0, 0.0, 0.0, 0.5, None),
-    ],
-    schema=("size", "shape", "planted", "found", "share", "low", "high", "median_delay"),
-    orient="row",
-)
-GROUPS = pl.DataFrame(
-    [("district", "North <1>", 40, 2.5), ("signals", "1", 20, None), ("signals", "3", 60, 2.0)],
-    schema=("group", "name", "homes", "size"),
-    orient="row",
-)
-
-
-def _page(**given) -> report.EvaluationPage:
-    whole = report.EvaluationPage(
-        SITE, date(2026, 5, 1), date(2026, 6, 29), 300, 300, 4, 0.05, _card(), SHAPES, GROUPS, 5.0
-    )
-    return dataclasses.replace(whole, **given)
 
 
 def _measured(**given) -> evaluate.Evaluation:
@@ -78,57 +30,12 @@ def _measured(**given) -> evaluate.Evaluation:
         300,
         4,
         0.05,
-        _card(),
+        CARD,
         SHAPES,
         pl.DataFrame({"size": [2.0], "day": [0], "share": [0.0]}),
         GROUPS,
     )
     return dataclasses.replace(whole, **given)
-
-
-@pytest.mark.parametrize("language", messages.languages())
-def test_the_page_tells_what_was_measured(language):
-    html = report.evaluation_html(_page(), language, ("a.png", "b.png"))
-    for told in (
-        "×2",
-        "84",
-        "North &lt;1&gt;",
-        "×2.5",
-        'src="a.png"',
-        'src="b.png"',
-        "Content-Security-Policy",
-    ):
-        assert told in html
-    assert "<script" not in html and "style=" not in html and not FORBIDDEN.search(html)
-    assert messages.message(language, "evaluation.none_up_to", size="×5") in html
-    assert "../index" not in html and "../index" in report.evaluation_html(
-        _page(overview=True), language, ("a.png", "b.png")
-    )
-
-
-@pytest.mark.parametrize(
-    ("language", "told"),
-    [
-        ("en", "readings of 5,000 of 1,000,000 homes"),
-        ("en", "into 1.5 % of these homes"),
-        ("zh", "在1,000,000户中的5,000户"),
-        ("zh", "植入其中1.5%的住户"),
-    ],
-)
-def test_the_page_of_a_large_site_says_of_which_homes(language, told):
-    page = _page(homes=5_000, site_homes=1_000_000, share=0.015)
-    assert told in report.evaluation_html(page, language, ("a.png", "b.png"))
-
-
-def test_a_page_without_surges_or_groups_says_so():
-    html = report.evaluation_html(
-        _page(card=_card().clear(), shapes=SHAPES.clear(), groups=GROUPS.clear()), "en", ("a.png", "b.png")
-    )
-    assert (
-        messages.message("en", "evaluation.none") in html
-        and messages.message("en", "evaluation.tonight_none") in html
-        and "<img" not in html
-    )
 
 
 def test_the_page_on_disk(tmp_path):
@@ -138,7 +45,7 @@ def test_the_page_on_disk(tmp_path):
         for name in writer.evaluation_image_names(language, SITE.languages)
     ]
     figure = charts.detection_rates_figure({2.0: ([0, 1], [0.0, 1.0])}, "day", (0, 1), "en", None)
-    index = writer.write_evaluation_pages(tmp_path, _page(), dict.fromkeys(images, figure))
+    index = writer.write_evaluation_pages(tmp_path, evaluation_page(), dict.fromkeys(images, figure))
     assert index == tmp_path / "evaluation" / "index.html"
     assert sorted(p.name for p in index.parent.iterdir()) == sorted(
         [*images, "found.json", "index.html", "index.en.html"]
@@ -163,9 +70,9 @@ def test_the_card_as_text_and_as_json(tmp_path):
         "group"
     ] * 3 + ["summary"]
     assert lines[-1]["wrong_doors"] == 4.0 and lines[0]["capacity"] is None
-    empty = evaluate.card_text(_measured(card=_card().clear()))
+    empty = evaluate.card_text(_measured(card=CARD.clear()))
     assert "was planted" in empty and empty.count("\n") == 1
-    infinite = _measured(card=_card().with_columns(threshold=pl.lit(float("inf"))))
+    infinite = _measured(card=CARD.with_columns(threshold=pl.lit(float("inf"))))
     assert '"threshold": null' in evaluate.card_json(infinite, tmp_path)
 
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 from anomaly import charts
 from pipelines.reporting import writer
+from tests.support.html_reader import HtmlReader
 from tests.support.report_pages import NIGHT, case, case_page, night_page, overview_page
-from tests.unit.anomaly.report.test_case import Reader
 
 
 def test_a_night_on_disk(tmp_path):
@@ -38,7 +38,7 @@ def test_a_night_on_disk(tmp_path):
         assert image.mode == "P"
     assert (folder / "cases" / f"{name}.png").stat().st_size <= 40_000
     for page in folder.rglob("*.html"):
-        for attrs in Reader(page.read_text("utf-8")).all("a", "img"):
+        for attrs in HtmlReader(page.read_text("utf-8")).all("a", "img"):
             target = attrs.get("src") or attrs["href"]
             if not target.startswith("#") and not target.startswith(("../index", "../../index")):
                 assert (page.parent / target).exists(), (page.name, target)
@@ -114,7 +114,7 @@ def test_the_overview_on_disk_links_only_what_is_there(tmp_path):
     (tmp_path / "9999-99-99" / "index.html").touch()
     index = writer.write_overview_page(tmp_path, overview_page(2))
     assert index == tmp_path / "index.html" and (tmp_path / "index.en.html").exists()
-    hrefs = [a["href"] for a in Reader(index.read_text("utf-8")).all("a") if "/" in a["href"]]
+    hrefs = [a["href"] for a in HtmlReader(index.read_text("utf-8")).all("a") if "/" in a["href"]]
     assert hrefs == ["2026-03-14/index.html"] * 2
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".draft")]
 
