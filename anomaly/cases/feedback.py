@@ -1,4 +1,4 @@
-"""What people have answered about cases, as the building of cases takes it.
+"""Answers of people about cases, as the building of cases takes them.
 
 `no_access` and `not_visited` are missing answers and change nothing. `contested` pauses follow-up until
 somebody decides; `benign` accepts the level the home had; `confirmed` ends follow-up. The latest decision

@@ -1,4 +1,4 @@
-"""What judging a night again changes about its cases."""
+"""Compare the cases of a night before and after it was judged again."""
 
 import polars as pl
 

@@ -104,7 +104,7 @@ _reusable_canvas = lru_cache(maxsize=16)(_ReusableCanvas)  # some 2 MB each
 def _draw_home(figure: Figure, chart: CaseChart, labels: Labels) -> None:
     """Draw the home's own artists on a figure that has the background."""
     first = chart.night - timedelta(days=CHART_DAYS - 1)
-    for row, (axes, (signal, frame)) in enumerate(zip(figure.axes, chart.series.items())):
+    for row, (axes, (signal, frame)) in enumerate(zip(figure.axes, chart.series.items(), strict=False)):
         days = DailySeries.read(
             frame.filter(pl.col("day").is_between(first, chart.night)).sort("day"),
             chart.units.get(signal, "count"),
@@ -142,7 +142,7 @@ class DailySeries:
         """Return the days of a frame as in `CaseChart.series`, sorted."""
         names = [name for name in ("value", "expected", "low", "high", "peers") if name in days.columns]
         numbers = days.select(pl.col(names).cast(pl.Float64).fill_null(np.nan)).to_numpy().T
-        values = dict(zip(names, numbers))
+        values = dict(zip(names, numbers, strict=True))
         in_picture = np.concatenate([values[name] for name in names if name not in ("expected", "low")])
         largest = float(np.nanmax(in_picture)) if np.isfinite(in_picture).any() else 0.0
         unit = messages.display_unit(base_unit, largest)

@@ -130,9 +130,11 @@ def _draw_level(signal: _SignalParts, base_unit: str, top: float, marked_from: i
     largest = max(*signal.value, *signal.level, 0.0)
     unit = messages.display_unit(base_unit, largest)
     panel = _Panel(LEVEL, top, DAYS - 1, 0.0, 1.12 * largest or 1.0)
-    points = "".join(f"M{panel.x(at)} {panel.y(value)}h0" for at, value in zip(signal.at, signal.value))
+    points = "".join(
+        f"M{panel.x(at)} {panel.y(value)}h0" for at, value in zip(signal.at, signal.value, strict=True)
+    )
     line, before = "", None
-    for at, level in zip(signal.at, signal.level):
+    for at, level in zip(signal.at, signal.level, strict=True):
         line += f"{'L' if at - 1 == before else 'M'}{panel.x(at)} {panel.y(level)}"
         before = at
     name = messages.translate(language, "signals", signal.name)
@@ -151,7 +153,7 @@ def _draw_level(signal: _SignalParts, base_unit: str, top: float, marked_from: i
 
 def _draw_week(signal: _SignalParts, top: float, language: str) -> str:
     """Draw the shape of the week as last known, Monday first, as bars from 1, the level."""
-    factors = {day.isoweekday(): factor for day, factor in zip(signal.days, signal.week)}
+    factors = {day.isoweekday(): factor for day, factor in zip(signal.days, signal.week, strict=True)}
     reach = max(0.25, 1.1 * max((abs(factor - 1) for factor in factors.values()), default=0.0))
     panel = _Panel(WEEK, top, 7, 1 - reach, 1 + reach)
     tick = _round_below(reach)
@@ -175,7 +177,9 @@ def _draw_remainder(signal: _SignalParts, top: float, marked_from: int, language
     reach = max([np.log2(2.2), *map(abs, logs)])
     end = max(power for power in (1, 2, 4, 6) if power <= 1.08 * reach)
     panel = _Panel(REMAINDER, top, DAYS - 1, -1.08 * reach, 1.08 * reach)
-    strokes = "".join(f"M{panel.x(at)} {panel.y(0)}V{panel.y(log)}" for at, log in zip(signal.at, logs))
+    strokes = "".join(
+        f"M{panel.x(at)} {panel.y(0)}V{panel.y(log)}" for at, log in zip(signal.at, logs, strict=True)
+    )
     zero = f"M{REMAINDER.left} {panel.y(0)}H{REMAINDER.right}"
     title = messages.message(language, "level.remainder")
     return (

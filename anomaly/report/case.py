@@ -314,7 +314,7 @@ class _NightFlow(NamedTuple):
 
     @property
     def runs_all_night(self) -> bool:
-        """Whether water runs every night, and clearly more than before, as with a leak."""
+        """True where water runs every night, and clearly more than before, as with a leak."""
         usual = self.before
         return not self.still and (usual is None or self.least > max(RISE * usual, usual + 1))
 

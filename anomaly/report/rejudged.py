@@ -1,4 +1,4 @@
-"""What the pages say of a night that was judged again: how often, when last, and what became of its doors."""
+"""Sentences on a night that was judged again: how often, when last, and what became of its doors."""
 
 from collections.abc import Mapping
 from typing import Any

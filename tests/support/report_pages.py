@@ -152,7 +152,8 @@ CHANGES = (
         schema=_CHANGE_COLUMNS,
         orient="row",
     )
-    .select(night=pl.lit(NIGHT), revised=pl.lit(2, pl.Int64), *_CHANGE_COLUMNS)
+    .with_columns(night=pl.lit(NIGHT), revised=pl.lit(2))
+    .select(tables.Revisions.column_names())
     .cast(dict(tables.empty(tables.Revisions).schema))
 )
 """What it changed: a case with another id and place, a new one, two that went, one that was never listed."""

@@ -174,6 +174,6 @@ def test_the_picture_is_the_same_as_pixels_and_hangs_on_none_drawn_before():
     case._reusable_canvas.cache_clear()
     pictures = [charts.case_pixels(chart, language, font) for language, font, chart in wanted]
     assert len({picture.tobytes() for picture in pictures}) == len(wanted) - 2
-    for (language, font, chart), picture in zip(wanted, pictures):
+    for (language, font, chart), picture in zip(wanted, pictures, strict=True):
         plain = charts.pixels_of(charts.case_figure(chart, language, font))
         np.testing.assert_array_equal(picture, plain)
