@@ -16,8 +16,8 @@ Parts of several pages are `account.py` and `rejudged.py`; `page.py` is the fram
 To add a page: write a module with a frozen data class and a function that calls `render` with a template of
 the same name in `anomaly/templates` (it extends `base.html.j2`), name both here, gather its data and write
 its file in `pipelines.reporting`, and test it in `tests/unit/anomaly/report/test_<module>.py`. To add a
-sentence: add its key to every catalogue in `anomaly/locale`, then name it in a template as `t('section.key')`
-or in the code as `message(language, "section.key")`.
+sentence: add its key to every catalogue in `anomaly/locale`, then name it in a template as `t('case.title')`
+or in the code as `message(language, "case.title")`.
 """
 
 from anomaly.report.case import CasePage, case_html

@@ -1,7 +1,10 @@
 """Read pages back: their tags, their text and their tables."""
 
+import html
 import re
 from html.parser import HTMLParser
+
+from markupsafe import escape
 
 ACCUSING = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNORECASE)
 """Words that no page and no catalogue may use."""
@@ -10,12 +13,12 @@ ACCUSING = re.compile(r"suspect|violation|嫌疑|可疑|违法|违规", re.IGNOR
 class HtmlReader(HTMLParser):
     """The tags of a page with their attributes, and its text without style and script."""
 
-    def __init__(self, html: str) -> None:
+    def __init__(self, page: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.words: list[str] = []
         self.inside: str | None = None
-        self.feed(html)
+        self.feed(page)
         self.text = " ".join(self.words)
 
     def handle_starttag(self, tag, attrs):
@@ -34,15 +37,14 @@ class HtmlReader(HTMLParser):
         return [attrs for tag, attrs in self.tags if tag in names]
 
 
-def text_of(html: str) -> str:
+def text_of(page: str) -> str:
     """Return the text of a page."""
-    return HtmlReader(html).text
+    return HtmlReader(page).text
 
 
-def table_cells(html: str, caption: str) -> list[list[str]]:
+def table_cells(page: str, caption: str) -> list[list[str]]:
     """Return the rows of the table with this caption, as lists of text."""
-    body = html.split(f"<caption>{caption}</caption>")[1].split("</table>")[0]
-    return [
-        [re.sub(r"<[^>]+>", " ", cell).strip() for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row)]
-        for row in re.findall(r"<tr.*?</tr>", body, re.DOTALL)
-    ]
+    body = page.split(f"<caption>{escape(caption)}</caption>")[1].split("</table>")[0]
+    rows = re.findall(r"<tr.*?</tr>", body, re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+    return [[html.unescape(re.sub(r"<[^>]+>", " ", cell)).strip() for cell in row] for row in cells]

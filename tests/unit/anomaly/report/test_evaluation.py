@@ -50,5 +50,5 @@ def test_groups_by_number_of_signals_stand_before_districts():
     assert rows == [
         ["with 1 signal", "20", "none up to ×5"],
         ["with 3 signals", "60", "×2"],
-        ["North &lt;1&gt;", "40", "×2.5"],
+        ["North <1>", "40", "×2.5"],
     ]

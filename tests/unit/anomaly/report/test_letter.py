@@ -25,7 +25,7 @@ def test_it_says_how_many_people_the_rise_is_like_where_that_is_known():
     assert like in report.resident_letter(case_page(), "en")
     assert "more people" not in report.resident_letter(case_page(extra_people=None), "en")
     one = case_page(extra_people=1.2, extra_people_low=0.3, extra_people_high=2.3)
-    assert "1 more person" in report.resident_letter(one, "en")
+    assert "what one more person would use; it could be 0 to 2." in report.resident_letter(one, "en")
 
 
 def test_it_says_how_often_such_a_door_is_wrong_or_that_this_is_not_known():
