@@ -306,7 +306,7 @@ def test_tables_is_the_dictionary_of_every_view_and_column(language):
 
 
 def test_every_command_speaks_json(site, tmp_path):
-    """Each line has a message_type, the last and only the last is a summary, and nothing else is on stdout."""
+    """Each line has a message_type, the last and only the last is a summary, nothing else is on stdout."""
     case = site.view("worklist")["case_id"][0]
     own = {
         "backfill": ["--from", str(LAST), "--to", str(LAST)],
