@@ -27,7 +27,16 @@ PEAK = 2 << 30  # bytes that reading these files may take at most, code and thre
 
 def taken(folder: Path, first: int, count: int) -> list[dict]:
     """What came of each of these broken files, in a process of its own."""
-    command = [sys.executable, "-W", "error", "-m", "tests.support.broken_exports", str(folder), str(first), str(count)]
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-m",
+        "tests.support.broken_exports",
+        str(folder),
+        str(first),
+        str(count),
+    ]
     done = subprocess.run(
         command,
         cwd=ROOT,
