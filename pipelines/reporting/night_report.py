@@ -281,7 +281,7 @@ def _build_night_page(
 
 
 def _change_of(context: NightContext, case_id: str) -> dict | None:
-    """What judging the night again changed of the case: tables.Revisions with the run's finished_utc."""
+    """Return what judging the night again changed of the case (tables.Revisions, and finished_utc), or None."""
     change = context.revisions.filter(pl.col("case_id_after") == case_id)
     if change.is_empty():
         return None
@@ -289,7 +289,7 @@ def _change_of(context: NightContext, case_id: str) -> dict | None:
 
 
 def _notes_against(context: NightContext, home: str, building: str | None) -> list[tuple[str | None, str]]:
-    """What speaks against a case: signals not judged, meters in coarse steps, other doors of the building."""
+    """List what speaks against a case: signals not judged, coarse meters, other doors of the building."""
     expected, doors = context.judged_nights.expected, context.doors
     grid = expected.grid
     own = context.not_judged_signals.filter(pl.col("household") == home)
