@@ -1,7 +1,7 @@
 """Snapshots: what a night knew of its cases, written down when it was judged and never worked out again.
 
 Numbers, not words: the cases not closed that night as it saw them (`cases`), the last weeks of their homes'
-readings beside what was expected (`series`), the smallest flow of each night (`flow`), the control doors, and
+readings beside what was expected (`series`), the minimum flow of each night (`flow`), the control doors, and
 the version and settings that made them. Later data, later settings and later answers leave them alone.
 """
 
@@ -61,7 +61,7 @@ def write_snapshots(
         series = readings_with_expected(inputs, judged_nights, homes, night, more_expected=expected)
         store.write(f"{folder}/cases.parquet", case_frame)
         store.write(f"{folder}/series.parquet", series)
-        store.write(f"{folder}/flow.parquet", _smallest_flows(settings, store, inputs, homes, night))
+        store.write(f"{folder}/flow.parquet", _minimum_flows(settings, store, inputs, homes, night))
         store.write_json(
             f"{folder}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256}
         )
@@ -131,10 +131,10 @@ def _cases_with_their_doors(history: cases.CaseHistory, night: dt.date) -> pl.Da
     return case_frame.with_columns(chance_wrong=pl.coalesce("corrected", "chance_wrong")).drop("corrected")
 
 
-def _smallest_flows(
+def _minimum_flows(
     settings: Settings, store: Store, inputs: Inputs, homes: Collection[str], night: dt.date
 ) -> pl.DataFrame:
-    """The smallest flow of each of the last nights, of water meters read more often than daily."""
+    """The minimum flow of each of the last nights, of water meters read more often than daily."""
     numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
     first = night - dt.timedelta(days=FLOW_DAYS - 1)
     flows = [pl.DataFrame(schema=FLOW_SCHEMA)]

@@ -1,4 +1,4 @@
-"""The loop as people use it: decide, import, assign, explain, and what the pages and the file say of it."""
+"""From a case to an answer, and what the lists, the pages and the file then say."""
 
 import os
 import re
@@ -11,13 +11,7 @@ import filelock
 import polars as pl
 import pytest
 
-from tests.support.site import LAST, SURGED, Site, daily, day, rows
-
-
-@pytest.fixture
-def site(site_with_case) -> Site:
-    return site_with_case
-
+from tests.support.site import LAST, SURGED, daily, day, rows
 
 # decide
 
@@ -25,21 +19,19 @@ def site(site_with_case) -> Site:
 def test_a_decision_is_published_at_once_and_leaves_the_next_list(site):
     case = site.case_id()
     assert site.decide("benign", "--by", "A", "--minutes", "12").exit_code == 0
-    (told,) = site.view("outcomes").rows(named=True)
-    assert (told["case_id"], told["outcome"], told["reason"], told["by"], told["minutes"]) == (
-        case,
-        "benign",
-        "seen at the door",
-        "A",
-        12,
-    )
+    (row,) = site.view("outcomes").drop("day").rows(named=True)
+    assert row == {
+        "case_id": case,
+        "outcome": "benign",
+        "reason": "seen at the door",
+        "by": "A",
+        "minutes": 12,
+    }
     assert site.view("cases")["decision"].to_list() == ["benign"]
     assert "benign" in site.run("worklist").stdout
     site.nightly()
-    doors = site.view("worklist")
-    assert (
-        doors["night"].to_list() == [day(-2)] and site.view("cases").height == 1
-    )  # the list of that night is as it was
+    # the list of that night is as it was
+    assert site.view("worklist")["night"].to_list() == [day(-2)] and site.view("cases").height == 1
 
 
 def test_a_visit_before_the_last_list_takes_the_door_off_it(site):
@@ -47,44 +39,40 @@ def test_a_visit_before_the_last_list_takes_the_door_off_it(site):
     assert site.view("worklist").is_empty() and site.view("outcomes")["day"].to_list() == [day(-3)]
 
 
-def test_records_survive_runs_backfills_and_the_loss_of_the_file(site):
+def test_answers_survive_runs_backfills_and_the_loss_of_the_file(site):
     site.decide("contested")
-    told = site.view("outcomes")
+    recorded = site.view("outcomes")
     site.run("backfill", "--from", str(day(-4)), "--to", str(day(-1)))
-    assert site.view("outcomes").equals(told)
-    assert site.view("cases")["decision"].drop_nulls().to_list() == [
-        "contested"
-    ]  # though it opens earlier now, under another code
+    assert site.view("outcomes").equals(recorded)
+    # the case opens earlier now, under another code
+    assert site.view("cases")["decision"].drop_nulls().to_list() == ["contested"]
     site.file.unlink()
     site.nightly()
-    assert site.view("outcomes").equals(told)
+    assert site.view("outcomes").equals(recorded)
 
 
-def test_the_code_on_paper_and_a_second_thought_still_count(site):
-    """Backfilling gives the case another code; the first answer takes its door off the very list it stood on."""
+def test_the_code_on_paper_and_a_changed_decision_still_count(site):
+    """A backfill gives the case another code; the first answer takes its door off the list it stood on."""
     paper = site.case_id()
     site.run("backfill", "--from", str(day(-4)), "--to", str(day(-3)))
     assert paper not in site.view("cases")["case_id"]
     assert site.decide("confirmed", "--day", str(day(-2)), case=paper).exit_code == 0
-    assert (
-        site.view("cases")["decision"].to_list() == ["confirmed"]
-        and paper in site.run("explain", paper).stdout
-    )
+    assert site.view("cases")["decision"].to_list() == ["confirmed"]
+    assert paper in site.run("explain", paper).stdout
     site.decide("benign", "--day", str(day(-2)), case=paper)
-    assert site.view("account").filter(pl.col("grouped_by") == "all").select("answered", "wrong").rows() == [
-        (1, 1)
-    ]
+    of_all = site.view("account").filter(pl.col("grouped_by") == "all")
+    assert of_all.select("answered", "wrong").rows() == [(1, 1)]
 
 
-def test_a_kill_while_publishing_loses_no_record(site):
+def test_a_kill_while_publishing_loses_no_answer(site):
     """The decider is killed once the journal holds its line; the next run publishes it."""
     case, lock = site.case_id(), filelock.FileLock(site.root / "out" / "run.lock")
     journal = site.root / "out" / "state" / "outcomes.jsonl"
     with lock:  # so that it waits with the publishing
         code = "from pipelines.cli.commands import program; program()"
-        told = ["decide", case, "benign", "--reason", "seen", "--settings", str(site.settings)]
+        command = ["decide", case, "benign", "--reason", "seen", "--settings", str(site.settings)]
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *told], env=os.environ | {"PYTHONPATH": os.getcwd()}
+            [sys.executable, "-c", code, *command], env=os.environ | {"PYTHONPATH": os.getcwd()}
         )
         while not journal.exists() or not journal.read_bytes().endswith(b"\n"):
             time.sleep(0.05)
@@ -95,13 +83,7 @@ def test_a_kill_while_publishing_loses_no_record(site):
     assert site.view("outcomes")["case_id"].to_list() == [case]
 
 
-# import
-
-
-# assign
-
-
-# what a night knew
+# explain
 
 
 def test_explain_is_byte_for_byte_what_the_night_knew(site):
@@ -132,42 +114,31 @@ def test_a_home_without_a_case_is_explained_from_what_is_stored_now(judged_site)
 
 def test_control_doors_are_drawn_logged_and_answered(site):
     (drawn,) = site.view("control").rows(named=True)
-    assert (
-        re.fullmatch(r"k\d{6}-[0-9a-f]{10}", drawn["case_id"])
-        and drawn["household"] != SURGED
-        and drawn["night"] == day(-2)
-    )
+    assert re.fullmatch(r"k\d{6}-[0-9a-f]{10}", drawn["case_id"])
+    assert drawn["household"] != SURGED and drawn["night"] == day(-2)
     assert site.audit_lines()[0]["control"] == [drawn["case_id"]]
     assert drawn["household"] not in site.view("worklist")["household"]
     site.decide("confirmed", case=drawn["case_id"])
     (row,) = site.view("misses").rows(named=True)
-    assert (row["drawn"], row["answered"], row["found"], row["unlisted"]) == (1, 1, 1, 23) and row[
-        "missed_low"
-    ] > 0
+    assert (row["drawn"], row["answered"], row["found"], row["unlisted"]) == (1, 1, 1, 23)
+    assert row["missed_low"] > 0
     assert site.view("account").filter(pl.col("grouped_by") == "all")["answered"].to_list() == [0]
     site.change("[signals.entries]", "[control]\ndoors_per_night = 0\n\n[signals.entries]")
     site.nightly()
     assert site.view("control")["night"].to_list() == [day(-2)]
 
 
-# the account
+# the account of promised and found
 
 
-def test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind(site):
+def test_answers_fill_the_account_correct_the_chance_and_stop_a_kind(site):
     site.change("[signals.entries]", "[account]\nleast_outcomes = 1\nstop_share = 0.2\n\n[signals.entries]")
     promised = site.view("worklist")["chance_wrong"][0]
     site.decide("benign")
-    people = (
-        site.view("account")
-        .filter((pl.col("grouped_by") == "signature") & (pl.col("name") == "people"))
-        .row(0, named=True)
-    )
-    assert (people["answered"], people["wrong"], people["promised"], people["wrong_share"]) == (
-        1,
-        1,
-        round(promised, 4),
-        1.0,
-    )
+    is_people = (pl.col("grouped_by") == "signature") & (pl.col("name") == "people")
+    people = site.view("account").row(by_predicate=is_people, named=True)
+    assert (people["answered"], people["wrong"], people["wrong_share"]) == (1, 1, 1.0)
+    assert people["promised"] == round(promised, 4)
     assert people["low"] == pytest.approx(0.207, abs=1e-3) and people["stopped"]
     assert people["chance_before"] == promised and people["chance_after"] == pytest.approx(0.75, abs=1e-3)
     site.nightly()
@@ -176,8 +147,5 @@ def test_outcomes_settle_the_account_correct_the_chance_and_stop_a_kind(site):
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
     assert "More people than usual is not listed: 1 of its 1 answered doors were wrong" in page
     overview = (site.root / "out" / "reports" / "index.html").read_text(encoding="utf-8")
-    assert (
-        "Of 1 answered doors 1 were wrong" in overview
-        and f"{100 * promised:.0f} % → 75 %" in overview
-        and "no longer listed" in overview
-    )
+    assert "Of 1 answered doors 1 were wrong" in overview
+    assert f"{100 * promised:.0f} % → 75 %" in overview and "no longer listed" in overview

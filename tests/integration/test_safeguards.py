@@ -1,4 +1,4 @@
-"""The safeguards around the loop: the audit log, pseudonyms, what the public sees, retention."""
+"""The safeguards around cases and answers: the audit log, pseudonyms and what the public sees."""
 
 import re
 import stat
@@ -6,15 +6,7 @@ import stat
 import polars as pl
 import pytest
 
-from tests.support.site import SURGED, Site, day, make_site
-
-KEY = "0123456789abcdef0123456789abcdef0123\n"
-
-
-@pytest.fixture
-def site(site_with_case) -> Site:
-    return site_with_case
-
+from tests.support.site import KEY, SURGED, day, make_site, with_pseudonyms
 
 # the audit log
 
@@ -26,20 +18,11 @@ def test_every_step_leaves_a_line_and_the_chain_is_whole(site):
     site.run("audit fairness")
     site.run("audit record")
     site.nightly()
-    assert [line["step"] for line in site.audit_lines()] == [
-        "run",
-        "decide",
-        "assign",
-        "import",
-        "fairness",
-        "record",
-        "run",
-    ]
-    assert (
-        site.audit_lines()[0]["night"] == str(day(-2))
-        and len(site.audit_lines()[0]["settings_sha256"]) == 64
-        and site.audit_lines()[1]["outcome"] == "benign"
-    )
+    steps = [line["step"] for line in site.audit_lines()]
+    assert steps == ["run", "decide", "assign", "import", "fairness", "record", "run"]
+    run, decision = site.audit_lines()[:2]
+    assert run["night"] == str(day(-2)) and len(run["settings_sha256"]) == 64
+    assert decision["outcome"] == "benign"
     verified = site.run("audit verify")
     assert verified.exit_code == 0 and verified.stdout.startswith("7 lines, the chain is whole")
 
@@ -85,62 +68,43 @@ def test_a_line_cut_short_by_a_kill_is_no_tampering(site):
         file.write(b'{"at": "2026')
     assert site.run("audit verify").exit_code == 0
     site.decide("benign")
-    assert site.run("audit verify").exit_code == 0 and [line["step"] for line in site.audit_lines()] == [
-        "run",
-        "decide",
-    ]
+    assert site.run("audit verify").exit_code == 0
+    assert [line["step"] for line in site.audit_lines()] == ["run", "decide"]
 
 
 # pseudonyms
 
 
-def keyed(site: Site) -> Site:
-    site.put("private/key", KEY).chmod(0o600)
-    site.change(
-        "[signals.power]", '[pseudonyms]\nkey = "private/key"\nmap = "private/map.csv"\n\n[signals.power]'
-    )
-    return site
-
-
 def test_with_a_key_no_id_is_stored_or_shown_and_reveal_is_logged(tmp_path):
-    site = keyed(make_site(tmp_path, ["power"]))
+    site = with_pseudonyms(make_site(tmp_path, ["power"]))
     site.put("households.csv", "id,place\n" + "".join(f"{h:04},N\n" for h in range(24)))
-    site.change(
-        "[pseudonyms]",
-        '[households]\nfiles = "households.csv"\ncolumns = { household = "id", district = "place" }\n\n[pseudonyms]',
+    register = (
+        '[households]\nfiles = "households.csv"\ncolumns = { household = "id", district = "place" }\n\n'
     )
+    site.change("[pseudonyms]", f"{register}[pseudonyms]")
     site.nightly()
     homes = site.view("households")["household"].to_list()
     assert len(homes) == 24 and all(re.fullmatch("h[0-9a-f]{20}", home) for home in homes)
-    files = [
-        path
-        for path in (tmp_path / "out").rglob("*")
-        if path.is_file() and path.suffix in (".html", ".csv", ".json", ".jsonl")
-    ]
-    assert files and not [
-        path for path in files if re.search(rf"\b{SURGED}\b", path.read_text(encoding="utf-8"))
-    ]
-    stored = [pl.read_parquet(path) for path in (tmp_path / "out").rglob("*.parquet")]
-    assert not [
-        1 for frame in stored if "household" in frame.columns and SURGED in frame["household"].to_list()
-    ]
+    written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    texts = [path for path in written if path.suffix in (".html", ".csv", ".json", ".jsonl")]
+    assert texts
+    assert not [path for path in texts if re.search(rf"\b{SURGED}\b", path.read_text(encoding="utf-8"))]
+    frames = [pl.read_parquet(path) for path in written if path.suffix == ".parquet"]
+    frames = [frame for frame in frames if "household" in frame.columns]
+    assert frames and not [1 for frame in frames if SURGED in frame["household"].to_list()]
     assert stat.S_IMODE((tmp_path / "private" / "map.csv").stat().st_mode) == 0o600
     case = site.case_id()
     refused = site.run("reveal", case, "--reason", " ", "--by", "A")
     assert refused.exit_code == 2 and [line["step"] for line in site.audit_lines()] == ["run"]
-    told = site.run("reveal", case, "--reason", "visit on Friday", "--by", "A")
-    assert told.stdout == f"{SURGED}\n"
-    assert {name: site.audit_lines()[-1][name] for name in ("step", "case", "reason", "by")} == {
-        "step": "reveal",
-        "case": case,
-        "reason": "visit on Friday",
-        "by": "A",
-    }
+    revealed = site.run("reveal", case, "--reason", "visit on Friday", "--by", "A")
+    assert revealed.stdout == f"{SURGED}\n"
+    logged = {name: site.audit_lines()[-1][name] for name in ("step", "case", "reason", "by")}
+    assert logged == {"step": "reveal", "case": case, "reason": "visit on Friday", "by": "A"}
     assert SURGED not in (tmp_path / "out" / "audit.jsonl").read_text(encoding="utf-8")
 
 
 def test_a_key_that_is_weak_open_or_new_is_refused(tmp_path, judged_site):
-    site = keyed(make_site(tmp_path, ["power"]))
+    site = with_pseudonyms(make_site(tmp_path, ["power"]))
     (tmp_path / "private" / "key").chmod(0o640)
     assert re.search("look  pseudonyms: .*can be read by others", site.run("doctor").stdout)
     assert "can be read by others" in site.nightly(code=2).stderr
@@ -150,10 +114,8 @@ def test_a_key_that_is_weak_open_or_new_is_refused(tmp_path, judged_site):
     site.nightly()
     site.put("private/key", KEY.upper())
     assert "start anew" in site.nightly(code=2).stderr
-    assert (
-        "nothing to reveal"
-        in judged_site.run("reveal", judged_site.case_id(), "--reason", "x", "--by", "A").stderr
-    )
+    without_key = judged_site.run("reveal", judged_site.case_id(), "--reason", "x", "--by", "A")
+    assert "nothing to reveal" in without_key.stderr
 
 
 # for the public
@@ -165,23 +127,13 @@ def test_fairness_and_the_record_are_pages_in_every_language(site):
     assert "No group's doors are wrong far more often" in site.run("audit fairness").stdout
     page = site.root / "out" / "reports" / "record" / "index.html"
     assert site.run("audit record").stdout == f"{page}\n"
-    told = {
-        name: page.with_name(name).read_text(encoding="utf-8") for name in ("index.html", "index.zh.html")
-    }
-    for words in (
-        "Trying the night",
-        "Draft impact assessment",
-        "Of 1 answered doors 1 were wrong",
-        "Everything",
-        "objections@example.org",
-    )[:3]:
-        assert words in told["index.html"]
-    assert "影响评估草稿" in told["index.zh.html"] and "Trying the night" in told["index.zh.html"]
+    english = page.read_text(encoding="utf-8")
+    for words in ("Trying the night", "Draft impact assessment", "Of 1 answered doors 1 were wrong"):
+        assert words in english
+    chinese = page.with_name("index.zh.html").read_text(encoding="utf-8")
+    assert "影响评估草稿" in chinese and "Trying the night" in chinese
     assert (site.root / "out" / "reports" / "fairness" / "index.zh.html").exists()
     assert not [path for path in site.root.rglob("*audit*") if path.is_file() and path.name != "audit.jsonl"]
-
-
-# retention
 
 
 # the purpose

@@ -178,6 +178,17 @@ class Site:
             return [column[0] for column in asked.description], asked.fetchall()
 
 
+KEY = "0123456789abcdef0123456789abcdef0123\n"
+
+
+def with_pseudonyms(site: Site) -> Site:
+    """Give a site with a signal `power` a key in private/key, so that its homes get codes; return it."""
+    site.put("private/key", KEY).chmod(0o600)
+    section = '[pseudonyms]\nkey = "private/key"\nmap = "private/map.csv"\n\n'
+    site.change("[signals.power]", f"{section}[signals.power]")
+    return site
+
+
 def make_site(
     root: Path, signals: Sequence[str] = ("entries", "water", "power"), last: dt.date = LAST, seed: int = 1
 ) -> Site:

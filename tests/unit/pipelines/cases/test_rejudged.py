@@ -78,7 +78,8 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
     assert (
         "This night was judged again once, on " in page
-        and f"and gone: 1; new: 0; still listed, with another place, rarity or code: 0. Gone: {then[LAST][1]}."
+        and "and gone: 1; new: 0; still listed, with another place, rarity or code: 0."
+        f" Gone: {then[LAST][1]}."
         in page
     )
 

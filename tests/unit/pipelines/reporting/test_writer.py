@@ -64,7 +64,10 @@ def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
 
 
 def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatch):
-    """After a power cut there is the old report or the new one: what is renamed is on the disk, and so is its new name at the end."""
+    """After a power cut there is the old report or the new one.
+
+    What is renamed is on the disk before, and its new name at the end.
+    """
     safe, late = set(), []
 
     def fsync(descriptor, kept=os.fsync):
