@@ -195,7 +195,7 @@ WEEKS = pl.DataFrame(
 
 
 def test_quality_of_the_whole_site_and_of_each_district():
-    """Power stood still in North: no home has a part of nothing, so the largest part there is that of water."""
+    """Power stood still in North, so the largest part of a home there is that of water."""
     shares = night_report._largest_shares(WEEKS)
     assert dict(shares.iter_rows()) == {"North": 0.75, "South": 1.0}
     quality = night_report._quality(WEEKS, shares)
