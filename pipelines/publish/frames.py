@@ -102,8 +102,8 @@ def evidence_with_reasons(
 ) -> pl.DataFrame:
     """Return the evidence of those nights, each row with its reason in words in a column `because`.
 
-    homes: of these alone, None for all. Only what the purpose allows now; ratio, score and rarity are those
-    that the night wrote down when it was judged.
+    homes: of these alone, None for all. Only what the purpose allows now. ratio, score and rarity are those that
+    the night wrote down when it was judged: `evidence_frame` of anomaly/evidence.py, by pipelines/scoring.
     """
     found = _concat_nights(store, nights, "evidence").filter(
         pl.col("signature").is_in(listed_signatures(settings))

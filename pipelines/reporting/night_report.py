@@ -281,7 +281,7 @@ def _build_night_page(
 
 
 def _change_of(context: NightContext, case_id: str) -> dict | None:
-    """Return what judging the night again changed of the case (tables.Revisions, and finished_utc), or None."""
+    """Return what judging the night again changed of the case, with that run's finished_utc, or None."""
     change = context.revisions.filter(pl.col("case_id_after") == case_id)
     if change.is_empty():
         return None
@@ -303,7 +303,11 @@ def _notes_against(context: NightContext, home: str, building: str | None) -> li
 
 
 def _doors_with_their_cases(inputs: Inputs, history: cases.CaseHistory, night: dt.date) -> pl.DataFrame:
-    """The doors of a night, by rank, with the case behind each, its building and its district."""
+    """Return the doors of a night, by rank, with the case behind each, its building and its district.
+
+    rank, rarity, chance_wrong and chance_before are those of the night's worklist, made by `build_worklist` of
+    anomaly/cases; ratios, extra_people, rarity_case and the reasons are the case's (`build_cases`).
+    """
     case_frame = with_reasons(history.cases.rename({"rarity": "rarity_case"}))
     behind = case_frame.drop("household", "signature", "chance_wrong")
     places = inputs.register.select("household", "building", "district")

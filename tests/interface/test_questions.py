@@ -1,7 +1,7 @@
 """The questions that the documentation asks of the published file, with the answers it gives.
 
-Each query is run on the sample city and its answer compared with the one on the page; UPDATE_README=1 writes the
-answers anew instead.
+Each query is run on the sample city and its answer compared with the one on the page; UPDATE_README=1 writes
+the answers anew instead.
 """
 
 import re

@@ -29,7 +29,7 @@ EXPECTED_SCHEMA = {
 def settings_for(
     signatures: tuple[str, ...] = ("people", "power", "water"), **changed: Any
 ) -> SimpleNamespace:
-    """Return what building cases and frames asks of the settings: water and power, every rule at its default."""
+    """Return what cases and frames ask of the settings: water and power, every rule at its default."""
     parts = {
         "rules": {
             "water": SignalRule("water", "register", "m3"),
