@@ -114,5 +114,5 @@ def _case_reason(language: str, row: dict) -> str:
 
 
 def _pairs_to_dict(pairs: list[dict] | None) -> dict[str, float]:
-    """[{"key": signal, "value": number}] as signal → number; empty for None."""
+    """Return [{"key": signal, "value": number}] as signal → number; empty for None."""
     return {pair["key"]: pair["value"] for pair in pairs or ()}

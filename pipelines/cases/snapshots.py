@@ -120,7 +120,7 @@ def last_night_with_case(store: Store, name: str) -> dt.date | None:
 
 
 def _cases_with_their_doors(history: cases.CaseHistory, night: dt.date) -> pl.DataFrame:
-    """The night's cases with their reasons, and with rank, desk and chances of those that are on its list."""
+    """Return the night's cases with their reasons, and rank, desk and chances of those on its list."""
     doors = history.worklist.filter(pl.col("night") == night).select(
         "case_id", "rank", "desk", "chance_before", rarity_night="rarity", corrected="chance_wrong"
     )
@@ -134,7 +134,7 @@ def _cases_with_their_doors(history: cases.CaseHistory, night: dt.date) -> pl.Da
 def _minimum_flows(
     settings: Settings, store: Store, inputs: Inputs, homes: Collection[str], night: dt.date
 ) -> pl.DataFrame:
-    """The minimum flow of each of the last nights, of water meters read more often than daily."""
+    """Return the minimum flow of each of the last nights, of water meters read more often than daily."""
     numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
     first = night - dt.timedelta(days=FLOW_DAYS - 1)
     flows = [pl.DataFrame(schema=FLOW_SCHEMA)]
@@ -143,10 +143,10 @@ def _minimum_flows(
     for name, rule in settings.rules.items():
         if rule.base != "litre":
             continue
-        parts = [
-            part for part in RawRows(store, name).partitions() if part.last >= first and part.first <= night
+        partitions = [
+            one for one in RawRows(store, name).partitions() if one.last >= first and one.first <= night
         ]
-        found = [collect(scan([part], numbers["home"]).filter(finer), [part]) for part in parts]
+        found = [collect(scan([one], numbers["home"]).filter(finer), [one]) for one in partitions]
         if not found:
             continue
         rows = pl.concat(found).unique(["home", "time"], keep="last", maintain_order=True)
@@ -163,10 +163,10 @@ def _draw_control_doors(
     night: dt.date,
     with_case: Collection[str],
 ) -> pl.DataFrame:
-    """Judged homes without an open case, drawn at random (tables.Control)."""
+    """Draw judged homes without an open case at random (tables.Control)."""
     grid, dwellings = judged_nights.expected.grid, inputs.dwellings
     if len(grid.households) == dwellings.height:
-        was_judged = judgeable_signals(judged_nights.expected, grid.index(night)).any(axis=0)
+        was_judged = judgeable_signals(judged_nights.expected, grid.index(night)).any(axis=0).tolist()
         homes = [home for home, seen in zip(grid.households, was_judged, strict=True) if seen]
     else:  # of a large site the arrays hold some homes only: take those that were judged by every signal
         not_judged = store.read(f"nights/{night}/not_judged.parquet")["household"]

@@ -67,7 +67,7 @@ def column_meanings(table: type[dy.Schema]) -> dict[str, str]:
 
 
 def _published_tables() -> dict[tuple[str, str], type[dy.Schema]]:
-    """(schema, name) → table, of every view of v1 and every table of meta."""
+    """Return (schema, name) → table, of every view of v1 and every table of meta."""
     return {("v1", name): table for name, table in tables.PUBLISHED.items()} | {
         ("meta", name): table for name, table in tables.META.items()
     }
@@ -88,7 +88,7 @@ def _dictionary_row(schema: str, name: str, table: type[dy.Schema], column: str)
 
 
 def _words(table: type[dy.Schema], column: str) -> dict[str, str]:
-    """The column's meaning (en, zh) and, for a number, its unit (unit_en, unit_zh)."""
+    """Return the column's meaning (en, zh) and, for a number, its unit (unit_en, unit_zh)."""
     return table.columns()[column].metadata or {}
 
 

@@ -102,8 +102,8 @@ def evidence_with_reasons(
 ) -> pl.DataFrame:
     """Return the evidence of those nights, each row with its reason in words in a column `because`.
 
-    homes: of these alone, None for all. Only what the purpose allows now. ratio, score and rarity are those that
-    the night wrote down when it was judged: `evidence_frame` of anomaly/evidence.py, by pipelines/scoring.
+    homes: of these alone, None for all. Only what the purpose allows now. ratio, score and rarity are those
+    that the night wrote down when it was judged: by pipelines/scoring, from anomaly/evidence.py.
     """
     found = _concat_nights(store, nights, "evidence").filter(
         pl.col("signature").is_in(listed_signatures(settings))
@@ -134,7 +134,7 @@ def recent_readings(settings: Settings, stored: StoredReadings) -> NumberedReadi
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:
-    """Lines of the journal of runs as tables.Runs; what is no longer listed is told in the notes."""
+    """Return lines of the journal of runs as tables.Runs; what is no longer listed is in the notes."""
     rows = [
         line
         | {
@@ -151,7 +151,7 @@ def _runs(lines: Sequence[dict]) -> pl.DataFrame:
 
 
 def _expected(store: Store, nights: Sequence[dt.date], case_frame: pl.DataFrame) -> pl.DataFrame:
-    """The latest night for every judged home, and the last 120 nights for homes with a recent case."""
+    """Return the latest night for every judged home, and 120 nights for homes with a recent case."""
     latest = nights[-1]
     homes = homes_with_recent_case(case_frame, latest).to_frame()
     parts = [store.read(f"nights/{latest}/history.parquet").with_columns(night=pl.lit(latest))]
@@ -163,7 +163,7 @@ def _expected(store: Store, nights: Sequence[dt.date], case_frame: pl.DataFrame)
 
 
 def _concat_nights(store: Store, nights: Sequence[dt.date], name: str) -> pl.DataFrame:
-    """The nights' files of that name, one below the other, with a column `night`."""
+    """Return the nights' files of that name, one below the other, with a column `night`."""
     frames = [
         store.read(f"nights/{night}/{name}.parquet").with_columns(night=pl.lit(night)) for night in nights
     ]
@@ -171,7 +171,7 @@ def _concat_nights(store: Store, nights: Sequence[dt.date], name: str) -> pl.Dat
 
 
 def _select_and_sort(table: type[dy.Schema], frame: pl.DataFrame) -> pl.DataFrame:
-    """The table's own columns, in the order of its key, or of all columns where it has none."""
+    """Return the table's own columns, in the order of its key, or of all columns where it has none."""
     keys = table.primary_key() or table.column_names()
     return frame.select(table.column_names()).sort(keys, nulls_last=True)
 

@@ -101,7 +101,7 @@ def resident_letter(settings: Settings, name: str, night: dt.date | None, langua
 
 
 def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
-    """The night asked for; without one, the latest for a home, and the last that had it open for a case."""
+    """Return the night asked for, or a home's latest one, or the last that had the case open."""
     if night is None:
         is_home = query_published(settings, "SELECT 1 FROM v1.households WHERE household = $name", name=name)
         night = None if is_home.height else last_night_with_case(Store(settings.store), name)
@@ -109,7 +109,7 @@ def _night_of(settings: Settings, name: str, night: dt.date | None) -> dt.date:
 
 
 def _home_named(store: Store, name: str, night: dt.date) -> str:
-    """The name, taken for a home's; raises NotFound where it is a case that was not open on the night."""
+    """Return the name as a home's; raise NotFound where it is a case that was not open on the night."""
     last = last_night_with_case(store, name)
     case = find_case(store, name, last) if last else None
     if case and case["case_id"] == name:
@@ -121,7 +121,7 @@ def _home_named(store: Store, name: str, night: dt.date) -> str:
 
 
 def _recent_days(settings: Settings, store: Store, home: str, night: dt.date) -> RecentDays:
-    """The home's last weeks: kept with the night where it had evidence or a case, else worked out now."""
+    """Return the home's last weeks: as the night kept them where it had reason to, else worked out now."""
     days = read_snapshot(store, night, "series").filter(pl.col("household") == home)
     if days.height:
         made = store.read_json(f"nights/{night}/frozen.json", {})

@@ -39,14 +39,16 @@ MIN_PEERS = 15  # the median of fewer is not shown
 QUALITY_DAYS = 28
 PAGES_BETWEEN_PROGRESS = 20
 QUALITY_FILE = "quality.parquet"
-QUALITY_SCHEMA = {
-    "district": pl.String,
-    "signal": pl.String,
-    "homes": pl.Int64,
-    "days": pl.Int64,
-    "good": pl.Int64,
-    "largest_share": pl.Float64,
-}
+QUALITY_SCHEMA = pl.Schema(
+    {
+        "district": pl.String,
+        "signal": pl.String,
+        "homes": pl.Int64,
+        "days": pl.Int64,
+        "good": pl.Int64,
+        "largest_share": pl.Float64,
+    }
+)
 
 SignalSeries = dict[str, pl.DataFrame]
 """Signal → day, value, expected, low, high, quality, peers of one home."""
@@ -256,7 +258,7 @@ def series_by_home(context: NightContext, homes: Collection[str]) -> dict[str, S
 def _build_night_page(
     context: NightContext, store: Store, series: Mapping[str, SignalSeries]
 ) -> report.NightPage:
-    """The night's own page; stores the quality of the last weeks' readings for the page over all nights."""
+    """Return the night's own page, and store the readings' quality for the page over all nights."""
     inputs, night, doors = context.inputs, context.night, context.doors
     districts = inputs.register.select("household", "district")
     weeks = _last_weeks(inputs, districts, night)
@@ -305,8 +307,8 @@ def _notes_against(context: NightContext, home: str, building: str | None) -> li
 def _doors_with_their_cases(inputs: Inputs, history: cases.CaseHistory, night: dt.date) -> pl.DataFrame:
     """Return the doors of a night, by rank, with the case behind each, its building and its district.
 
-    rank, rarity, chance_wrong and chance_before are those of the night's worklist, made by `build_worklist` of
-    anomaly/cases; ratios, extra_people, rarity_case and the reasons are the case's (`build_cases`).
+    rank, rarity, chance_wrong and chance_before are those of the night's worklist, made by `build_worklist`
+    of anomaly/cases; ratios, extra_people, rarity_case and the reasons are the case's (`build_cases`).
     """
     case_frame = with_reasons(history.cases.rename({"rarity": "rarity_case"}))
     behind = case_frame.drop("household", "signature", "chance_wrong")
@@ -317,7 +319,7 @@ def _doors_with_their_cases(inputs: Inputs, history: cases.CaseHistory, night: d
 
 
 def _spark(series: SignalSeries, ratios: list[dict] | None) -> str:
-    """A small line of the signal that has risen most."""
+    """Draw a small line of the signal that has risen most."""
     risen = {pair["key"]: pair["value"] for pair in ratios or [] if pair["key"] in series}
     if not risen:
         return ""
@@ -326,7 +328,7 @@ def _spark(series: SignalSeries, ratios: list[dict] | None) -> str:
 
 
 def _last_run(store: Store, night: dt.date, history: cases.CaseHistory) -> dict:
-    """The night's last run, with the counts as of that night."""
+    """Return the night's last run, with the counts as of that night."""
     line = [run for run in store.read_lines("runs.jsonl") if run["night"] == str(night)][-1]
     run = {"revised": 0} | line  # lines of older versions have no `revised`
     for name in ("started_utc", "finished_utc"):
@@ -339,7 +341,7 @@ def _last_run(store: Store, night: dt.date, history: cases.CaseHistory) -> dict:
 
 
 def _last_weeks(inputs: Inputs, districts: pl.DataFrame, night: dt.date) -> pl.DataFrame:
-    """home, district, signal, value (sum), days and good (fit to be judged), of the last four weeks."""
+    """Return home, district, signal, value (sum), days and good (fit to be judged) of four weeks."""
     weeks = inputs.stored.sums(night - dt.timedelta(days=QUALITY_DAYS - 1), night)
     homes = inputs.stored.names.to_frame("household")
     district = homes.join(districts, on="household", how="left", maintain_order="left")["district"]
@@ -351,7 +353,7 @@ def _last_weeks(inputs: Inputs, districts: pl.DataFrame, night: dt.date) -> pl.D
 def _district_counts(
     shares: pl.DataFrame, districts: pl.DataFrame, doors: pl.DataFrame
 ) -> pl.DataFrame | None:
-    """district, homes, doors, largest_share: the largest part one home has in any signal of its district."""
+    """Return district, homes, doors, largest_share (of `_largest_shares`); None without districts."""
     homes = districts.filter(pl.col("district").is_not_null())
     if homes.is_empty():
         return None
@@ -362,7 +364,7 @@ def _district_counts(
 
 
 def _largest_shares(weeks: pl.DataFrame) -> pl.DataFrame:
-    """district, largest_share."""
+    """Return district, largest_share: the largest part that one home has in any signal."""
     total = pl.max_horizontal(pl.col("value").sum(), 1)
     by_signal = weeks.drop_nulls("district").group_by("district", "signal")
     shares = by_signal.agg(share=pl.col("value").max() / total)
@@ -371,7 +373,7 @@ def _largest_shares(weeks: pl.DataFrame) -> pl.DataFrame:
 
 
 def _quality(weeks: pl.DataFrame, shares: pl.DataFrame) -> pl.DataFrame:
-    """QUALITY_SCHEMA: days and good ones by signal, for the whole site (district null) and each district."""
+    """Return QUALITY_SCHEMA: by signal, for the whole site (district null) and for each district."""
     counts = {"homes": pl.len(), "days": pl.col("days").sum(), "good": pl.col("good").sum()}
     whole = weeks.group_by("signal").agg(**counts).with_columns(district=None, largest_share=0.0)
     by_district = weeks.drop_nulls("district").group_by("district", "signal").agg(**counts)

@@ -112,7 +112,7 @@ def test_the_interface_is_what_was_promised():
         PROMISE.write_text(json.dumps(now, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
         assert promise == now, (
-            "write the new promise down: UPDATE_INTERFACE=1 python -m pytest tests/interface/test_interface.py"
+            "to write the promise anew: UPDATE_INTERFACE=1 python -m pytest tests/interface/test_interface.py"
         )
 
 
