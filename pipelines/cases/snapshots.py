@@ -166,8 +166,8 @@ def _draw_control_doors(
     """Draw judged homes without an open case at random (tables.Control)."""
     grid, dwellings = judged_nights.expected.grid, inputs.dwellings
     if len(grid.households) == dwellings.height:
-        was_judged = judgeable_signals(judged_nights.expected, grid.index(night)).any(axis=0).tolist()
-        homes = [home for home, seen in zip(grid.households, was_judged, strict=True) if seen]
+        signals = judgeable_signals(judged_nights.expected, grid.index(night)).sum(axis=0)
+        homes = [home for home, judged in zip(grid.households, signals, strict=True) if judged]
     else:  # of a large site the arrays hold some homes only: take those that were judged by every signal
         not_judged = store.read(f"nights/{night}/not_judged.parquet")["household"]
         homes = dwellings.filter(~pl.col("household").is_in(not_judged.implode()))["household"].to_list()
