@@ -46,7 +46,7 @@ def settings_for(
     return SimpleNamespace(**parts | changed)
 
 
-def evidence_row(household: str, signature: str = "water", rarity: float = 9e3, **changed: Any) -> dict:
+def evidence_row(household: str, signature: str = "water", rarity: float = 1e5, **changed: Any) -> dict:
     """Return a reason to look at a home (EVIDENCE_SCHEMA), strong enough to open a case."""
     is_people = signature == "people"
     row = {

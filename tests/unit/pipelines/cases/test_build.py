@@ -37,12 +37,12 @@ def test_a_decision_takes_a_case_off_the_lists_and_a_closed_door_does_not(store)
 
 
 def test_a_night_is_given_as_it_saw_its_cases(store):
-    write_night(store, NIGHTS[0], evidence_row("0001", rarity=8e3))
-    write_night(store, NIGHTS[1], evidence_row("0001", rarity=9e3))
+    write_night(store, NIGHTS[0], evidence_row("0001", rarity=1e5))
+    write_night(store, NIGHTS[1], evidence_row("0001", rarity=2e5))
     history = build_cases(settings_for(), store, snapshot_nights=[NIGHTS[0]])
-    assert history.cases["rarity"].to_list() == [9e3]
+    assert history.cases["rarity"].to_list() == [2e5]
     assert history.snapshots.keys() == {NIGHTS[0]}
-    assert history.snapshots[NIGHTS[0]].select("rarity", "status").rows() == [(8e3, "new")]
+    assert history.snapshots[NIGHTS[0]].select("rarity", "status").rows() == [(1e5, "new")]
 
 
 def test_only_cases_of_people_are_said_to_be_like_more_people(store):

@@ -25,7 +25,7 @@ def store(tmp_path) -> Store:
     rows = [(home, None, district, kind, None, twice) for home, district, kind, twice in homes]
     store.write("register.parquet", pl.DataFrame(rows, schema=REGISTER_SCHEMA, orient="row"))
     write_night(store, NIGHTS[0], evidence_row("0001"), evidence_row("0002"))
-    store.append_line("outcomes.jsonl", answer_line("c1", "benign", NIGHTS[0], district="North"))
+    store.append_line("outcomes.jsonl", answer_line("c1", "benign", NIGHTS[1], district="North"))
     return store
 
 

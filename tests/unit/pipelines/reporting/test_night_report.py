@@ -245,11 +245,11 @@ def test_a_homes_signals_have_their_own_days_and_no_peers_at_a_large_site(monkey
         pl.lit(1.0).alias(name) for name in ("expected", "low", "high")
     )
 
-    def peers_frame(grid, night, homes, shown_days, min_peers):
+    def peer_medians_frame(grid, night, homes, shown_days, min_peers):
         asked.append((homes.tolist(), min_peers))
         return pl.DataFrame(keys | {"peers": [None, 4.0]})
 
-    monkeypatch.setattr(night_report, "peers_frame", peers_frame)
+    monkeypatch.setattr(night_report, "peer_medians_frame", peer_medians_frame)
     monkeypatch.setattr(night_report, "readings_with_expected", lambda *given, **named: days)
     grid = SimpleNamespace(households=["0000", "0001"], index=lambda night: 0)
     context = SimpleNamespace(

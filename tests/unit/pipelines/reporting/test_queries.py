@@ -111,6 +111,6 @@ def test_the_dictionary_in_both_languages():
 
 def test_columns_are_padded_and_control_characters_written_out():
     frame = pl.DataFrame({"a": ["x", None, "a\x1bb"], "long name": [1, 22, None]})
-    assert format_columns(frame) == "a        long name\nx        1\n         22\na\\x1bb\n"
+    assert format_columns(frame) == "a       long name\nx       1\n        22\na\\x1bb\n"
     assert format_columns(frame.head(1), head=False, indent="  ") == "  x  1\n"
     assert format_columns(frame.clear(), head=False) == ""
