@@ -69,7 +69,7 @@ class Batch:
 
     @property
     def is_last(self) -> bool:
-        """Whether nothing of the source follows."""
+        """True where nothing of the source follows."""
         return self.done == self.total
 
 
