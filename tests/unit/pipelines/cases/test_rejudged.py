@@ -17,12 +17,12 @@ NIGHTS = [day(n) for n in (-4, -3, -2, -1)]
 
 @pytest.fixture
 def site(tmp_path) -> Site:
-    made = make_site(tmp_path)
-    assert made.run("backfill", "--from", str(NIGHTS[0]), "--to", str(NIGHTS[-1])).exit_code == 0
-    return made
+    site = make_site(tmp_path)
+    assert site.run("backfill", "--from", str(NIGHTS[0]), "--to", str(NIGHTS[-1])).exit_code == 0
+    return site
 
 
-def calm(site: Site, since: int = -14) -> None:
+def restate_without_rise(site: Site, since: int = -14) -> None:
     """Restate what home 0007 used from day `since` on: no more than before."""
     values = {name: by[int(SURGED)] // 3 for name, by in daily().items() if name != "water"}
     for name, by in values.items():
@@ -36,16 +36,16 @@ def of_nights(site: Site, view: str) -> list[tuple]:
 
 def test_nights_stand_until_somebody_asks_and_status_says_which_are_touched(site):
     before = of_nights(site, "evidence"), site.view("worklist").rows()
-    calm(site)
+    restate_without_rise(site)
     site.nightly("--night", str(NIGHTS[-1]))
     evidence = site.view("evidence")
     assert evidence.filter(pl.col("night") < NIGHTS[-1]).rows() == [
         row for row in before[0] if row[0] < NIGHTS[-1]
     ]
-    told = site.run("status").stdout
+    status = site.run("status").stdout
     assert (
         f"touch 3 judged nights ({NIGHTS[0]} … {NIGHTS[2]}), at most 26 a night: `anomaly nightly --revise`"
-        in told
+        in status
     )  # of 14 days of two signals one is still to come
     summary = json.loads(site.run("status", "--json").stdout.splitlines()[-1])
     assert summary["touched"] == [str(night) for night in NIGHTS[:3]]
@@ -54,7 +54,7 @@ def test_nights_stand_until_somebody_asks_and_status_says_which_are_touched(site
 def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     then = {row[0]: row for row in site.view("worklist").select("night", "case_id", "rarity", "rank").rows()}
     assert set(then) == set(NIGHTS) and site.view("revisions").is_empty()
-    calm(site)
+    restate_without_rise(site)
     result = site.nightly("--revise")
     runs = site.view("runs").sort("revised", "night")
     assert runs["night"].to_list() == NIGHTS * 2 and runs["revised"].to_list() == [0] * 4 + [1] * 4
@@ -63,12 +63,12 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
         == []
         == site.view("worklist").filter(pl.col("household") == SURGED).rows()
     )
-    told = site.view("revisions").filter(pl.col("household") == SURGED).sort("night")
-    assert told.select(
+    changes = site.view("revisions").filter(pl.col("household") == SURGED).sort("night")
+    assert changes.select(
         "night", "revised", "change", "case_id_before", "case_id_after", "rank_before", "rank_after"
     ).rows() == [(night, 1, "gone", then[night][1], None, then[night][3], None) for night in NIGHTS]
     assert (
-        f"4 nights judged again: cases 0 new, {told.height} gone" in result.stderr
+        f"4 nights judged again: cases 0 new, {changes.height} gone" in result.stderr
         and "4 doors listed before, 0 now" in result.stderr
     )
     assert (
@@ -86,10 +86,10 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
 
 @pytest.mark.long
 def test_judged_again_a_night_is_what_it_would_have_been_with_the_readings_in_time(site, tmp_path):
-    calm(site, since=-7)
+    restate_without_rise(site, since=-7)
     site.nightly("--revise")
     fresh = make_site(tmp_path / "fresh")
-    calm(fresh, since=-7)
+    restate_without_rise(fresh, since=-7)
     fresh.run("backfill", "--from", str(NIGHTS[0]), "--to", str(NIGHTS[-1]))
     assert site.published() == fresh.published()
 
@@ -106,7 +106,7 @@ def test_a_backfill_over_judged_nights_marks_them_too_and_numbers_go_on(site):
 
 
 def test_a_revision_that_was_broken_off_still_tells_what_changed(site, monkeypatch):
-    calm(site)
+    restate_without_rise(site)
     with monkeypatch.context() as patch:
         patch.setattr("pipelines.publish.duckdb_file.Publication.finish", lambda *args: 1 / 0)
         assert site.run("nightly", "--revise").exit_code == 1
@@ -129,7 +129,7 @@ def test_days_that_come_in_their_time_touch_no_night(tmp_path):
 def test_pages_of_nights_judged_again_follow(site):
     page = site.root / "out" / "reports" / str(LAST) / "index.html"
     assert SURGED in page.read_text(encoding="utf-8")
-    calm(site)
+    restate_without_rise(site)
     site.put(
         "power-next.csv",
         rows("power", daily(days=76)["power"]).filter(pl.col("day") == str(LAST + dt.timedelta(days=1))),

@@ -204,7 +204,7 @@ def test_no_keys_no_indexes_and_readable_since_1_4(shared_file):
 
 
 @pytest.mark.parametrize(
-    ("name", "rows", "told"),
+    ("name", "rows", "message"),
     [
         ("households", [("0001", None, None), ("0001", None, None)], "households: 2 rows break"),
         (
@@ -216,9 +216,9 @@ def test_no_keys_no_indexes_and_readable_since_1_4(shared_file):
         ("readings", [("0001", "water", NIGHT, 1, None, "read")], "readings: 1 rows break"),
     ],
 )
-def test_a_frame_that_breaks_its_table_is_refused_and_the_old_file_stands(published, name, rows, told):
+def test_a_frame_that_breaks_its_table_is_refused_and_the_old_file_stands(published, name, rows, message):
     before = published.read_bytes()
-    with pytest.raises(PublicationRefused, match=told):
+    with pytest.raises(PublicationRefused, match=message):
         publish(published, frames(**{name: rows}), META)
     assert published.read_bytes() == before
     assert files(published.parent) == ["anomaly.duckdb"]

@@ -28,30 +28,30 @@ TYPES = {
 }
 
 
-def wanting(path: Path, parquet: bool = True) -> SimpleNamespace:
-    """Of the settings what an export asks for."""
+def settings_of(path: Path, parquet: bool = True) -> SimpleNamespace:
+    """Return what an export asks of the settings."""
     return SimpleNamespace(store=path, publish=SimpleNamespace(parquet=parquet))
 
 
-def exported(folder: Path) -> SimpleNamespace:
+def export_in(folder: Path) -> SimpleNamespace:
     publish(folder / "anomaly.duckdb", frames(), META)
-    assert parquet_export.sync_parquet_export(wanting(folder / "anomaly.duckdb")) == []
-    return wanting(folder / "anomaly.duckdb")
+    assert parquet_export.sync_parquet_export(settings_of(folder / "anomaly.duckdb")) == []
+    return settings_of(folder / "anomaly.duckdb")
 
 
 @pytest.fixture(scope="module")
-def standing(tmp_path_factory) -> SimpleNamespace:
+def shared_export(tmp_path_factory) -> SimpleNamespace:
     """An export that is only read."""
-    return exported(tmp_path_factory.mktemp("standing"))
+    return export_in(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
-def made(tmp_path) -> SimpleNamespace:
-    return exported(tmp_path)
+def export(tmp_path) -> SimpleNamespace:
+    return export_in(tmp_path)
 
 
-def folder(made: SimpleNamespace) -> Path:
-    return made.store.parent / "parquet"
+def folder(export: SimpleNamespace) -> Path:
+    return export.store.parent / "parquet"
 
 
 def ask(sql: str, path: str = ":memory:") -> list[tuple]:
@@ -60,18 +60,18 @@ def ask(sql: str, path: str = ":memory:") -> list[tuple]:
 
 
 @pytest.mark.parametrize("name", tables.PUBLISHED)
-def test_polars_and_duckdb_read_the_rows_and_types_of_the_view(standing, name):
-    path = folder(standing) / "v1" / f"{name}.parquet"
-    told = "to_json(ratios)::VARCHAR" if name == "cases" else "ratios"
+def test_polars_and_duckdb_read_the_rows_and_types_of_the_view(shared_export, name):
+    path = folder(shared_export) / "v1" / f"{name}.parquet"
+    ratios = "to_json(ratios)::VARCHAR" if name == "cases" else "ratios"
     columns = ", ".join(
-        told if column == "ratios" else f'"{column}"' for column in tables.PUBLISHED[name].column_names()
+        ratios if column == "ratios" else f'"{column}"' for column in tables.PUBLISHED[name].column_names()
     )
-    view = sorted(ask(f"SELECT {columns} FROM v1.{name}", str(standing.store)), key=repr)
+    view = sorted(ask(f"SELECT {columns} FROM v1.{name}", str(shared_export.store)), key=repr)
     assert sorted(ask(f"FROM read_parquet('{path}')"), key=repr) == view and len(view) == len(ROWS[name])
     assert sorted(pl.read_parquet(path).rows(), key=repr) == view
-    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
-        {"ratios": "VARCHAR"} if name == "cases" else {}
-    )
+    types = dict(
+        ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(shared_export.store))
+    ) | ({"ratios": "VARCHAR"} if name == "cases" else {})
     assert dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE FROM read_parquet('{path}'))")) == types
     expected = {
         "VARCHAR": pl.String,
@@ -86,107 +86,107 @@ def test_polars_and_duckdb_read_the_rows_and_types_of_the_view(standing, name):
 
 
 @pytest.mark.parametrize("name", tables.PUBLISHED)
-def test_the_files_own_types_are_plain(standing, name):
-    path = folder(standing) / "v1" / f"{name}.parquet"
+def test_the_files_own_types_are_plain(shared_export, name):
+    path = folder(shared_export) / "v1" / f"{name}.parquet"
     written = {
         row[0]: row[1:]
         for row in ask(
             f"SELECT name, type, converted_type FROM parquet_schema('{path}') WHERE num_children IS NULL"
         )
     }
-    types = dict(ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(standing.store))) | (
-        {"ratios": "VARCHAR"} if name == "cases" else {}
-    )
+    types = dict(
+        ask(f"SELECT column_name, column_type FROM (DESCRIBE v1.{name})", str(shared_export.store))
+    ) | ({"ratios": "VARCHAR"} if name == "cases" else {})
     assert written == {column: TYPES[kind] for column, kind in types.items()}
     assert set(ask(f"SELECT DISTINCT compression FROM parquet_metadata('{path}')")) == {("ZSTD",)}
 
 
-def test_ratios_are_json(standing):
-    assert pl.read_parquet(folder(standing) / "v1" / "cases.parquet")["ratios"].str.json_path_match(
+def test_ratios_are_json(shared_export):
+    assert pl.read_parquet(folder(shared_export) / "v1" / "cases.parquet")["ratios"].str.json_path_match(
         "$.water"
     ).to_list() == ["2.1"]
 
 
-def test_the_link_leads_to_a_whole_export_and_the_one_before_stays(made):
-    first = (folder(made) / "v1").resolve()
+def test_the_link_leads_to_a_whole_export_and_the_one_before_stays(export):
+    first = (folder(export) / "v1").resolve()
     for households in (3, 4):
-        publish(made.store, frames(households=[(f"{h}", None, None) for h in range(households)]), META)
-        assert not parquet_export.is_up_to_date(made)
-        parquet_export.sync_parquet_export(made)
-    assert parquet_export.is_up_to_date(made) and not first.exists()
-    second, third = sorted(folder(made).glob("v1-*"))
-    assert (folder(made) / "v1").resolve() == third and os.readlink(folder(made) / "v1") == third.name
+        publish(export.store, frames(households=[(f"{h}", None, None) for h in range(households)]), META)
+        assert not parquet_export.is_up_to_date(export)
+        parquet_export.sync_parquet_export(export)
+    assert parquet_export.is_up_to_date(export) and not first.exists()
+    second, third = sorted(folder(export).glob("v1-*"))
+    assert (folder(export) / "v1").resolve() == third and os.readlink(folder(export) / "v1") == third.name
     assert [pl.read_parquet(one / "households.parquet").height for one in (second, third)] == [3, 4]
     assert sorted(path.stem for path in third.glob("*.parquet")) == sorted(tables.PUBLISHED)
-    parquet_export.sync_parquet_export(made, keep=0)
-    assert list(folder(made).glob("v1-*")) == [third]
+    parquet_export.sync_parquet_export(export, keep=0)
+    assert list(folder(export).glob("v1-*")) == [third]
 
 
-def test_an_export_of_the_same_file_is_not_made_again(made):
-    there = (folder(made) / "v1").resolve()
-    assert parquet_export.sync_parquet_export(made) == [] and (folder(made) / "v1").resolve() == there
+def test_an_export_of_the_same_file_is_not_made_again(export):
+    there = (folder(export) / "v1").resolve()
+    assert parquet_export.sync_parquet_export(export) == [] and (folder(export) / "v1").resolve() == there
 
 
-def test_only_views_that_changed_are_written_again(made):
+def test_only_views_that_changed_are_written_again(export):
     again = frames(outcomes=[*ROWS["outcomes"], ROWS["outcomes"][0]])
-    before = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
-    replace_tables(made.store, {"outcomes": again["outcomes"]})
-    parquet_export.sync_parquet_export(made, {"outcomes"})
-    after = {path.stem: path.stat().st_ino for path in (folder(made) / "v1").glob("*.parquet")}
+    before = {path.stem: path.stat().st_ino for path in (folder(export) / "v1").glob("*.parquet")}
+    replace_tables(export.store, {"outcomes": again["outcomes"]})
+    parquet_export.sync_parquet_export(export, {"outcomes"})
+    after = {path.stem: path.stat().st_ino for path in (folder(export) / "v1").glob("*.parquet")}
     assert {name for name in before if before[name] != after[name]} == {
         "outcomes"
     } and before.keys() == after.keys()
-    assert pl.read_parquet(folder(made) / "v1" / "outcomes.parquet").height == 2
+    assert pl.read_parquet(folder(export) / "v1" / "outcomes.parquet").height == 2
 
 
-def test_an_export_that_fails_says_so_and_leaves_the_one_before(made, monkeypatch):
-    there = (folder(made) / "v1").resolve()
-    publish(made.store, frames(households=[]), META)
+def test_an_export_that_fails_says_so_and_leaves_the_one_before(export, monkeypatch):
+    there = (folder(export) / "v1").resolve()
+    publish(export.store, frames(households=[]), META)
 
     def full(*args, **named):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
         patch.setattr(parquet_export, "_write_views", full)
-        (told,) = parquet_export.sync_parquet_export(made)
-    assert "No space left on device" in told and "the export before stands" in told and "\n" not in told
+        (line,) = parquet_export.sync_parquet_export(export)
+    assert "No space left on device" in line and "the export before stands" in line and "\n" not in line
     assert (
-        sorted(path.name for path in folder(made).iterdir()) == ["v1", there.name]
+        sorted(path.name for path in folder(export).iterdir()) == ["v1", there.name]
         and pl.read_parquet(there / "households.parquet").height == 2
     )
     assert (
-        parquet_export.sync_parquet_export(made) == []
-        and pl.read_parquet(folder(made) / "v1" / "households.parquet").is_empty()
+        parquet_export.sync_parquet_export(export) == []
+        and pl.read_parquet(folder(export) / "v1" / "households.parquet").is_empty()
     )
 
 
-def test_what_a_killed_run_left_is_written_over(made):
-    publish(made.store, frames(households=[]), META)
-    (folder(made) / ".v1-000002.draft").mkdir()
-    (folder(made) / ".v1-000002.draft" / "runs.parquet").write_text("half")
-    (folder(made) / ".v1.next").symlink_to("nowhere")
-    assert parquet_export.sync_parquet_export(made) == []
-    assert sorted(path.name for path in folder(made).iterdir()) == ["v1", "v1-000001", "v1-000002"]
+def test_what_a_killed_run_left_is_written_over(export):
+    publish(export.store, frames(households=[]), META)
+    (folder(export) / ".v1-000002.draft").mkdir()
+    (folder(export) / ".v1-000002.draft" / "runs.parquet").write_text("half")
+    (folder(export) / ".v1.next").symlink_to("nowhere")
+    assert parquet_export.sync_parquet_export(export) == []
+    assert sorted(path.name for path in folder(export).iterdir()) == ["v1", "v1-000001", "v1-000002"]
 
 
-def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(made):
-    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder(made).rglob("*") if path.is_file()}
-    assert modes == {0o640} and {stat.S_IMODE(path.stat().st_mode) for path in folder(made).glob("v1-*")} == {
-        0o750
-    }
+def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(export):
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in folder(export).rglob("*") if path.is_file()}
+    assert modes == {0o640} and {
+        stat.S_IMODE(path.stat().st_mode) for path in folder(export).glob("v1-*")
+    } == {0o750}
     assert (
-        parquet_export.sync_parquet_export(wanting(made.store, parquet=False)) == []
-        and not folder(made).exists()
+        parquet_export.sync_parquet_export(settings_of(export.store, parquet=False)) == []
+        and not folder(export).exists()
     )
 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Site:
     """A site that asks for Parquet, its last night but one judged."""
-    made = make_site(tmp_path_factory.mktemp("export"), last=day(-2))
-    made.change("[store]", "[publish]\nparquet = true\n\n[store]")
-    made.nightly()
-    return made
+    site = make_site(tmp_path_factory.mktemp("export"), last=day(-2))
+    site.change("[store]", "[publish]\nparquet = true\n\n[store]")
+    site.nightly()
+    return site
 
 
 def test_the_export_follows_every_swap_of_the_file(site):
