@@ -1,10 +1,10 @@
-"""Measure the tool on a site's own data: plant surges into copies of its readings and see what is found of them.
+"""Measure the tool on a site's own data: plant surges into copies of it and see what is found.
 
 In order: `plant_surges` makes one copy, `plant_and_judge` makes some copies and has each of them judged,
-`collect_alarms` gathers what the homes without a surge raised, `Alarms.threshold` gives the rarity that a capacity
-affords, `detection_delays` says how soon each surge was found at that threshold, and `score_card` and
-`share_found_by_day` sum that up. Apart from these, `raise_surprise` and `smallest_surges_shown` answer what surge
-tonight could show at all.
+`collect_alarms` gathers what the homes without a surge raised, `Alarms.threshold` gives the rarity that a
+capacity affords, `detection_delays` says how soon each surge was found at that threshold, and `score_card`
+and `share_found_by_day` sum that up. Apart from these, `raise_surprise` and `smallest_surges_shown` answer
+what surge tonight could show at all.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +17,8 @@ import polars as pl
 
 from anomaly.intervals import Estimate, poisson_interval, wilson_interval
 
-# How use follows people: doors one to one, water with exponent .7 (2 to 4 residents are only ×1.5), power with about .5.
+# How use follows people: doors one to one, water with exponent .7 (2 to 4 residents are only ×1.5), power
+# with about .5.
 EXPONENTS = {"count": 1.0, "litre": 0.7, "Wh": 0.5}
 STEPS = (1000, 100, 10)  # base units; a series moves in one of these steps if nearly all its values do
 STEP_SHARE = 0.95
@@ -43,8 +44,8 @@ TRUTH_SCHEMA = {
 class SurgePlan:
     """The surges to plant. Sizes are people over people before.
 
-    A `step` has its full size at once, a `ramp` grows over 2 to 7 days, a `spike` is a step of 3 days, whatever
-    `length_days` says. A shape named twice is planted twice as often.
+    A `step` has its full size at once, a `ramp` grows over 2 to 7 days, a `spike` is a step of 3 days,
+    whatever `length_days` says. A shape named twice is planted twice as often.
     """
 
     sizes: tuple[float, ...] = (1.5, 2.0, 3.0, 5.0)
@@ -59,14 +60,17 @@ class SurgePlan:
 def plant_surges(
     readings: pl.DataFrame, first_night: date, last_night: date, seed: int, plan: SurgePlan = SurgePlan()
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return a copy of the readings with surges in it, and the truth (TRUTH_SCHEMA), at most one surge a home.
+    """Return a copy of the readings with surges in it, and the truth (TRUTH_SCHEMA).
 
-    readings: those of `tables.Readings`; further columns pass through. The copy is sorted by household, signal and day.
+    At most one surge a home.
 
-    Each surge lies wholly within the nights, shortened where they are fewer, and has its full size from its day `ramp`
-    on. All signals of a home rise together, by the size to the power of `EXPONENTS` of their unit; the only signal of a
-    home rises by the size itself. Values stay multiples of the step in which their series moves; what rounding leaves
-    over is carried to the next day.
+    readings: those of `tables.Readings`; further columns pass through. The copy is sorted by household,
+    signal and day.
+
+    Each surge lies wholly within the nights, shortened where they are fewer, and has its full size from its
+    day `ramp` on. All signals of a home rise together, by the size to the power of `EXPONENTS` of their unit;
+    the only signal of a home rises by the size itself. Values stay multiples of the step in which their
+    series moves; what rounding leaves over is carried to the next day.
     """
     rng = np.random.default_rng(seed)
     readings = readings.sort("household", "signal", "day")
@@ -102,7 +106,7 @@ def _homes_fit_for_surge(
 
 
 def _raise_readings(readings: pl.DataFrame, truth: pl.DataFrame) -> pl.DataFrame:
-    """Return the readings with every surge of the truth in them; nulls and rows outside the surges stay as they are."""
+    """Return the readings with every surge of the truth in them; all other rows and nulls stay."""
     series = ["household", "signal"]
     value = pl.col("value")
     in_surge = value.is_not_null() & pl.col("day").is_between("first", "last")
@@ -135,8 +139,8 @@ class JudgedRound:
 
     households: the H homes that were judged.
     first_night: the first of the N nights judged.
-    rarity: (H, 14 + N), the largest rarity of each home on the 14 nights before `first_night` and on the N nights from
-    it on; NaN where a home was not judged.
+    rarity: (H, 14 + N), the largest rarity of each home on the 14 nights before `first_night` and on the N
+    nights from it on; NaN where a home was not judged.
     truth: TRUTH_SCHEMA, of some of the households.
     """
 
@@ -171,8 +175,9 @@ class Alarms:
     """The home-nights of homes without a surge, from which the false alarms at any threshold are counted.
 
     rarity: sorted rarity of each home-night.
-    continued: of each home-night the lower of its rarity and of the largest of the 14 nights before it, sorted: at a
-    threshold up to it the home-night only continues what was above the threshold already, and is no new alarm.
+    continued: of each home-night the lower of its rarity and of the largest of the 14 nights before it,
+    sorted: at a threshold up to it the home-night only continues what was above the threshold already, and is
+    no new alarm.
     copies: copies of the site that these nights are of. A home's ordinary nights are the same in all of them.
     """
 
@@ -186,13 +191,17 @@ class Alarms:
         return above - (self.continued.size - np.searchsorted(self.continued, threshold))
 
     def threshold(self, capacity: float) -> float:
-        """Return the lowest rarity from which on there are at most `capacity` alarms per 1,000 homes and 30 days."""
+        """Return the lowest rarity from which on the alarms keep within a capacity.
+
+        capacity: alarms per 1,000 homes and 30 days.
+        """
         levels = np.unique(self.rarity)
         if not levels.size:
             return np.inf
         count = self.count(levels)
         over = np.flatnonzero(count * RATE_UNIT > capacity * self.rarity.size)
-        # below the level of most alarms homes are hardly ever below it for a fortnight, and few alarms there mean nothing
+        # below the level of most alarms homes are hardly ever below it for a fortnight, and few alarms there
+        # mean nothing
         place = over[-1] + 1 if over.size else int(count.argmax())
         return float(levels[place] if place < levels.size else np.nextafter(levels[-1], np.inf))
 
@@ -220,8 +229,8 @@ def collect_alarms(rounds: Iterable[JudgedRound]) -> Alarms:
 def detection_delays(rounds: Iterable[JudgedRound], threshold: float) -> pl.DataFrame:
     """Return `size, shape, delay` of every planted surge.
 
-    delay: days from the surge's first day to its first alarm at that threshold; null where none was raised by 7 days
-    after its last day.
+    delay: days from the surge's first day to its first alarm at that threshold; null where none was raised by
+    7 days after its last day.
     """
     rows = []
     for judged in rounds:
@@ -240,8 +249,8 @@ def detection_delays(rounds: Iterable[JudgedRound], threshold: float) -> pl.Data
 def score_card(surges: pl.DataFrame, by: Sequence[str] = ("size",)) -> pl.DataFrame:
     """Return what share of the surges was found, and how soon, for each value of `by`.
 
-    surges: as from `detection_delays`. Columns: those of `by`, `planted`, `found`, their `share` with its 95 % interval
-    `low` to `high`, and `median_delay` in days, of those found.
+    surges: as from `detection_delays`. Columns: those of `by`, `planted`, `found`, their `share` with its 95
+    % interval `low` to `high`, and `median_delay` in days, of those found.
     """
     card = (
         surges.group_by(by)
@@ -263,7 +272,7 @@ def score_card(surges: pl.DataFrame, by: Sequence[str] = ("size",)) -> pl.DataFr
 
 
 def share_found_by_day(surges: pl.DataFrame, days: int = 30) -> pl.DataFrame:
-    """Return `size, day, share`: the share of surges found by each day since their first day, which is day 0."""
+    """Return `size, day, share`: the share of surges found by each day; day 0 is their first."""
     each = pl.DataFrame({"day": range(days + 1)}, schema={"day": pl.Int64})
     return (
         surges.join(each, how="cross")
@@ -308,10 +317,13 @@ class RecentDays:
 
 
 def raise_surprise(days: RecentDays, factor: np.ndarray) -> np.ndarray:
-    """Return the (S, H, D) surprise that would be, had every value been `factor` (S, H) times as large on all D days.
+    """Return the (S, H, D) surprise that would be, had every value been larger.
 
-    With v + o = exp(log_ratio) · (expected + o), log(f·v + o) − log(v + o) = log(f − (f − 1) · o / (v + o)), divided by
-    the spread log_ratio / surprise. A value that is a mean over several days contains the raised days as they come.
+    factor: (S, H), times as large, on all D days.
+
+    With v + o = exp(log_ratio) · (expected + o), log(f·v + o) − log(v + o) = log(f − (f − 1) · o / (v + o)),
+    divided by the spread log_ratio / surprise. A value that is a mean over several days contains the raised
+    days as they come.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         spread = days.log_ratio / days.surprise
@@ -328,10 +340,12 @@ def raise_surprise(days: RecentDays, factor: np.ndarray) -> np.ndarray:
 
 
 def smallest_surges_shown(home_sizes: pl.DataFrame, sizes: Sequence[float]) -> pl.DataFrame:
-    """Return `group, name, homes, size`: the smallest of the sizes that half of a group's homes would show, or null.
+    """Return the smallest of the sizes that half of a group's homes would show, or null.
 
-    home_sizes: `group, name, size`, a row for each home and group it is in, with the smallest size that the home would
-    show, or null. Groups of fewer than 15 homes are left out.
+    Columns: `group, name, homes, size`.
+
+    home_sizes: `group, name, size`, a row for each home and group it is in, with the smallest size that the
+    home would show, or null. Groups of fewer than 15 homes are left out.
     """
     shown = [(pl.col("size") <= size).fill_null(False).mean() >= 0.5 for size in sizes]
     smallest = pl.coalesce(*(pl.when(half).then(size) for half, size in zip(shown, sizes, strict=True)))

@@ -1,7 +1,8 @@
-"""What looks like a failed sensor: a note for the technician, never a case.
+"""Find what looks like a failed sensor: a note for the technician, never a case.
 
-Every rule asks what the home itself, or its building, usually does, on days before the odd stretch; a stretch that the
-home's own past makes likely is no failure. Kind "count" is a door, every other kind a meter.
+Every rule asks what the home itself, or its building, usually does, on days before the odd stretch; a stretch
+that the home's own past makes likely is no failure. Kind "count" is a door, every other kind a meter. The
+rules are in `_faults_of_night`.
 """
 
 import datetime as dt
@@ -18,207 +19,248 @@ METER_REPEATS = "meter repeats the same value"
 
 FAULT_SCHEMA = {"night": pl.Date, "household": pl.String, "signal": pl.String, "reason": pl.String}
 
-LOOK_BACK_DAYS = 120  # days that say what is usual; a failure can be noted until fewer than MIN_WORKING_DAYS working days are among them
+LOOK_BACK_DAYS = (
+    120  # that say what is usual; a failure is noted until fewer than MIN_WORKING_DAYS are among them
+)
 MIN_WORKING_DAYS = 14  # days with a value above zero before the odd stretch
 MIN_SILENT_DAYS = 3
 MIN_REPEAT_DAYS = 7
-RUNS = 0.5  # share of its usual from which a door or meter is said to run
-BUILDING_HOMES = 4  # homes with doors from which a building can be said to be silent
-BUILDING_SHARE = 0.8  # of them silent on the night
-CHANCE = 1e-3  # what the earlier days of the home, or the building, make likelier than this is no failure
+RUNNING_SHARE = 0.5  # of its usual, from which a door or meter runs
+MIN_BUILDING_DOORS = 4  # from which a building can be called silent
+SILENT_BUILDING_SHARE = 0.8  # of them silent on the night
+MAX_CHANCE = 1e-3  # what the earlier days of the home, or the building, make likelier than this is no failure
+MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
 
 
 @dataclass(frozen=True)
 class SensorReadings:
-    """Readings as (S, H, T) arrays: value, NaN unknown (a contradicted zero is known), and lag, days until it was known."""
+    """Readings of S signals of H households on T days from `first_day` on.
+
+    value: (S, H, T) float, NaN unknown; a zero that the doors contradict is known here. lag: (S, H, T) days
+    until it was known.
+    """
 
     households: Sequence[str]
     signals: Sequence[str]
-    first: dt.date
+    first_day: dt.date
     value: np.ndarray
     lag: np.ndarray
 
-    def known(self, night: dt.date) -> np.ndarray:
-        """(S, H, LOOK_BACK_DAYS) values as the night knew them, the night last."""
-        last = (night - self.first).days
-        at = np.arange(max(0, last - LOOK_BACK_DAYS + 1), last + 1)
-        return np.where(self.lag[:, :, at] + at <= last, self.value[:, :, at], np.nan)
+    def known_on(self, night: dt.date) -> np.ndarray:
+        """Return the (S, H, up to LOOK_BACK_DAYS) values that the night knew, the night last."""
+        last = (night - self.first_day).days
+        day = np.arange(max(0, last - LOOK_BACK_DAYS + 1), last + 1)
+        return np.where(self.lag[:, :, day] + day <= last, self.value[:, :, day], np.nan)
 
 
 @dataclass(frozen=True)
-class _Stretch:
-    """The odd days up to the night and what was before them; arrays are (S, H).
+class _OddStretches:
+    """The odd days up to the night, and what was before them; arrays are (S, H).
 
-    length: days of the run that ends at the night; working: earlier days above zero; chance: that a day is odd, from
-    the earlier days (one odd and one other day more are counted, so that a short past promises little).
+    length: days of the run that ends at the night. working_days: earlier days above zero. chance: that a day
+    is odd, from the earlier days (one odd and one other day more are counted, so that a short past promises
+    little).
     """
 
     length: np.ndarray
-    working: np.ndarray
+    working_days: np.ndarray
     chance: np.ndarray
 
-    def failed(self, least: int) -> np.ndarray:
-        """(S, H) bool: at least so long, after enough working days, and not to be expected from them."""
-        return (
-            (self.length >= least) & (self.working >= MIN_WORKING_DAYS) & (self.chance**self.length < CHANCE)
-        )
+    def is_failure(self, min_days: int) -> np.ndarray:
+        """Return (S, H) bool: long enough, after enough working days, and unlikely from them."""
+        is_unlikely = self.chance**self.length < MAX_CHANCE
+        return (self.length >= min_days) & (self.working_days >= MIN_WORKING_DAYS) & is_unlikely
 
 
 def find_sensor_faults(
     readings: pl.DataFrame, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
 ) -> pl.DataFrame:
-    """night, household, signal, reason of what looked like a failed sensor on each night, one row at most for each.
+    """Return what looked like a failed sensor on each night (FAULT_SCHEMA).
 
-    readings: tables.Readings and known_on, in any order; register: household, building (null: unknown); kinds: signal →
-    "count", "usage" or "register". Each night knows the days on or before it, as far as they were known then.
+    At most one row a signal of a household and night.
+
+    readings: tables.Readings and known_on, in any order. register: household, building (null: unknown).
+    kinds: signal → "count", "usage" or "register". Each night knows the days on or before it, as far as they
+    were known then.
     """
     nights = sorted(set(nights))
-    empty = pl.DataFrame(schema=FAULT_SCHEMA)
     if not nights or readings.is_empty():
-        return empty
-    return find_sensor_faults_in_arrays(_days(readings, kinds, nights), register, kinds, nights)
+        return pl.DataFrame(schema=FAULT_SCHEMA)
+    arrays = _to_arrays(readings, kinds, nights[0], nights[-1])
+    return find_sensor_faults_in_arrays(arrays, register, kinds, nights)
 
 
 def find_sensor_faults_in_arrays(
-    days: SensorReadings, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
+    readings: SensorReadings, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
 ) -> pl.DataFrame:
-    """`device_notes` of readings that are arrays already."""
-    building = _buildings(register, days.households)
-    doors = np.array([kinds[signal] == "count" for signal in days.signals], dtype=bool)
-    found = [_night(days, night, doors, building) for night in nights]
+    """Return the same as `find_sensor_faults` of readings that are arrays already."""
+    building = _building_numbers(register, readings.households)
+    is_door = np.array([kinds[signal] == "count" for signal in readings.signals], dtype=bool)
+    found = [_faults_of_night(readings, night, is_door, building) for night in nights]
     return pl.concat([pl.DataFrame(schema=FAULT_SCHEMA), *found]).sort("night", "household", "signal")
 
 
 def homes_to_check(value: np.ndarray) -> np.ndarray:
-    """(S, H, T) values as a night knew them → (H,) bool: homes of which something may be noted, but for their building's sake."""
-    silent = ~(value[:, :, -MIN_SILENT_DAYS:] > 0).any(axis=2)
+    """Return (H,) bool: homes in which something may have failed, whatever their building does.
+
+    value: (S, H, T) as the night knew them, the night last.
+    """
+    is_silent = ~(value[:, :, -MIN_SILENT_DAYS:] > 0).any(axis=2)
     recent = value[:, :, -MIN_REPEAT_DAYS:]
-    same = (recent == recent[:, :, -1:]).all(axis=2) & (recent[:, :, -1] > 0)
-    return (silent | same).any(axis=0)
+    repeats = (recent == recent[:, :, -1:]).all(axis=2) & (recent[:, :, -1] > 0)
+    return (is_silent | repeats).any(axis=0)
 
 
 def silent_buildings(silent: np.ndarray, working: np.ndarray, building: np.ndarray) -> np.ndarray:
-    """(H,) bool: homes in a building that may have fallen silent.
+    """Return (H,) bool: homes in a building that may have fallen silent; all arrays are (H,).
 
-    silent: doors that gave nothing tonight; working: doors with MIN_WORKING_DAYS days above zero; building: number, −1 unknown.
+    silent: the door gave nothing tonight. working: it has MIN_WORKING_DAYS above zero. building: number, −1
+    unknown.
     """
-    asked = working & (building >= 0)
-    if not asked.any():
+    counted = working & (building >= 0)
+    if not counted.any():
         return np.zeros(len(building), dtype=bool)
-    homes, quiet = np.bincount(building[asked]), np.bincount(building[asked], silent[asked])
-    down = (homes >= BUILDING_HOMES) & (quiet >= BUILDING_SHARE * homes)
-    return (building >= 0) & np.append(down, False)[np.where(building < down.size, building, down.size)]
+    doors, silent_doors = np.bincount(building[counted]), np.bincount(building[counted], silent[counted])
+    is_down = (doors >= MIN_BUILDING_DOORS) & (silent_doors >= SILENT_BUILDING_SHARE * doors)
+    # buildings without a counted door have no place in `is_down`: they get the one added at its end
+    place = np.where(building < is_down.size, building, is_down.size)
+    return (building >= 0) & np.append(is_down, False)[place]
 
 
-def _days(readings: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]) -> SensorReadings:
-    first = nights[0] - dt.timedelta(days=LOOK_BACK_DAYS - 1)
+def _to_arrays(
+    readings: pl.DataFrame, kinds: Mapping[str, str], first_night: dt.date, last_night: dt.date
+) -> SensorReadings:
+    first_day = first_night - dt.timedelta(days=LOOK_BACK_DAYS - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
-    believed = pl.col("quality").is_in(["read", "interpolated"]) | (
-        (pl.col("quality") == "doubtful") & (pl.col("value") == 0)
+    is_contradicted_zero = (pl.col("quality") == "doubtful") & (pl.col("value") == 0)
+    is_known = pl.col("quality").is_in(["read", "interpolated"]) | is_contradicted_zero
+    rows = readings.filter(
+        pl.col("day").is_between(first_day, last_night) & pl.col("signal").is_in(list(kinds))
     )
-    rows = readings.filter(pl.col("day").is_between(first, nights[-1]) & pl.col("signal").is_in(list(kinds)))
     households, signals = rows["household"].unique().sort().to_list(), sorted(rows["signal"].unique())
-    cells = rows.filter(believed & pl.col("value").is_not_null()).select(
+    cells = rows.filter(is_known & pl.col("value").is_not_null()).select(
         "value",
         pl.col("signal").cast(pl.Enum(signals)).to_physical(),
         pl.col("household").cast(pl.Enum(households)).to_physical(),
-        at=(pl.col("day") - first).dt.total_days(),
-        lag=(pl.col("known_on") - pl.col("day")).dt.total_days().clip(0, 32_000),
+        at=(pl.col("day") - first_day).dt.total_days(),
+        lag=(pl.col("known_on") - pl.col("day")).dt.total_days().clip(0, MAX_LAG),
     )
-    shape = (len(signals), len(households), (nights[-1] - first).days + 1)
+    shape = (len(signals), len(households), (last_night - first_day).days + 1)
     value, lag = np.full(shape, np.nan), np.zeros(shape, dtype=np.int16)
-    box = tuple(cells[name].to_numpy() for name in ("signal", "household", "at"))
-    value[box], lag[box] = cells["value"].to_numpy(), cells["lag"].to_numpy()
-    return SensorReadings(households, signals, first, value, lag)
+    place = tuple(cells[name].to_numpy() for name in ("signal", "household", "at"))
+    value[place], lag[place] = cells["value"].to_numpy(), cells["lag"].to_numpy()
+    return SensorReadings(households, signals, first_day, value, lag)
 
 
-def _buildings(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
-    """(H,) number of each home's building, −1 where unknown."""
-    place = dict(
-        register.filter(pl.col("household").is_in(list(households)))
-        .select("household", "building")
-        .iter_rows()
-    )
-    number = {name: i for i, name in enumerate(sorted({b for b in place.values() if b is not None}))}
-    return np.array([number.get(place.get(household), -1) for household in households], dtype=np.int64)
+def _building_numbers(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
+    """Return (H,) number of each home's building, −1 where unknown."""
+    of_households = register.filter(pl.col("household").is_in(list(households)))
+    building_of = dict(of_households.select("household", "building").iter_rows())
+    names = sorted({building for building in building_of.values() if building is not None})
+    number = {name: i for i, name in enumerate(names)}
+    return np.array([number.get(building_of.get(household), -1) for household in households], dtype=np.int64)
 
 
-def _night(days: SensorReadings, night: dt.date, doors: np.ndarray, building: np.ndarray) -> pl.DataFrame:
-    value = days.known(night)
-    known = ~np.isnan(value)
-    silent = _stretch(
-        ~(value > 0), np.logical_or.accumulate(known, axis=2), value
-    )  # zero or missing, once there was a day
-    zero = _stretch(value == 0, known, value)
-    same = _stretch(*_repeats(value), value)
-    busy = _runs(value[doors], MIN_SILENT_DAYS)
+def _faults_of_night(
+    readings: SensorReadings, night: dt.date, is_door: np.ndarray, building: np.ndarray
+) -> pl.DataFrame:
+    """Return the faults of one night. A later rule here replaces the note of an earlier one.
+
+    is_door: (S,); building: (H,) number, −1 unknown.
+    """
+    value = readings.known_on(night)
+    is_known = ~np.isnan(value)
+    doors, meters, is_meter = value[is_door], value[~is_door], ~is_door[:, None]
+    # zero or missing counts as silent, once there was a day
+    silent = _odd_stretches(~(value > 0), np.logical_or.accumulate(is_known, axis=2), value)
+    zero = _odd_stretches(value == 0, is_known, value)
+    repeats, could_repeat = _repeated_days(value)
+    same = _odd_stretches(repeats, could_repeat, value)
+    door_is_busy = (_runs_as_usual(doors, MIN_SILENT_DAYS) == 1).any(axis=0)
     # where nothing at all came from a signal, its source is what is missing
-    came = doors & known[:, :, -1].any(axis=1)
-    mark = np.full(value.shape[:2], None, dtype=object)
-    mark[same.failed(MIN_REPEAT_DAYS - 1) & ~doors[:, None]] = METER_REPEATS
-    mark[zero.failed(MIN_SILENT_DAYS) & ~doors[:, None] & (busy == 1).any(axis=0)] = METER_STUCK
-    mark[silent.failed(MIN_SILENT_DAYS) & came[:, None] & _running(value[~doors], MIN_SILENT_DAYS)] = (
-        DOOR_SILENT
-    )
+    door_came = is_door & is_known[:, :, -1].any(axis=1)
+    reason = np.full(value.shape[:2], None, dtype=object)
+    reason[same.is_failure(MIN_REPEAT_DAYS - 1) & is_meter] = METER_REPEATS
+    reason[zero.is_failure(MIN_SILENT_DAYS) & is_meter & door_is_busy] = METER_STUCK
+    meters_run = _meters_run(meters, MIN_SILENT_DAYS)
+    reason[silent.is_failure(MIN_SILENT_DAYS) & door_came[:, None] & meters_run] = DOOR_SILENT
     # a building whose people are away is not one whose gateway is down; a gateway may take the meters with it
-    away = ~_running(value[~doors], 1) & known[~doors, :, -1].any(axis=0)
-    for s in np.flatnonzero(came):
-        at = np.flatnonzero((silent.working[s] >= MIN_WORKING_DAYS) & (building >= 0))
-        mark[s, at[_gateway(silent.length[s, at] > 0, silent.chance[s, at], away[at], building[at])]] = (
-            GATEWAY_SILENT
-        )
-    s, h = np.nonzero(mark.astype(bool))
-    rows = {
-        "household": [days.households[i] for i in h],
-        "signal": [days.signals[i] for i in s],
-        "reason": mark[s, h].tolist(),
+    is_away = ~_meters_run(meters, 1) & is_known[~is_door, :, -1].any(axis=0)
+    for signal in np.flatnonzero(door_came):
+        homes = np.flatnonzero((silent.working_days[signal] >= MIN_WORKING_DAYS) & (building >= 0))
+        is_silent = silent.length[signal, homes] > 0
+        down = _gateway_is_down(is_silent, silent.chance[signal, homes], is_away[homes], building[homes])
+        reason[signal, homes[down]] = GATEWAY_SILENT
+    in_signal, of_home = np.nonzero(reason.astype(bool))
+    columns = {
+        "household": [readings.households[h] for h in of_home.tolist()],
+        "signal": [readings.signals[s] for s in in_signal.tolist()],
+        "reason": reason[in_signal, of_home].tolist(),
     }
-    told = pl.DataFrame(rows, schema={name: FAULT_SCHEMA[name] for name in rows})
-    return told.select(pl.lit(night).alias("night"), *rows)
+    faults = pl.DataFrame(columns, schema={name: FAULT_SCHEMA[name] for name in columns})
+    return faults.select(pl.lit(night).alias("night"), *columns)
 
 
-def _stretch(odd: np.ndarray, asked: np.ndarray, value: np.ndarray) -> _Stretch:
-    """odd: (S, H, T) bool; asked: days on which a day could have been odd."""
-    last = value.shape[2]
-    length = np.where(odd.all(axis=2), last, (~odd[:, :, ::-1]).argmax(axis=2))
-    before = np.arange(last) < (last - length)[:, :, None]
-    odds, days = (odd & asked & before).sum(axis=2), (asked & before).sum(axis=2)
-    return _Stretch(length, ((value > 0) & before).sum(axis=2), (odds + 1) / (days + 2))
+def _odd_stretches(is_odd: np.ndarray, could_be_odd: np.ndarray, value: np.ndarray) -> _OddStretches:
+    """Return the stretches of odd days that end at the last day; all arrays are (S, H, T).
+
+    could_be_odd: days that count for the chance of an odd day.
+    """
+    days = value.shape[2]
+    length = np.where(is_odd.all(axis=2), days, (~is_odd[:, :, ::-1]).argmax(axis=2))
+    is_before = np.arange(days) < (days - length)[:, :, None]
+    odd_before = (is_odd & could_be_odd & is_before).sum(axis=2)
+    all_before = (could_be_odd & is_before).sum(axis=2)
+    working_days = ((value > 0) & is_before).sum(axis=2)
+    return _OddStretches(length, working_days, (odd_before + 1) / (all_before + 2))
 
 
-def _repeats(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Days that repeat the day before, above zero; and days on which that can be asked."""
-    same, pair = np.zeros(value.shape, dtype=bool), np.zeros(value.shape, dtype=bool)
-    same[:, :, 1:] = (value[:, :, 1:] == value[:, :, :-1]) & (value[:, :, 1:] > 0)
-    pair[:, :, 1:] = ~np.isnan(value[:, :, 1:] + value[:, :, :-1])
-    return same, pair
+def _repeated_days(value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return days above zero that repeat the day before, and days of which that can be said.
+
+    Both (S, H, T) bool.
+    """
+    repeats, could_repeat = np.zeros(value.shape, dtype=bool), np.zeros(value.shape, dtype=bool)
+    repeats[:, :, 1:] = (value[:, :, 1:] == value[:, :, :-1]) & (value[:, :, 1:] > 0)
+    could_repeat[:, :, 1:] = ~np.isnan(value[:, :, 1:] + value[:, :, :-1])
+    return repeats, could_repeat
 
 
-def _runs(value: np.ndarray, days: int) -> np.ndarray:
-    """(S, H): 1 where the mean of the last days is at least RUNS of the mean before, 0 where it is less, NaN unknown."""
-    recent, before = _mean(value[:, :, -days:]), _mean(value[:, :, :-days])
-    enough = (value[:, :, :-days] > 0).sum(axis=2) >= MIN_WORKING_DAYS
-    return np.where(enough & ~np.isnan(recent), (recent >= RUNS * before).astype(float), np.nan)
+def _runs_as_usual(value: np.ndarray, days: int) -> np.ndarray:
+    """Return (S, H) float: whether the mean of the last days is RUNNING_SHARE of that before.
+
+    1 where it is, 0 where it is less, NaN unknown.
+    """
+    recent, before = _mean_of_known(value[:, :, -days:]), _mean_of_known(value[:, :, :-days])
+    is_enough = (value[:, :, :-days] > 0).sum(axis=2) >= MIN_WORKING_DAYS
+    runs = (recent >= RUNNING_SHARE * before).astype(float)
+    return np.where(is_enough & ~np.isnan(recent), runs, np.nan)
 
 
-def _running(meters: np.ndarray, days: int) -> np.ndarray:
-    """(H,) bool: at least one meter is known to run as usual, and none is known not to."""
-    runs = _runs(meters, days)
+def _meters_run(meters: np.ndarray, days: int) -> np.ndarray:
+    """Return (H,) bool: at least one meter is known to run as usual, and none is known not to."""
+    runs = _runs_as_usual(meters, days)
     return (runs == 1).any(axis=0) & ~(runs == 0).any(axis=0)
 
 
-def _mean(value: np.ndarray) -> np.ndarray:
-    """Mean of the known days, NaN where none is."""
+def _mean_of_known(value: np.ndarray) -> np.ndarray:
+    """Return the mean over the known days, NaN where none is."""
     days = (~np.isnan(value)).sum(axis=2)
     return np.where(days > 0, np.nansum(value, axis=2) / np.maximum(days, 1), np.nan)
 
 
-def _gateway(silent: np.ndarray, chance: np.ndarray, away: np.ndarray, building: np.ndarray) -> np.ndarray:
-    """Which of the homes with a working door are silent because their building is; all arrays (homes,)."""
+def _gateway_is_down(
+    silent: np.ndarray, chance: np.ndarray, away: np.ndarray, building: np.ndarray
+) -> np.ndarray:
+    """Return which of the homes with a working door are silent because their building is.
+
+    All arrays are (homes,).
+    """
     if building.size == 0:
         return silent
-    homes, quiet = np.bincount(building), np.bincount(building, silent)
-    usual = np.bincount(building, chance) / np.maximum(homes, 1)
-    down = (homes >= BUILDING_HOMES) & (quiet >= BUILDING_SHARE * homes) & (usual**quiet < CHANCE)
-    down &= 2 * np.bincount(building, silent & away) <= quiet
-    return silent & down[building]
+    doors, silent_doors = np.bincount(building), np.bincount(building, silent)
+    usual_chance = np.bincount(building, chance) / np.maximum(doors, 1)
+    is_down = (doors >= MIN_BUILDING_DOORS) & (silent_doors >= SILENT_BUILDING_SHARE * doors)
+    is_down &= usual_chance**silent_doors < MAX_CHANCE
+    is_down &= 2 * np.bincount(building, silent & away) <= silent_doors
+    return silent & is_down[building]

@@ -1,20 +1,27 @@
-"""Every table of the tool: grain, key, types and what each column means.
+"""Every table of the tool: its grain, its key, and the type and meaning of each column in English and Chinese.
 
-The checks on frames, the DDL with its comments and the data dictionary are all made from these classes;
-nothing here computes. A column's meaning is given in English and Chinese.
+The checks on frames, the DDL with its comments and the data dictionary are all made from these classes; nothing here
+computes. The docstring of a table is its grain and is published with it. In order: the words that columns may hold, the
+views of schema `v1`, the tables of schema `meta`.
 """
+
+from typing import Any
 
 import dataframely as dy
 import polars as pl
 
 QUALITIES = ("read", "interpolated", "partial", "doubtful", "missing")
-UNKNOWN = -1  # in arrays of whole numbers, of which none is below zero
+"""Qualities of a daily reading. In stored cells a quality is its place here: only add at the end."""
+UNKNOWN = -1
+"""Stands for an unknown value in arrays of whole numbers, of which none is below zero."""
 STATUSES = ("new", "ongoing", "fading", "closed")
+"""Statuses of a case."""
 CHANGES = ("new", "gone", "changed")
+"""How a case came out otherwise when its night was judged again."""
 OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
+"""Outcomes of a decision or visit."""
 
-
-UNITS = {
+UNIT_NAMES_ZH = {
     "base units": "基本单位",
     "cases": "案例",
     "days": "天",
@@ -34,14 +41,27 @@ UNITS = {
     "times": "次",
     "weekday": "星期",
 }
-"""What the numbers are counted in, in English and Chinese."""
+"""What numbers of a column may be counted in, and its name in Chinese."""
 
 
 def _column(
-    kind, en: str, zh: str, *, key: bool = False, null: bool = False, unit: str | None = None, **checks
-):
-    words = {"en": en, "zh": zh} | ({"unit_en": unit, "unit_zh": UNITS[unit]} if unit else {})
-    return kind(primary_key=key, nullable=null and not key, metadata=words, **checks)
+    kind: type[dy.Column],
+    en: str,
+    zh: str,
+    *,
+    key: bool = False,
+    null: bool = False,
+    unit: str | None = None,
+    **checks: Any,
+) -> Any:
+    """Return a column with its meaning in both languages.
+
+    key: it belongs to the primary key, and is never null. unit: one of UNIT_NAMES_ZH.
+    """
+    texts = {"en": en, "zh": zh}
+    if unit:
+        texts |= {"unit_en": unit, "unit_zh": UNIT_NAMES_ZH[unit]}
+    return kind(primary_key=key, nullable=null and not key, metadata=texts, **checks)
 
 
 class Runs(dy.Schema):
@@ -100,12 +120,14 @@ class Readings(dy.Schema):
     unit = _column(dy.String, "base unit of value: count, litre, Wh, cent …", "基本单位")
     quality = _column(
         dy.String,
-        "read, interpolated (to midnight), partial (part of the day), doubtful (not believed) or missing; only read and interpolated days are judged",
-        "质量：read 实读，interpolated 插值到零点，partial 不足一日，doubtful 存疑，missing 缺失；仅前两种参与评判",
+        "read, interpolated (to midnight), partial (part of the day), doubtful (not believed) or missing; "
+        "only read and interpolated days are judged",
+        "质量：read 实读，interpolated 插值到零点，partial 不足一日，doubtful 存疑，missing 缺失；"
+        "仅前两种参与评判",
     )
 
 
-class Expected(dy.Schema):
+class ExpectedDays(dy.Schema):
     """One signal of one household on one day, as the run of `night` saw it."""
 
     night = _column(dy.Date, "the night whose run saw it so", "评判日期", key=True)
@@ -476,7 +498,7 @@ PUBLISHED: dict[str, type[dy.Schema]] = {
     "runs": Runs,
     "households": Households,
     "readings": Readings,
-    "expected": Expected,
+    "expected": ExpectedDays,
     "evidence": Evidence,
     "cases": Cases,
     "worklist": Worklist,
@@ -562,5 +584,5 @@ META: dict[str, type[dy.Schema]] = {
 
 
 def empty(table: type[dy.Schema]) -> pl.DataFrame:
-    """An empty frame of the table's columns and types."""
+    """Return an empty frame of the table's columns and types."""
     return table.create_empty()

@@ -92,7 +92,7 @@ def _reason(rules: ExpectedRules) -> pl.Expr:
 
 
 def expected_frame(expected: Expected, night: int, homes: np.ndarray, days: int) -> pl.DataFrame:
-    """tables.Expected without night and unit: the last `days` days of those homes, as the night saw them."""
+    """tables.ExpectedDays without night and unit: the last `days` days of those homes, as the night saw them."""
     grid = expected.grid
     first = max(0, night - days + 1)
     at = np.arange(first, night + 1)
