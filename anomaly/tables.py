@@ -5,6 +5,7 @@ computes. The docstring of a table is its grain and is published with it. In ord
 views of schema `v1`, the tables of schema `meta`.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import dataframely as dy
@@ -45,7 +46,7 @@ UNIT_NAMES_ZH = {
 
 
 def _column(
-    kind: type[dy.Column],
+    kind: Callable[..., dy.Column],
     en: str,
     zh: str,
     *,

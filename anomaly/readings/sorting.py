@@ -13,7 +13,7 @@ def sort_rows(rows: pl.DataFrame, key: Sequence[str]) -> pl.DataFrame:
     order
     kept: that is a fraction of a whole sort.
     """
-    first, *others = key
+    first, others = key[0], key[1:]
     by_first = rows
     if not rows[first].is_sorted():
         if rows.schema[first] == pl.UInt32:
