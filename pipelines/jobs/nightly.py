@@ -38,6 +38,7 @@ from pipelines.scoring.night import JudgedNights, judge
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import UNFINISHED_RUN_FILE, Store
 
+LOCK_SECONDS = 60.0  # to wait for another command, such as a decision that is being published
 LIBRARIES = (
     "duckdb",
     "fastexcel",
@@ -124,7 +125,7 @@ def run_nights(
     store.prepare()
     night_report.prepare_reports_folder(settings)
     with (
-        store.locked(),
+        store.locked(LOCK_SECONDS, lambda holder: progress(Progress(f"waiting for {holder}"))),
         engine.at(settings.engine.kind, settings.engine.address) as over,
         contextlib.ExitStack() as background,
     ):

@@ -27,6 +27,7 @@ from pipelines.storage.partitions import Partition, PartitionedTable
 from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
 from pipelines.storage.state import RETENTION_FLOOR_FILE, Store
 
+LOCK_SECONDS = 60.0  # to wait for another command
 DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
 
 
@@ -53,7 +54,7 @@ def prune(settings: Settings, dry_run: bool) -> list[ExpiredData]:
     """Delete what is too old and publish what is left; with `dry_run` only say what that would be."""
     store = Store(settings.store)
     store.prepare()
-    with store.locked():
+    with store.locked(LOCK_SECONDS):
         writer.clear_leftovers(settings.reports)
         expired = _find_expired(settings, store, local_today(settings))
         begun = store.read_json(BEGUN, [])

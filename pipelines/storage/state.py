@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ RETENTION_FLOOR_FILE = "kept_from.json"
 UNFINISHED_RUN_FILE = "running.json"
 """What a run has set out to do; gone once it is through."""
 RUN_JOURNAL = "runs.jsonl"
+SHORT_LOCK_SECONDS = 60.0
+"""How long to wait for a lock that is held for a few writes: who has it longer has been stopped."""
 JUDGED_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")
 FROZEN_FILES = ("cases.parquet", "series.parquet", "flow.parquet", "control.parquet", "frozen.json")
 NIGHT_FILES = (*JUDGED_FILES, *FROZEN_FILES)
@@ -93,17 +95,19 @@ class Store:
     # locks, and what killed runs leave
 
     @contextlib.contextmanager
-    def locked(self, seconds: float = 0) -> Iterator[None]:
-        """Hold the run lock; StoreLocked names the process that has it, where that keeps it for `seconds`."""
+    def locked(self, seconds: float = 0, waiting: Callable[[str], None] = lambda who: None) -> Iterator[None]:
+        """Hold the run lock, for which another command is waited up to `seconds`.
+
+        waiting: told who has the lock before the wait begins. Raises StoreLocked, which names who has it, where
+        the wait was in vain.
+        """
         lock = filelock.FileLock(self.folder / "run.lock", mode=FILE_MODE)
-        holder = self.folder / "run.holder"
         try:
-            lock.acquire(timeout=seconds)
+            lock.acquire(timeout=0)
         except filelock.Timeout:
-            who = holder.read_text() if holder.exists() else "another process"
-            raise StoreLocked(
-                f"{self.folder}: another run holds the lock ({who.strip()}); wait for it to end, or stop it"
-            ) from None
+            waiting(self._lock_holder())
+            self._wait_for(lock, seconds)
+        holder = self.folder / "run.holder"
         try:
             now = dt.datetime.now(dt.UTC)
             write_text(holder, f"process {os.getpid()}, {_command()}, since {now:%Y-%m-%d %H:%M:%SZ}\n")
@@ -112,12 +116,42 @@ class Store:
             holder.unlink(missing_ok=True)
             lock.release()
 
+    def _wait_for(self, lock: filelock.BaseFileLock, seconds: float) -> None:
+        try:
+            lock.acquire(timeout=seconds)
+        except filelock.Timeout:
+            waited = f"; waited {seconds:.0f} s" if seconds else ""
+            raise StoreLocked(
+                f"{self.folder}: another run holds the lock ({self._lock_holder()}){waited}; "
+                "wait for it to end, or stop it"
+            ) from None
+
+    def _lock_holder(self) -> str:
+        """Return who has the run lock, as far as it is known: process, command, and since when."""
+        try:
+            return (self.folder / "run.holder").read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return "another process"
+
     @contextlib.contextmanager
     def short_lock(self, name: str) -> Iterator[None]:
-        """Wait for and hold a lock that guards a few writes beside a run, such as a journal's."""
+        """Wait for and hold a lock that guards a few writes beside a run, such as a journal's.
+
+        Raises StoreLocked where another process does not give it back.
+        """
         make_folder(self.state)
-        with filelock.FileLock(self.path(name), mode=FILE_MODE):
+        lock = filelock.FileLock(self.path(name), mode=FILE_MODE)
+        try:
+            lock.acquire(timeout=SHORT_LOCK_SECONDS)
+        except filelock.Timeout:
+            raise StoreLocked(
+                f"{self.path(name)}: another process has held this lock for {SHORT_LOCK_SECONDS:.0f} s; "
+                f"`fuser {self.path(name)}` names it: let it go on or stop it, and run again"
+            ) from None
+        try:
             yield
+        finally:
+            lock.release()
 
     def remove_leftovers(self) -> None:
         """Remove the drafts that killed runs have left; to be called by the holder of the run lock."""

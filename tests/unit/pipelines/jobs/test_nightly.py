@@ -6,6 +6,7 @@ import os
 import signal as signals
 import subprocess
 import sys
+import threading
 import time
 
 import duckdb
@@ -365,13 +366,23 @@ def test_nothing_readable_leaves_yesterdays_file(tmp_path):
     assert site.published() == before
 
 
-def test_another_run_holds_the_lock(tmp_path):
-    site = make_site(tmp_path)
+def test_another_command_that_keeps_the_lock_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(flow, "LOCK_SECONDS", 0.1)
+    site = make_site(tmp_path, ["power"])
     site.file.parent.mkdir()
-    (site.file.parent / "run.holder").write_text("process 4711 since yesterday\n")
+    (site.file.parent / "run.holder").write_text("process 4711, anomaly decide, since yesterday\n")
     with filelock.FileLock(site.file.parent / "run.lock"):
-        result = site.nightly(code=11)
-    assert "process 4711 since yesterday" in result.stderr
+        result = site.nightly("--json", code=11)
+    assert "another run holds the lock (process 4711, anomaly decide, since yesterday)" in result.stderr
+    assert "waiting for process 4711, anomaly decide, since yesterday" in result.stdout
+
+
+def test_a_night_waits_for_a_command_that_ends(tmp_path):
+    site = make_site(tmp_path, ["power"])
+    site.file.parent.mkdir()
+    lock = filelock.FileLock(site.file.parent / "run.lock", thread_local=False)
+    lock.acquire()
+    threading.Timer(0.3, lock.release).start()
     site.nightly()
 
 

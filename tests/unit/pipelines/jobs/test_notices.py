@@ -9,6 +9,7 @@ import filelock
 import pytest
 
 from pipelines.config.settings import load_settings
+from pipelines.jobs import nightly
 from pipelines.jobs.notices import send_notice
 from tests.support.site import HOMES, LAST, SURGED, Site, make_site
 from tests.unit.pipelines.runtime.test_process_pool import alive, until
@@ -76,7 +77,8 @@ def test_a_night_that_is_done_gives_notice_in_counts(site):
     assert notices(site)[1]["told"]["event"] == "done" and notices(site)[1]["told"]["did"] is False
 
 
-def test_a_degraded_and_a_failed_night_give_notice_too(site):
+def test_a_degraded_and_a_failed_night_give_notice_too(site, monkeypatch):
+    monkeypatch.setattr(nightly, "LOCK_SECONDS", 0)
     site.put(
         "water.csv", f"{SURGED},2026-05-01,12.5\n{SURGED},2026-05-02,13\n"
     )  # without a header: its first row is told as one

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from pipelines.errors import StateError, StoreLocked
+from pipelines.storage import state
 from pipelines.storage.state import NIGHT_FILES, RETENTION_FLOOR_FILE, UNFINISHED_RUN_FILE, Store
 
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
@@ -130,6 +131,29 @@ def test_a_killed_run_leaves_no_lock(store):
         run.kill()
     with store.locked():
         assert f"process {os.getpid()}, " in (store.folder / "run.holder").read_text()
+
+
+def test_a_lock_that_a_stopped_process_keeps_is_not_waited_for_for_ever(store, monkeypatch):
+    monkeypatch.setattr(state, "SHORT_LOCK_SECONDS", 0.1)
+    with (
+        store.short_lock("journals.lock"),
+        pytest.raises(StoreLocked, match="journals.lock: another process has held this lock for 0 s; `fuser"),
+        store.short_lock("journals.lock"),
+    ):
+        pass
+    with store.short_lock("journals.lock"):
+        pass
+
+
+def test_a_run_is_told_whom_it_waits_for_and_how_long_it_did(store):
+    waited = []
+    with (
+        store.locked(),
+        pytest.raises(StoreLocked, match="; waited 1 s; wait for it"),
+        store.locked(0.6, waited.append),
+    ):
+        pass
+    assert [who.split(",")[0] for who in waited] == [f"process {os.getpid()}"]
 
 
 # journals
