@@ -379,7 +379,7 @@ def test_the_two_commands_stand_at_the_top():
     assert first.startswith("python3 -m venv .venv && .venv/bin/pip install ")
     assert "--settings sample_data/city/anomaly.toml" in first
     assert ".[test]" in second
-    assert second.endswith("-m pytest")
+    assert "-m pytest" in second
     assert README.read_text(encoding="utf-8").index(second) < 2000
 
 
