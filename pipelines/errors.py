@@ -89,6 +89,12 @@ class NotReported(AnomalyError):
     exit_code = REFUSED
 
 
+class WorkerFailed(AnomalyError):
+    """A worker process ended, or could not do its part of the work."""
+
+    exit_code = REFUSED
+
+
 class PublicationRefused(AnomalyError):
     """The draft did not pass its checks; the published file stands as it was."""
 

@@ -1,6 +1,6 @@
 """Daily readings as arrays, a row for each home and a column for each day: what scoring works on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
@@ -18,6 +18,8 @@ COUNTS_ALWAYS = np.iinfo(np.int32).min
 """In `ArrayLayout.counts_from`: all readings of the home are its own."""
 COUNTS_NEVER = np.iinfo(np.int32).max
 """In `ArrayLayout.counts_from`: no reading of the home counts."""
+NO_READING = np.iinfo(np.int32).max
+"""In `ReadingArrays.first_reading`: the home has no reading of the signal."""
 MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
 
 
@@ -30,13 +32,14 @@ class ReadingArrays:
     lag: (S, H, T) int16; days until the value was known.
     contradicted_zero: (S, H, T) bool; the meter showed zero while the doors were busy, so the day must not be
     judged.
-    has_readings: (S, H) bool; the home has any reading of the signal on these days.
+    first_reading: (S, H) int32; column of the first day with any reading of the signal, whatever its quality;
+    NO_READING where there is none.
     """
 
     value: np.ndarray
     lag: np.ndarray
     contradicted_zero: np.ndarray
-    has_readings: np.ndarray
+    first_reading: np.ndarray
 
     @classmethod
     def unknown(cls, signals: int, homes: int, days: int, dtype: type = np.int32) -> "ReadingArrays":
@@ -46,7 +49,7 @@ class ReadingArrays:
             value=np.full(shape, UNKNOWN, dtype),
             lag=np.zeros(shape, np.int16),
             contradicted_zero=np.zeros(shape, dtype=bool),
-            has_readings=np.zeros(shape[:2], dtype=bool),
+            first_reading=np.full(shape[:2], NO_READING, np.int32),
         )
 
     @property
@@ -54,13 +57,42 @@ class ReadingArrays:
         """The values as float64, NaN where the day must not be judged."""
         return np.where(self.value == UNKNOWN, np.nan, self.value)
 
+    @property
+    def days(self) -> int:
+        """Number of days T."""
+        return self.value.shape[2]
+
+    @property
+    def has_readings(self) -> np.ndarray:
+        """(S, H) bool; the home has any reading of the signal on these days."""
+        return self.first_reading < self.days
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["ReadingArrays"]) -> "ReadingArrays":
+        """Return the homes of all parts, which share signals and days, in their order."""
+        return cls(
+            value=np.concatenate([part.value for part in parts], axis=1),
+            lag=np.concatenate([part.lag for part in parts], axis=1),
+            contradicted_zero=np.concatenate([part.contradicted_zero for part in parts], axis=1),
+            first_reading=np.concatenate([part.first_reading for part in parts], axis=1),
+        )
+
+    def first_days(self, days: int) -> "ReadingArrays":
+        """Return the first `days` days only, as views."""
+        return ReadingArrays(
+            value=self.value[:, :, :days],
+            lag=self.lag[:, :, :days],
+            contradicted_zero=self.contradicted_zero[:, :, :days],
+            first_reading=self.first_reading,
+        )
+
     def select_homes(self, homes: np.ndarray) -> "ReadingArrays":
         """Return a copy with those rows only."""
         return ReadingArrays(
             value=np.take(self.value, homes, axis=1),
             lag=np.take(self.lag, homes, axis=1),
             contradicted_zero=np.take(self.contradicted_zero, homes, axis=1),
-            has_readings=np.take(self.has_readings, homes, axis=1),
+            first_reading=np.take(self.first_reading, homes, axis=1),
         )
 
 
@@ -100,8 +132,8 @@ def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays,
     cells = cells.select(
         "home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark"
     )
-    has_readings = arrays.has_readings[signal]
-    replace = bool(has_readings.any())
+    first_reading = arrays.first_reading[signal]
+    replace = bool((first_reading != NO_READING).any())
     return all(
         _write_columns(
             _CellColumns(*columns),
@@ -112,7 +144,7 @@ def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays,
             arrays.value[signal],
             arrays.lag[signal],
             arrays.contradicted_zero[signal],
-            has_readings,
+            first_reading,
         )
         for columns in _chunks(cells)
     )
@@ -128,7 +160,7 @@ def _chunks(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
 
 @numba.njit(cache=True, nogil=True)
 def _write_columns(
-    cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, has_readings
+    cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, first_reading
 ):
     """Write cells into the (H, T) arrays of their signal; `replace`: some may have been written before."""
     largest = np.iinfo(value.dtype).max
@@ -143,7 +175,7 @@ def _write_columns(
             return False
         doubtful = quality == DOUBTFUL or cells.mark[k] & DOUBTFUL_MARKS > 0
         judgeable = quality in (READ, INTERPOLATED) and not doubtful
-        has_readings[h] = True
+        first_reading[h] = min(first_reading[h], t)
         value[h, t] = amount if judgeable else UNKNOWN
         if replace or cells.lag[k] > 0:
             lag[h, t] = min(max(cells.lag[k], 0), MAX_LAG)

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases
-from anomaly.expected import expected_frame, judgeable_signals
+from anomaly.expected import Expected, expected_frame
 from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import with_reasons
@@ -56,22 +56,22 @@ def write_snapshots(
         with_case = set(case_frame["household"])
         with_evidence = set(store.read(f"{folder}/evidence.parquet")["household"])
         homes = sorted(with_case | with_evidence)
-        # of a large site the arrays hold some homes only; the others' are in the night's own file
-        expected = store.read(f"{folder}/expected.parquet")
-        series = readings_with_expected(inputs, judged_nights, homes, night, more_expected=expected)
+        # the arrays hold homes with a case; what was expected of the others is in the night's own file
+        of_others = store.read(f"{folder}/expected.parquet")
+        series = readings_with_expected(inputs, judged_nights.expected, homes, night, more_expected=of_others)
         store.write(f"{folder}/cases.parquet", case_frame)
         store.write(f"{folder}/series.parquet", series)
         store.write(f"{folder}/flow.parquet", _minimum_flows(settings, store, inputs, homes, night))
         store.write_json(
             f"{folder}/frozen.json", {"version": __version__, "settings_sha256": settings.sha256}
         )
-        control = _draw_control_doors(settings, store, inputs, judged_nights, night, with_case)
+        control = _draw_control_doors(settings, inputs, judged_nights, night, with_case)
         store.write(f"{folder}/control.parquet", control)
 
 
 def readings_with_expected(
     inputs: Inputs,
-    judged_nights: JudgedNights,
+    expected: Expected,
     homes: Collection[str],
     night: dt.date,
     more_expected: pl.DataFrame | None = None,
@@ -79,22 +79,22 @@ def readings_with_expected(
 ) -> pl.DataFrame:
     """Return SERIES_COLUMNS of the homes' last days, by household, signal and day, as the night knew them.
 
-    A value that only a later reading confirmed is null and its quality doubtful. more_expected: of homes that
-    the arrays of judged_nights do not hold, what the night wrote down (`nights/<night>/expected.parquet`).
+    A value that only a later reading confirmed is null and its quality doubtful. expected: of the
+    homes on the days up to the night; more_expected: of homes that it lacks, what the night wrote down (`nights/<night>/expected.parquet`).
     """
-    grid = judged_nights.expected.grid
+    grid = expected.grid
     rows = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))
-    expected = expected_frame(judged_nights.expected, grid.index(night), rows, days).drop("value")
+    frame = expected_frame(expected, grid.index(night), rows, days).drop("value")
     if more_expected is not None:
         others = more_expected.filter(~pl.col("household").is_in(grid.households)).drop("value")
-        expected = pl.concat([expected, others])
+        frame = pl.concat([frame, others])
     readings = inputs.readings_of(list(homes), night - dt.timedelta(days=days - 1), night)
     not_known_yet = pl.col("known_on") > night
     readings = readings.with_columns(
         value=pl.when(~not_known_yet).then("value"),
         quality=pl.when(not_known_yet).then(pl.lit("doubtful")).otherwise("quality"),
     )
-    both = readings.join(expected, on=["household", "signal", "day"], how="left")
+    both = readings.join(frame, on=["household", "signal", "day"], how="left")
     return both.sort("household", "signal", "day").select(SERIES_COLUMNS)
 
 
@@ -135,7 +135,7 @@ def _minimum_flows(
     settings: Settings, store: Store, inputs: Inputs, homes: Collection[str], night: dt.date
 ) -> pl.DataFrame:
     """Return the minimum flow of each of the last nights, of water meters read more often than daily."""
-    numbers = inputs.stored.homes().filter(pl.col("household").is_in(list(homes)))
+    numbers = inputs.stored.home_numbers().filter(pl.col("household").is_in(list(homes)))
     first = night - dt.timedelta(days=FLOW_DAYS - 1)
     flows = [pl.DataFrame(schema=FLOW_SCHEMA)]
     # the night of the first day begins on the evening before
@@ -157,25 +157,16 @@ def _minimum_flows(
 
 def _draw_control_doors(
     settings: Settings,
-    store: Store,
     inputs: Inputs,
     judged_nights: JudgedNights,
     night: dt.date,
     with_case: Collection[str],
 ) -> pl.DataFrame:
     """Draw judged homes without an open case at random (tables.Control)."""
-    grid, dwellings = judged_nights.expected.grid, inputs.dwellings
-    if len(grid.households) == dwellings.height:
-        signals = judgeable_signals(judged_nights.expected, grid.index(night)).sum(axis=0)
-        homes = [home for home, judged in zip(grid.households, signals, strict=True) if judged]
-    else:  # of a large site the arrays hold some homes only: take those that were judged by every signal
-        not_judged = store.read(f"nights/{night}/not_judged.parquet")["household"]
-        homes = dwellings.filter(~pl.col("household").is_in(not_judged.implode()))["household"].to_list()
     with_case = set(with_case)
-    drawn = draw_control_doors(
-        [home for home in homes if home not in with_case], night, settings.control.doors_per_night
-    )
-    districts = dict(dwellings.filter(pl.col("household").is_in(drawn)).iter_rows())
+    homes = [home for home in judged_nights.judged_households(night) if home not in with_case]
+    drawn = draw_control_doors(homes, night, settings.control.doors_per_night)
+    districts = dict(inputs.dwellings.filter(pl.col("household").is_in(drawn)).iter_rows())
     rows = [
         (night, "k" + cases.make_case_id(home, CONTROL, night)[1:], home, districts[home]) for home in drawn
     ]

@@ -37,13 +37,11 @@ class Inputs:
     """Signal → how many rows this load has loaded, and how many were duplicate or restated."""
     degraded: list[str]
     """A line for each thing that is wrong with an input."""
-    readings_in_memory: pl.DataFrame | None = None
-    """Readings (READING_SCHEMA) in place of the stored ones, such as a copy with surges in it."""
 
     @cached_property
     def readings(self) -> pl.DataFrame:
         """Every reading (READING_SCHEMA)."""
-        return self.stored.readings() if self.readings_in_memory is None else self.readings_in_memory
+        return self.stored.read_labelled()
 
     def readings_of(
         self,
@@ -54,9 +52,9 @@ class Inputs:
         """Return the readings (READING_SCHEMA) of those homes and days; None: all."""
         numbers = None
         if homes is not None:
-            known = self.stored.names.to_frame("household").with_row_index("home")
+            known = self.stored.households.to_frame("household").with_row_index("home")
             numbers = known.filter(pl.col("household").is_in(list(homes)))["home"]
-        return self.stored.readings(numbers, first, last)
+        return self.stored.read_labelled(numbers, first, last)
 
     @cached_property
     def dwellings(self) -> pl.DataFrame:

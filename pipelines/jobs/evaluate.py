@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +17,15 @@ import polars as pl
 
 from anomaly import charts, detectors, evaluation, evidence, expected, report
 from anomaly.readings import find_latest_night
+from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
 from pipelines.ingest.inputs import Inputs
 from pipelines.ingest.loader import load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
-from pipelines.scoring.night import expect_all, needed
-from pipelines.scoring.sample import index_homes
+from pipelines.scoring.rarity import rarity_needed
+from pipelines.scoring.sample import index_homes, samples_everybody
 from pipelines.storage.state import Store
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
@@ -66,6 +68,14 @@ class Evaluation:
     """The smallest surges shown tonight, as `anomaly.evaluation.smallest_surges_shown` gives them."""
 
 
+@dataclass(frozen=True)
+class MeasuredHomes:
+    """Homes into which surges are planted. readings: READING_SCHEMA; districts: household → district, of the dwellings."""
+
+    readings: pl.DataFrame
+    districts: Mapping[str, str | None]
+
+
 def evaluate_site(
     settings: Settings, seed: int, nights: int, rounds: int | None, progress: ReportProgress
 ) -> Evaluation:
@@ -78,19 +88,18 @@ def evaluate_site(
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
         stored = load(settings, store, dt.date.today(), progress)
-        inputs = _inputs_in_memory(settings, stored)
-    last = find_latest_night(inputs.readings)
+        homes = _homes_in_memory(settings, stored)
+    last = find_latest_night(homes.readings)
     if last is None:
         raise NothingToPlant("no source holds a whole day; run `anomaly doctor` to see why")
     first = last - dt.timedelta(days=nights - 1)
-    homes = len(inputs.dwelling_districts)
-    plan = surge_plan(homes)
-    days = inputs.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
+    plan = surge_plan(len(homes.districts))
+    days = homes.readings.filter(pl.col("value").is_not_null())["day"].n_unique()
     if days <= plan.min_history_days:
         needs = f"a surge is planted after {plan.min_history_days} ordinary ones"
         raise NothingToPlant(f"the sources hold {days} days; {needs}: ask again when there are more")
     if rounds is None:
-        surges_a_round = max(1.0, plan.share * homes)
+        surges_a_round = max(1.0, plan.share * len(homes.districts))
         rounds = int(np.clip(np.ceil(SURGES / surges_a_round), MIN_ROUNDS, MAX_ROUNDS))
     begun = 0
 
@@ -100,38 +109,37 @@ def evaluate_site(
         step = "judging copies with surges in them"
         text = f"round {begun} of {rounds}: judging a copy with surges in it"
         progress(Progress(step, begun - 1, rounds, "rounds", text=text))
-        copy = dataclasses.replace(inputs, readings_in_memory=readings)
-        return _largest_rarities(settings, copy, first, last)
+        return _largest_rarities(settings, MeasuredHomes(readings, homes.districts), first, last)
 
-    of_dwellings = inputs.readings.filter(pl.col("household").is_in(list(inputs.dwelling_districts)))
+    of_dwellings = homes.readings.filter(pl.col("household").is_in(list(homes.districts)))
     seeds = range(seed, seed + rounds)
     judged = list(evaluation.plant_and_judge(of_dwellings, judge, first, last, seeds, plan))
     progress(Progress("working out what tonight could show"))
     return Evaluation(
         first=first,
         last=last,
-        homes=homes,
+        homes=len(homes.districts),
         site_homes=len(stored.dwelling_districts),
         rounds=rounds,
         share=plan.share,
-        card=_card_by_capacity(judged, needed(settings)),
+        card=_card_by_capacity(judged, rarity_needed(settings)),
         shapes=evaluation.score_card(
-            evaluation.detection_delays(judged, needed(settings)), ("size", "shape")
+            evaluation.detection_delays(judged, rarity_needed(settings)), ("size", "shape")
         ),
-        by_day=evaluation.share_found_by_day(_lasting_surges(judged, needed(settings))),
-        groups=_smallest_surges_tonight(settings, inputs, last, seed, progress),
+        by_day=evaluation.share_found_by_day(_lasting_surges(judged, rarity_needed(settings))),
+        groups=_smallest_surges_tonight(settings, homes, last, seed, progress),
     )
 
 
-def _inputs_in_memory(settings: Settings, inputs: Inputs) -> Inputs:
-    """Return the inputs with all readings in memory, of a large site as if its sample were all of it."""
-    if inputs.dwellings.height <= settings.engine.sample_homes:
-        return dataclasses.replace(inputs, readings_in_memory=inputs.readings)
+def _homes_in_memory(settings: Settings, inputs: Inputs) -> MeasuredHomes:
+    """Read the homes that are measured: all of them, or those of a large site's sample as if there were no others."""
+    if samples_everybody(settings, inputs):
+        return MeasuredHomes(inputs.readings, inputs.dwelling_districts)
     site = index_homes(settings, inputs)
-    sample = pl.Series("household", site.names[site.sample], pl.String)
-    register = inputs.register.join(sample.to_frame(), on="household", how="semi", maintain_order="left")
-    readings = inputs.readings_of(sample)
-    return dataclasses.replace(inputs, readings_in_memory=readings, register=register)
+    sample = site.names[site.sample].tolist()
+    return MeasuredHomes(
+        inputs.readings_of(sample), {home: inputs.dwelling_districts[home] for home in sample}
+    )
 
 
 def surge_plan(homes: int) -> evaluation.SurgePlan:
@@ -169,18 +177,26 @@ def _card_by_capacity(judged: list[evaluation.JudgedRound], own_threshold: float
     return pl.concat(parts)
 
 
+def _expect_all(settings: Settings, measured: MeasuredHomes, last: dt.date) -> expected.Expected:
+    """Return what was to be expected of every home on all days up to `last`."""
+    days = measured.readings["day"].unique().sort().to_list()
+    calendar = calendar_in_force(settings, days[0] if days else last, last)
+    grid = expected.make_grid(measured.readings, calendar, measured.districts)
+    return expected.expect(grid, settings.expected)
+
+
 def _largest_rarities(
-    settings: Settings, inputs: Inputs, first: dt.date, last: dt.date
+    settings: Settings, measured: MeasuredHomes, first: dt.date, last: dt.date
 ) -> tuple[tuple[str, ...], np.ndarray]:
     """Return the H households and (H, 14 + N) their largest rarities, of the fortnight before `first` too.
 
     NaN where a home was not judged, and before the readings begin.
     """
-    seen = expect_all(settings, inputs, last).expected
+    seen = _expect_all(settings, measured, last)
     homes, stop = seen.grid.households, seen.grid.index(last) + 1
     start = seen.grid.index(first) - evaluation.QUIET_NIGHTS
     nights = range(max(0, start), stop)
-    rated = evidence.score_rarity(_case_scores(settings, seen), nights, needed(settings))
+    rated = evidence.score_rarity(_case_scores(settings, seen), nights, rarity_needed(settings))
     rarity = np.full((len(homes), stop - start), np.nan)
     for night in nights:
         rarity[:, night - start] = _largest_rarity(rated, night, len(homes))
@@ -211,10 +227,10 @@ def _largest_rarity(rated: list[evidence.RankedScores], night: int, homes: int) 
 
 
 def _smallest_surges_tonight(
-    settings: Settings, inputs: Inputs, night: dt.date, seed: int, progress: ReportProgress
+    settings: Settings, measured: MeasuredHomes, night: dt.date, seed: int, progress: ReportProgress
 ) -> pl.DataFrame:
     """Return the smallest surge of the last 14 days that half of each group's homes would show."""
-    seen = expect_all(settings, inputs, night).expected.last_days(PAST_DAYS)
+    seen = _expect_all(settings, measured, night).last_days(PAST_DAYS)
     at = seen.grid.days - 1
     signals = expected.judgeable_signals(seen, at).sum(axis=0)
     homes = np.flatnonzero((signals > 0) & ~_opens_case(settings, seen, at))
@@ -223,7 +239,7 @@ def _smallest_surges_tonight(
         {
             "home": homes,
             "signals": signals[homes].astype(str),
-            "district": [inputs.dwelling_districts[name] for name in names],
+            "district": [measured.districts[name] for name in names],
         },
         schema={"home": pl.Int64, "signals": pl.String, "district": pl.String},
     )
@@ -242,8 +258,8 @@ def _smallest_surges_tonight(
 
 def _opens_case(settings: Settings, seen: expected.Expected, night: int) -> np.ndarray:
     """Return (H,) whether each home's rarity on the night is enough for a case."""
-    rated = evidence.score_rarity(_case_scores(settings, seen), [night], needed(settings))
-    return _largest_rarity(rated, night, len(seen.grid.households)) >= needed(settings)
+    rated = evidence.score_rarity(_case_scores(settings, seen), [night], rarity_needed(settings))
+    return _largest_rarity(rated, night, len(seen.grid.households)) >= rarity_needed(settings)
 
 
 def _smallest_size_shown(
@@ -330,10 +346,8 @@ def write_evaluation_page(settings: Settings, measured: Evaluation) -> Path:
     figures = {}
     for language in languages:
         capacity, day = writer.evaluation_image_names(language, languages)
-        figures[capacity] = charts.detection_rates_figure(
-            by_capacity, "capacity", capacity_ticks, language, font
-        )
-        figures[day] = charts.detection_rates_figure(by_day, "day", day_ticks, language, font)
+        figures[capacity] = charts.share_figure(by_capacity, "capacity", capacity_ticks, language, font)
+        figures[day] = charts.share_figure(by_day, "day", day_ticks, language, font)
     return writer.write_evaluation_pages(settings.reports, page, figures)
 
 

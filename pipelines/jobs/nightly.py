@@ -33,8 +33,7 @@ from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
 from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
-from pipelines.scoring.large import TrackedHomes, is_large, judge_large
-from pipelines.scoring.night import JudgedNights, judge
+from pipelines.scoring.night import JudgedNights, TrackedHomes, judge_nights
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import UNFINISHED_RUN_FILE, Store
 
@@ -125,8 +124,13 @@ def run_nights(
     store.prepare()
     night_report.prepare_reports_folder(settings)
     with (
+<<<<<<< HEAD
         store.locked(LOCK_SECONDS, lambda holder: progress(Progress(f"waiting for {holder}"))),
         engine.at(settings.engine.kind, settings.engine.address) as over,
+=======
+        store.locked(),
+        engine.open_engine(settings.engine.kind, settings.engine.address) as block_engine,
+>>>>>>> 18dd4c8 (One way through the night for sites of any size)
         contextlib.ExitStack() as background,
     ):
         timer = StepTimer()
@@ -146,7 +150,7 @@ def run_nights(
         # the recent readings, most of the file, are written while the nights are judged
         readings = partial(recent_readings, settings, inputs.stored)
         publication = background.enter_context(duckdb_file.start_publication(settings.store, readings))
-        judged_nights = _judge(settings, inputs, store, plan.judge, over, progress)
+        judged_nights = _judge(settings, inputs, store, plan.judge, block_engine, progress)
         timer.end("judge")
 
         progress(Progress("publishing"))
@@ -251,7 +255,7 @@ def make_plan(
 
 def _latest_night(inputs: Inputs) -> dt.date:
     """Return the latest night on which the sources are whole; raises NothingReadable where there is none."""
-    latest = inputs.stored.latest_night()
+    latest = inputs.stored.find_latest_night()
     if latest is None:
         why = "; ".join(inputs.failed.values())
         raise NothingReadable(why or "no source holds a whole day; yesterday's file stands")
@@ -346,14 +350,13 @@ def _judge(
     inputs: Inputs,
     store: Store,
     nights: Sequence[dt.date],
-    over: engine.Over,
+    block_engine: engine.Engine,
     progress: ReportProgress,
 ) -> JudgedNights:
-    """Judge the nights; at a large site the homes with a case are followed by name."""
+    """Judge the nights; homes with a case are looked at closely whatever a night says of them."""
     process_pool.run_in_background(partial(_import_slow_modules, settings))
-    if not is_large(settings, inputs):
-        return judge(settings, inputs, store, nights, progress)
-    return judge_large(settings, inputs, nights, _homes_with_cases(settings, store, nights), over, progress)
+    tracked = _homes_with_cases(settings, store, nights)
+    return judge_nights(settings, inputs, nights, tracked, block_engine, progress)
 
 
 def _import_slow_modules(settings: Settings) -> None:

@@ -164,7 +164,7 @@ def _check_engine(settings: Settings) -> list[Finding]:
     if kind == engine.LOCAL:
         return []
     try:
-        with engine.at(kind, address):
+        with engine.open_engine(kind, address):
             return [Finding("engine", True, f"{kind}: the cluster at {address} answers")]
     except engine.EngineUnavailable as error:
         return [Finding("engine", False, str(error))]

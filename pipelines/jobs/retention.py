@@ -229,7 +229,7 @@ def _publish(settings: Settings, store: Store) -> None:
         return
     inputs = stored_inputs(settings, store)
     frames = published_frames(settings, store, inputs, build_cases(settings, store))
-    first, last = inputs.stored.span() or (local_today(settings), local_today(settings))
+    first, last = inputs.stored.find_span() or (local_today(settings), local_today(settings))
     duckdb_file.publish(
         settings.store,
         frames | {"readings": recent_readings(settings, inputs.stored)},

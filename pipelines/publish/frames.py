@@ -121,16 +121,16 @@ def recent_readings(settings: Settings, stored: StoredReadings) -> NumberedReadi
     Without that setting they are all, or the last FEWER_DAYS where there are more than MAX_READINGS.
     """
     days = settings.publish.readings_days
-    if days is None and stored.height > MAX_READINGS:
+    if days is None and stored.count_cells() > MAX_READINGS:
         days = FEWER_DAYS
-    span = stored.span()
+    span = stored.find_span()
     first = span[1] - dt.timedelta(days=days - 1) if span and days else None
     signals = pl.DataFrame(
         [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(stored.rules.items()))],
         schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String},
         orient="row",
     )
-    return NumberedReadings(stored.cells(first), stored.homes(), signals)
+    return NumberedReadings(stored.cells(first), stored.home_numbers(), signals)
 
 
 def _runs(lines: Sequence[dict]) -> pl.DataFrame:

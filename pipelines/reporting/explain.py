@@ -17,7 +17,7 @@ from pipelines.ingest.inputs import stored_inputs
 from pipelines.publish.frames import evidence_with_reasons
 from pipelines.reporting.night_report import report_site
 from pipelines.reporting.queries import night_or_latest, query_published
-from pipelines.scoring.night import expect_all
+from pipelines.scoring.night import expect_homes
 from pipelines.storage.state import Store
 
 METHOD = (
@@ -130,15 +130,15 @@ def _recent_days(settings: Settings, store: Store, home: str, night: dt.date) ->
             days, f"frozen with the night: version {made.get('version')}, settings {settings_code}"
         )
     inputs = stored_inputs(settings, store)
-    if inputs.readings.is_empty():
+    if inputs.stored.find_span() is None:
         raise NotFound(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
     if home not in set(inputs.register["household"]):
         raise NotFound(
             f"{home}: neither a case nor a household of this site; `anomaly worklist` lists the cases"
         )
-    judged_nights = expect_all(settings, inputs, night)
-    if home in judged_nights.expected.grid.households:
-        days = readings_with_expected(inputs, judged_nights, [home], night)
+    expected = expect_homes(settings, inputs, [home], night)
+    if home in expected.grid.households:
+        days = readings_with_expected(inputs, expected, [home], night)
     else:
         days = pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
     return RecentDays(

@@ -23,7 +23,7 @@ from pipelines.cases.build import build_cases, with_reasons
 from pipelines.cases.rejudged import read_revisions
 from pipelines.cases.snapshots import read_snapshot, readings_with_expected
 from pipelines.config.settings import Settings, listed_signatures
-from pipelines.errors import NotReported, StateError
+from pipelines.errors import NotReported, StateError, WorkerFailed
 from pipelines.ingest.inputs import Inputs
 from pipelines.publish.frames import evidence_with_reasons, outcome_frames
 from pipelines.reporting import writer
@@ -112,7 +112,7 @@ def prepare_reports_folder(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def disk_errors_as_not_reported(settings: Settings) -> Iterator[None]:
-    """Raise NotReported where the disk does not take the pages that are written in the block."""
+    """Raise NotReported where the disk does not take the pages of the block, or a worker fails to make one."""
     try:
         yield
     except OSError as error:
@@ -122,6 +122,8 @@ def disk_errors_as_not_reported(settings: Settings) -> Iterator[None]:
             f"{settings.reports}: {error.strerror}; the file is published, its report is not:"
             " make room there and run again"
         ) from None
+    except WorkerFailed as error:
+        raise NotReported(f"{error}; the file is published, its report is not: run again") from error
 
 
 def gather_night_context(
@@ -236,17 +238,13 @@ def build_case_page(context: NightContext, case: dict, series: SignalSeries) -> 
 def series_by_home(context: NightContext, homes: Collection[str]) -> dict[str, SignalSeries]:
     """Return home → signal → day, value, expected, low, high, quality, peers of the last days."""
     grid = context.judged_nights.expected.grid
-    # of a large site the grid holds only homes that stand out, which are nobody's peers
-    is_whole_site = len(grid.households) == context.inputs.dwellings.height
+    neighbours = context.judged_nights.neighbours
+    district_of = {home: int(grid.group[grid.households.index(home)]) for home in homes}
     peers = peer_medians_frame(
-        grid,
-        grid.index(context.night),
-        np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes))),
-        SHOWN_DAYS,
-        MIN_PEERS if is_whole_site else len(grid.households) + 1,
+        neighbours, neighbours.index(context.night), district_of, days=SHOWN_DAYS, least=MIN_PEERS
     )
     days = readings_with_expected(
-        context.inputs, context.judged_nights, homes, context.night, days=SHOWN_DAYS
+        context.inputs, context.judged_nights.expected, homes, context.night, days=SHOWN_DAYS
     )
     days = days.join(peers, on=["household", "signal", "day"], how="left", maintain_order="left")
     series: dict[str, SignalSeries] = {home: {} for home in homes}
@@ -270,7 +268,7 @@ def _build_night_page(
         worklist=doors,
         cases=with_reasons(context.history.cases.join(districts, on="household", how="left")),
         not_judged=context.not_judged,
-        quality=inputs.stored.qualities(night),
+        quality=inputs.stored.count_qualities(night),
         rejects=inputs.rejects.group_by("source", "reason").agg(rows=pl.len().cast(pl.Int64)),
         sparks={
             door["case_id"]: _spark(series[door["household"]], door["ratios"])
@@ -342,8 +340,8 @@ def _last_run(store: Store, night: dt.date, history: cases.CaseHistory) -> dict:
 
 def _last_weeks(inputs: Inputs, districts: pl.DataFrame, night: dt.date) -> pl.DataFrame:
     """Return home, district, signal, value (sum), days and good (fit to be judged) of four weeks."""
-    weeks = inputs.stored.sums(night - dt.timedelta(days=QUALITY_DAYS - 1), night)
-    homes = inputs.stored.names.to_frame("household")
+    weeks = inputs.stored.sum_by_home(night - dt.timedelta(days=QUALITY_DAYS - 1), night)
+    homes = inputs.stored.households.to_frame("household")
     district = homes.join(districts, on="household", how="left", maintain_order="left")["district"]
     # an Enum: millions of rows are then grouped by number, not by name
     names = pl.Enum(district.unique().drop_nulls().sort())

@@ -1,213 +1,212 @@
-"""The readings a night works on: of the homes that count, from the day they moved in, in words, in numbers or as arrays."""
+"""The stored readings of the homes that count, each from the day its people moved in: as numbers, arrays or labelled rows."""
 
 import datetime as dt
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from anomaly import readings as room
+from anomaly import readings
 from anomaly.tables import QUALITIES
 from pipelines.storage.daily_readings import DailyReadings, to_labelled_frame, with_effective_quality
 from pipelines.storage.home_numbers import HOMES_PER_BLOCK
 from pipelines.storage.state import Store
 
-TOGETHER = 4 * HOMES_PER_BLOCK  # homes whose readings are added up at once
-RECENT_DAYS = (35, 100)  # looked at first for the latest night
-JUDGED = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
+HOMES_PER_SUM = 4 * HOMES_PER_BLOCK
+"""Homes whose readings are added up at once."""
+LATEST_NIGHT_DAYS = (35, 100)
+"""The latest night is looked for among so many last days first, then among more, then among all."""
+JUDGED_QUALITY_CODES = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
+_CELL_COLUMNS = ("home", "day", "value", "quality", "mark")
+
+
+class DaySpan(NamedTuple):
+    """The first and the last of some days."""
+
+    first: dt.date
+    last: dt.date
 
 
 @dataclass(frozen=True)
 class StoredReadings:
-    """The readings of the homes that count: those of the register, where there is one, from the day they moved in."""
+    """The readings that count: of the homes of the register, where there is one, from the day they moved in."""
 
     store: Store
-    rules: Mapping[str, room.SignalRule]
-    names: pl.Series
-    strangers: pl.Series
-    """Numbers of the homes that the register does not have."""
-    moved: pl.DataFrame
-    """household, moved_in of the homes whose earlier history is not theirs."""
+    rules: Mapping[str, readings.SignalRule]
+    """Signal → how it is read."""
+    households: pl.Series
+    """(N,) ids of all homes seen, by number."""
+    unregistered: pl.Series
+    """Numbers of the homes that the register lacks; they do not count."""
+    moved_in: pl.DataFrame
+    """household, moved_in of the homes whose earlier readings are other people's."""
 
-    @property
-    def height(self) -> int:
-        """How many cells there are; one that was said twice may count twice."""
+    def count_cells(self) -> int:
+        """Count the stored cells; a home and day that was stored twice may count twice."""
         return sum(DailyReadings(self.store, name).height for name in self.rules)
 
-    def homes(self) -> pl.DataFrame:
-        """home, household of the homes that count."""
+    def home_numbers(self) -> pl.DataFrame:
+        """Return home, household of the homes that count."""
+        homes = self.households.to_frame("household").with_row_index("home")
+        return homes.filter(~pl.col("home").is_in(self.unregistered.implode()))
+
+    def find_span(self) -> DaySpan | None:
+        """Return the first and the last day of any reading, None where there is none."""
+        parts = [part for name in self.rules for part in DailyReadings(self.store, name).partitions()]
+        if not parts:
+            return None
+        return DaySpan(min(part.first for part in parts), max(part.last for part in parts))
+
+    def span(self) -> DaySpan:
+        """Return the first and the last day of any reading; raises ValueError where there is none."""
+        span = self.find_span()
+        if span is None:
+            raise ValueError(f"{self.store.state} holds no readings")
+        return span
+
+    def find_latest_night(self) -> dt.date | None:
+        """Return the latest night on which the sources are whole (see `anomaly.readings.find_latest_night`)."""
+        span = self.find_span()
+        if span is None:
+            return None
+        for days in LATEST_NIGHT_DAYS:
+            first = span.last - dt.timedelta(days=days - 1)
+            night = self._latest_night_since(first)
+            if night and night >= first + dt.timedelta(days=readings.USUAL_HOMES_DAYS):
+                return night
+        return self._latest_night_since(None)
+
+    def _latest_night_since(self, first: dt.date | None) -> dt.date | None:
+        counts = [self._count_judged_homes(name, first) for name in sorted(self.rules)]
+        return readings.latest_night_from_counts(pl.concat(counts))
+
+    def _count_judged_homes(self, signal: str, first: dt.date | None) -> pl.DataFrame:
+        """Return signal, day, homes: how many homes have a value fit to be judged."""
+        # whose the readings are takes longest to read: not asked where all of them count
+        all_count = self.unregistered.is_empty() and self.moved_in.is_empty()
+        columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
+        cells = self._that_count(DailyReadings(self.store, signal).read(first, columns=columns))
+        judged = with_effective_quality(cells).filter(pl.col("quality").is_in(JUDGED_QUALITY_CODES))
         return (
-            self.names.to_frame("household")
-            .with_row_index("home")
-            .filter(~pl.col("home").is_in(self.strangers.implode()))
+            judged.group_by("day").agg(homes=pl.len()).select(pl.lit(signal).alias("signal"), "day", "homes")
         )
 
     def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
-        """home, signal (its place in the rules), day, value, quality: the readings of those days in numbers."""
-        told = [
-            pl.DataFrame(
-                schema={
-                    "home": pl.UInt32,
-                    "signal": pl.UInt8,
-                    "day": pl.Date,
-                    "value": pl.Int64,
-                    "quality": pl.UInt8,
-                }
-            )
-        ]
+        """Return home, signal (its place in the order of names), day, value, quality: the readings of those days."""
+        schema = {
+            "home": pl.UInt32,
+            "signal": pl.UInt8,
+            "day": pl.Date,
+            "value": pl.Int64,
+            "quality": pl.UInt8,
+        }
+        frames = [pl.DataFrame(schema=schema)]
         for number, name in enumerate(sorted(self.rules)):
-            cells = DailyReadings(self.store, name).read(
-                first, last, columns=("home", "day", "value", "quality", "mark")
-            )
-            told.append(
-                with_effective_quality(cells).select(
-                    "home", pl.lit(number, pl.UInt8).alias("signal"), "day", "value", "quality"
-                )
-            )
-        return self._of_homes(pl.concat(told))
+            cells = DailyReadings(self.store, name).read(first, last, columns=_CELL_COLUMNS)
+            signal = pl.lit(number, pl.UInt8).alias("signal")
+            frames.append(with_effective_quality(cells).select("home", signal, "day", "value", "quality"))
+        return self._that_count(pl.concat(frames))
 
-    def span(self) -> tuple[dt.date, dt.date] | None:
-        """The first and the last day of any reading."""
-        parts = [part for name in self.rules for part in DailyReadings(self.store, name).partitions()]
-        return (min(part.first for part in parts), max(part.last for part in parts)) if parts else None
-
-    def latest_night(self) -> dt.date | None:
-        """See anomaly.readings.latest_night; the last weeks are asked first."""
-        last = max(
-            (part.last for name in self.rules for part in DailyReadings(self.store, name).partitions()),
-            default=None,
-        )
-        for days in (*RECENT_DAYS, None):
-            first = last and days and last - dt.timedelta(days=days - 1)
-            counts = [self._whole_days(name, first) for name in sorted(self.rules)]
-            found = room.latest_night_from_counts(pl.concat(counts))
-            if found and (first is None or found >= first + dt.timedelta(days=room.USUAL_HOMES_DAYS)):
-                return found
-        return None
-
-    def _whole_days(self, name: str, first: dt.date | None) -> pl.DataFrame:
-        all_count = (
-            self.strangers.is_empty() and self.moved.is_empty()
-        )  # then nobody asks whose they are, which takes longest to read
-        columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
-        cells = with_effective_quality(
-            self._of_homes(DailyReadings(self.store, name).read(first, columns=columns))
-        )
-        return (
-            cells.filter(pl.col("quality").is_in(JUDGED))
-            .group_by("day")
-            .agg(homes=pl.len())
-            .select(pl.lit(name).alias("signal"), "day", "homes")
-        )
-
-    def arrays(self, homes: np.ndarray, first: dt.date, days: int) -> room.ReadingArrays:
-        """The readings of those homes (numbers in order) on `days` days from `first` on, the signals in the order of their names."""
-        row = np.full(len(self.names), -1, np.int32)
-        row[homes] = np.arange(len(homes), dtype=np.int32)
-        place = room.ArrayLayout(row, self.since, first)
-        for kind in (np.int32, np.int64):  # the second where a value does not fit into the first
-            laid = room.ReadingArrays.unknown(len(self.rules), len(homes), days, kind)
-            # one signal after the other: side by side they are hardly sooner there and take half as much memory again
-            if all(self._laid(name, homes, place, (laid, s)) for s, name in enumerate(sorted(self.rules))):
-                return laid
+    def read_arrays(self, homes: np.ndarray, first: dt.date, days: int) -> readings.ReadingArrays:
+        """Return the readings of those homes, numbers in any order, on `days` days; signals in the order of their names."""
+        row_of_home = np.full(len(self.households), -1, np.int32)
+        row_of_home[homes] = np.arange(len(homes), dtype=np.int32)
+        layout = readings.ArrayLayout(row_of_home, self._counts_from, first)
+        for dtype in (np.int32, np.int64):  # the second where a value does not fit into the first
+            arrays = readings.ReadingArrays.unknown(len(self.rules), len(homes), days, dtype)
+            # side by side the signals are hardly sooner there, and take half as much memory again
+            if all(self._fill_arrays(arrays, s, homes, layout) for s in range(len(self.rules))):
+                return arrays
         raise AssertionError("a reading is a whole number of 64 bits")
 
-    def _laid(
-        self, name: str, homes: np.ndarray, place: room.ArrayLayout, where: tuple[room.ReadingArrays, int]
+    def _fill_arrays(
+        self, arrays: readings.ReadingArrays, signal: int, homes: np.ndarray, layout: readings.ArrayLayout
     ) -> bool:
-        laid, s = where
-        last = place.first_day + dt.timedelta(days=laid.value.shape[2] - 1)
-        for block in (
-            np.split(homes, np.flatnonzero(np.diff(homes // HOMES_PER_BLOCK)) + 1) if len(homes) else ()
-        ):
-            asked = range(int(block[0]), int(block[-1]) + 1)
-            for cells in DailyReadings(self.store, name).read_in_batches(
-                place.first_day, last, asked, ("home", "day", "value", "quality", "lag", "mark")
-            ):
-                if not room.write_cells(cells, place, laid, s):
+        """Write the readings of one signal into the arrays; return False where a value does not fit."""
+        stored = DailyReadings(self.store, sorted(self.rules)[signal])
+        last = layout.first_day + dt.timedelta(days=arrays.days - 1)
+        block_of_home = homes // HOMES_PER_BLOCK
+        for block in np.unique(block_of_home):
+            inside = homes[block_of_home == block]
+            asked = range(int(inside.min()), int(inside.max()) + 1)
+            columns = ("home", "day", "value", "quality", "lag", "mark")
+            for cells in stored.read_in_batches(layout.first_day, last, asked, columns):
+                if not readings.write_cells(cells, layout, arrays, signal):
                     return False
         return True
 
     @functools.cached_property
-    def since(self) -> np.ndarray:
-        """(homes,) days since 1970 from which on each home's readings count."""
-        since = np.full(len(self.names), room.COUNTS_ALWAYS, np.int32)
-        moved = self.moved.join(self.names.to_frame("household").with_row_index("home"), on="household")
-        since[moved["home"].to_numpy()] = moved["moved_in"].to_physical().to_numpy()
-        since[self.strangers.to_numpy()] = room.COUNTS_NEVER
-        return since
+    def _counts_from(self) -> np.ndarray:
+        """(N,) days since 1970 from which on each home's readings count (see `anomaly.readings.ArrayLayout`)."""
+        counts_from = np.full(len(self.households), readings.COUNTS_ALWAYS, np.int32)
+        homes = self.households.to_frame("household").with_row_index("home")
+        moved = self.moved_in.join(homes, on="household")
+        counts_from[moved["home"].to_numpy()] = moved["moved_in"].to_physical().to_numpy()
+        counts_from[self.unregistered.to_numpy()] = readings.COUNTS_NEVER
+        return counts_from
 
-    def qualities(self, day: dt.date) -> pl.DataFrame:
-        """signal, quality, days: how many readings of the day are of each quality."""
-        told = [pl.DataFrame(schema={"signal": pl.String, "quality": pl.String, "days": pl.Int64})]
+    def count_qualities(self, day: dt.date) -> pl.DataFrame:
+        """Return signal, quality, days: how many readings of the day are of each quality."""
+        frames = [pl.DataFrame(schema={"signal": pl.String, "quality": pl.String, "days": pl.Int64})]
+        label = pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String)
         for name in sorted(self.rules):
-            cells = with_effective_quality(
-                self._of_homes(
-                    DailyReadings(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))
-                )
-            )
-            counts = cells.group_by("quality").agg(days=pl.len().cast(pl.Int64))
-            words = pl.col("quality").replace_strict(range(len(QUALITIES)), QUALITIES, return_dtype=pl.String)
-            told.append(counts.select(pl.lit(name).alias("signal"), words, "days"))
-        return pl.concat(told)
+            cells = DailyReadings(self.store, name).read(day, day, columns=("home", "day", "quality", "mark"))
+            effective = with_effective_quality(self._that_count(cells))
+            counts = effective.group_by("quality").agg(days=pl.len().cast(pl.Int64))
+            frames.append(counts.select(pl.lit(name).alias("signal"), label, "days"))
+        return pl.concat(frames)
 
-    def sums(self, first: dt.date, last: dt.date) -> pl.DataFrame:
-        """home, signal, value (what is known, in all), days and good, the days fit to be judged, of each home on those days."""
-        told = [
-            pl.DataFrame(
-                schema={
-                    "home": pl.UInt32,
-                    "signal": pl.String,
-                    "value": pl.Int64,
-                    "days": pl.Int64,
-                    "good": pl.Int64,
-                }
-            )
-        ]
+    def sum_by_home(self, first: dt.date, last: dt.date) -> pl.DataFrame:
+        """Return home, signal, value, days, good of each home on those days.
+
+        value: the sum of what is known; days: those with a reading; good: those of them fit to be judged.
+        """
+        schema = {
+            "home": pl.UInt32,
+            "signal": pl.String,
+            "value": pl.Int64,
+            "days": pl.Int64,
+            "good": pl.Int64,
+        }
+        frames = [pl.DataFrame(schema=schema)]
         for name in sorted(self.rules):
-            sums = np.zeros((len(self.names), 3), np.int64)
-            for start in range(0, len(self.names), TOGETHER):  # what one block has needed serves the next
-                cells = DailyReadings(self.store, name).read(
-                    first, last, range(start, start + TOGETHER), ("home", "day", "value", "quality", "mark")
-                )
-                room.add_home_totals(self._of_homes(cells), sums)
-            value, days, good = sums.T
-            there = np.flatnonzero(days).astype(np.uint32)
-            numbers = {"value": value[there], "days": days[there], "good": good[there]}
-            told.append(pl.DataFrame({"home": there, "signal": name} | numbers))
-        return pl.concat(told)
+            totals = np.zeros((len(self.households), 3), np.int64)
+            # some homes at a time: the memory that these have needed serves the next
+            for start in range(0, len(self.households), HOMES_PER_SUM):
+                homes = range(start, start + HOMES_PER_SUM)
+                cells = DailyReadings(self.store, name).read(first, last, homes, _CELL_COLUMNS)
+                readings.add_home_totals(self._that_count(cells), totals)
+            value, days, good = totals.T
+            home = np.flatnonzero(days).astype(np.uint32)
+            columns = {"value": value[home], "days": days[home], "good": good[home]}
+            frames.append(pl.DataFrame({"home": home, "signal": name} | columns))
+        return pl.concat(frames)
 
-    def _of_homes(self, cells: pl.DataFrame) -> pl.DataFrame:
-        """Without strangers, and without what was before a home moved in."""
-        if self.strangers.len():
-            cells = cells.filter(~pl.col("home").is_in(self.strangers.implode()))
-        if self.moved.is_empty():
+    def _that_count(self, cells: pl.DataFrame) -> pl.DataFrame:
+        """Leave out homes that do not count, and what was before a home moved in."""
+        if self.unregistered.len():
+            cells = cells.filter(~pl.col("home").is_in(self.unregistered.implode()))
+        if self.moved_in.is_empty():
             return cells
-        moved = self.moved.join(
-            self.names.to_frame("household").with_row_index("home"), on="household"
-        ).select("home", "moved_in")
-        since = cells.join(moved, on="home", how="left", maintain_order="left")
-        return since.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in"))).drop(
-            "moved_in"
-        )
+        homes = self.households.to_frame("household").with_row_index("home")
+        moved = self.moved_in.join(homes, on="household").select("home", "moved_in")
+        dated = cells.join(moved, on="home", how="left", maintain_order="left")
+        since = dated.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
+        return since.drop("moved_in")
 
-    def readings(
+    def read_labelled(
         self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None
     ) -> pl.DataFrame:
-        """room.READING_SCHEMA of those homes (numbers; None: all) and days, sorted by signal, household and day."""
-        asked = np.arange(len(self.names), dtype=np.uint32) if homes is None else homes.to_numpy()
-        ranks = np.zeros(len(self.names), np.int64)
-        ranks[asked] = self.names.gather(asked).rank("ordinal").to_numpy()
-        place, told = pl.Series(ranks), []
+        """Return READING_SCHEMA of those homes (numbers; None: all) and days, by signal, household and day."""
+        asked = np.arange(len(self.households), dtype=np.uint32) if homes is None else homes.to_numpy()
+        ranks = np.zeros(len(self.households), np.int64)
+        ranks[asked] = self.households.gather(asked).rank("ordinal").to_numpy()
+        rank_of_home, frames = pl.Series(ranks), [pl.DataFrame(schema=readings.READING_SCHEMA)]
         for name, rule in sorted(self.rules.items()):
-            cells = self._of_homes(DailyReadings(self.store, name).read(first, last, homes))
-            told.append(
-                to_labelled_frame(
-                    cells.sort(place.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()),
-                    self.names,
-                    rule,
-                )
-            )
-        return pl.concat([pl.DataFrame(schema=room.READING_SCHEMA), *told])
+            cells = self._that_count(DailyReadings(self.store, name).read(first, last, homes))
+            order = rank_of_home.gather(cells["home"]) * (1 << 32) + cells["day"].to_physical()
+            frames.append(to_labelled_frame(cells.sort(order), self.households, rule))
+        return pl.concat(frames)

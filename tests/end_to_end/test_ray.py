@@ -19,10 +19,10 @@ from pipelines.config.settings import load_settings
 from pipelines.jobs import nightly as flow
 from pipelines.runtime import engine
 from pipelines.runtime.progress import Progress
-from pipelines.scoring import large
+from pipelines.scoring import blocks
 from pipelines.storage.home_numbers import home_blocks
 from tests.support.site import VIEWS, Site
-from tests.unit.pipelines.scoring.test_large import town
+from tests.support.town import town
 
 pytestmark = pytest.mark.long
 ALL = (*VIEWS, "account", "assignments", "control", "misses", "outcomes")
@@ -64,21 +64,24 @@ def cluster():
         yield found
 
 
-def looked_at(folder: str, item: int) -> int:
-    """What is fetched for an item."""
-    if item < 0:
-        raise ValueError(f"item {item} is below nothing")
-    return 2 * item
+@dataclasses.dataclass
+class Marking:
+    """A task that gives twice the item and the machine it was worked on, and leaves a file for every time it is begun."""
 
+    folder: str
 
-def marked(folder: str, item: int, fetched: int) -> tuple[int, str]:
-    """Twice the item and the machine it was worked on; leaves a file for every time it is begun."""
-    import ray
+    def fetch(self, item: int) -> int:
+        if item < 0:
+            raise ValueError(f"item {item} is below nothing")
+        return 2 * item
 
-    machine = ray.get_runtime_context().get_node_id()
-    with tempfile.NamedTemporaryFile(prefix=f"{item}-{machine}-", dir=folder, delete=False):
-        time.sleep(1)
-    return fetched, machine
+    def work(self, item: int, fetched: int) -> tuple[int, str]:
+        import ray
+
+        machine = ray.get_runtime_context().get_node_id()
+        with tempfile.NamedTemporaryFile(prefix=f"{item}-{machine}-", dir=self.folder, delete=False):
+            time.sleep(1)
+        return fetched, machine
 
 
 def started(folder: Path) -> Counter:
@@ -88,19 +91,19 @@ def started(folder: Path) -> Counter:
 
 def test_items_come_back_in_order_from_both_machines_and_so_does_what_one_raises(tmp_path, cluster, capfd):
     address, _, _ = cluster
-    with engine.at("ray", address) as over:
-        done, machines = zip(*over(looked_at, marked, str(tmp_path), range(8)), strict=True)
+    with engine.open_engine("ray", address) as cluster_engine:
+        done, machines = zip(*cluster_engine.map(Marking(str(tmp_path)), range(8)), strict=True)
         assert done == tuple(range(0, 16, 2)) and len(set(machines)) == 2
         assert started(tmp_path) == Counter(range(8))
         with pytest.raises(ValueError, match="^item -1 is below nothing$"):
-            list(over(looked_at, marked, str(tmp_path), [1, -1]))
+            list(cluster_engine.map(Marking(str(tmp_path)), [1, -1]))
     assert capfd.readouterr().out == ""
 
 
 def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, capfd):
     address, lose, _ = cluster
-    with engine.at("ray", address) as over:
-        came = over(looked_at, marked, str(tmp_path), range(10))
+    with engine.open_engine("ray", address) as cluster_engine:
+        came = cluster_engine.map(Marking(str(tmp_path)), range(10))
         first = next(came)
         while (
             len({path.name.split("-")[1] for path in tmp_path.iterdir()} | {first[1]}) < 2
@@ -116,17 +119,20 @@ def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, cap
 
 def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, cluster):
     address, _, lose_head = cluster
-    lost = r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$"
-    with pytest.raises(engine.EngineLost, match=lost), engine.at("ray", address) as over:
-        for _ in over(looked_at, marked, str(tmp_path), range(10)):
-            lose_head()
+    with pytest.raises(
+        engine.EngineLost,
+        match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$",
+    ):
+        with engine.open_engine("ray", address) as cluster_engine:
+            for _ in cluster_engine.map(Marking(str(tmp_path)), range(10)):
+                lose_head()
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Site:
     """A town judged by this machine alone, the homes beyond the sample in many blocks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(large, "home_blocks", small_blocks)
+        patch.setattr(blocks, "home_blocks", small_blocks)
         site = town(tmp_path_factory.mktemp("alone") / "town", sample=130)
         site.nightly()
     return site
@@ -150,7 +156,7 @@ def pages(site: Site) -> dict[str, bytes]:
 
 
 def test_a_night_on_a_cluster_is_the_night_of_one_machine(tmp_path, alone, cluster, monkeypatch):
-    monkeypatch.setattr(large, "home_blocks", small_blocks)
+    monkeypatch.setattr(blocks, "home_blocks", small_blocks)
     site = town(tmp_path / "town", sample=130)
     settings = load_settings(site.settings)
     on_cluster = dataclasses.replace(settings.engine, kind="ray", address=cluster[0])
@@ -172,11 +178,11 @@ def test_a_machine_lost_in_the_middle_of_the_night_changes_nothing(tmp_path, alo
                 lose()
             blocks_done.append(event.done)
 
-    monkeypatch.setattr(large, "home_blocks", small_blocks)
+    monkeypatch.setattr(blocks, "home_blocks", small_blocks)
     monkeypatch.setattr(commands, "progress_display", lambda as_json: lose_at_first_block)
     site = town(tmp_path / "town", sample=130)
     site.change("[engine]\n", f'[engine]\nkind = "ray"\naddress = "{address}"\n')
     said = site.nightly()
-    assert said.stdout == "" and len(blocks_done) == 13
+    assert said.stdout == "" and len(blocks_done) == 7
     assert site.published(ALL) == alone.published(ALL)
     assert site.nightly().stderr.count("nothing to do") == 1

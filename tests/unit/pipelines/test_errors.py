@@ -17,6 +17,7 @@ EXIT_CODES = {
     "NotFound": 2,
     "NotRecorded": 2,
     "NotReported": 2,
+    "WorkerFailed": 2,
     "PublicationRefused": 4,
     "AuditLogBroken": 3,
     "FolderNotFree": 2,

@@ -1,4 +1,3 @@
-import numpy as np
 import polars as pl
 
 from anomaly.expected import peer_medians_frame
@@ -11,8 +10,8 @@ SOUTH = {f"s{h}": [1000, 2] for h in range(2)}
 def told(series, least, homes=("n0",), late=None, districts=True):
     place = {home: "North" if home.startswith("n") else "South" for home in series} if districts else None
     grid = grid_of({(home, "water"): values for home, values in series.items()}, late, place)
-    at = np.array([grid.households.index(home) for home in homes])
-    return peer_medians_frame(grid, 1, at, 2, least).rows()
+    district_of = {home: int(grid.group[grid.households.index(home)]) for home in homes}
+    return peer_medians_frame(grid, 1, district_of, 2, least).rows()
 
 
 def test_the_median_of_the_district():
@@ -42,9 +41,19 @@ def test_each_home_by_its_own_district():
     assert {(home, value) for home, _, at, value in rows if at == day(0)} == {("s1", 1000.0), ("n1", 20.0)}
 
 
+def test_a_home_that_is_none_of_the_peers_is_told_by_those_of_its_district():
+    grid = grid_of(
+        {(home, "water"): values for home, values in (NORTH | SOUTH).items()},
+        None,
+        {home: "North" if home.startswith("n") else "South" for home in NORTH | SOUTH},
+    )
+    north = int(grid.group[grid.households.index("n0")])
+    assert peer_medians_frame(grid, 1, {"elsewhere": north}, 1, 3).rows() == [("elsewhere", "water", day(1), 1.0)]
+
+
 def test_no_home_at_all():
     grid = grid_of({(home, "water"): values for home, values in NORTH.items()})
-    assert peer_medians_frame(grid, 1, np.array([], dtype=int), 2, 2).schema == {
+    assert peer_medians_frame(grid, 1, {}, 2, 2).schema == {
         "household": pl.String,
         "signal": pl.String,
         "day": pl.Date,

@@ -19,7 +19,7 @@ from pipelines.runtime.progress import no_progress
 from tests.support.grids import city, grid_of
 from tests.support.report_pages import CARD, GROUPS, SHAPES, SITE, evaluation_page
 from tests.support.site import make_site
-from tests.unit.pipelines.scoring.test_large import HOMES, town
+from tests.support.town import HOMES, town
 
 
 def _measured(**given) -> evaluate.Evaluation:

@@ -6,41 +6,46 @@ import pytest
 
 from pipelines.errors import StateError
 from pipelines.runtime import engine
-from pipelines.scoring import large
+from pipelines.scoring import blocks
 from tests.support.site import make_site
+from tests.support.town import town
 from tests.unit.pipelines.runtime.test_process_pool import until
-from tests.unit.pipelines.scoring.test_large import town
 
 
-def fetched(shared: int, item: int) -> int:
-    if item < 0:
-        raise ValueError(f"item {item} is below nothing")
-    return 10 * item
+class TimesEleven:
+    """A task that gives 100 and eleven times the item, a tenth of which is fetched."""
+
+    def fetch(self, item: int) -> int:
+        if item < 0:
+            raise ValueError(f"item {item} is below nothing")
+        return 10 * item
+
+    def work(self, item: int, fetched: int) -> int:
+        return 100 + item + fetched
 
 
-def added(shared: int, item: int, ten_times: int) -> int:
-    return shared + item + ten_times
+@pytest.mark.parametrize(
+    ("many", "ahead"), [(engine.MIN_PREFETCHED_ITEMS - 1, 0), (engine.MIN_PREFETCHED_ITEMS, 1)]
+)
+def test_results_come_in_the_order_of_the_items_and_of_many_one_is_fetched_ahead(many, ahead):
+    fetched = []
 
+    class Noted(TimesEleven):
+        def fetch(self, item):
+            fetched.append(item)
+            return super().fetch(item)
 
-@pytest.mark.parametrize(("many", "ahead"), [(engine.FEW, 0), (engine.FEW + 1, 1)])
-def test_items_come_back_in_order_and_of_many_one_is_fetched_ahead(many, ahead):
-    asked = []
+        def work(self, item, ten_times):
+            assert until(lambda: len(fetched) == min(item + 1 + ahead, many))
+            return super().work(item, ten_times)
 
-    def fetch(shared, item):
-        asked.append(item)
-        return fetched(shared, item)
-
-    def work(shared, item, ten_times):
-        assert until(lambda: len(asked) == min(item + 1 + ahead, many))
-        return added(shared, item, ten_times)
-
-    with engine.at("local", "auto") as over:
-        assert list(over(fetch, work, 100, range(many))) == [100 + 11 * item for item in range(many)]
+    with engine.open_engine("local", "auto") as local:
+        assert list(local.map(Noted(), range(many))) == [100 + 11 * item for item in range(many)]
         for items in ([1, -1], [*range(many), -1]):
-            came = over(fetched, added, 100, items)
-            assert [next(came) for _ in items[:-1]] == [100 + 11 * item for item in items[:-1]]
+            results = local.map(TimesEleven(), items)
+            assert [next(results) for _ in items[:-1]] == [100 + 11 * item for item in items[:-1]]
             with pytest.raises(ValueError, match="item -1 is below nothing"):
-                next(came)
+                next(results)
 
 
 def asks(tmp_path, **wanted: str):
@@ -102,7 +107,7 @@ def test_nothing_of_ray_is_imported_where_no_cluster_is_asked_for(tmp_path, monk
 def test_what_a_block_raises_stops_the_night_and_the_next_run_judges_it(tmp_path, monkeypatch):
     site = town(tmp_path / "town", sample=130, days=60)
     with monkeypatch.context() as patch:
-        patch.setattr(large, "_odd", broken)
+        patch.setattr(blocks, "rate_scores", broken)
         told = site.nightly(code=2)
     assert "the block cannot be read" in told.stderr and not site.file.exists()
     site.nightly()
@@ -116,7 +121,7 @@ def broken(*args):
 def test_a_machine_that_finds_other_readings_judges_nothing(tmp_path, monkeypatch):
     site = town(tmp_path / "town", sample=130, days=60)
     seen = iter([["one"], ["another"]])
-    monkeypatch.setattr(large, "_parts", lambda kept: next(seen))
+    monkeypatch.setattr(blocks, "stored_parts", lambda stored: next(seen))
     told = site.nightly(code=2)
     assert (
         "finds other readings there; it must lie on storage that all machines of the cluster share"

@@ -1,5 +1,6 @@
 """A function over many items in several processes: every answer once, and nobody left behind."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.errors import SourceError, StateError, WorkerFailed
 from pipelines.runtime import process_pool
 from tests.support.paths import ROOT
 
@@ -19,8 +21,6 @@ MANY = range(3 * process_pool.MIN_ITEMS_PER_WORKER)
 
 def tell(item: int) -> tuple[int, int]:
     """The item doubled, and who did it."""
-    if item < 0:
-        raise ValueError(f"item {item} is below nothing")
     return 2 * item, os.getpid()
 
 
@@ -105,8 +105,10 @@ def test_the_others_are_at_work_before_anybody_asks(two, tmp_path):
     with process_pool.Pool(len(MANY), partial(leave_a_mark, tmp_path / "ready")) as pool:
         assert until((tmp_path / "ready").exists)  # and before there is anything to do
         made = pool.map_unordered(leave_a_mark, [tmp_path / str(item) for item in MANY])
-        assert until(lambda: len(list(tmp_path.iterdir())) == len(MANY) + 1)
-        assert os.getpid() not in made
+        first = process_pool.FIRST_TASKS
+        assert until(lambda: len(list(tmp_path.iterdir())) == first + 1)
+        by = [next(made) for _ in range(first)]
+    assert len(set(by)) == 1 and os.getpid() not in by
 
 
 def test_a_pool_serves_several_rounds(two):
@@ -115,12 +117,82 @@ def test_a_pool_serves_several_rounds(two):
             assert sorted(number for number, _ in pool.map_unordered(tell, few)) == [2 * item for item in few]
 
 
-def test_what_a_worker_raises_is_raised_here(two):
-    with (
-        pytest.raises(ValueError, match="item -1 is below nothing"),
-        process_pool.Pool(len(MANY), os.getpid) as pool,
-    ):
-        list(pool.map_unordered(tell, [-1, *MANY]))
+def fail(item: int) -> None:
+    """Raise, in a worker, what its number stands for; this process itself does nothing."""
+    if multiprocessing.parent_process() is None:
+        time.sleep(0.05)
+    elif item == 1:
+        raise ValueError("item 1 is odd")
+    elif item == 2:
+        raise SourceError("water", "water.csv", "is empty", "export it again")
+    elif item == 3:
+        raise StateError("the state cannot be read")
+    elif item == 4:
+        raise OSError(28, "No space left on device", "page.html")
+    elif item == 5:
+        os._exit(1)
+
+
+class FontPath(str):
+    """A text that can be pickled and not unpickled, as some versions of libraries make them."""
+
+    def __new__(cls, text: str, index: int):
+        return super().__new__(cls, f"{text}#{index}")
+
+
+@pytest.mark.parametrize(
+    ("item", "error", "message"),
+    [
+        (1, WorkerFailed, r"^a worker process failed: ValueError: item 1 is odd$"),
+        (
+            2,
+            WorkerFailed,
+            r"^a worker process failed: SourceError: \[water\] water.csv is empty: export it again$",
+        ),
+        (3, StateError, r"^the state cannot be read$"),
+        (4, OSError, r"No space left on device: 'page.html'"),
+        (5, WorkerFailed, r"^a worker process ended before its work was done$"),
+        (
+            FontPath("font", 1),
+            WorkerFailed,
+            r"^a worker process failed: TypeError: FontPath.__new__\(\) missing",
+        ),
+    ],
+)
+def test_a_failure_of_a_worker_is_raised_here(two, item, error, message):
+    with pytest.raises(error, match=message), process_pool.Pool(len(MANY), os.getpid) as pool:
+        list(pool.map_unordered(fail, [item, *[0] * 40]))
+
+
+FAILING = """
+import time
+from pipelines.runtime import process_pool
+from tests.unit.pipelines.runtime.test_process_pool import FontPath, wait_long
+
+process_pool.processors = lambda: 3
+if __name__ == "__main__":
+    with process_pool.Pool(40, int) as pool:
+        list(pool.map_unordered(wait_long, [(0, b"")] + [(FontPath("font", 1), b"x" * 2_000_000)] * 40))
+"""
+
+
+def wait_long(item: tuple[object, bytes]) -> None:
+    """Work for ten minutes in a worker, for as long as it takes a worker to fail here."""
+    time.sleep(0.2 if multiprocessing.parent_process() is None else 600)
+
+
+def test_a_process_whose_worker_fails_ends_at_once_whatever_the_others_are_doing():
+    begun = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert "WorkerFailed: a worker process failed: TypeError" in done.stderr and done.returncode == 1
+    assert time.monotonic() - begun < 60
 
 
 def alive(process: int) -> bool:

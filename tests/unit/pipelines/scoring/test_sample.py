@@ -1,26 +1,95 @@
-"""The sample of a large site: from which day on it is heard, and its readings, read once with the first block."""
+"""The sample: who is in it, from which day on it is scored, what it gives, and how often its readings are read."""
 
+import dataclasses
 import datetime as dt
 import pickle
 
 import numpy as np
 import pytest
 
-from pipelines.config.settings import load_settings
-from pipelines.ingest.inputs import stored_inputs
+from anomaly.readings import ReadingArrays
+from pipelines.config.calendar import calendar_in_force
+from pipelines.config.settings import Settings, load_settings
+from pipelines.ingest.inputs import Inputs, stored_inputs
 from pipelines.jobs import nightly as flow
-from pipelines.scoring import large, sample
+from pipelines.scoring import night, sample
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import StoredReadings
 from tests.support.site import FIRST, Site
-from tests.unit.pipelines.scoring.test_large import town
+from tests.support.town import HOMES, town
 
 DAYS, LAST = 90, FIRST + dt.timedelta(days=89)
 NIGHTS = [LAST - dt.timedelta(days=ago) for ago in (13, 9, 2, 0)]
 TABLES = ("evidence", "cases", "worklist", "not_judged", "households", "expected")
 
 
-def test_the_nights_of_a_period_hear_the_sample_from_the_same_day_on():
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory) -> tuple[Settings, Inputs]:
+    """Settings and inputs of a town that was judged once; by its settings everybody is in the sample."""
+    site = town(tmp_path_factory.mktemp("loaded") / "town")
+    site.nightly()
+    settings = load_settings(site.settings)
+    return settings, stored_inputs(settings, Store(settings.store))
+
+
+def sampling(settings: Settings, homes: int, **expected: str) -> Settings:
+    """The settings with a sample of about so many homes."""
+    return dataclasses.replace(
+        settings,
+        engine=dataclasses.replace(settings.engine, sample_homes=homes),
+        expected=dataclasses.replace(settings.expected, **expected),
+    )
+
+
+# who is in it
+
+
+def test_everybody_is_in_the_sample_of_a_small_site_and_where_no_sample_can_speak_for_others(loaded):
+    settings, inputs = loaded
+    for everybody in (settings, sampling(settings, 100, model="stl")):
+        homes = sample.index_homes(everybody, inputs)
+        assert homes.everybody_sampled and len(homes.sample) == len(homes) == HOMES - 1
+    # the shop is among them, and is never judged
+    shop = homes.names.tolist().index("0009")
+    assert not homes.judgeable[shop] and homes.judgeable.sum() == HOMES - 2
+    assert homes.names[homes.sample].tolist() == sorted(homes.names)
+    assert not sample.index_homes(sampling(settings, 100), inputs).everybody_sampled
+
+
+def test_a_sample_is_drawn_over_all_districts_and_is_the_same_every_time(loaded):
+    settings, inputs = loaded
+    homes = sample.index_homes(sampling(settings, 100), inputs)
+    assert (np.bincount(homes.group[homes.sample])[1:] >= 33).all() and len(homes.sample) <= 110
+    assert "0009" not in homes.names[homes.sample]
+    again = sample.index_homes(sampling(settings, 100), inputs)
+    assert (again.sample == homes.sample).all()
+
+
+def test_the_more_days_are_scored_the_fewer_homes_are_asked(loaded):
+    """So many home-nights, whatever the history: of a hundred homes at 240 days fifty are left at 480."""
+    settings, inputs = sampling(loaded[0], 100), loaded[1]
+    many, few = (sample.index_homes(settings, inputs, days).sample for days in (240, 480))
+    assert (sample.index_homes(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
+    # three districts of twenty homes at least
+    assert len(few) == 60 and set(few) < set(many)
+
+
+def test_homes_are_found_by_number_block_and_id():
+    names = np.array(["d", "b", "a", "c"], dtype=object)
+    homes = sample.HomeIndex(
+        names, np.array([True, True, False, True]), np.array([1, 2, 0, 1]), 3, np.array([1, 3])
+    )
+    assert homes.rows_in_sample(np.array([3, 0, 1])).tolist() == [1, -1, 0]
+    assert homes.among({"a", "d", "nobody"}).tolist() == [True, False, True, False]
+    block = homes.block(range(2, 4))
+    assert block.names.tolist() == ["a", "c"] and block.sample.tolist() == [1] and len(block) == 2
+    assert block.judgeable.tolist() == [False, True] and block.group.tolist() == [0, 1] and block.groups == 3
+
+
+# from which day on
+
+
+def test_the_nights_of_a_period_score_the_sample_from_the_same_day_on():
     since = [sample.sample_since(FIRST + dt.timedelta(days=k)) for k in range(400)]
     assert all(
         sample.SCORED_DAYS
@@ -28,28 +97,15 @@ def test_the_nights_of_a_period_hear_the_sample_from_the_same_day_on():
         < sample.SCORED_DAYS + sample.PERIOD_DAYS
         for k, day in enumerate(since)
     )
-    assert {(b - a).days for a, b in zip(sorted(set(since)), sorted(set(since))[1:], strict=False)} == {
-        sample.PERIOD_DAYS
-    }
+    starts = sorted(set(since))
+    assert {(b - a).days for a, b in zip(starts, starts[1:], strict=False)} == {sample.PERIOD_DAYS}
 
 
-def test_the_longer_the_sample_is_heard_the_fewer_homes_are_asked(tmp_path):
-    """So many home-nights, whatever the history: of a hundred homes heard for 240 days fifty are left for 480, drawn from the same."""
-    site = town(tmp_path / "town", sample=100)
-    site.nightly()
-    settings = load_settings(site.settings)
-    inputs = stored_inputs(settings, Store(settings.store))
-    many, few = (sample.index_homes(settings, inputs, days).sample for days in (240, 480))
-    assert (sample.index_homes(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
-    # three districts of twenty homes at least
-    assert len(few) == 60 and set(few) < set(many)
-    heard = sample.sample_since(LAST)
-    assert (
-        sample.sample_days(heard, heard - dt.timedelta(days=9))
-        == sample.sample_days(heard, heard)
-        == sample.SCORED_DAYS
-    )
-    assert sample.sample_days(heard, heard + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
+def test_days_before_the_first_reading_are_not_scored():
+    since = sample.sample_since(LAST)
+    assert sample.sample_days(since, since - dt.timedelta(days=9)) == sample.SCORED_DAYS
+    assert sample.sample_days(since, since) == sample.SCORED_DAYS
+    assert sample.sample_days(since, since + dt.timedelta(days=9)) == sample.SCORED_DAYS - 9
 
 
 @pytest.fixture
@@ -63,21 +119,14 @@ def judged(root, *runs: list[dt.date]) -> Site:
     site = town(root, sample=130)
     for nights in runs:
         flow.run_nights(
-            load_settings(site.settings),
-            lambda latest, nights=nights: nights,
-            lambda night: True,
-            lambda text: None,
+            load_settings(site.settings), lambda latest, nights=nights: nights, lambda night: True
         )
     return site
 
 
 def rarities(site: Site) -> list[tuple]:
-    return (
-        site.view("evidence")
-        .sort("night", "household", "detector", "signal")
-        .select("night", "household", "rarity")
-        .rows()
-    )
+    rows = site.view("evidence").sort("night", "household", "detector", "signal")
+    return rows.select("night", "household", "rarity").rows()
 
 
 @pytest.mark.long
@@ -85,66 +134,89 @@ def test_a_night_is_the_same_alone_and_among_others(tmp_path, short, monkeypatch
     together = judged(tmp_path / "together", NIGHTS)
     alone = judged(tmp_path / "alone", *([night] for night in NIGHTS))
     assert rarities(together) == rarities(alone) and len({night for night, _, _ in rarities(alone)}) >= 3
-    assert together.published(("cases", "worklist", "not_judged", "households")) == alone.published(
-        ("cases", "worklist", "not_judged", "households")
-    )
+    for table in ("cases", "worklist", "not_judged", "households"):
+        assert together.published([table]) == alone.published([table])
     assert len({sample.sample_since(night) for night in NIGHTS}) == 3
     # all of the past would say something else
     monkeypatch.setattr(sample, "SCORED_DAYS", 400)
     assert rarities(judged(tmp_path / "whole", NIGHTS)) != rarities(together)
 
 
-def test_scores_of_the_first_weeks_do_not_count(tmp_path, short, monkeypatch):
-    heard, fit_sample = [], large.fit_sample
-    monkeypatch.setattr(large, "fit_sample", lambda *asked: heard.append(fit_sample(*asked)) or heard[-1])
-    judged(tmp_path / "town", [LAST])
-    since = (LAST - sample.sample_since(LAST)).days + 1
-    for one in (one for one in heard[0].scores if one.detector != "forest"):  # which learns for longer
-        known = np.flatnonzero(~np.isnan(one.score).all(axis=0)) - one.score.shape[1] + since
-        assert known.min() == sample.STEADY_DAYS and known.max() == since - 1
+# what it gives
 
 
-def read(monkeypatch) -> list[tuple[int, int]]:
+def test_homes_that_are_never_judged_are_empty_in_the_grid_of_the_sample(loaded):
+    settings, inputs = loaded
+    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
+    readings = sample.FirstBlockCache().read_sample(inputs.stored, homes, calendar)
+    grid = sample.make_float_grid(settings, homes, homes.sample, readings, calendar)
+    shop, dwelling = (grid.households.index(home) for home in ("0009", "0010"))
+    assert readings.has_readings[:, shop].all() and np.isnan(grid.value[:, shop]).all()
+    assert not np.isnan(grid.value[:, dwelling]).all(axis=1).any()
+    assert grid.units == ("count", "Wh", "litre") and grid.resolution.shape == grid.value.shape
+
+
+@pytest.mark.parametrize("scored_days", [DAYS, 60])
+def test_scores_of_the_first_weeks_do_not_count_where_the_sample_has_a_longer_past(loaded, scored_days):
+    """The night's spread and the scale rest on some weeks; without a longer past they begin with what there is."""
+    settings, inputs = loaded
+    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
+    readings = sample.FirstBlockCache().read_sample(inputs.stored, homes, calendar)
+    since = LAST - dt.timedelta(days=scored_days - 1)
+    fitted = sample.fit_sample(settings, homes, readings, calendar, since, FIRST)
+    for scores in (one for one in fitted.scores if one.detector == "alone"):
+        known = np.flatnonzero(~np.isnan(scores.score).all(axis=0))
+        assert scores.score.shape[1] == DAYS and known.max() == DAYS - 1
+        if scored_days < DAYS:
+            assert known.min() == DAYS - scored_days + sample.STEADY_DAYS
+        else:
+            assert known.min() < sample.STEADY_DAYS
+
+
+# how often it is read
+
+
+def reads(monkeypatch) -> list[tuple[int, int]]:
     """(homes, days) of all that is read as arrays from now on."""
-    read, arrays = [], StoredReadings.arrays
+    noted, arrays = [], StoredReadings.read_arrays
 
-    def noted(kept, homes, first, days):
-        read.append((len(homes), days))
-        return arrays(kept, homes, first, days)
+    def note(stored, homes, first, days) -> ReadingArrays:
+        noted.append((len(homes), days))
+        return arrays(stored, homes, first, days)
 
-    monkeypatch.setattr(StoredReadings, "arrays", noted)
-    return read
+    monkeypatch.setattr(StoredReadings, "read_arrays", note)
+    return noted
 
 
-def test_the_first_block_is_read_once_for_the_sample_and_for_its_homes(tmp_path, monkeypatch):
-    asked = read(monkeypatch)
-    site = town(tmp_path / "town", sample=130)
-    site.nightly()
-    assert [one for one in asked if one[1] == DAYS] == [(259, DAYS)]
+@pytest.mark.parametrize("homes", [None, 130])
+def test_the_first_block_is_read_once_for_the_sample_and_for_its_homes(tmp_path, monkeypatch, homes):
+    noted = reads(monkeypatch)
+    town(tmp_path / "town", sample=homes).nightly()
+    assert [one for one in noted if one[1] == DAYS] == [(HOMES - 1, DAYS)]
 
 
 def test_a_sample_that_lies_elsewhere_is_read_by_itself(tmp_path, monkeypatch):
     whole = town(tmp_path / "whole", sample=130)
     whole.nightly()
-    asked = read(monkeypatch)
+    noted = reads(monkeypatch)
     monkeypatch.setattr(sample, "HOMES_PER_BLOCK", 70)
     site = town(tmp_path / "town", sample=130)
     site.nightly()
-    assert [one for one in asked if one[1] == DAYS] == [(131, DAYS), (259, DAYS)]
+    assert [one for one in noted if one[1] == DAYS] == [(131, DAYS), (HOMES - 1, DAYS)]
     assert site.published(TABLES) == whole.published(TABLES)
 
 
-def test_nothing_of_what_is_at_hand_goes_to_another_machine():
-    hand = sample.FirstBlockCache()
-    hand._held = "what", np.zeros(1_000_000)
-    assert len(pickle.dumps(hand)) < 200 and pickle.loads(pickle.dumps(hand))._held is None
+def test_nothing_of_what_is_held_goes_to_another_machine(loaded):
+    settings, inputs = sampling(loaded[0], 100), loaded[1]
+    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
+    cache = sample.FirstBlockCache()
+    cache.read_sample(inputs.stored, homes, calendar)
+    assert len(pickle.dumps(cache)) < 200
 
 
 def test_the_first_night_of_a_backfill_looks_back_as_far_as_the_last(tmp_path, short, monkeypatch):
-    asked = read(monkeypatch)
-    monkeypatch.setattr(large, "LOOK_BACK", 60)
+    noted = reads(monkeypatch)
+    monkeypatch.setattr(night, "LOOK_BACK_DAYS", 60)
     judged(tmp_path / "town", [LAST - dt.timedelta(days=25), LAST])
-    assert [days for homes, days in asked if homes == 259] == [
-        DAYS - 25,
-        DAYS,
-    ]  # and as far as the page of a case
+    # and as far as the page of a case
+    assert [days for homes, days in noted if homes == HOMES - 1] == [DAYS - 25, DAYS]

@@ -1,0 +1,81 @@
+"""Scores, rarities and evidence of a night, in the way the settings ask for them."""
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import polars as pl
+
+from anomaly import detectors, evidence
+from anomaly.detectors import Scores
+from anomaly.expected import Expected
+from anomaly.peer_stats import PeerStats
+from anomaly.tail_model import TailModel
+from pipelines.config.settings import Settings, listed_signatures
+
+MIN_WRITTEN_RARITY = (
+    10.0  # a home whose night is less rare than this is not written down: nothing out of the ordinary
+)
+
+
+def rarity_needed(settings: Settings) -> float:
+    """Return the rarity that opens a case."""
+    return evidence.case_rarity(settings.evidence, len(listed_signatures(settings)))
+
+
+def rarity_written(settings: Settings) -> float:
+    """Return the rarity from which on evidence is written down, and keeps a case alive."""
+    return rarity_needed(settings) * settings.evidence.kept_share
+
+
+def score_homes(settings: Settings, seen: Expected, peers: PeerStats) -> list[Scores]:
+    """Return the scores of every detector that the settings choose."""
+    return [
+        scores
+        for detector in detectors.chosen_detectors(settings.detectors)
+        for scores in detector(seen, peers)
+    ]
+
+
+def rank_scores(
+    settings: Settings, scores: Sequence[Scores], night: int, tails: Sequence[TailModel]
+) -> list[evidence.RankedScores]:
+    """Return the rarity and chance of each score on one night. night: its column; tails: one for each of the scores."""
+    return evidence.score_rarity(
+        scores, [night], rarity_needed(settings), settings.detectors.second_opinions, tails
+    )
+
+
+def largest_rarity(ranked: Collection[evidence.RankedScores], night: int, homes: int) -> np.ndarray:
+    """Return (homes,) the largest rarity of each home on the night; 1, which is nothing rare, where no score is known."""
+    largest = np.ones(homes)
+    for one in ranked:
+        largest = np.fmax(largest, one.rarity[night])
+    return largest
+
+
+def rarity_table(
+    households: Sequence[str], ranked: Collection[evidence.RankedScores], night: int
+) -> pl.DataFrame:
+    """Return household, rarity: the largest of the scores that may open a case, where it is out of the ordinary."""
+    largest = largest_rarity([one for one in ranked if one.opens], night, len(households))
+    written = np.flatnonzero(largest >= MIN_WRITTEN_RARITY)
+    return pl.DataFrame(
+        {"household": [households[int(h)] for h in written], "rarity": largest[written]},
+        schema={"household": pl.String, "rarity": pl.Float64},
+    )
+
+
+def evidence_for_night(
+    settings: Settings,
+    seen: Expected,
+    ranked: Sequence[evidence.RankedScores],
+    night: int,
+    failed_sensors: pl.DataFrame,
+) -> pl.DataFrame:
+    """Return the night's evidence that the purpose allows, but of no sensor that seems to have failed.
+
+    night: its column in `seen` and `ranked`; failed_sensors: household, signal. The columns are `evidence.EVIDENCE_SCHEMA`.
+    """
+    found = evidence.evidence_frame(seen, ranked, night, rarity_written(settings))
+    allowed = found.filter(pl.col("signature").is_in(listed_signatures(settings)))
+    return allowed.join(failed_sensors, on=["household", "signal"], how="anti")

@@ -1,0 +1,123 @@
+"""Sensors that seem to have failed by a night: what each part of the site says of its sensors, and the faults found in them."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from anomaly import sensor_faults
+from anomaly.readings import ReadingArrays
+from anomaly.sensor_faults import LOOK_BACK_DAYS, MIN_WORKING_DAYS
+from anomaly.tables import UNKNOWN
+from pipelines.config.settings import Settings
+from pipelines.ingest.inputs import Inputs
+from pipelines.scoring.sample import HomeIndex
+from pipelines.storage.stored_readings import StoredReadings
+
+
+@dataclass(frozen=True)
+class SensorState:
+    """What the sensors of some homes gave by a night; D doors, H homes.
+
+    homes: (H,) their numbers. to_check: (H,) bool, something may have failed whatever the building does. silent: (D, H) bool,
+    gave nothing tonight. working: (D, H) bool, enough days above zero. recent_homes: numbers of the homes whose last days
+    are in recent: those to check, those that are silent and the first that is not. recent: (S, recent homes, LOOK_BACK_DAYS), UNKNOWN where the night did not know the value.
+    """
+
+    homes: np.ndarray
+    to_check: np.ndarray
+    silent: np.ndarray
+    working: np.ndarray
+    recent_homes: np.ndarray
+    recent: np.ndarray
+
+
+def sensor_state(
+    settings: Settings, homes: np.ndarray, readings: ReadingArrays, rows: np.ndarray, keep_all: bool = False
+) -> SensorState:
+    """Return the state of sensors on the last day of the readings. homes: numbers of the homes in those rows.
+
+    keep_all: keep the last days of every home.
+    """
+    recent = values_known_on_last_day(readings, LOOK_BACK_DAYS)[:, rows]
+    doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)], dtype=bool)
+    silent = ~(recent[doors, :, -1] > 0)
+    working = (recent[doors] > 0).sum(axis=2) >= MIN_WORKING_DAYS
+    to_check = sensor_faults.homes_to_check(recent)
+    first_not_silent = (np.cumsum(~silent, axis=1) == 1).any(axis=0)
+    kept = to_check | silent.any(axis=0) | first_not_silent | keep_all
+    return SensorState(homes, to_check, silent, working, homes[kept], recent[:, kept])
+
+
+def values_known_on_last_day(readings: ReadingArrays, days: int) -> np.ndarray:
+    """Return (S, H, days): the last values, UNKNOWN where the last day did not know them; 0 where doors contradict a zero."""
+    value, lag = readings.value[:, :, -days:], readings.lag[:, :, -days:]
+    value = np.where(readings.contradicted_zero[:, :, -days:], 0, value)
+    age = np.arange(value.shape[2])[::-1]
+    known = np.where(lag > age, UNKNOWN, value).astype(value.dtype, copy=False)
+    return np.pad(known, ((0, 0), (0, 0), (days - known.shape[2], 0)), constant_values=UNKNOWN)
+
+
+def find_failed_sensors(
+    settings: Settings, inputs: Inputs, homes: HomeIndex, night: dt.date, states: Sequence[SensorState]
+) -> pl.DataFrame:
+    """Return household, signal, reason of what looks like a failed sensor on the night. states: of all homes, in parts.
+
+    Only homes where something is odd are looked at, with the first of each door signal that gave anything: where nothing
+    at all came from a signal, its source is what is missing.
+    """
+    numbers = np.concatenate([state.homes for state in states])
+    to_check = np.empty(len(homes), dtype=bool)
+    to_check[numbers] = np.concatenate([state.to_check for state in states])
+    silent, working = np.empty((2, len(states[0].silent), len(homes)), dtype=bool)
+    silent[:, numbers] = np.concatenate([state.silent for state in states], axis=1)
+    working[:, numbers] = np.concatenate([state.working for state in states], axis=1)
+    building = _building_numbers(inputs.register, homes.names)
+    for s in range(len(silent)):
+        to_check |= sensor_faults.silent_buildings(silent[s], working[s], building)
+        to_check[np.flatnonzero(~silent[s])[:1]] = True
+    checked = np.flatnonzero(to_check)
+    first = night - dt.timedelta(days=LOOK_BACK_DAYS - 1)
+    recent = _recent_values(inputs.stored, checked, first, states)
+    readings = sensor_faults.SensorReadings(
+        list(homes.names[checked]),
+        sorted(settings.rules),
+        first,
+        np.where(recent == UNKNOWN, np.nan, recent),
+        np.zeros(recent.shape, np.int8),
+    )
+    kinds = {name: rule.kind for name, rule in settings.rules.items()}
+    faults = sensor_faults.find_sensor_faults_in_arrays(readings, inputs.register, kinds, [night])
+    return faults.join(inputs.dwellings, on="household", how="semi", maintain_order="left").drop("night")
+
+
+def _recent_values(
+    stored: StoredReadings, checked: np.ndarray, first: dt.date, states: Sequence[SensorState]
+) -> np.ndarray:
+    """Return (S, checked, LOOK_BACK_DAYS) the homes' last values as in SensorState.
+
+    Those of a home that is checked for its building's sake alone may not be in any state: they are read from the store.
+    """
+    homes = np.concatenate([state.recent_homes for state in states])
+    order = np.argsort(homes)
+    recent = np.concatenate([state.recent for state in states], axis=1)
+    at_hand = np.isin(checked, homes)
+    out = np.empty((len(recent), len(checked), LOOK_BACK_DAYS), np.int64)
+    out[:, at_hand] = recent[:, order[np.searchsorted(homes[order], checked[at_hand])]]
+    if not at_hand.all():
+        others = stored.read_arrays(checked[~at_hand], first, LOOK_BACK_DAYS)
+        out[:, ~at_hand] = values_known_on_last_day(others, LOOK_BACK_DAYS)
+    return out
+
+
+def _building_numbers(register: pl.DataFrame, households: np.ndarray) -> np.ndarray:
+    """Return (homes,) number of each home's building, −1 unknown."""
+    buildings = register["building"].unique().drop_nulls().to_frame()
+    places = register.select("household", "building").join(
+        buildings.with_row_index("number").cast({"number": pl.Int64}), on="building", how="left"
+    )
+    homes = pl.DataFrame({"household": pl.Series(households, dtype=pl.String)})
+    numbered = homes.join(places, on="household", how="left", maintain_order="left")
+    return numbered["number"].fill_null(-1).to_numpy()

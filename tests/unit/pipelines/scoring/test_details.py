@@ -1,0 +1,63 @@
+"""Homes that are looked at closely: with as many days as asked, and the same in the sample and outside it."""
+
+import numpy as np
+import pytest
+
+from pipelines.scoring.details import (
+    detail_other_homes,
+    detail_sampled_homes,
+    expected_of,
+    find_evidence,
+    look_closely,
+    with_all_days,
+)
+from tests.unit.pipelines.scoring.conftest import DAYS, LAST, score_all
+
+SHOWN = 40
+
+
+@pytest.fixture
+def detailed(fitted_night):
+    """Two homes of the sample and two others, looked at closely."""
+    settings, inputs, homes, one, night = fitted_night
+    others = np.setdiff1d(np.flatnonzero(homes.judgeable), homes.sample)[:2]
+    readings = inputs.stored.read_arrays(others, night.calendar["day"][0], DAYS)
+    return homes, [
+        detail_sampled_homes(homes, one, LAST, homes.sample[[5, 3]]),
+        detail_other_homes(settings, homes, one, night.calendar, others, readings, SHOWN),
+    ]
+
+
+def test_homes_of_the_sample_are_as_it_was_fitted_and_others_have_the_days_that_are_asked(
+    fitted_night, detailed
+):
+    sample, (homes, (sampled, others)) = fitted_night.sample, detailed
+    assert sampled.homes.grid.households == tuple(homes.names[homes.sample[[5, 3]]])
+    assert np.array_equal(sampled.homes.seen.surprise, sample.homes.seen.surprise[:, [5, 3]], equal_nan=True)
+    assert others.homes.seen.grid.days == SHOWN and others.homes.grid.days == DAYS
+    for one in (sampled, others):
+        assert {scores.score.shape for scores in one.scores} == {(2, 1)}
+
+
+def test_what_was_expected_of_some_homes_is_told_of_their_last_days_or_of_all(detailed):
+    _, (sampled, others) = detailed
+    homes = [sampled.homes.grid.households[0], others.homes.grid.households[1]]
+    frame = expected_of([sampled, others], homes, days=3)
+    assert set(frame["household"]) == set(homes) and (LAST - frame["day"].min()).days == 2
+    seen = with_all_days([sampled, others], homes)
+    assert seen.grid.households == tuple(homes) and seen.expected.shape == (3, 2, DAYS)
+    # of the other home nothing was expected before the days that were asked
+    assert np.isnan(seen.expected[:, 1, : DAYS - SHOWN]).all()
+    assert not np.isnan(seen.expected[:, 1, DAYS - SHOWN :]).any()
+    assert not np.isnan(seen.grid.value[:, 1]).all()
+
+
+def test_homes_that_stand_out_give_the_evidence_of_the_night(fitted_night, sampled_town):
+    settings, _, homes, sample, night = fitted_night
+    closely = look_closely(settings, homes, sample, night, score_all(fitted_night), SHOWN)
+    assert len(closely) == 2
+    failed = sampled_town.view("not_judged").select("household", "signal")
+    found = find_evidence(settings, closely, night, failed)
+    keys = ["household", "detector", "signal", "score", "rarity"]
+    of_night = sampled_town.view("evidence").sort("household", "detector", "signal")
+    assert found.select(keys).rows() == of_night.select(keys).rows() and found.height > 5

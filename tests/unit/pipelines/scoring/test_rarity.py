@@ -1,0 +1,57 @@
+"""Rarities of a night: which are written down, and from when on they are evidence."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from anomaly.detectors import Scores
+from anomaly.evidence import RankedScores
+from anomaly.tail_model import TailModel
+from pipelines.config.settings import load_settings
+from pipelines.scoring.rarity import (
+    largest_rarity,
+    rank_scores,
+    rarity_needed,
+    rarity_table,
+    rarity_written,
+)
+from tests.support.site import make_site
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Three signals, all four kinds of case listed."""
+    return load_settings(make_site(tmp_path).settings)
+
+
+def ranked(*rarities: float, opens: bool = True) -> RankedScores:
+    """One night of a score of as many homes."""
+    rarity = np.array(rarities)
+    return RankedScores(None, {0: rarity}, {0: np.ones(len(rarity))}, opens)
+
+
+def test_a_case_needs_the_rarity_that_its_share_of_the_allowed_chance_cases_leaves(settings):
+    # 30,000 home-nights over 5 chance cases, for each of four kinds
+    assert rarity_needed(settings) == 24_000
+    assert rarity_written(settings) == pytest.approx(2_400)
+
+
+def test_the_largest_known_rarity_of_a_home_counts_and_none_is_nothing_rare():
+    scores = [ranked(5.0, np.nan, 2.0), ranked(3.0, np.nan, 40.0)]
+    assert largest_rarity(scores, 0, 3).tolist() == [5.0, 1.0, 40.0]
+    assert largest_rarity([], 0, 2).tolist() == [1.0, 1.0]
+
+
+def test_only_rarities_out_of_the_ordinary_that_may_open_a_case_are_written_down():
+    scores = [ranked(9.9, 10.0, np.nan, 700.0), ranked(900.0, 1.0, 1.0, 1.0, opens=False)]
+    table = rarity_table(["a", "b", "c", "d"], scores, 0)
+    assert table.rows() == [("b", 10.0), ("d", 700.0)]
+    assert rarity_table([], [], 0).schema == {"household": pl.String, "rarity": pl.Float64}
+
+
+def test_scores_are_rated_by_the_tail_that_is_given(settings):
+    """On the standard line a score of 1.1 is reached once in 200 household-nights, and 0.3 more is e times rarer."""
+    tail = TailModel(0.0, np.empty(0), np.empty(0))
+    scores = Scores("together", "all", np.array([[0.0, 1.1], [0.0, 1.4]]), np.ones((2, 2), np.int16))
+    (night,) = rank_scores(settings, [scores], 1, [tail])
+    assert night.rarity[1] == pytest.approx([200.0, 200.0 * np.e]) and night.opens
