@@ -14,7 +14,7 @@ import polars as pl
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.expected.model import Expected
-from anomaly.tail_model import TailModel, tail_by_night
+from anomaly.tail_model import TailModel, fit_tail
 
 ONSET_DAYS = 60
 """A rise is followed back so far."""
@@ -93,10 +93,9 @@ def score_rarity(
     for i, one in enumerate(scores):
         asked = sum(other.share for other in opening if other.signal == one.signal)
         share = min(1.0, one.share / asked) if asked else 1.0
-        tail_of = tail_by_night(one.score) if tails is None else lambda night, tail=tails[i]: tail
         rarity, chance = {}, {}
         for night in nights:
-            tail = tail_of(night)
+            tail = fit_tail(one.score, night) if tails is None else tails[i]
             rarity[night] = tail.rarity(one.score[:, night]) * share
             chance[night] = tail.chance_ordinary(one.score[:, night], needed_rarity / share)
             del tail  # so that only one is held at a time: at a large site each is hundreds of megabytes

@@ -9,7 +9,6 @@ over log rarity, fitted where surges are too few to bend it.
 """
 
 import dataclasses
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numba
@@ -155,23 +154,19 @@ def max_of_nights_before(score, nights):
     return out
 
 
-def fit_tail(score: np.ndarray, night: int, before: np.ndarray | None = None) -> TailModel:
-    """Fit the tail that night index `night` may use: of the 240 nights that end a fortnight before it.
+def fit_tail(score: np.ndarray, night: int) -> TailModel:
+    """Fit the tail that a night may use: of the 240 nights that end a fortnight before it.
 
-    score: (H, T). before: `max_of_nights_before(score, QUIET_NIGHTS)` where it is at hand already.
+    score: (H, T); night: its column.
     """
-    before = max_of_nights_before(score, QUIET_NIGHTS) if before is None else before
-    past = slice(max(0, night - GUARD_NIGHTS - PAST_NIGHTS), max(0, night - GUARD_NIGHTS))
+    stop = max(0, night - GUARD_NIGHTS)
+    start = max(0, stop - PAST_NIGHTS)
+    past = slice(start, stop)
+    # the past and the quiet nights before it
+    asked = slice(max(0, start - QUIET_NIGHTS), stop)
+    before = max_of_nights_before(np.ascontiguousarray(score[:, asked]), QUIET_NIGHTS)
+    before = before[:, start - asked.start :]
     known = ~np.isnan(score[:, past])
     reached = score[:, past][known]
-    running = np.minimum(reached, before[:, past][known])
+    running = np.minimum(reached, before[known])
     return TailModel(float(reached.size), np.sort(reached), np.sort(running)).fitted()
-
-
-def tail_by_night(score: np.ndarray) -> Callable[[int], TailModel]:
-    """Return a function that fits the tail of any night of `score` (H, T).
-
-    It is fitted anew whenever asked for: at a large site each weighs as much as its scores.
-    """
-    before = max_of_nights_before(score, QUIET_NIGHTS)
-    return lambda night: fit_tail(score, night, before)

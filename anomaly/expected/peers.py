@@ -11,11 +11,12 @@ from anomaly.expected.grid import Grid
 def peer_medians_frame(
     peers: Grid, night: int, district_of: Mapping[str, int], days: int, least: int
 ) -> pl.DataFrame:
-    """Return household, signal, day, peers: the median of the peers in a home's district over the last `days` days, base units.
+    """Return household, signal, day, peers: the median of the peers in a home's district over the last `days`
+    days, base units.
 
-    district_of: household → number of its district, as in `peers.group`. A district of fewer than `least` peers is told
-    by all of them. Only what the night, a day index of `peers`, knew counts; a day on which fewer than `least` of the peers are known
-    has no row.
+    district_of: household → number of its district, as in `peers.group`. A district of fewer than `least`
+    peers is told by all of them. Only what the night, a day index of `peers`, knew counts; a day on which
+    fewer than `least` of the peers are known has no row.
     """
     at = np.arange(max(0, night - days + 1), night + 1)
     day = (at + peers.ordinal).astype("datetime64[D]")

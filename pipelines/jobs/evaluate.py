@@ -24,8 +24,8 @@ from pipelines.ingest.inputs import Inputs
 from pipelines.ingest.loader import load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
+from pipelines.scoring.homes import index_homes, samples_everybody
 from pipelines.scoring.rarity import rarity_needed
-from pipelines.scoring.sample import index_homes, samples_everybody
 from pipelines.storage.state import Store
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
@@ -70,10 +70,12 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class MeasuredHomes:
-    """Homes into which surges are planted. readings: READING_SCHEMA; districts: household → district, of the dwellings."""
+    """Homes into which surges are planted."""
 
     readings: pl.DataFrame
+    """READING_SCHEMA"""
     districts: Mapping[str, str | None]
+    """Household → district, of the dwellings."""
 
 
 def evaluate_site(
@@ -132,7 +134,7 @@ def evaluate_site(
 
 
 def _homes_in_memory(settings: Settings, inputs: Inputs) -> MeasuredHomes:
-    """Read the homes that are measured: all of them, or those of a large site's sample as if there were no others."""
+    """Read the homes that are measured: of a large site those of its sample, as if there were no others."""
     if samples_everybody(settings, inputs):
         return MeasuredHomes(inputs.readings, inputs.dwelling_districts)
     site = index_homes(settings, inputs)

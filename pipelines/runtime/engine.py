@@ -1,7 +1,7 @@
 """Work over many items, on this machine or on a Ray cluster. What the work is is not known here.
 
-On a cluster every item is a Ray task. What a machine was at work on when it was lost is done again on another one; what the
-work itself raises is raised here. Nothing of Ray is imported unless a cluster is asked for.
+On a cluster every item is a Ray task. What a machine was at work on when it was lost is done again on another
+one; what the work itself raises is raised here. Nothing of Ray is imported unless a cluster is asked for.
 """
 
 import contextlib
@@ -36,10 +36,10 @@ ResultOut = TypeVar("ResultOut", covariant=True)
 
 
 class Task(Protocol[ItemIn, Fetched, ResultOut]):
-    """Work to be done for each of many items. For a cluster it must be picklable, with the items and the results."""
+    """Work to be done for each of many items; for a cluster it, the items and the results must be picklable."""
 
     def fetch(self, item: ItemIn) -> Fetched:
-        """Read what the work on the item needs; on one machine this may happen in a thread, ahead of the work."""
+        """Read what the work on the item needs; this may happen in a thread, ahead of the work."""
 
     def work(self, item: ItemIn, fetched: Fetched) -> ResultOut:
         """Return the item's result."""
@@ -69,7 +69,7 @@ def open_engine(kind: str, address: str) -> Iterator[Engine]:
 
 
 class LocalEngine:
-    """This machine. Of many items the next one is fetched in a thread while the one before it is worked on."""
+    """This machine; of many items the next one is fetched in a thread while one is worked on."""
 
     def map(self, task: Task[Item, Fetched, Result], items: Iterable[Item]) -> Iterator[Result]:
         """Yield the result of every item, in the order of the items."""
@@ -90,7 +90,7 @@ class RayEngine:
         self._ray = ray
 
     def map(self, task: Task[Item, Fetched, Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield the result of every item, in the order of the items; raises EngineLost without a machine to go on with."""
+        """Yield the result of every item, in the order of the items; raises EngineLost if no machine is left."""
         ray = self._ray
         run = ray.remote(num_cpus=CORES_PER_TASK, max_retries=MAX_RETRIES)(_run_and_pickle)
         shared_task = ray.put(task)
@@ -119,7 +119,7 @@ class RayEngine:
 
 
 def _run_and_pickle(task: Task, item: Any) -> bytes:
-    """Do the task for an item. As bytes a result does not stay in the cluster's memory once it has been received."""
+    """Do the task for an item; as bytes its result does not stay in the cluster's memory once it is received."""
     return pickle.dumps(task.work(item, task.fetch(item)), protocol=pickle.HIGHEST_PROTOCOL)
 
 
@@ -129,7 +129,8 @@ def _connect(address: str) -> Any:
         import ray
     except ImportError:
         raise EngineUnavailable(
-            f"[engine] kind = {RAY!r}: Ray is not installed; pip install '.[ray]' where this tool came from, or write kind = {LOCAL!r}"
+            f"[engine] kind = {RAY!r}: Ray is not installed;"
+            f" pip install '.[ray]' where this tool came from, or write kind = {LOCAL!r}"
         ) from None
     threads = {
         name: str(CORES_PER_TASK) for name in ("NUMBA_NUM_THREADS", "POLARS_MAX_THREADS", "OMP_NUM_THREADS")
@@ -157,13 +158,15 @@ def _connect(address: str) -> Any:
 
 def _unavailable(address: str, why: str) -> EngineUnavailable:
     return EngineUnavailable(
-        f"[engine] address = {address!r}: no cluster to work with ({_first_sentence(why)}); begin one with `ray start --head`, or write kind = {LOCAL!r}"
+        f"[engine] address = {address!r}: no cluster to work with ({_first_sentence(why)});"
+        f" begin one with `ray start --head`, or write kind = {LOCAL!r}"
     )
 
 
 def _lost(why: str) -> EngineLost:
     return EngineLost(
-        f"[engine] the cluster broke down at work ({_first_sentence(why)}); nothing was published, yesterday's file stands: look at the cluster, then run again"
+        f"[engine] the cluster broke down at work ({_first_sentence(why)});"
+        " nothing was published, yesterday's file stands: look at the cluster, then run again"
     )
 
 

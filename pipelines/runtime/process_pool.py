@@ -1,7 +1,7 @@
 """Work done beside this process's own: items in worker processes, or the next item in a thread.
 
-Workers are started afresh, not forked: Polars and DuckDB hold threads, and a process that holds threads must not
-be forked. A worker ends with its parent, whatever ends that, and leaves an interruption to it.
+Workers are started afresh, not forked: Polars and DuckDB hold threads, and a process that holds threads must
+not be forked. A worker ends with its parent, whatever ends that, and leaves an interruption to it.
 """
 
 import contextlib
@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 MIN_ITEMS_PER_WORKER = 12
 """Starting a worker takes as long as it saves on so many pages."""
 FIRST_TASKS, NEXT_TASKS = 8, 2
-"""Tasks a worker is given at a time: at first enough while this process does something else, later few, so that
-none is left with much to do when all others are through."""
+"""Tasks a worker is given at a time: at first enough while this process does something else, later few, so
+that none is left with much to do when all others are through."""
 
 
 def processors() -> int:
@@ -37,7 +37,8 @@ def processors() -> int:
 
 
 class Pool(contextlib.AbstractContextManager):
-    """Worker processes, as many as there are processors left; none for fewer items than are worth their start.
+    """Worker processes, as many as there are processors left; none for fewer items than are worth their
+    start.
 
     They start at once and do `warm_up`, while this process still does something else.
     """
@@ -66,8 +67,8 @@ class Pool(contextlib.AbstractContextManager):
         """Return an iterator over the function's results, in no order; the workers begin now.
 
         Workers take items from the front, and whoever goes through the results takes some from the back.
-        Function, items and results must be picklable. Raises WorkerFailed where a worker ends, or raises what is
-        neither an AnomalyError nor an OSError.
+        Function, items and results must be picklable. Raises WorkerFailed where a worker ends, or raises what
+        is neither an AnomalyError nor an OSError.
         """
         if self._executor is None:
             return map(function, items)
@@ -101,7 +102,8 @@ class Pool(contextlib.AbstractContextManager):
     ) -> None:
         """Give the workers items from the front until each has so many tasks.
 
-        As bytes: what a worker cannot unpickle is then an error of that task, and does not break the queue of all.
+        As bytes: what a worker cannot unpickle is then an error of that task, and does not break the queue of
+        all.
         """
         assert self._executor is not None
         unfinished = sum(not future.done() for future in handed_over)
@@ -163,7 +165,7 @@ def _end_with_parent() -> None:
 
 
 def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Yield the function's result of every item in order; each is made in a thread while the one before it is used."""
+    """Yield the function's result of every item in order; a thread makes the next while one is used."""
     with ThreadPoolExecutor(1) as thread:
         waiting = None
         for item in items:

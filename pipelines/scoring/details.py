@@ -1,4 +1,4 @@
-"""Homes that are looked at closely: those that stand out on a night, and those with a case, with as many days as a page shows."""
+"""Look closely at some homes: those that stand out on a night and those with a case, on the days that pages show."""
 
 import dataclasses
 import datetime as dt
@@ -15,22 +15,23 @@ from anomaly.expected import Expected
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.scoring.blocks import WINDOW_DAYS, Night, ScoredHomes
+from pipelines.scoring.homes import ExpectedHomes, HomeIndex, make_integer_grid
 from pipelines.scoring.rarity import evidence_for_night, rank_scores, score_homes
-from pipelines.scoring.sample import ExpectedHomes, FittedSample, HomeIndex, make_integer_grid
+from pipelines.scoring.sample import ExpectedSample, FittedSample
 
-MIN_SHOWN_DAYS = 120  # of homes that are looked at closely, where no more are published
+MIN_SHOWN_DAYS = 120
+"""Days that a page shows, where no more are published."""
 
 
 @dataclass(frozen=True)
-class DetailedHomes:
+class DetailedHomes(ExpectedHomes):
     """Homes with what was expected of them on the days that a page shows, and their scores on the night."""
 
-    homes: ExpectedHomes
     scores: list[Scores]
 
 
 def shown_days(settings: Settings) -> int:
-    """Return of how many days before a night the expectations may be shown or published."""
+    """Return how many days before a night may be shown or published of a home."""
     return max(settings.publish.expected_days, MIN_SHOWN_DAYS)
 
 
@@ -42,77 +43,84 @@ def look_closely(
     scored: Sequence[ScoredHomes],
     days: int,
 ) -> list[DetailedHomes]:
-    """Return the homes that stand out: those of the sample as it was fitted, the others fitted anew on their last `days` days."""
-    in_sample = [part.standing_out for part in scored if part.readings is None]
-    detailed = [detail_sampled_homes(homes, sample, night.date, np.concatenate(in_sample))]
+    """Return the homes that stand out: of the sample as it was fitted, others with so many last days."""
+    in_sample = np.concatenate([part.standing_out for part in scored if part.readings is None])
+    rows, at = homes.rows_in_sample(in_sample), sample.expected.grid.index(night.date)
+    scores = [one.select(rows, at) for one in sample.scores]
+    detailed = [DetailedHomes(**vars(select_sampled(homes, sample, night.date, in_sample)), scores=scores)]
+
     others = [(part.standing_out, part.readings) for part in scored if part.readings is not None]
     numbers = np.concatenate([np.empty(0, np.int64), *(standing_out for standing_out, _ in others)])
     if len(numbers):
         readings = ReadingArrays.concatenate([readings for _, readings in others])
-        detailed.append(detail_other_homes(settings, homes, sample, night.calendar, numbers, readings, days))
+        found = expect_others(settings, homes, sample, night.calendar, numbers, readings, days)
+        scores = score_homes(settings, found.expected.last_days(WINDOW_DAYS), sample.peers)
+        detailed.append(DetailedHomes(**vars(found), scores=scores))
     return detailed
 
 
-def detail_sampled_homes(
-    homes: HomeIndex, sample: FittedSample, night: dt.date, numbers: np.ndarray
-) -> DetailedHomes:
-    """Return homes of the sample as it saw them until the night."""
-    places = homes.rows_in_sample(numbers)
-    grid, seen, vacant = sample.homes.grid, sample.homes.seen, sample.homes.vacant
-    days, at = grid.index(night) + 1, seen.grid.index(night)
-    until_night = ExpectedHomes(grid.select(places, days), seen.select(places, at + 1), vacant[places, :days])
-    return DetailedHomes(until_night, [one.select(places, at) for one in sample.scores])
+def select_sampled(
+    homes: HomeIndex, sample: ExpectedSample, night: dt.date, numbers: np.ndarray
+) -> ExpectedHomes:
+    """Return homes of the sample, by their numbers, as they were fitted, on the days up to the night."""
+    rows, days = homes.rows_in_sample(numbers), sample.grid.index(night) + 1
+    return ExpectedHomes(
+        grid=sample.grid.select(rows, days),
+        expected=sample.expected.select(rows, sample.expected.grid.index(night) + 1),
+        vacant=sample.vacant[rows, :days],
+    )
 
 
-def detail_other_homes(
+def expect_others(
     settings: Settings,
     homes: HomeIndex,
-    sample: FittedSample,
+    sample: ExpectedSample,
     calendar: pl.DataFrame,
     numbers: np.ndarray,
     readings: ReadingArrays,
     days: int,
-) -> DetailedHomes:
-    """Return homes outside the sample, with the sample for peers. readings: theirs, on the calendar's days."""
+) -> ExpectedHomes:
+    """Return homes outside the sample, by their numbers, with what was to be expected of them by what it
+    says.
+
+    readings: those of the homes, on the calendar's days. days: how many of the last are asked.
+    """
     grid = make_integer_grid(settings, homes, numbers, readings, calendar)
     seen, vacant = expected.expect_recent_fused(grid, settings.expected, sample.peers, min(days, grid.days))
-    scores = score_homes(settings, seen.last_days(WINDOW_DAYS), sample.peers)
-    return DetailedHomes(ExpectedHomes(grid, seen, vacant), scores)
+    return ExpectedHomes(grid, seen, vacant)
 
 
 def find_evidence(
     settings: Settings, detailed: Sequence[DetailedHomes], night: Night, failed_sensors: pl.DataFrame
 ) -> pl.DataFrame:
-    """Return the night's evidence; see `evidence_for_night`."""
+    """Return the night's evidence of these homes (see `evidence_for_night`)."""
     found = []
-    for one in detailed:
-        days = one.homes.seen.grid.days
-        scores = [scores.pad_to(days) for scores in one.scores]
+    for homes in detailed:
+        days = homes.expected.grid.days
+        scores = [one.pad_to(days) for one in homes.scores]
         ranked = rank_scores(settings, scores, days - 1, night.tails)
-        found.append(evidence_for_night(settings, one.homes.seen, ranked, days - 1, failed_sensors))
+        found.append(evidence_for_night(settings, homes.expected, ranked, days - 1, failed_sensors))
     return pl.concat(found).sort("household", "detector", "signal")
 
 
-def expected_of(detailed: Sequence[DetailedHomes], households: Collection[str], days: int) -> pl.DataFrame:
-    """Return what was expected of some of the homes on their last days; the columns of `expected.expected_frame`."""
+def expected_of(parts: Sequence[ExpectedHomes], households: Collection[str], days: int) -> pl.DataFrame:
+    """Return what was expected of some of the homes on their last days, as in `expected.expected_frame`."""
     frames = []
-    for one in detailed:
-        seen = one.homes.seen
-        places = _places(seen.grid.households, households)
-        frames.append(expected.expected_frame(seen, seen.grid.days - 1, places, days))
+    for homes in parts:
+        rows = _rows(homes.grid.households, households)
+        frames.append(expected.expected_frame(homes.expected, homes.expected.grid.days - 1, rows, days))
     return pl.concat(frames).sort("household", "signal", "day")
 
 
-def with_all_days(detailed: Sequence[DetailedHomes], households: Collection[str]) -> Expected:
-    """Return some of the homes on all days up to the night."""
+def with_all_days(parts: Sequence[ExpectedHomes], households: Collection[str]) -> Expected:
+    """Return some of the homes on all their days."""
     found = []
-    for one in detailed:
-        grid = one.homes.grid
-        seen = one.homes.on_all_days(_places(grid.households, households), grid.days)
+    for homes in parts:
+        seen = homes.on_all_days(_rows(homes.grid.households, households), homes.grid.days)
         resolution = expected.resolution(seen.grid.value, seen.grid.lag)
         found.append(dataclasses.replace(seen, grid=dataclasses.replace(seen.grid, resolution=resolution)))
     return functools.reduce(Expected.concat_homes, found)
 
 
-def _places(names: Sequence[str], wanted: Collection[str]) -> np.ndarray:
+def _rows(names: Sequence[str], wanted: Collection[str]) -> np.ndarray:
     return np.flatnonzero(np.isin(np.array(names, dtype=str), sorted(wanted)))

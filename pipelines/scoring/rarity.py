@@ -39,14 +39,17 @@ def score_homes(settings: Settings, seen: Expected, peers: PeerStats) -> list[Sc
 def rank_scores(
     settings: Settings, scores: Sequence[Scores], night: int, tails: Sequence[TailModel]
 ) -> list[evidence.RankedScores]:
-    """Return the rarity and chance of each score on one night. night: its column; tails: one for each of the scores."""
+    """Return the rarity and chance of each score on one night, a column of the scores.
+
+    tails: for each of the scores its tail before the night.
+    """
     return evidence.score_rarity(
         scores, [night], rarity_needed(settings), settings.detectors.second_opinions, tails
     )
 
 
 def largest_rarity(ranked: Collection[evidence.RankedScores], night: int, homes: int) -> np.ndarray:
-    """Return (homes,) the largest rarity of each home on the night; 1, which is nothing rare, where no score is known."""
+    """Return (homes,) the largest rarity of each home on the night; 1, nothing rare, without a score."""
     largest = np.ones(homes)
     for one in ranked:
         largest = np.fmax(largest, one.rarity[night])
@@ -56,7 +59,7 @@ def largest_rarity(ranked: Collection[evidence.RankedScores], night: int, homes:
 def rarity_table(
     households: Sequence[str], ranked: Collection[evidence.RankedScores], night: int
 ) -> pl.DataFrame:
-    """Return household, rarity: the largest of the scores that may open a case, where it is out of the ordinary."""
+    """Return household, rarity: the largest of scores that may open a case, if it is out of the ordinary."""
     largest = largest_rarity([one for one in ranked if one.opens], night, len(households))
     written = np.flatnonzero(largest >= MIN_WRITTEN_RARITY)
     return pl.DataFrame(
@@ -74,7 +77,8 @@ def evidence_for_night(
 ) -> pl.DataFrame:
     """Return the night's evidence that the purpose allows, but of no sensor that seems to have failed.
 
-    night: its column in `seen` and `ranked`; failed_sensors: household, signal. The columns are `evidence.EVIDENCE_SCHEMA`.
+    night: its column in `seen` and `ranked`; failed_sensors: household, signal. Returns
+    `evidence.EVIDENCE_SCHEMA`.
     """
     found = evidence.evidence_frame(seen, ranked, night, rarity_written(settings))
     allowed = found.filter(pl.col("signature").is_in(listed_signatures(settings)))

@@ -1,4 +1,4 @@
-"""Sensors that seem to have failed by a night: what each part of the site says of its sensors, and the faults found in them."""
+"""Find sensors that seem to have failed by a night, from what each part of the site says of its sensors."""
 
 import datetime as dt
 from collections.abc import Sequence
@@ -13,46 +13,51 @@ from anomaly.sensor_faults import LOOK_BACK_DAYS, MIN_WORKING_DAYS
 from anomaly.tables import UNKNOWN
 from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
-from pipelines.scoring.sample import HomeIndex
+from pipelines.scoring.homes import HomeIndex
 from pipelines.storage.stored_readings import StoredReadings
 
 
 @dataclass(frozen=True)
 class SensorState:
-    """What the sensors of some homes gave by a night; D doors, H homes.
-
-    homes: (H,) their numbers. to_check: (H,) bool, something may have failed whatever the building does. silent: (D, H) bool,
-    gave nothing tonight. working: (D, H) bool, enough days above zero. recent_homes: numbers of the homes whose last days
-    are in recent: those to check, those that are silent and the first that is not. recent: (S, recent homes, LOOK_BACK_DAYS), UNKNOWN where the night did not know the value.
-    """
+    """What the sensors of H homes gave by a night; D of the signals are doors."""
 
     homes: np.ndarray
+    """(H,) numbers of the homes."""
     to_check: np.ndarray
+    """(H,) bool: something may have failed, whatever the building does."""
     silent: np.ndarray
+    """(D, H) bool: the door gave nothing tonight."""
     working: np.ndarray
+    """(D, H) bool: the door has enough days above zero."""
     recent_homes: np.ndarray
+    """(R,) numbers of the homes to check, of those with a silent door, and of the first without."""
     recent: np.ndarray
+    """(S, R, LOOK_BACK_DAYS) values of these homes, as in `values_known_on_last_day`."""
 
 
 def sensor_state(
     settings: Settings, homes: np.ndarray, readings: ReadingArrays, rows: np.ndarray, keep_all: bool = False
 ) -> SensorState:
-    """Return the state of sensors on the last day of the readings. homes: numbers of the homes in those rows.
+    """Return the state of the homes' sensors on the last day of their readings.
 
-    keep_all: keep the last days of every home.
+    homes: their numbers; rows: their rows in the readings. keep_all: keep the recent values of all of them.
     """
     recent = values_known_on_last_day(readings, LOOK_BACK_DAYS)[:, rows]
     doors = np.array([settings.rules[name].kind == "count" for name in sorted(settings.rules)], dtype=bool)
     silent = ~(recent[doors, :, -1] > 0)
     working = (recent[doors] > 0).sum(axis=2) >= MIN_WORKING_DAYS
     to_check = sensor_faults.homes_to_check(recent)
-    first_not_silent = (np.cumsum(~silent, axis=1) == 1).any(axis=0)
-    kept = to_check | silent.any(axis=0) | first_not_silent | keep_all
+    first_with_a_door = (np.cumsum(~silent, axis=1) == 1).any(axis=0)
+    kept = to_check | silent.any(axis=0) | first_with_a_door | keep_all
     return SensorState(homes, to_check, silent, working, homes[kept], recent[:, kept])
 
 
 def values_known_on_last_day(readings: ReadingArrays, days: int) -> np.ndarray:
-    """Return (S, H, days): the last values, UNKNOWN where the last day did not know them; 0 where doors contradict a zero."""
+    """Return (S, H, days) the last values; UNKNOWN where the last day did not know them, and before the
+    first.
+
+    A zero that the doors contradict is a zero here.
+    """
     value, lag = readings.value[:, :, -days:], readings.lag[:, :, -days:]
     value = np.where(readings.contradicted_zero[:, :, -days:], 0, value)
     age = np.arange(value.shape[2])[::-1]
@@ -63,10 +68,10 @@ def values_known_on_last_day(readings: ReadingArrays, days: int) -> np.ndarray:
 def find_failed_sensors(
     settings: Settings, inputs: Inputs, homes: HomeIndex, night: dt.date, states: Sequence[SensorState]
 ) -> pl.DataFrame:
-    """Return household, signal, reason of what looks like a failed sensor on the night. states: of all homes, in parts.
+    """Return household, signal, reason of what looks like a failed sensor on the night.
 
-    Only homes where something is odd are looked at, with the first of each door signal that gave anything: where nothing
-    at all came from a signal, its source is what is missing.
+    states: of the parts that together are the site. Only homes where something is odd are checked, and the
+    first whose door gave anything: where no door did, it is the source that is missing.
     """
     numbers = np.concatenate([state.homes for state in states])
     to_check = np.empty(len(homes), dtype=bool)
@@ -96,9 +101,10 @@ def find_failed_sensors(
 def _recent_values(
     stored: StoredReadings, checked: np.ndarray, first: dt.date, states: Sequence[SensorState]
 ) -> np.ndarray:
-    """Return (S, checked, LOOK_BACK_DAYS) the homes' last values as in SensorState.
+    """Return (S, checked, LOOK_BACK_DAYS) the recent values of the homes that are checked.
 
-    Those of a home that is checked for its building's sake alone may not be in any state: they are read from the store.
+    A home that is checked for its building's sake alone may be in no state's recent homes: it is read once
+    more.
     """
     homes = np.concatenate([state.recent_homes for state in states])
     order = np.argsort(homes)

@@ -1,4 +1,4 @@
-"""The stored readings of the homes that count, each from the day its people moved in: as numbers, arrays or labelled rows."""
+"""The stored readings of the homes that count, from the day their people moved in: as cells, arrays or labelled."""
 
 import datetime as dt
 import functools
@@ -32,7 +32,7 @@ class DaySpan(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredReadings:
-    """The readings that count: of the homes of the register, where there is one, from the day they moved in."""
+    """The readings that count: of the homes of the register, if there is one, from the day they moved in."""
 
     store: Store
     rules: Mapping[str, readings.SignalRule]
@@ -68,7 +68,7 @@ class StoredReadings:
         return span
 
     def find_latest_night(self) -> dt.date | None:
-        """Return the latest night on which the sources are whole (see `anomaly.readings.find_latest_night`)."""
+        """Return the latest night on which the sources are whole (`anomaly.readings.find_latest_night`)."""
         span = self.find_span()
         if span is None:
             return None
@@ -95,7 +95,7 @@ class StoredReadings:
         )
 
     def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:
-        """Return home, signal (its place in the order of names), day, value, quality: the readings of those days."""
+        """Return home, signal (its place by name), day, value, quality: the readings of those days."""
         schema = {
             "home": pl.UInt32,
             "signal": pl.UInt8,
@@ -111,7 +111,7 @@ class StoredReadings:
         return self._that_count(pl.concat(frames))
 
     def read_arrays(self, homes: np.ndarray, first: dt.date, days: int) -> readings.ReadingArrays:
-        """Return the readings of those homes, numbers in any order, on `days` days; signals in the order of their names."""
+        """Return the readings of those homes (numbers, in any order) on `days` days; signals are in order of name."""
         row_of_home = np.full(len(self.households), -1, np.int32)
         row_of_home[homes] = np.arange(len(homes), dtype=np.int32)
         layout = readings.ArrayLayout(row_of_home, self._counts_from, first)
@@ -140,7 +140,7 @@ class StoredReadings:
 
     @functools.cached_property
     def _counts_from(self) -> np.ndarray:
-        """(N,) days since 1970 from which on each home's readings count (see `anomaly.readings.ArrayLayout`)."""
+        """(N,) days since 1970 from which on each home's readings count: see `anomaly.readings.ArrayLayout`."""
         counts_from = np.full(len(self.households), readings.COUNTS_ALWAYS, np.int32)
         homes = self.households.to_frame("household").with_row_index("home")
         moved = self.moved_in.join(homes, on="household")
@@ -200,7 +200,7 @@ class StoredReadings:
     def read_labelled(
         self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None
     ) -> pl.DataFrame:
-        """Return READING_SCHEMA of those homes (numbers; None: all) and days, by signal, household and day."""
+        """Return READING_SCHEMA of those homes (None: all) and days, by signal, household and day."""
         asked = np.arange(len(self.households), dtype=np.uint32) if homes is None else homes.to_numpy()
         ranks = np.zeros(len(self.households), np.int64)
         ranks[asked] = self.households.gather(asked).rank("ordinal").to_numpy()

@@ -108,10 +108,9 @@ def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
 
 def log_rarity(score: np.ndarray) -> np.ndarray:
     """ln of the rarity, not cut at 1, from the tail that each night's own past shows, fitted anew every 28 nights."""
-    before = tail_model.max_of_nights_before(score, tail_model.QUIET_NIGHTS)
     out = np.full_like(score, np.nan)
     for start in range(0, score.shape[1], REFIT_NIGHTS):
-        past = tail_model.fit_tail(score, start, before)
+        past = tail_model.fit_tail(score, start)
         part = slice(start, start + REFIT_NIGHTS)
         out[:, part] = past.log_rarity(score[:, part])
     return out

@@ -119,13 +119,10 @@ def test_what_a_lost_machine_was_at_work_on_is_done_again(tmp_path, cluster, cap
 
 def test_without_its_head_the_cluster_is_lost_and_one_line_says_so(tmp_path, cluster):
     address, _, lose_head = cluster
-    with pytest.raises(
-        engine.EngineLost,
-        match=r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$",
-    ):
-        with engine.open_engine("ray", address) as cluster_engine:
-            for _ in cluster_engine.map(Marking(str(tmp_path)), range(10)):
-                lose_head()
+    lost = r"the cluster broke down at work \(.+\); nothing was published, yesterday's file stands: .* run again$"
+    with pytest.raises(engine.EngineLost, match=lost), engine.open_engine("ray", address) as cluster_engine:
+        for _ in cluster_engine.map(Marking(str(tmp_path)), range(10)):
+            lose_head()
 
 
 @pytest.fixture(scope="module")

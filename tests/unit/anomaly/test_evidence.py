@@ -235,7 +235,7 @@ def test_of_many_nights_that_are_rated_one_past_is_held_at_a_time(monkeypatch):
         made.append(weakref.ref(past.scores))
         return past
 
-    monkeypatch.setattr(tail_model, "fit_tail", noted)
+    monkeypatch.setattr(evidence, "fit_tail", noted)
     score_rarity(
         [scores("alone", signal, ordinary(homes=50, nights=300)) for signal in ("power", "water")],
         range(200, 300),
