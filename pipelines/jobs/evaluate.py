@@ -348,8 +348,10 @@ def write_evaluation_page(settings: Settings, measured: Evaluation) -> Path:
     figures = {}
     for language in languages:
         capacity, day = writer.evaluation_image_names(language, languages)
-        figures[capacity] = charts.share_figure(by_capacity, "capacity", capacity_ticks, language, font)
-        figures[day] = charts.share_figure(by_day, "day", day_ticks, language, font)
+        figures[capacity] = charts.detection_rates_figure(
+            by_capacity, "capacity", capacity_ticks, language, font
+        )
+        figures[day] = charts.detection_rates_figure(by_day, "day", day_ticks, language, font)
     return writer.write_evaluation_pages(settings.reports, page, figures)
 
 

@@ -13,7 +13,7 @@ import pickle
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -176,7 +176,7 @@ def prefetch_map(function: Callable[[Item], Result], items: Iterable[Item]) -> I
             yield waiting.result()
 
 
-def prefetch(items: Iterator[Item]) -> Iterator[Item]:
+def prefetch(items: Iterator[Item]) -> Generator[Item, None, None]:
     """Yield the items; each is made in a thread while the one before it is used, none once this is closed."""
     end = object()
     for item in prefetch_map(lambda _: next(items, end), itertools.count()):

@@ -43,7 +43,7 @@ class HomeIndex:
 
     @property
     def everybody_sampled(self) -> bool:
-        """Whether everybody is in the sample, so that no home is judged by what others say."""
+        """Return whether everybody is in the sample, so that no home is judged by what others say."""
         return len(self.sample) == len(self.names)
 
     def block(self, homes: range) -> "HomeIndex":

@@ -48,7 +48,9 @@ def test_a_home_that_is_none_of_the_peers_is_told_by_those_of_its_district():
         {home: "North" if home.startswith("n") else "South" for home in NORTH | SOUTH},
     )
     north = int(grid.group[grid.households.index("n0")])
-    assert peer_medians_frame(grid, 1, {"elsewhere": north}, 1, 3).rows() == [("elsewhere", "water", day(1), 1.0)]
+    assert peer_medians_frame(grid, 1, {"elsewhere": north}, 1, 3).rows() == [
+        ("elsewhere", "water", day(1), 1.0)
+    ]
 
 
 def test_no_home_at_all():

@@ -107,7 +107,7 @@ def test_nothing_of_ray_is_imported_where_no_cluster_is_asked_for(tmp_path, monk
 def test_what_a_block_raises_stops_the_night_and_the_next_run_judges_it(tmp_path, monkeypatch):
     site = town(tmp_path / "town", sample=130, days=60)
     with monkeypatch.context() as patch:
-        patch.setattr(blocks, "rate_scores", broken)
+        patch.setattr(blocks, "rank_scores", broken)
         told = site.nightly(code=2)
     assert "the block cannot be read" in told.stderr and not site.file.exists()
     site.nightly()
@@ -121,7 +121,7 @@ def broken(*args):
 def test_a_machine_that_finds_other_readings_judges_nothing(tmp_path, monkeypatch):
     site = town(tmp_path / "town", sample=130, days=60)
     seen = iter([["one"], ["another"]])
-    monkeypatch.setattr(blocks, "stored_parts", lambda stored: next(seen))
+    monkeypatch.setattr(blocks, "stored_files", lambda stored: next(seen))
     told = site.nightly(code=2)
     assert (
         "finds other readings there; it must lie on storage that all machines of the cluster share"

@@ -1,5 +1,6 @@
 """A town judged by a sample of about half its homes, and what judging its last night begins with."""
 
+import dataclasses
 import datetime as dt
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ from pipelines.config.settings import Settings, load_settings
 from pipelines.ingest.inputs import Inputs, stored_inputs
 from pipelines.runtime.engine import LocalEngine
 from pipelines.runtime.progress import ReportProgress, no_progress
-from pipelines.scoring.blocks import Night, ScoredHomes, score_other_homes, score_sample
-from pipelines.scoring.sample import FirstBlockCache, FittedSample, HomeIndex, fit_sample, index_homes
+from pipelines.scoring.blocks import Night, ScoredHomes, score_other_homes, score_sampled_homes
+from pipelines.scoring.homes import HomeIndex, index_homes
+from pipelines.scoring.sample import FirstBlockCache, FittedSample, fit_sample
 from pipelines.storage.state import Store
 from tests.support.site import FIRST, Site
 from tests.support.town import town
@@ -45,9 +47,8 @@ def fitted_night(sampled_town) -> FittedNight:
     inputs = stored_inputs(settings, Store(settings.store))
     homes, calendar = index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
     readings = FirstBlockCache().read_sample(inputs.stored, homes, calendar)
-    sample = fit_sample(settings, homes, readings, calendar, FIRST, FIRST)
-    tails = [tail_of(DAYS - 1) for tail_of in sample.tails]
-    night = Night(LAST, calendar, tails, homes.among({"0012"}), with_history=True)
+    sample = fit_sample(settings, homes, readings, calendar, DAYS, DAYS)
+    night = Night(LAST, calendar, sample.tails(LAST), homes.among({"0012"}), history_days=1)
     return FittedNight(settings, inputs, homes, sample, night)
 
 
@@ -57,4 +58,22 @@ def score_all(fitted: FittedNight, report: ReportProgress = no_progress) -> list
     others = score_other_homes(
         settings, inputs, homes, sample, night, FirstBlockCache(), LocalEngine(), report
     )
-    return [score_sample(settings, homes, sample, night, history_days=1), *others]
+    return [score_sampled_homes(settings, homes, sample, night), *others]
+
+
+@pytest.fixture(scope="session")
+def loaded(tmp_path_factory) -> tuple[Settings, Inputs]:
+    """Settings and inputs of a town that was judged once; by its settings everybody is in the sample."""
+    site = town(tmp_path_factory.mktemp("loaded") / "town")
+    site.nightly()
+    settings = load_settings(site.settings)
+    return settings, stored_inputs(settings, Store(settings.store))
+
+
+def sampling(settings: Settings, homes: int, **expected: str) -> Settings:
+    """The settings with a sample of about so many homes."""
+    return dataclasses.replace(
+        settings,
+        engine=dataclasses.replace(settings.engine, sample_homes=homes),
+        expected=dataclasses.replace(settings.expected, **expected),
+    )

@@ -4,7 +4,9 @@ import numpy as np
 
 from pipelines.runtime.engine import LocalEngine
 from pipelines.runtime.progress import Progress
-from pipelines.scoring import blocks, sample
+from pipelines.scoring import blocks
+from pipelines.scoring.homes import HomeIndex
+from pipelines.scoring.sample import FirstBlockCache
 from pipelines.storage.home_numbers import home_blocks
 from tests.support.site import SURGED
 from tests.support.town import HOMES
@@ -41,8 +43,10 @@ def test_homes_with_a_case_and_homes_that_surge_stand_out_with_their_readings(fi
 
 def test_where_everybody_is_in_the_sample_there_are_no_blocks(fitted_night):
     settings, inputs, homes, one, night = fitted_night
-    everybody = sample.HomeIndex(homes.names, homes.judgeable, homes.group, homes.groups, np.arange(len(homes)))
-    cache, engine = sample.FirstBlockCache(), LocalEngine()
+    everybody = HomeIndex(
+        homes.names, homes.judgeable, homes.district, homes.district_count, np.arange(len(homes))
+    )
+    cache, engine = FirstBlockCache(), LocalEngine()
     parts = blocks.score_other_homes(
         settings, inputs, everybody, one, night, cache, engine, lambda event: None
     )

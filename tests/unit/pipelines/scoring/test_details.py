@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from pipelines.scoring.details import (
-    detail_other_homes,
-    detail_sampled_homes,
+    expect_others,
     expected_of,
     find_evidence,
     look_closely,
+    select_sampled,
     with_all_days,
 )
 from tests.unit.pipelines.scoring.conftest import DAYS, LAST, score_all
@@ -23,8 +23,8 @@ def detailed(fitted_night):
     others = np.setdiff1d(np.flatnonzero(homes.judgeable), homes.sample)[:2]
     readings = inputs.stored.read_arrays(others, night.calendar["day"][0], DAYS)
     return homes, [
-        detail_sampled_homes(homes, one, LAST, homes.sample[[5, 3]]),
-        detail_other_homes(settings, homes, one, night.calendar, others, readings, SHOWN),
+        select_sampled(homes, one, LAST, homes.sample[[5, 3]]),
+        expect_others(settings, homes, one, night.calendar, others, readings, SHOWN),
     ]
 
 
@@ -32,16 +32,14 @@ def test_homes_of_the_sample_are_as_it_was_fitted_and_others_have_the_days_that_
     fitted_night, detailed
 ):
     sample, (homes, (sampled, others)) = fitted_night.sample, detailed
-    assert sampled.homes.grid.households == tuple(homes.names[homes.sample[[5, 3]]])
-    assert np.array_equal(sampled.homes.seen.surprise, sample.homes.seen.surprise[:, [5, 3]], equal_nan=True)
-    assert others.homes.seen.grid.days == SHOWN and others.homes.grid.days == DAYS
-    for one in (sampled, others):
-        assert {scores.score.shape for scores in one.scores} == {(2, 1)}
+    assert sampled.grid.households == tuple(homes.names[homes.sample[[5, 3]]])
+    assert np.array_equal(sampled.expected.surprise, sample.expected.surprise[:, [5, 3]], equal_nan=True)
+    assert others.expected.grid.days == SHOWN and others.grid.days == DAYS
 
 
 def test_what_was_expected_of_some_homes_is_told_of_their_last_days_or_of_all(detailed):
     _, (sampled, others) = detailed
-    homes = [sampled.homes.grid.households[0], others.homes.grid.households[1]]
+    homes = [sampled.grid.households[0], others.grid.households[1]]
     frame = expected_of([sampled, others], homes, days=3)
     assert set(frame["household"]) == set(homes) and (LAST - frame["day"].min()).days == 2
     seen = with_all_days([sampled, others], homes)
@@ -56,6 +54,8 @@ def test_homes_that_stand_out_give_the_evidence_of_the_night(fitted_night, sampl
     settings, _, homes, sample, night = fitted_night
     closely = look_closely(settings, homes, sample, night, score_all(fitted_night), SHOWN)
     assert len(closely) == 2
+    for one in closely:
+        assert {scores.score.shape for scores in one.scores} == {(len(one.grid.households), 1)}
     failed = sampled_town.view("not_judged").select("household", "signal")
     found = find_evidence(settings, closely, night, failed)
     keys = ["household", "detector", "signal", "score", "rarity"]

@@ -1,6 +1,5 @@
-"""The sample: who is in it, from which day on it is scored, what it gives, and how often its readings are read."""
+"""The sample: from which day on it is scored, what it gives, and how often its readings are read."""
 
-import dataclasses
 import datetime as dt
 import pickle
 
@@ -9,81 +8,18 @@ import pytest
 
 from anomaly.readings import ReadingArrays
 from pipelines.config.calendar import calendar_in_force
-from pipelines.config.settings import Settings, load_settings
-from pipelines.ingest.inputs import Inputs, stored_inputs
+from pipelines.config.settings import load_settings
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import night, sample
-from pipelines.storage.state import Store
+from pipelines.scoring.homes import index_homes
 from pipelines.storage.stored_readings import StoredReadings
 from tests.support.site import FIRST, Site
 from tests.support.town import HOMES, town
+from tests.unit.pipelines.scoring.conftest import sampling
 
 DAYS, LAST = 90, FIRST + dt.timedelta(days=89)
 NIGHTS = [LAST - dt.timedelta(days=ago) for ago in (13, 9, 2, 0)]
 TABLES = ("evidence", "cases", "worklist", "not_judged", "households", "expected")
-
-
-@pytest.fixture(scope="module")
-def loaded(tmp_path_factory) -> tuple[Settings, Inputs]:
-    """Settings and inputs of a town that was judged once; by its settings everybody is in the sample."""
-    site = town(tmp_path_factory.mktemp("loaded") / "town")
-    site.nightly()
-    settings = load_settings(site.settings)
-    return settings, stored_inputs(settings, Store(settings.store))
-
-
-def sampling(settings: Settings, homes: int, **expected: str) -> Settings:
-    """The settings with a sample of about so many homes."""
-    return dataclasses.replace(
-        settings,
-        engine=dataclasses.replace(settings.engine, sample_homes=homes),
-        expected=dataclasses.replace(settings.expected, **expected),
-    )
-
-
-# who is in it
-
-
-def test_everybody_is_in_the_sample_of_a_small_site_and_where_no_sample_can_speak_for_others(loaded):
-    settings, inputs = loaded
-    for everybody in (settings, sampling(settings, 100, model="stl")):
-        homes = sample.index_homes(everybody, inputs)
-        assert homes.everybody_sampled and len(homes.sample) == len(homes) == HOMES - 1
-    # the shop is among them, and is never judged
-    shop = homes.names.tolist().index("0009")
-    assert not homes.judgeable[shop] and homes.judgeable.sum() == HOMES - 2
-    assert homes.names[homes.sample].tolist() == sorted(homes.names)
-    assert not sample.index_homes(sampling(settings, 100), inputs).everybody_sampled
-
-
-def test_a_sample_is_drawn_over_all_districts_and_is_the_same_every_time(loaded):
-    settings, inputs = loaded
-    homes = sample.index_homes(sampling(settings, 100), inputs)
-    assert (np.bincount(homes.group[homes.sample])[1:] >= 33).all() and len(homes.sample) <= 110
-    assert "0009" not in homes.names[homes.sample]
-    again = sample.index_homes(sampling(settings, 100), inputs)
-    assert (again.sample == homes.sample).all()
-
-
-def test_the_more_days_are_scored_the_fewer_homes_are_asked(loaded):
-    """So many home-nights, whatever the history: of a hundred homes at 240 days fifty are left at 480."""
-    settings, inputs = sampling(loaded[0], 100), loaded[1]
-    many, few = (sample.index_homes(settings, inputs, days).sample for days in (240, 480))
-    assert (sample.index_homes(settings, inputs, 30).sample == many).all() and len(many) in range(100, 104)
-    # three districts of twenty homes at least
-    assert len(few) == 60 and set(few) < set(many)
-
-
-def test_homes_are_found_by_number_block_and_id():
-    names = np.array(["d", "b", "a", "c"], dtype=object)
-    homes = sample.HomeIndex(
-        names, np.array([True, True, False, True]), np.array([1, 2, 0, 1]), 3, np.array([1, 3])
-    )
-    assert homes.rows_in_sample(np.array([3, 0, 1])).tolist() == [1, -1, 0]
-    assert homes.among({"a", "d", "nobody"}).tolist() == [True, False, True, False]
-    block = homes.block(range(2, 4))
-    assert block.names.tolist() == ["a", "c"] and block.sample.tolist() == [1] and len(block) == 2
-    assert block.judgeable.tolist() == [False, True] and block.group.tolist() == [0, 1] and block.groups == 3
 
 
 # from which day on
@@ -145,25 +81,13 @@ def test_a_night_is_the_same_alone_and_among_others(tmp_path, short, monkeypatch
 # what it gives
 
 
-def test_homes_that_are_never_judged_are_empty_in_the_grid_of_the_sample(loaded):
-    settings, inputs = loaded
-    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
-    readings = sample.FirstBlockCache().read_sample(inputs.stored, homes, calendar)
-    grid = sample.make_float_grid(settings, homes, homes.sample, readings, calendar)
-    shop, dwelling = (grid.households.index(home) for home in ("0009", "0010"))
-    assert readings.has_readings[:, shop].all() and np.isnan(grid.value[:, shop]).all()
-    assert not np.isnan(grid.value[:, dwelling]).all(axis=1).any()
-    assert grid.units == ("count", "Wh", "litre") and grid.resolution.shape == grid.value.shape
-
-
 @pytest.mark.parametrize("scored_days", [DAYS, 60])
 def test_scores_of_the_first_weeks_do_not_count_where_the_sample_has_a_longer_past(loaded, scored_days):
     """The night's spread and the scale rest on some weeks; without a longer past they begin with what there is."""
     settings, inputs = loaded
-    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
+    homes, calendar = index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
     readings = sample.FirstBlockCache().read_sample(inputs.stored, homes, calendar)
-    since = LAST - dt.timedelta(days=scored_days - 1)
-    fitted = sample.fit_sample(settings, homes, readings, calendar, since, FIRST)
+    fitted = sample.fit_sample(settings, homes, readings, calendar, scored_days, DAYS)
     for scores in (one for one in fitted.scores if one.detector == "alone"):
         known = np.flatnonzero(~np.isnan(scores.score).all(axis=0))
         assert scores.score.shape[1] == DAYS and known.max() == DAYS - 1
@@ -208,7 +132,7 @@ def test_a_sample_that_lies_elsewhere_is_read_by_itself(tmp_path, monkeypatch):
 
 def test_nothing_of_what_is_held_goes_to_another_machine(loaded):
     settings, inputs = sampling(loaded[0], 100), loaded[1]
-    homes, calendar = sample.index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
+    homes, calendar = index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
     cache = sample.FirstBlockCache()
     cache.read_sample(inputs.stored, homes, calendar)
     assert len(pickle.dumps(cache)) < 200
