@@ -124,13 +124,8 @@ def run_nights(
     store.prepare()
     night_report.prepare_reports_folder(settings)
     with (
-<<<<<<< HEAD
         store.locked(LOCK_SECONDS, lambda holder: progress(Progress(f"waiting for {holder}"))),
-        engine.at(settings.engine.kind, settings.engine.address) as over,
-=======
-        store.locked(),
         engine.open_engine(settings.engine.kind, settings.engine.address) as block_engine,
->>>>>>> 18dd4c8 (One way through the night for sites of any size)
         contextlib.ExitStack() as background,
     ):
         timer = StepTimer()

@@ -124,7 +124,7 @@ def recent_readings(settings: Settings, stored: StoredReadings) -> NumberedReadi
     if days is None and stored.count_cells() > MAX_READINGS:
         days = FEWER_DAYS
     span = stored.find_span()
-    first = span[1] - dt.timedelta(days=days - 1) if span and days else None
+    first = span.last - dt.timedelta(days=days - 1) if span and days else None
     signals = pl.DataFrame(
         [(number, name, rule.base) for number, (name, rule) in enumerate(sorted(stored.rules.items()))],
         schema={"signal": pl.UInt8, "name": pl.String, "unit": pl.String},

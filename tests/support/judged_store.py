@@ -10,7 +10,7 @@ from anomaly.cases import CaseRules, WorklistRules
 from anomaly.evidence import EVIDENCE_SCHEMA, EvidenceRules
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SignalRule
-from pipelines.scoring.night import NOT_JUDGED
+from pipelines.scoring.night import NOT_JUDGED_SCHEMA
 from pipelines.storage.state import Store
 
 NIGHTS = [dt.date(2026, 3, day) for day in range(1, 6)]
@@ -73,7 +73,7 @@ def write_night(store: Store, night: dt.date, *evidence: dict, judged: int = 2) 
     rarities = frame.group_by("household").agg(pl.col("rarity").max())
     store.write(f"nights/{night}/evidence.parquet", frame)
     store.write(f"nights/{night}/rarities.parquet", rarities)
-    store.write(f"nights/{night}/not_judged.parquet", pl.DataFrame(schema=NOT_JUDGED))
+    store.write(f"nights/{night}/not_judged.parquet", pl.DataFrame(schema=NOT_JUDGED_SCHEMA))
     store.write(f"nights/{night}/expected.parquet", pl.DataFrame(schema=EXPECTED_SCHEMA))
     store.write(f"nights/{night}/history.parquet", pl.DataFrame(schema=EXPECTED_SCHEMA))
     store.write_json(f"nights/{night}/done.json", {"night": night, "judged": judged, "not_judged": 0})

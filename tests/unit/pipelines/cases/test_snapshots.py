@@ -3,7 +3,6 @@
 import datetime as dt
 from types import SimpleNamespace
 
-import numpy as np
 import polars as pl
 import pytest
 
@@ -71,10 +70,9 @@ def test_a_listed_case_has_the_chance_that_its_list_promised(store):
     assert row["rarity_night"] == 1e5 and row["because_en"].startswith("Water 2.0×")
 
 
-def arrays_of(homes: list[str], judged: list[bool] = ()) -> SimpleNamespace:
-    """Judged nights whose arrays hold those homes."""
-    grid = SimpleNamespace(households=homes, index=lambda night: 0)
-    return SimpleNamespace(expected=SimpleNamespace(grid=grid, judged=judged))
+def expected_of(homes: list[str]) -> SimpleNamespace:
+    """What was expected of those homes."""
+    return SimpleNamespace(grid=SimpleNamespace(households=homes, index=lambda night: 0))
 
 
 def test_readings_beside_what_was_expected_as_the_night_knew_them(monkeypatch):
@@ -103,7 +101,7 @@ def test_readings_beside_what_was_expected_as_the_night_knew_them(monkeypatch):
     in_file = pl.DataFrame([expected_day("0001", 99.0), expected_day("0002", 12.0)], schema=EXPECTED_SCHEMA)
     monkeypatch.setattr(snapshots, "expected_frame", lambda expected, night, rows, days: in_arrays)
     inputs = SimpleNamespace(readings_of=readings_of)
-    found = readings_with_expected(inputs, arrays_of(["0001"]), {"0001", "0002"}, NIGHT, in_file, days=3)
+    found = readings_with_expected(inputs, expected_of(["0001"]), {"0001", "0002"}, NIGHT, in_file, days=3)
     assert tuple(found.columns) == SERIES_COLUMNS
     assert found.select("household", "value", "expected", "quality").rows() == [
         ("0001", None, 11.0, "doubtful"),
@@ -126,7 +124,7 @@ def test_the_minimum_flow_is_of_water_meters_read_by_the_hour(store):
     homes = pl.DataFrame(
         {"home": [0, 1], "household": ["0000", "0001"]}, schema_overrides={"home": pl.UInt32}
     )
-    inputs = SimpleNamespace(stored=SimpleNamespace(homes=lambda: homes))
+    inputs = SimpleNamespace(stored=SimpleNamespace(home_numbers=lambda: homes))
     found = snapshots._minimum_flows(settings_for(), store, inputs, ["0001"], NIGHT)
     assert found.rows() == [("0001", "water", NIGHT, 3)]
 
@@ -135,27 +133,13 @@ def dwellings(*homes: str) -> SimpleNamespace:
     return SimpleNamespace(dwellings=pl.DataFrame({"household": homes, "district": ["North"] * len(homes)}))
 
 
-def test_control_doors_are_judged_homes_without_a_case(store, monkeypatch):
-    settings = settings_for(control=SimpleNamespace(doors_per_night=9))
-    homes = ["0001", "0002", "0003"]
-    judged = np.array([[True, False, True]])
-    monkeypatch.setattr(snapshots, "judgeable_signals", lambda expected, night: judged)
-    drawn = snapshots._draw_control_doors(
-        settings, store, dwellings(*homes), arrays_of(homes), NIGHT, {"0001"}
-    )
-    assert drawn.select("night", "household", "district").rows() == [(NIGHT, "0003", "North")]
-    assert drawn["case_id"][0].startswith("k260305-")
-
-
-def test_at_a_large_site_control_doors_are_homes_that_every_signal_judged(store):
-    """The arrays hold the homes that stand out only."""
-    write_night(store, NIGHT)
-    not_judged = pl.DataFrame({"household": ["0002"], "signal": ["water"], "reason": ["no whole day yet"]})
-    store.write(f"nights/{NIGHT}/not_judged.parquet", not_judged)
+def test_control_doors_are_judged_homes_without_a_case():
     settings = settings_for(control=SimpleNamespace(doors_per_night=9))
     inputs = dwellings("0001", "0002", "0003")
-    drawn = snapshots._draw_control_doors(settings, store, inputs, arrays_of(["0001"]), NIGHT, {"0001"})
-    assert drawn["household"].to_list() == ["0003"]
+    judged = SimpleNamespace(judged_households=lambda night: ["0001", "0003"])
+    drawn = snapshots._draw_control_doors(settings, inputs, judged, NIGHT, {"0001"})
+    assert drawn.select("night", "household", "district").rows() == [(NIGHT, "0003", "North")]
+    assert drawn["case_id"][0].startswith("k260305-")
 
 
 def test_a_judged_night_has_written_the_last_weeks_of_its_case(judged_site):

@@ -388,7 +388,7 @@ def test_a_night_waits_for_a_command_that_ends(tmp_path):
 
 def test_a_bug_is_1_and_tells_where(tmp_path, monkeypatch):
     site = make_site(tmp_path, ["power"])
-    monkeypatch.setattr(flow, "judge", lambda *args: 1 / 0)
+    monkeypatch.setattr(flow, "judge_nights", lambda *args: 1 / 0)
     result = site.run("nightly")
     assert result.exit_code == 1 and isinstance(result.exception, ZeroDivisionError)
 

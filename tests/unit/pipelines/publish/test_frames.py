@@ -16,6 +16,7 @@ from pipelines.publish.frames import (
     recent_readings,
 )
 from pipelines.storage.state import Store
+from pipelines.storage.stored_readings import DaySpan
 from pipelines.storage.stored_register import REGISTER_SCHEMA
 from tests.support.judged_store import (
     EXPECTED_SCHEMA,
@@ -172,23 +173,26 @@ def test_an_answer_changes_cases_lists_and_the_account(store):
 class Readings:
     """As many readings as a test says, on every day of March."""
 
-    def __init__(self, height: int) -> None:
-        self.height, self.rules = height, settings_for().rules
+    def __init__(self, count: int) -> None:
+        self.count, self.rules = count, settings_for().rules
         self.first: dt.date | None = None
 
-    def span(self) -> tuple[dt.date, dt.date]:
-        return dt.date(2026, 3, 1), dt.date(2026, 3, 31)
+    def count_cells(self) -> int:
+        return self.count
+
+    def find_span(self) -> DaySpan:
+        return DaySpan(dt.date(2026, 3, 1), dt.date(2026, 3, 31))
 
     def cells(self, first: dt.date | None) -> pl.DataFrame:
         self.first = first
         return pl.DataFrame()
 
-    def homes(self) -> pl.DataFrame:
+    def home_numbers(self) -> pl.DataFrame:
         return pl.DataFrame()
 
 
 @pytest.mark.parametrize(
-    ("asked", "height", "first"),
+    ("asked", "count", "first"),
     [
         (None, frames.MAX_READINGS, None),
         (None, frames.MAX_READINGS + 1, dt.date(2026, 3, 18)),
@@ -196,8 +200,8 @@ class Readings:
         (40, frames.MAX_READINGS + 1, dt.date(2026, 2, 20)),
     ],
 )
-def test_how_many_days_of_readings_are_published(asked, height, first):
-    stored = Readings(height)
+def test_how_many_days_of_readings_are_published(asked, count, first):
+    stored = Readings(count)
     settings = SimpleNamespace(publish=SimpleNamespace(readings_days=asked))
     found = recent_readings(settings, stored)
     assert stored.first == first

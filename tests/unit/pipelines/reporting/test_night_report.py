@@ -237,29 +237,28 @@ def test_the_small_line_is_of_the_signal_that_has_risen_most():
     assert night_report._spark(series, None) == ""
 
 
-def test_a_homes_signals_have_their_own_days_and_no_peers_at_a_large_site(monkeypatch):
-    """Where the arrays hold some homes only, a median of peers is asked of more homes than there are."""
+def test_a_homes_signals_have_their_own_days_and_the_sample_for_neighbours(monkeypatch):
     asked = []
     keys = {"household": ["0001", "0001"], "signal": ["power", "water"], "day": [LAST, LAST]}
     days = pl.DataFrame(keys | {"value": [9, 5], "quality": ["read", "read"]}).with_columns(
         pl.lit(1.0).alias(name) for name in ("expected", "low", "high")
     )
 
-    def peer_medians_frame(grid, night, homes, shown_days, min_peers):
-        asked.append((homes.tolist(), min_peers))
+    def peer_medians_frame(neighbours, night, district_of, days, least):
+        asked.append((neighbours, night, district_of, days, least))
         return pl.DataFrame(keys | {"peers": [None, 4.0]})
 
     monkeypatch.setattr(night_report, "peer_medians_frame", peer_medians_frame)
     monkeypatch.setattr(night_report, "readings_with_expected", lambda *given, **named: days)
-    grid = SimpleNamespace(households=["0000", "0001"], index=lambda night: 0)
+    # home 0001 is in the second row, in district 7; the sample ends with the night, its twelfth day
+    grid = SimpleNamespace(households=["0000", "0001"], group=[3, 7])
+    sample = SimpleNamespace(index=lambda night: 11)
     context = SimpleNamespace(
-        judged_nights=SimpleNamespace(expected=SimpleNamespace(grid=grid)),
-        inputs=SimpleNamespace(dwellings=pl.DataFrame({"household": ["0000", "0001", "0002"]})),
+        judged_nights=SimpleNamespace(expected=SimpleNamespace(grid=grid), neighbours=sample),
+        inputs=None,
         night=LAST,
     )
     series = series_by_home(context, ["0001"])
     assert series["0001"]["water"].select("value", "peers").rows() == [(5, 4.0)]
-    assert series["0001"].keys() == {"power", "water"} and asked == [([1], 3)]
-    context.inputs.dwellings = context.inputs.dwellings.head(2)
-    series_by_home(context, ["0001"])
-    assert asked[-1] == ([1], night_report.MIN_PEERS)
+    assert series["0001"].keys() == {"power", "water"}
+    assert asked == [(sample, 11, {"0001": 7}, night_report.SHOWN_DAYS, night_report.MIN_PEERS)]
