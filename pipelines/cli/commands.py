@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from anomaly import __version__ as VERSION
+from anomaly.messages import printable
 from pipelines.cli import review_commands
 from pipelines.cli.console import (
     CommandGroup,
@@ -21,6 +22,7 @@ from pipelines.cli.console import (
     print_data,
     print_message,
     print_messages,
+    print_text,
     progress_display,
     run_and_exit,
     settings_option,
@@ -200,7 +202,7 @@ def status_command(settings_path: Path, as_json: bool) -> None:
     from pipelines.config.settings import load_settings
     from pipelines.reporting import queries
 
-    click.echo(queries.status_text(load_settings(settings_path), as_json), nl=False)
+    print_text(queries.status_text(load_settings(settings_path), as_json))
 
 
 @main.command()
@@ -215,7 +217,8 @@ def doctor_command(settings_path: Path, as_json: bool) -> None:
     from pipelines.jobs.preflight import check_site
 
     findings = check_site(load_settings(settings_path))
-    lines = (f"{'ok  ' if found.fine else 'look'}  {found.what}: {found.detail}\n" for found in findings)
+    marks = {True: "ok  ", False: "look"}
+    lines = (f"{marks[found.fine]}  {found.what}: {printable(found.detail)}\n" for found in findings)
     rows = ({"message_type": "finding", **vars(found)} for found in findings)
     to_look_at = sum(not found.fine for found in findings)
     print_data(as_json, "".join(lines), rows, checks=len(findings), to_look_at=to_look_at)
@@ -345,10 +348,10 @@ def evaluate_command(settings_path: Path, seed: int, nights: int, rounds: int | 
     measured = evaluation.evaluate_site(settings, seed, nights, rounds, progress_display(as_json))
     page = evaluation.write_evaluation_page(settings, measured)
     if as_json:
-        click.echo(evaluation.card_json(measured, page), nl=False)
+        print_text(evaluation.card_json(measured, page))
     else:
         clear_progress()
-        click.echo(f"{evaluation.card_text(measured)}\npage  {page}")
+        print_text(f"{evaluation.card_text(measured)}\npage  {page}\n")
 
 
 @main.command()

@@ -166,8 +166,8 @@ class RemainingTime:
 
 
 def print_message(text: str) -> None:
-    """Print a line for people, to stderr."""
-    click.echo(text, err=True)
+    """Print a line for people, to stderr; what is not to be seen in it, such as in a path, is escaped."""
+    click.echo(printable(text), err=True)
 
 
 def print_messages(
@@ -187,7 +187,12 @@ def print_data(as_json: bool, text: str, rows: Iterable[Mapping] = (), /, **summ
     if as_json:
         _print_json(rows, summary)
     else:
-        click.echo(text, nl=False)
+        print_text(text)
+
+
+def print_text(text: str) -> None:
+    """Print text to stdout; in it a path that is not in UTF-8 is escaped."""
+    click.echo(_encodable(text), nl=False)
 
 
 def clear_progress() -> None:
@@ -203,4 +208,8 @@ def _print_json(rows: Iterable[Mapping], summary: Mapping) -> None:
 
 
 def _json_line(**fields: object) -> str:
-    return json.dumps(fields, ensure_ascii=False, default=str)
+    return _encodable(json.dumps(fields, ensure_ascii=False, default=str))
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

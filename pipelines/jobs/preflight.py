@@ -116,6 +116,7 @@ def _check_store(store: Store) -> Finding:
 
 def _store_trouble(store: Store) -> str:
     """Return why a run could not use the store's folder, and what to do; empty if it could."""
+    store.check_path()
     if not all(_is_writable(folder) for folder in (store.folder, store.state)):
         return "cannot be written; give [store] path a folder this user may write"
     written = store.read_json("version.json", {"state": STATE_VERSION})["state"]

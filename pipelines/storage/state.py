@@ -63,8 +63,23 @@ class Store:
         """Return where a file of the state lies."""
         return self.state / name
 
+    def check_path(self) -> None:
+        """Raise StateError for a path that DuckDB would take for another one, or cannot be given at all."""
+        path = str(self.published)
+        named = {"?": "with a '?'", "\\": "with a backslash"}
+        why = next((words for sign, words in named.items() if sign in path), "")
+        try:
+            path.encode()
+        except UnicodeEncodeError:
+            why = "that is not in UTF-8"
+        if why:
+            raise StateError(
+                f"{path}: DuckDB cannot open a path {why}; give [store] path a folder with another name"
+            )
+
     def prepare(self) -> None:
         """Make the folder; raises StateError where it cannot be written or was written by a newer version."""
+        self.check_path()
         try:
             make_folder(self.state)
             probe = self.state / ".probe"
@@ -75,11 +90,6 @@ class Store:
                 f"{self.folder}: cannot be written ({error.strerror}); "
                 "give [store] path a folder this user may write"
             ) from None
-        if "?" in str(self.published):
-            raise StateError(
-                f"{self.published}: DuckDB cannot open a path with a '?'; "
-                "give [store] path a folder without one"
-            )
         version = self.read_json(VERSION_FILE, {"state": STATE_VERSION})
         written = version.get("state") if isinstance(version, dict) else None
         if not isinstance(written, int):

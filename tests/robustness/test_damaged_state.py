@@ -1,6 +1,7 @@
 """State that was lost or damaged is made anew, or named in one line; so are folders that cannot be used."""
 
 import datetime as dt
+import os
 import shutil
 
 import pytest
@@ -76,5 +77,14 @@ def test_a_folder_with_brackets_in_its_name_is_only_a_folder(tmp_path):
     assert site.view("readings").height > 0
 
 
-def test_a_store_that_duckdb_cannot_open_is_refused(tmp_path):
-    assert "cannot open a path with a '?'" in make_site(tmp_path / "why?").nightly(code=2).stderr
+@pytest.mark.parametrize(
+    ("folder", "words"),
+    [(b"why?", "with a '?'"), (b"back\\slash", "with a backslash"), (b"latin-\xe9", "that is not in UTF-8")],
+)
+def test_a_store_that_duckdb_cannot_open_is_refused(tmp_path, folder, words):
+    site = make_site(tmp_path / os.fsdecode(folder))
+    refused = site.nightly(code=2).stderr
+    assert f"DuckDB cannot open a path {words}; give [store] path" in refused and refused.count("\n") == 1
+    assert not site.file.parent.joinpath("state").exists()
+    doctor = site.run("doctor")
+    assert doctor.exit_code == 3 and f"DuckDB cannot open a path {words}" in doctor.stdout
