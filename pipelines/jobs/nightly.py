@@ -129,7 +129,7 @@ def run_nights(
         contextlib.ExitStack() as background,
     ):
         timer = StepTimer()
-        _clear_leftovers(settings, store)
+        put_aside = _clear_leftovers(settings, store)
         inputs = load(settings, store, started.date(), progress)
         timer.end("load")
 
@@ -138,7 +138,7 @@ def run_nights(
         plan = make_plan(store, inputs, nights, wants_report)
         key = _inputs_key(settings, store, inputs)
         if not plan.mends and _all_done(settings, store, nights, key):
-            return _nothing_to_do(settings, inputs, nights[-1])
+            return _nothing_to_do(settings, inputs, nights[-1], put_aside)
         _note_begun(store, plan)
         rejudged.keep_previous_cases(store, plan.nights)
 
@@ -169,6 +169,8 @@ def run_nights(
             run=published.runs[plan.nights.index(nights[-1])],
             report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
+                *put_aside,
+                *published.put_aside,
                 *(line for night in nights for line in missed_nights(store, night)),
                 *published.rejudging.lines(),
                 *late_arrivals.describe_touched_nights(_touched_nights(settings)),
@@ -197,13 +199,17 @@ class StepTimer:
         self.seconds[step] = round(self._last - before, 1)
 
 
-def _clear_leftovers(settings: Settings, store: Store) -> None:
-    """Remove what killed runs have left, and find out now whether small files of the state can be used."""
+def _clear_leftovers(settings: Settings, store: Store) -> list[str]:
+    """Remove what killed runs have left, and find out now whether small files of the state can be used.
+
+    Returns a line for each log of another program that lay beside the published file.
+    """
     store.remove_leftovers()
     writer.clear_leftovers(settings.reports)
     # damaged, these two would otherwise end the run when the file is published already
     AuditLog(store).check_readable()
     _touched_nights(settings)
+    return duckdb_file.put_logs_aside(settings.store)
 
 
 def _touched_nights(settings: Settings) -> dict[dt.date, int]:
@@ -314,13 +320,13 @@ def _all_done(settings: Settings, store: Store, nights: Sequence[dt.date], key: 
     )
 
 
-def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date) -> Result:
+def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date, put_aside: Sequence[str]) -> Result:
     return Result(
         night=night,
         did=False,
         degraded=inputs.degraded + parquet_export.sync_parquet_export(settings),
         report=str(night_report.night_index_path(settings, night)),
-        remarks=late_arrivals.describe_touched_nights(_touched_nights(settings)),
+        remarks=[*put_aside, *late_arrivals.describe_touched_nights(_touched_nights(settings))],
         stopped=tuple(inputs.failed),
     )
 
@@ -391,6 +397,8 @@ class _Published:
     """The lines in the journal of runs, one for each night of the plan, in order."""
     frames: dict[str, pl.DataFrame]
     rejudging: rejudged.RejudgingSummary
+    put_aside: list[str]
+    """A line for each log of another program that was in the way of the file."""
 
 
 def _publish(
@@ -409,9 +417,9 @@ def _publish(
     rejudging = rejudged.record_changes(store, plan.nights)
     runs = _run_lines(settings, store, inputs, history, plan.nights, started)
     frames = published_frames(settings, store, inputs, history, runs)
-    publication.finish(frames, meta_frames(settings, judged_nights.calendar))
+    put_aside = publication.finish(frames, meta_frames(settings, judged_nights.calendar))
     _record_runs(settings, store, runs, plan.judge)
-    return _Published(runs, frames, rejudging)
+    return _Published(runs, frames, rejudging, put_aside)
 
 
 def _write_reports(

@@ -20,7 +20,7 @@ from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
 from pipelines.ingest.files import find_files
 from pipelines.ingest.formats import read_file
-from pipelines.publish.duckdb_file import OFFLINE
+from pipelines.publish.duckdb_file import OFFLINE, log_files
 from pipelines.runtime import engine
 from pipelines.storage.state import STATE_VERSION, Store
 
@@ -180,7 +180,10 @@ def _check_published_file(settings: Settings) -> Finding:
             [(runs,)] = con.execute("SELECT count(*) FROM v1.runs").fetchall()
     except duckdb.Error as error:
         cause = " ".join((str(error).splitlines() or [""])[0].split())[:120]
-        detail = f"cannot be read ({cause}); remove that file; the next nightly rebuilds it"
+        remedy = "remove that file; the next nightly rebuilds it"
+        if logs := log_files(settings.store):
+            remedy = f"{logs[0].name}, of another program, lies beside it: the next nightly puts it aside"
+        detail = f"cannot be read ({cause}); {remedy}"
         return Finding("file", False, f"{settings.store}: {detail}")
     return Finding("file", True, f"{settings.store} opens, {runs} run{'s' * (runs != 1)}")
 

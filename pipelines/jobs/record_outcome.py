@@ -301,10 +301,13 @@ def _publish(settings: Settings, store: Store) -> list[str]:
 
 def _replace_outcomes(settings: Settings, store: Store) -> list[str]:
     """Swap the published file for one with the outcomes of now; returns a line where it cannot be read."""
+    remarks = duckdb_file.put_logs_aside(settings.store)
     if not duckdb_file.is_readable(settings.store):
         remedy = "run `anomaly nightly --settings …`, which publishes it anew"
-        return [f"recorded; {settings.store} cannot be read: {remedy}"]
+        return [*remarks, f"recorded; {settings.store} cannot be read: {remedy}"]
     frames = outcome_frames(settings, store, build_cases(settings, store))
     export_up_to_date = parquet_export.is_up_to_date(settings)
-    duckdb_file.replace_tables(settings.store, frames)
-    return parquet_export.sync_parquet_export(settings, frames.keys() if export_up_to_date else None)
+    remarks += duckdb_file.replace_tables(settings.store, frames)
+    return remarks + parquet_export.sync_parquet_export(
+        settings, frames.keys() if export_up_to_date else None
+    )

@@ -6,6 +6,8 @@ the next, never half of one.
 """
 
 import contextlib
+import itertools
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +23,7 @@ from anomaly import tables
 from pipelines.errors import PublicationRefused
 from pipelines.publish.dictionary import column_meanings, table_grain
 from pipelines.publish.sql_types import sql_type
-from pipelines.storage.atomic_write import commit, draft_file, replace_atomically
+from pipelines.storage.atomic_write import commit, draft_file, sync_to_disk
 
 SQL_FOLDER = Path(__file__).parent / "sql"
 OFFLINE: dict[str, str | bool | int | float | list[str]] = {
@@ -30,6 +32,8 @@ OFFLINE: dict[str, str | bool | int | float | list[str]] = {
 }
 """Settings of every connection: DuckDB fetches nothing from outside."""
 
+LOG_SUFFIXES = (".wal", ".wal.checkpoint", ".wal.recovery")
+"""Of the logs that DuckDB reads back into a database beside which they lie."""
 STORAGE_VERSION = "v1.4.0"  # the oldest DuckDB that is to open the file
 # DuckDB keeps rows in groups of 122,880: what comes in whole groups is written once and not regrouped
 ROW_GROUP_SIZE = 2 * 122_880
@@ -89,12 +93,13 @@ class Publication:
     draft: Path
     readings_written: Future[int]
 
-    def finish(self, frames: Mapping[str, pl.DataFrame], meta: Mapping[str, pl.DataFrame]) -> None:
+    def finish(self, frames: Mapping[str, pl.DataFrame], meta: Mapping[str, pl.DataFrame]) -> list[str]:
         """Write all other tables beside the readings, read the draft back and swap it in.
 
         frames: one for every name of tables.PUBLISHED but the readings (`published_frames`). meta: one for
-        every name of tables.META (`meta_frames`). Raises PublicationRefused, with yesterday's file untouched,
-        where a frame breaks a rule of its table or the draft does not read back as written.
+        every name of tables.META (`meta_frames`). Returns a line for each log of another program that was in
+        the way. Raises PublicationRefused, with yesterday's file untouched, where a frame breaks a rule of its
+        table or the draft does not read back as written.
         """
         heights = {"readings": self.readings_written.result()}
         with _attached_draft(self.draft) as con:
@@ -106,26 +111,26 @@ class Publication:
             for name, table in tables.META.items():
                 _write_table(con, f"meta.{name}", _checked(name, table, meta[name]), self.draft)
         _check_row_counts(self.draft, heights)
-        commit(self.draft, self.target)
+        return _swap_in(self.draft, self.target)
 
 
 def publish(
     target: Path,
     frames: Mapping[str, pl.DataFrame | NumberedReadings],
     meta: Mapping[str, pl.DataFrame],
-) -> None:
+) -> list[str]:
     """Write the published file at once, the readings among its frames; see `Publication.finish`."""
     with start_publication(target, lambda: frames["readings"]) as publication:
         others = {name: frame for name, frame in frames.items() if isinstance(frame, pl.DataFrame)}
-        publication.finish(others, meta)
+        return publication.finish(others, meta)
 
 
-def replace_tables(target: Path, frames: Mapping[str, pl.DataFrame]) -> None:
+def replace_tables(target: Path, frames: Mapping[str, pl.DataFrame]) -> list[str]:
     """Replace some tables of the published file, in a copy that is then swapped in.
 
-    Raises PublicationRefused like `Publication.finish`.
+    Returns and raises what `Publication.finish` does.
     """
-    with replace_atomically(target) as draft:
+    with draft_file(target) as draft:
         shutil.copyfile(target, draft)
         with duckdb.connect(str(draft), config=OFFLINE) as con:
             for name, frame in frames.items():
@@ -135,16 +140,58 @@ def replace_tables(target: Path, frames: Mapping[str, pl.DataFrame]) -> None:
                 _write_view(con, name, table)
             con.execute("CHECKPOINT")
         _check_row_counts(draft, {name: frame.height for name, frame in frames.items()})
+        return _swap_in(draft, target)
 
 
 def is_readable(published: Path) -> bool:
     """Return whether the published file is there and answers a query."""
+    return _why_unreadable(published) is None
+
+
+def put_logs_aside(published: Path) -> list[str]:
+    """Rename the logs that another program has left beside the published file; return a line for each.
+
+    DuckDB would read them back into whatever lies there, and then refuse the file or show what nobody
+    published. The tool itself leaves no log there.
+    """
+    lines = []
+    for log in log_files(published):
+        numbered = (log.with_name(f"{log.name}.household-anomaly-aside-{n}") for n in itertools.count(1))
+        aside = next(path for path in numbered if not os.path.lexists(path))
+        log.rename(aside)
+        sync_to_disk(aside.parent)
+        lines.append(
+            f"{log}: left by a program that had opened the published file for writing; is now {aside.name}"
+        )
+    return lines
+
+
+def log_files(published: Path) -> list[Path]:
+    """Return the logs that lie beside the published file."""
+    paths = [published.with_name(published.name + suffix) for suffix in LOG_SUFFIXES]
+    return [path for path in paths if os.path.lexists(path)]
+
+
+def _why_unreadable(published: Path) -> str | None:
+    """Return why the published file answers no query, in a line; None where it does."""
     try:
         with duckdb.connect(str(published), read_only=True, config=OFFLINE) as con:
             con.execute("SELECT count(*) FROM v1.runs").fetchall()
-    except duckdb.Error:
-        return False
-    return True
+    except duckdb.Error as error:
+        return " ".join((str(error).splitlines() or [""])[0].split())[:120]
+    return None
+
+
+def _swap_in(draft: Path, target: Path) -> list[str]:
+    """Put the draft in the place of the published file and open it there; see `Publication.finish`."""
+    lines = put_logs_aside(target)
+    commit(draft, target)
+    if cause := _why_unreadable(target):
+        raise PublicationRefused(
+            f"{target}: the new file is there and does not open ({cause}); "
+            "see to what else lies in that folder and run again"
+        )
+    return lines
 
 
 def _write_draft_with_readings(draft: Path, readings: Callable[[], pl.DataFrame | NumberedReadings]) -> int:

@@ -179,6 +179,9 @@ def test_doctor_opens_the_published_file(tmp_path):
         and not found["file"]["fine"]
         and "remove that file; the next nightly rebuilds it" in found["file"]["detail"]
     )
+    log = site.put("out/anomaly.duckdb.wal", b"torn too")
+    assert "anomaly.duckdb.wal, of another program, lies beside it" in findings(site)[1]["file"]["detail"]
+    log.unlink()
     site.file.unlink()
     site.nightly()
     assert findings(site)[1]["file"]["fine"]

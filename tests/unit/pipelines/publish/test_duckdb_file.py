@@ -20,6 +20,7 @@ from pipelines.publish.duckdb_file import (
     is_readable,
     number_readings,
     publish,
+    put_logs_aside,
     replace_tables,
     start_publication,
 )
@@ -107,6 +108,20 @@ def test_is_readable(published):
     assert is_readable(published)
     published.write_bytes(published.read_bytes()[:5000])
     assert not is_readable(published)
+
+
+def test_logs_of_other_programs_are_put_aside_each_under_a_name_of_its_own(published):
+    for content in ("first", "second"):
+        for suffix in (".wal", ".wal.recovery"):
+            published.with_name(published.name + suffix).write_text(content)
+        assert len(put_logs_aside(published)) == 2
+    aside = {path.name: path.read_text() for path in published.parent.iterdir() if path != published}
+    assert aside == {
+        f"anomaly.duckdb{suffix}.household-anomaly-aside-{n}": content
+        for suffix in (".wal", ".wal.recovery")
+        for n, content in ((1, "first"), (2, "second"))
+    }
+    assert put_logs_aside(published) == [] and is_readable(published)
 
 
 def test_what_a_killed_publication_leaves_is_swept(tmp_path, monkeypatch):
