@@ -83,6 +83,12 @@ class NotRecorded(AnomalyError):
     exit_code = REFUSED
 
 
+class PruneRefused(AnomalyError):
+    """A prune by a clock that may be wrong, or one that would leave nothing of the site."""
+
+    exit_code = REFUSED
+
+
 class NotReported(AnomalyError):
     """The file is published and the pages are not."""
 

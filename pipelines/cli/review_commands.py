@@ -218,8 +218,11 @@ def record_command(settings_path: Path, as_json: bool) -> None:
 @click.command()
 @settings_option
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken out.")
+@click.option(
+    "--clock-is-right", is_flag=True, help="Go on, though today's date is far from all this site has seen."
+)
 @json_option
-def prune_command(settings_path: Path, dry_run: bool, as_json: bool) -> None:
+def prune_command(settings_path: Path, dry_run: bool, clock_is_right: bool, as_json: bool) -> None:
     """Take out what is older than [retention] allows, from the state, the pages and the published file.
 
     Example: anomaly prune --settings anomaly.toml --dry-run
@@ -227,14 +230,17 @@ def prune_command(settings_path: Path, dry_run: bool, as_json: bool) -> None:
     from pipelines.config.settings import load_settings
     from pipelines.jobs import retention
 
-    expired = retention.prune(load_settings(settings_path), dry_run)
+    pruned = retention.prune(load_settings(settings_path), dry_run, clock_is_right)
     rows = (
         {"message_type": "class", "class": data.name, "before": data.before, "rows": data.rows}
         | {"places": len(data.places)}
-        for data in expired
+        for data in pruned.expired
     )
-    text = "".join(f"{data.describe()}\n" for data in expired)
-    print_data(as_json, text, rows, dry_run=dry_run, total=sum(data.rows for data in expired))
+    text = "".join(f"{data.describe()}\n" for data in pruned.expired)
+    print_data(as_json, text, rows, dry_run=dry_run, total=sum(data.rows for data in pruned.expired))
+    if not as_json:
+        for line in pruned.remarks:
+            print_message(line)
     if dry_run and not as_json:
         print_message("nothing was taken out: a dry run")
 

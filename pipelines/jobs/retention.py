@@ -3,10 +3,13 @@
 Outcomes, assignments, the runs and the audit log are kept: they are the account. Before anything is deleted,
 the first day that is kept of each class of data is noted (`RETENTION_FLOOR_FILE`), so that neither an export
 that comes again nor a night that is judged later brings back what was pruned.
+
+What is deleted cannot be brought back, so a clock that disagrees with what the site has seen is not believed:
+see `_refuse_doubtful_clock`.
 """
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from anomaly.readings import SignalRule, to_daily_grain
 from pipelines.cases.build import build_cases
 from pipelines.config.calendar import calendar_in_force, local_today
 from pipelines.config.settings import Settings
+from pipelines.errors import PruneRefused
 from pipelines.ingest.inputs import stored_inputs
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
@@ -23,11 +27,14 @@ from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
 from pipelines.storage.atomic_write import find_leftovers, remove_draft
 from pipelines.storage.audit_log import AuditLog
+from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.partitions import Partition, PartitionedTable
 from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
-from pipelines.storage.state import RETENTION_FLOOR_FILE, Store
+from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, Store
 
 LOCK_SECONDS = 60.0  # to wait for another command
+FAR_AHEAD = dt.timedelta(days=60)
+"""How far the clock may be ahead of all that the site has seen before it is taken for wrong."""
 DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
 
 
@@ -50,31 +57,51 @@ class ExpiredData:
         return f"{self.name}: {self.rows} from before {self.before}, in {places}"
 
 
-def prune(settings: Settings, dry_run: bool) -> list[ExpiredData]:
-    """Delete what is too old and publish what is left; with `dry_run` only say what that would be."""
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune has deleted, or would delete; `remarks` are lines for people."""
+
+    expired: list[ExpiredData]
+    remarks: list[str]
+
+
+def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pruned:
+    """Delete what is too old and publish what is left; with `dry_run` only say what that would be.
+
+    clock_is_right: whether somebody vouches for today's date. Raises PruneRefused where nobody does and it may be
+    wrong, and where nothing of the site would be left.
+    """
     store = Store(settings.store)
     store.prepare()
     with store.locked(LOCK_SECONDS):
+        today = local_today(settings)
+        newest_reading = _newest_reading(settings, store)
+        if not clock_is_right:
+            _refuse_doubtful_clock(store, today, newest_reading)
+        first_kept = _first_kept_days(settings, today)
+        _refuse_emptying(store, first_kept, newest_reading)
+        if newest_reading:  # what has not happened yet cannot be too old
+            first_kept = {name: min(day, newest_reading) for name, day in first_kept.items()}
         writer.clear_leftovers(settings.reports)
-        expired = _find_expired(settings, store, local_today(settings))
+        expired = _find_expired(settings, store, first_kept, today)
         begun = store.read_json(BEGUN, [])
         if dry_run or not (begun or any(data.places for data in expired)):
-            return expired
+            return Pruned(expired, [])
         deletions = _deletion_lines(expired, begun)
         store.write_json(BEGUN, deletions)
-        store.write_json(RETENTION_FLOOR_FILE, {data.name: data.before for data in expired})
+        store.write_json(RETENTION_FLOOR_FILE, first_kept)
         raw, *others = expired
         _reduce_raw_rows(settings, store, raw)
         for data in others:
             for place in data.places:
                 _delete_before(store, place, data.before)
-        _publish(settings, store)
+        remarks = _publish(settings, store)
         at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         for line in deletions:
             store.append_line(DELETIONS, {"at": at} | line)
         AuditLog(store).append("prune", deleted=deletions)
         store.path(BEGUN).unlink()
-    return expired
+    return Pruned(expired, remarks)
 
 
 def _deletion_lines(expired: list[ExpiredData], begun: list[dict]) -> list[dict]:
@@ -99,33 +126,89 @@ def _deletion_lines(expired: list[ExpiredData], begun: list[dict]) -> list[dict]
     return list(lines.values())
 
 
+# the clock
+
+
+def _newest_reading(settings: Settings, store: Store) -> dt.date | None:
+    parts = [part for name in settings.rules for part in DailyReadings(store, name).partitions()]
+    return max((part.last for part in parts), default=None)
+
+
+def _refuse_doubtful_clock(store: Store, today: dt.date, newest_reading: dt.date | None) -> None:
+    """Raise PruneRefused where today is far after all that the site has seen, or before its newest reading.
+
+    Seen are the readings, the ends of the runs and the lines of the audit log.
+    """
+    runs = store.read_lines(RUN_JOURNAL)
+    finished = [dt.datetime.fromisoformat(line["finished_utc"]).date() for line in runs]
+    seen = [day for day in (newest_reading, AuditLog(store).last_day(), *finished) if day]
+    clock = f"prune: today is {today} by this machine's clock"
+    remedy = "set the clock, or where it is right run again with --clock-is-right"
+    if newest_reading and today < newest_reading:
+        raise PruneRefused(f"{clock}, before the newest reading ({newest_reading}); {remedy}")
+    if seen and today - max(seen) > FAR_AHEAD:
+        raise PruneRefused(
+            f"{clock}, {(today - max(seen)).days} days after the newest reading, run or line of the audit log "
+            f"({max(seen)}); {remedy}"
+        )
+
+
+def _refuse_emptying(store: Store, first_kept: Mapping[str, dt.date], newest_reading: dt.date | None) -> None:
+    """Raise PruneRefused where every reading or every night would go, whoever vouches for the clock."""
+    nights = store.judged_nights()
+    every_reading = newest_reading is not None and newest_reading < first_kept["readings"]
+    if every_reading or (nights and nights[-1] < first_kept["nights"]):
+        last = nights[-1] if nights else newest_reading
+        raise PruneRefused(
+            f"prune: every reading or every night of the site would go (the last is {last}); set the clock, or "
+            f"longer [retention], or remove {store.folder} by hand to give the site up"
+        )
+
+
 # what has expired
 
 
-def _find_expired(settings: Settings, store: Store, today: dt.date) -> list[ExpiredData]:
-    """Return what each class of data holds that is too old, raw rows first."""
+def _first_kept_days(settings: Settings, today: dt.date) -> dict[str, dt.date]:
+    """Return the first day that is kept of each class of data."""
     keep = settings.retention
     readings_from = today - dt.timedelta(days=keep.readings_days)
     # a night, and a page, shows readings: neither outlives them
-    nights_from = max(readings_from, today - dt.timedelta(days=keep.nights_days))
-    reports_from = max(readings_from, today - dt.timedelta(days=keep.reports_days))
-    nights = tuple(store.path(f"nights/{night}") for night in store.judged_nights() if night < nights_from)
-    reports = sorted(settings.reports.glob("????-??-??"))
-    old_reports = tuple(folder for folder in reports if folder.name < str(reports_from))
+    return {
+        "raw": today - dt.timedelta(days=keep.raw_days),
+        "readings": readings_from,
+        "nights": max(readings_from, today - dt.timedelta(days=keep.nights_days)),
+        "reports": max(readings_from, today - dt.timedelta(days=keep.reports_days)),
+    }
+
+
+def _find_expired(
+    settings: Settings, store: Store, first_kept: Mapping[str, dt.date], today: dt.date
+) -> list[ExpiredData]:
+    """Return what each class of data holds that is too old, raw rows first."""
+    readings_from = first_kept["readings"]
+    nights = tuple(
+        store.path(f"nights/{night}") for night in store.judged_nights() if night < first_kept["nights"]
+    )
+    reports = tuple(
+        settings.reports / str(night)
+        for night in sorted(store.known_nights())
+        if (settings.reports / str(night)).is_dir()
+        and (night < first_kept["reports"] or night_report.first_day_drawn(store, night) < readings_from)
+    )
     tables = {
         path: _count_before(path, readings_from) for path in _tables(store) if path.parent not in nights
     }
     leftovers = tuple(sorted({*find_leftovers(store.folder), *find_leftovers(settings.reports)}))
     return [
-        _expired_raw_rows(settings, store, today - dt.timedelta(days=keep.raw_days)),
+        _expired_raw_rows(settings, store, first_kept["raw"]),
         ExpiredData(
             "readings",
             readings_from,
             sum(tables.values()),
             tuple(path for path, rows in tables.items() if rows),
         ),
-        ExpiredData("nights", nights_from, len(nights), nights),
-        ExpiredData("reports", reports_from, len(old_reports), old_reports),
+        ExpiredData("nights", first_kept["nights"], len(nights), nights),
+        ExpiredData("reports", first_kept["reports"], len(reports), reports),
         ExpiredData("drafts", today, len(leftovers), leftovers),
     ]
 
@@ -221,19 +304,22 @@ def _find_partition(table: PartitionedTable, place: Path) -> Partition | None:
     return None
 
 
-def _publish(settings: Settings, store: Store) -> None:
-    """Publish the file anew from what is left; one with tables replaced would still hold what was deleted."""
+def _publish(settings: Settings, store: Store) -> list[str]:
+    """Publish the file anew from what is left; one with tables replaced would still hold what was deleted.
+
+    Returns lines for people, as `Publication.finish` and `sync_parquet_export` do.
+    """
     if not store.judged_nights():
         settings.store.unlink(missing_ok=True)
-        parquet_export.sync_parquet_export(settings, keep=0)
-        return
+        return parquet_export.sync_parquet_export(settings, keep=0)
     inputs = stored_inputs(settings, store)
     frames = published_frames(settings, store, inputs, build_cases(settings, store))
     first, last = inputs.stored.find_span() or (local_today(settings), local_today(settings))
-    duckdb_file.publish(
+    remarks = duckdb_file.publish(
         settings.store,
         frames | {"readings": recent_readings(settings, inputs.stored)},
         meta_frames(settings, calendar_in_force(settings, first, last)),
     )
-    parquet_export.sync_parquet_export(settings, keep=0)
+    remarks += parquet_export.sync_parquet_export(settings, keep=0)
     night_report.write_overview(settings, frames)
+    return remarks

@@ -33,7 +33,8 @@ from pipelines.scoring.night import JudgedNights
 from pipelines.storage.atomic_write import make_folder
 from pipelines.storage.state import Store
 
-SHOWN_DAYS = 120  # of a case's signals
+SHOWN_DAYS = 120  # of a case's signals, at most
+DRAWN_FILE = "report.json"  # of a night: the first day that its pages draw
 SPARK_DAYS = 42
 MIN_PEERS = 15  # the median of fewer is not shown
 QUALITY_DAYS = 28
@@ -85,6 +86,31 @@ def night_index_path(settings: Settings, night: dt.date) -> Path:
     return settings.reports / str(night) / "index.html"
 
 
+def days_on_page(settings: Settings) -> int:
+    """Return how many days of a case's signals its page shows.
+
+    A page goes when a reading that it draws is pruned: it shows at most half of the days that readings are kept,
+    so that it can be read for the other half.
+    """
+    return min(SHOWN_DAYS, max(settings.retention.readings_days // 2, 1))
+
+
+def first_day_drawn(store: Store, night: dt.date) -> dt.date:
+    """Return the first day of which a night's pages draw a reading; of pages that draw none, the night."""
+    longest = {"draws_from": night - dt.timedelta(days=SHOWN_DAYS - 1)}  # of a page of an older version
+    return dt.date.fromisoformat(str(store.read_json(f"nights/{night}/{DRAWN_FILE}", longest)["draws_from"]))
+
+
+def _note_first_day_drawn(store: Store, context: NightContext, series: Mapping[str, SignalSeries]) -> None:
+    """Note it before the pages are written; an earlier day stands, as pages of it may."""
+    frames = [context.flow, *(frame for signals in series.values() for frame in signals.values())]
+    days = [day for frame in frames if frame.height for day in frame["day"]]
+    name = f"nights/{context.night}/{DRAWN_FILE}"
+    if night_index_path(context.settings, context.night).exists():
+        days.append(first_day_drawn(store, context.night))
+    store.write_json(name, {"draws_from": min(days, default=context.night)})
+
+
 def report_site(settings: Settings) -> report.Site:
     """Return what every page says of the site: its name, the purpose, languages and versions."""
     purpose = {
@@ -134,6 +160,8 @@ def gather_night_context(
     doors = _doors_with_their_cases(inputs, history, night)
     not_judged = store.read(f"nights/{night}/not_judged.parquet")
     flow = read_snapshot(store, night, "flow")
+    if "day" in flow.columns:
+        flow = flow.filter(pl.col("day") > night - dt.timedelta(days=days_on_page(settings)))
     account = outcome_frames(settings, store, history)["account"]
     by_kind = account.filter((pl.col("grouped_by") == "signature") & (pl.col("answered") > 0))
     run = _last_run(store, night, history)
@@ -170,6 +198,7 @@ def write_night_report(
     store = Store(settings.store)
     context = gather_night_context(settings, store, inputs, judged_nights, night)
     series = series_by_home(context, context.doors["household"].unique().to_list())
+    _note_first_day_drawn(store, context, series)
     case_pages = (
         build_case_page(context, door, series[door["household"]])
         for door in context.doors.iter_rows(named=True)
@@ -210,7 +239,7 @@ def build_case_page(context: NightContext, case: dict, series: SignalSeries) -> 
     home, day = grid.households.index(household), grid.index(night)
     levels = decompose(expected, home, day)
     days_read = (~np.isnan(grid.value[:, home, : day + 1])).sum(axis=1)
-    first_shown = night - dt.timedelta(days=SHOWN_DAYS - 1)
+    first_shown = night - dt.timedelta(days=days_on_page(context.settings) - 1)
     return report.CasePage(
         site=report_site(context.settings),
         night=night,
@@ -241,10 +270,18 @@ def series_by_home(context: NightContext, homes: Collection[str]) -> dict[str, S
     neighbours = context.judged_nights.neighbours
     district_of = {home: int(grid.group[grid.households.index(home)]) for home in homes}
     peers = peer_medians_frame(
-        neighbours, neighbours.index(context.night), district_of, days=SHOWN_DAYS, least=MIN_PEERS
+        neighbours,
+        neighbours.index(context.night),
+        district_of,
+        days=days_on_page(context.settings),
+        least=MIN_PEERS,
     )
     days = readings_with_expected(
-        context.inputs, context.judged_nights.expected, homes, context.night, days=SHOWN_DAYS
+        context.inputs,
+        context.judged_nights.expected,
+        homes,
+        context.night,
+        days=days_on_page(context.settings),
     )
     days = days.join(peers, on=["household", "signal", "day"], how="left", maintain_order="left")
     series: dict[str, SignalSeries] = {home: {} for home in homes}

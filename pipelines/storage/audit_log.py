@@ -98,6 +98,13 @@ class AuditLog:
             raise AuditLogBroken(f"{self.path}: line {head.lines} was changed")
         return LogHead(len(lines), previous)
 
+    def last_day(self) -> dt.date | None:
+        """Return the day of the newest line; None where there is none that can be read."""
+        try:
+            return dt.datetime.fromisoformat(json.loads(self._lines()[-1])["at"]).date()
+        except (IndexError, ValueError, KeyError, TypeError):
+            return None
+
     def _lines(self) -> list[bytes]:
         """Return the whole lines, without their ends."""
         try:

@@ -257,6 +257,11 @@ class Store:
         done = self.path("nights").glob("????-??-??/done.json")
         return sorted(dt.date.fromisoformat(path.parent.name) for path in done)
 
+    def known_nights(self) -> set[dt.date]:
+        """Return every night that was ever judged, those that were pruned since included."""
+        run = {dt.date.fromisoformat(line["night"]) for line in self.read_lines(RUN_JOURNAL)}
+        return run | set(self.judged_nights())
+
     def incomplete_nights(self) -> list[dt.date]:
         """Return nights that have run but whose folder has lost a file: they must be judged again."""
         judged = self.judged_nights()

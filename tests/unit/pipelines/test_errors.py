@@ -16,6 +16,7 @@ EXIT_CODES = {
     "StoreLocked": 11,
     "NotFound": 2,
     "NotRecorded": 2,
+    "PruneRefused": 2,
     "NotReported": 2,
     "WorkerFailed": 2,
     "PublicationRefused": 4,

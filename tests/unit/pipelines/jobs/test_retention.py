@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from pipelines.config.settings import load_settings
 from pipelines.jobs import retention
 from pipelines.jobs.retention import ExpiredData, prune
-from tests.support.site import LAST, Site, daily, day, make_site, rows
+from pipelines.reporting import night_report
+from pipelines.storage.state import Store
+from tests.support.site import FIRST, LAST, Site, daily, day, make_site, rows
 
 
 @pytest.fixture
@@ -35,11 +38,13 @@ def test_a_floor_is_written_before_anything_is_deleted_and_a_broken_prune_goes_o
             prune(settings, dry_run=False)
     state = site.root / "out" / "state"
     assert json.loads((state / "kept_from.json").read_text())["readings"] == str(day(-41))
-    (begun,) = json.loads((state / "pruning.json").read_text())
+    begun = json.loads((state / "pruning.json").read_text())
+    assert [line["class"] for line in begun] == ["readings", "reports"]
     prune(settings, dry_run=False)
-    (deleted,) = [json.loads(line) for line in (state / "deletions.jsonl").read_text().splitlines()]
+    deleted = [json.loads(line) for line in (state / "deletions.jsonl").read_text().splitlines()]
     assert not (state / "pruning.json").exists()
-    assert {name: deleted[name] for name in begun} == begun and holding(site, str(day(-41))) == []
+    assert [line | {"at": ""} for line in deleted] == [line | {"at": ""} for line in begun]
+    assert holding(site, str(day(-41))) == []
 
 
 def holding(site: Site, before: str) -> list[str]:
@@ -92,9 +97,8 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
         json.loads(line)
         for line in (site.root / "out" / "state" / "deletions.jsonl").read_text().splitlines()
     ]
-    assert {line["class"] for line in record} == {"readings", "nights", "drafts"} and site.audit_lines()[-1][
-        "step"
-    ] == "prune"
+    assert {line["class"] for line in record} == {"readings", "nights", "reports", "drafts"}
+    assert site.audit_lines()[-1]["step"] == "prune"
     # the exports still hold the old rows, and a run line still names the old night
     site.change('name = "Tiny"', 'name = "Small"')
     site.put("power-2.csv", rows("power", daily()["power"]))
@@ -103,12 +107,29 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
     assert site.view("readings")["day"].min() == day(-41)
 
 
-def test_where_everything_is_old_the_published_file_goes_and_the_records_stay(site, monkeypatch):
-    site.decide("benign")
-    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST.replace(year=2036))
-    assert site.run("prune").exit_code == 0 and not site.file.exists()
-    assert [line["step"] for line in site.audit_lines()] == ["run", "decide", "prune"]
-    assert json.loads((site.root / "out" / "state" / "outcomes.jsonl").read_text())["outcome"] == "benign"
+def test_pages_go_with_the_readings_that_they_draw(site, monkeypatch):
+    monkeypatch.setattr("pipelines.jobs.retention.local_today", lambda settings: LAST)
+    store, night = Store(site.file), day(-2)
+    assert night_report.first_day_drawn(store, night) == FIRST
+    keep(site, readings_days=40)
+    settings = load_settings(site.settings)
+
+    def expired_pages() -> tuple[Path, ...]:
+        return prune(settings, dry_run=True).expired[3].places
+
+    assert expired_pages() == (settings.reports / str(night),)
+    drawn = store.path(f"nights/{night}/report.json")
+    drawn.write_text(json.dumps({"draws_from": str(day(-41))}))
+    assert expired_pages() == ()
+    drawn.unlink()  # pages of an older version may draw any of their last 120 days
+    assert expired_pages() == (settings.reports / str(night),)
+    prune(settings, dry_run=False)
+    assert not (settings.reports / str(night)).exists()
+    site.nightly("--night", str(night))
+    assert list((settings.reports / str(night) / "cases").glob("*.png"))
+    # half of the days that readings are kept: these pages can be read for the other half
+    assert night_report.first_day_drawn(store, night) == night - dt.timedelta(days=19)
+    assert expired_pages() == ()
 
 
 def test_where_nothing_is_old_nothing_is_touched(site, monkeypatch):

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from anomaly import messages, tables
+from pipelines.config.sections import RetentionSection
 from pipelines.config.settings import load_settings
 from pipelines.errors import NotReported, StateError
 from pipelines.reporting import night_report
@@ -23,7 +24,7 @@ from pipelines.reporting.night_report import (
     series_by_home,
 )
 from pipelines.storage.state import Store
-from tests.support.site import HOMES, LAST, SIGNALS, SURGE_DAYS, SURGED, Site, daily, rows
+from tests.support.site import HOMES, LAST, SIGNALS, SURGE_DAYS, SURGED, Site, daily, day, rows
 
 NEIGHBOUR = "0008"  # a home of the same building that surges too
 REGISTER = """[households]
@@ -256,9 +257,35 @@ def test_a_homes_signals_have_their_own_days_and_the_sample_for_neighbours(monke
     context = SimpleNamespace(
         judged_nights=SimpleNamespace(expected=SimpleNamespace(grid=grid), neighbours=sample),
         inputs=None,
+        settings=SimpleNamespace(retention=RetentionSection()),
         night=LAST,
     )
     series = series_by_home(context, ["0001"])
     assert series["0001"]["water"].select("value", "peers").rows() == [(5, 4.0)]
     assert series["0001"].keys() == {"power", "water"}
     assert asked == [(sample, 11, {"0001": 7}, night_report.SHOWN_DAYS, night_report.MIN_PEERS)]
+
+
+@pytest.mark.parametrize(("kept", "shown"), [(1, 1), (41, 20), (240, 120), (1100, 120)])
+def test_a_page_shows_at_most_half_of_the_days_that_readings_are_kept(kept, shown):
+    settings = SimpleNamespace(retention=RetentionSection(readings_days=kept))
+    assert night_report.days_on_page(settings) == shown
+
+
+def test_the_first_day_that_is_drawn_is_noted_and_an_earlier_one_stands(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+
+    def note(*first_days: dt.date) -> dt.date:
+        frames = {str(day): pl.DataFrame({"day": [day, LAST]}) for day in first_days}
+        settings = SimpleNamespace(reports=tmp_path)
+        context = SimpleNamespace(settings=settings, night=LAST, flow=pl.DataFrame({"household": []}))
+        night_report._note_first_day_drawn(store, context, {"0001": frames})
+        return night_report.first_day_drawn(store, LAST)
+
+    assert night_report.first_day_drawn(store, LAST) == LAST - dt.timedelta(days=119)  # of an older version
+    assert note(day(-9)) == day(-9)
+    assert note() == LAST
+    assert note(day(-2), day(-9)) == day(-9)
+    (tmp_path / str(LAST)).mkdir()
+    (tmp_path / str(LAST) / "index.html").touch()
+    assert note(day(-2)) == day(-9)
