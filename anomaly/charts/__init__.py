@@ -16,10 +16,11 @@ from anomaly.charts.decomposition import decomposition_svg
 from anomaly.charts.detection_rates import detection_rates_figure
 from anomaly.charts.pixels import pixels_of
 from anomaly.charts.spark import spark_svg
-from anomaly.charts.style import chinese_font
+from anomaly.charts.style import FontFile, chinese_font
 
 __all__ = [
     "CaseChart",
+    "FontFile",
     "case_figure",
     "case_pixels",
     "chinese_font",

@@ -27,7 +27,7 @@ from anomaly.charts.background import (
     background_figure,
     choose_background,
 )
-from anomaly.charts.style import BLUE, GREY, HATCH_GREY, INK, PALE, Labels, chart_style, labels_in
+from anomaly.charts.style import BLUE, GREY, HATCH_GREY, INK, PALE, FontFile, Labels, chart_style, labels_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class CaseChart:
     night: date
 
 
-def case_figure(chart: CaseChart, language: str, font_file: str | None) -> Figure:
+def case_figure(chart: CaseChart, language: str, font_file: FontFile | None) -> Figure:
     """Return the chart as a figure with Axes for each signal, from the top.
 
     The Axes are labelled by signal, their artists by what they show.
@@ -62,7 +62,7 @@ def case_figure(chart: CaseChart, language: str, font_file: str | None) -> Figur
     return figure
 
 
-def case_pixels(chart: CaseChart, language: str, font_file: str | None) -> np.ndarray:
+def case_pixels(chart: CaseChart, language: str, font_file: FontFile | None) -> np.ndarray:
     """Return the chart as pixels, (height, width, 4) of 0 to 255; parameters as for `case_figure`."""
     labels = labels_in(language, font_file)
     with chart_style():

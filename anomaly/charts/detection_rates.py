@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from anomaly import messages
-from anomaly.charts.style import BLUE, GREY, INK, PALE, chart_style, labels_in
+from anomaly.charts.style import BLUE, GREY, INK, PALE, FontFile, chart_style, labels_in
 
 # Of the curves, the last ones where there are fewer: told apart by colour, marker and dash alike.
 LOOKS: tuple[dict[str, Any], ...] = (
@@ -23,7 +23,7 @@ def detection_rates_figure(
     axis: Literal["capacity", "day"],
     ticks: Sequence[float],
     language: str,
-    font_file: str | None,
+    font_file: FontFile | None,
 ) -> Figure:
     """Return the share found as a figure, one curve a size.
 

@@ -3,15 +3,22 @@
 Colours keep apart for the colour-blind and in grey print, and nothing is told by colour alone.
 """
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib import rc_context, rc_params_from_file
-from matplotlib.font_manager import FontProperties, fontManager
+from matplotlib.font_manager import (
+    FontEntry,
+    FontPath,
+    FontProperties,
+    findSystemFonts,
+    fontManager,
+    weight_dict,
+)
 
 from anomaly import messages
 
@@ -42,17 +49,53 @@ def chart_style() -> AbstractContextManager[None]:
     return rc_context(_STYLE)
 
 
-def chinese_font() -> str | None:
-    """Return a font file with Chinese glyphs: of the `zh` extra, else one of the system's, else None."""
+class FontFile(NamedTuple):
+    """A font file and the number of the face in it.
+
+    matplotlib's own FontPath cannot be unpickled (3.11), and a font is handed to worker processes.
+    """
+
+    path: str
+    face: int = 0
+
+
+def chinese_font() -> FontFile | None:
+    """Return a font with Chinese glyphs: of the `zh` extra, else one of the system's, else None."""
     spec = find_spec(FONT_PACKAGE)
     for folder in spec.submodule_search_locations or () if spec else ():
         if (packaged := Path(folder) / FONT_FILE).is_file():
-            return str(packaged)
-    installed = {font.name for font in fontManager.ttflist}
+            return FontFile(str(packaged))
+    if font := _known_chinese_font():
+        return font
+    _add_new_system_fonts()
+    return _known_chinese_font()
+
+
+def _known_chinese_font() -> FontFile | None:
+    """Return the most regular face of the first family that is there.
+
+    matplotlib lists the fonts of the day on which it first ran: a file may be gone since, and matplotlib
+    would take a font without the characters in its place.
+    """
+    faces = sorted(fontManager.ttflist, key=_irregularity)
     for family in CHINESE_FAMILIES:
-        if family in installed:
-            return fontManager.findfont(family, fallback_to_default=False)
+        for face in faces:
+            if face.name == family and Path(face.fname).is_file():
+                return FontFile(face.fname, face.index)
     return None
+
+
+def _irregularity(face: FontEntry) -> tuple:
+    weight = weight_dict.get(face.weight, 400) if isinstance(face.weight, str) else face.weight
+    return face.style != "normal", face.stretch != "normal", abs(weight - 400), face.fname, face.index
+
+
+def _add_new_system_fonts() -> None:
+    """Make the fonts known that were installed after matplotlib listed them."""
+    known = {face.fname for face in fontManager.ttflist}
+    for path in sorted(set(findSystemFonts()) - known):
+        with suppress(Exception):  # a file that is no font, in whatever way FreeType says so
+            fontManager.addfont(path)
 
 
 def has_han(text: str) -> bool:
@@ -98,7 +141,8 @@ class Labels:
         return font
 
 
-def labels_in(language: str, font_file: str | None) -> Labels:
+def labels_in(language: str, font_file: FontFile | None) -> Labels:
     """Return labels in a language; English where there is no font that has the language's characters."""
     can_draw = font_file is not None or not has_han(messages.message(language, "chart.observed"))
-    return Labels(language if can_draw else "en", FontProperties(fname=font_file) if font_file else None)
+    font = FontProperties(fname=FontPath(*font_file)) if font_file else None
+    return Labels(language if can_draw else "en", font)

@@ -247,4 +247,4 @@ def _check_fonts(settings: Settings) -> Finding:
     font = charts.chinese_font()
     needed = "zh" in settings.site.languages
     missing = "no Chinese font, charts fall back to English labels: pip install '.[zh]' from the checkout"
-    return Finding("fonts", bool(font) or not needed, font or missing)
+    return Finding("fonts", bool(font) or not needed, font.path if font else missing)

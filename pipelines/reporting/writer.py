@@ -59,10 +59,10 @@ def warm_up() -> None:
     charts.chinese_font()
 
 
-def render_case(page: report.CasePage, font: str | None) -> dict[str, bytes]:
+def render_case(page: report.CasePage, font: charts.FontFile | None) -> dict[str, bytes]:
     """Return name → content of every file of a case: a page and a chart in each language.
 
-    font: the name of a font with Chinese characters, None where there is none. Raises ValueError for a case
+    font: one with Chinese characters, None where there is none. Raises ValueError for a case
     id that is not safe as a file name.
     """
     case_id, languages = page.case["case_id"], page.site.languages

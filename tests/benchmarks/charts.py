@@ -17,7 +17,7 @@ from tests.support.report_pages import case_page
 ROUNDS = 20
 
 
-def draw_plainly(chart: charts.CaseChart, language: str, font: str | None) -> np.ndarray:
+def draw_plainly(chart: charts.CaseChart, language: str, font: charts.FontFile | None) -> np.ndarray:
     """Draw a chart on a figure of its own."""
     return charts.pixels_of(charts.case_figure(chart, language, font))
 

@@ -108,7 +108,7 @@ def test_series_without_any_value_still_draw():
 def test_with_the_font_every_chinese_character_has_a_glyph():
     font = charts.chinese_font()
     assert font is not None, "install the test extra: it brings a Chinese font"
-    glyphs = FT2Font(font, face_index=getattr(font, "face_index", 0)).get_charmap()
+    glyphs = FT2Font(font.path, face_index=font.face).get_charmap()
     drawn = [text for text in texts(figure("zh", font)) if has_han(text)]
     expected = {"用水（升/日）", "进门人次（人次/日）", "9天", "3月14日", "春节", "未评判之日"}
     assert expected <= set(drawn)
