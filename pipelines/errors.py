@@ -101,6 +101,12 @@ class WorkerFailed(AnomalyError):
     exit_code = REFUSED
 
 
+class NoCacheFolder(AnomalyError):
+    """There is no folder in which compiled code could be kept."""
+
+    exit_code = REFUSED
+
+
 class PublicationRefused(AnomalyError):
     """The draft did not pass its checks; the published file stands as it was."""
 

@@ -17,10 +17,12 @@ from typing import NoReturn
 import click
 
 from anomaly.messages import printable
-from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, AnomalyError
+from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, REFUSED, AnomalyError
+from pipelines.runtime.cache_folders import choose_cache_folders
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 
 _GC_THRESHOLD = 50_000  # new objects between two runs of the garbage collector
+_DENIED = os.strerror(errno.EACCES)
 _DISK_FULL = tuple(os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 
 settings_option = click.option(
@@ -81,6 +83,7 @@ class CommandGroup(click.Group):
         mask = os.umask(0o077)
         os.umask(mask | 0o027)
         try:
+            choose_cache_folders()
             return super().invoke(context)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -104,7 +107,11 @@ def exit_code_of(error: BaseException) -> int:
         return INTERRUPTED
     if isinstance(error, AnomalyError):
         return error.exit_code
-    return NOTHING_READABLE if _disk_full_message(error) else BUG
+    if _disk_full_message(error):
+        return NOTHING_READABLE
+    if message := _file_message(error):
+        return REFUSED if _DENIED in message else NOTHING_READABLE
+    return BUG
 
 
 def _message_of(error: BaseException) -> str:
@@ -113,6 +120,8 @@ def _message_of(error: BaseException) -> str:
     if isinstance(error, AnomalyError):
         return str(error)
     what = _disk_full_message(error)
+    if what is None:
+        return _file_message(error) or str(error)
     return f"{what}; yesterday's file stands, nothing is half-published: make room and run again"
 
 
@@ -123,6 +132,21 @@ def _disk_full_message(error: BaseException) -> str | None:
     """
     lines = str(error).splitlines()
     return next((line for line in lines if any(words in line for words in _DISK_FULL)), None)
+
+
+def _file_message(error: BaseException) -> str | None:
+    """Return the line on a file that this user may not open, or that the system cannot; else None.
+
+    Polars and DuckDB say so in words alone. A file that is not there is missed by whoever looked for it.
+    """
+    line = (str(error).splitlines() or [""])[0]
+    if isinstance(error, OSError) and error.filename is not None and not isinstance(error, FileNotFoundError):
+        line = f"{os.fsdecode(error.filename)}: {error.strerror}"
+    elif _DENIED not in line:
+        return None
+    if _DENIED in line:
+        return f"{line}; run it as the user whose site this is, or have that right given to this one"
+    return f"{line}; look at that path and at its disk, then run again"
 
 
 def progress_display(as_json: bool) -> ReportProgress:

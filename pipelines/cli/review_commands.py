@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from pipelines.cli.console import json_option, print_data, print_message, print_messages, settings_option
-from pipelines.errors import DEGRADED
+from pipelines.errors import DEGRADED, AnomalyError
+from pipelines.runtime.cache_folders import choose_cache_folders
 
 # those of anomaly.tables, which is slow to import
 OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
@@ -15,11 +16,11 @@ OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
 
 def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
     """Return the codes of open cases, for a shell to complete; none where settings or file cannot be read."""
-    from pipelines.config.settings import load_settings
-    from pipelines.errors import NotFound, SettingsError
-    from pipelines.reporting import queries
-
     try:
+        choose_cache_folders()
+        from pipelines.config.settings import load_settings
+        from pipelines.reporting import queries
+
         settings = load_settings(context.params.get("settings_path") or Path("anomaly.toml"))
         found = queries.query_published(
             settings,
@@ -27,7 +28,7 @@ def case_codes(context: click.Context, parameter: click.Parameter, begun: str) -
             " WHERE status <> 'closed' AND starts_with(case_id, $begun) ORDER BY 1",
             begun=begun,
         )
-    except (SettingsError, NotFound):
+    except (AnomalyError, OSError):
         return []
     return found["case_id"].to_list()
 

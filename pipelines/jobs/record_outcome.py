@@ -296,6 +296,8 @@ def _publish(settings: Settings, store: Store) -> list[str]:
             remarks = _replace_outcomes(settings, store)
     except StoreLocked:
         remarks = ["recorded; another run holds the lock, and the file shows it after the next run"]
+    except PermissionError as error:
+        remarks = [f"recorded; {error.filename} cannot be written: the file shows it after the next run"]
     return remarks
 
 

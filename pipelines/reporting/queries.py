@@ -24,10 +24,15 @@ SHOWN_RUNS = 14
 def query_published(settings: Settings, sql: str, **params: object) -> pl.DataFrame:
     """Ask the published file and return the answer as a frame.
 
-    The file is opened for reading and closed at once. Raises NotFound where there is none that can be read.
+    The file is opened for reading and closed at once. Raises NotFound where there is none that can be read,
+    PermissionError where this user may not read it.
     """
-    if not settings.store.exists():
-        raise NotFound(f"{settings.store}: not published yet; run `anomaly nightly --settings …` first")
+    try:
+        settings.store.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"{settings.store}: not published yet; run `anomaly nightly --settings …` first"
+        ) from None
     if not is_readable(settings.store):
         raise NotFound(
             f"{settings.store}: cannot be read; run `anomaly nightly --settings …`, which publishes it anew"

@@ -18,7 +18,7 @@ from anomaly.charts.style import FontFile, chart_style, chinese_font, has_han, l
 def no_fonts(monkeypatch):
     """A machine without the `zh` extra, on which matplotlib knows no font and finds none."""
     monkeypatch.setattr(style, "find_spec", lambda name: None)
-    monkeypatch.setattr(style, "findSystemFonts", lambda: [])
+    monkeypatch.setattr(style, "findSystemFonts", list)
     monkeypatch.setattr(fontManager, "ttflist", [])
 
 

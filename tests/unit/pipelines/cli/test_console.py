@@ -96,6 +96,7 @@ def run(error: object, *args: str):
     return CliRunner().invoke(main, ["fail", *args], obj=error)
 
 
+OWNER = "run it as the user whose site this is, or have that right given to this one"
 FULL = "nothing is half-published: make room and run again"
 
 
@@ -115,6 +116,21 @@ FULL = "nothing is half-published: make room and run again"
             4,
             f"write failed: No space left on device; yesterday's file stands, {FULL}",
         ),
+        (
+            PermissionError(13, "Permission denied", "out/a.json"),
+            2,
+            f"out/a.json: Permission denied; {OWNER}",
+        ),
+        (
+            PermissionError("Permission denied (os error 13): out/a.parquet"),
+            2,
+            f"Permission denied (os error 13): out/a.parquet; {OWNER}",
+        ),
+        (
+            OSError(errno.EIO, "Input/output error", b"out/a"),
+            4,
+            "out/a: Input/output error; look at that path and at its disk, then run again",
+        ),
     ],
 )
 def test_an_error_that_is_no_bug_is_one_line_and_an_exit_code(error, code, message):
@@ -130,6 +146,8 @@ def test_an_error_is_the_summary_where_json_is_asked_for():
 
 
 def test_a_bug_is_raised_as_it_is():
+    error = FileNotFoundError(2, "No such file or directory", "a.parquet")
+    assert exit_code_of(error) == 1
     error = ZeroDivisionError("division by zero")
     done = run(error)
     assert (done.exit_code, done.exception) == (1, error) and exit_code_of(error) == 1
