@@ -117,6 +117,22 @@ def find_personal_columns(frame: pl.DataFrame, *, trusted: Collection[str] = ())
     return found
 
 
+def find_personal_text(text: str) -> str | None:
+    """Return why a text in free words holds what describes a person, such as a phone number; None if nothing.
+
+    Numbers and plates may stand anywhere in it. There is no column to compare with, so a number that has the
+    shape of a mobile phone's counts.
+    """
+    words = unicodedata.normalize("NFKC", text)
+    if reason := _reason_by_cells(pl.Series([words]), search_weak_shapes=True):
+        return reason
+    if re.search(_MOBILE, words):
+        return "holds what looks like a phone number"
+    if re.search(_PLATE.strip("^$"), words):
+        return "holds what looks like a number plate"
+    return None
+
+
 def _reason_by_header(header: str) -> str | None:
     """Return why a header names a person's attribute, or None.
 

@@ -4,6 +4,8 @@ Every message is one line: what is wrong, where, and what to do next. Anything t
 a bug.
 """
 
+from pathlib import PurePath
+
 from anomaly.messages import printable
 
 DONE, BUG, REFUSED, DEGRADED, NOTHING_READABLE, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
@@ -26,13 +28,33 @@ class SettingsError(AnomalyError):
 
 
 class SourceError(AnomalyError):
-    """A source that cannot be read. Fields: source, file, remedy."""
+    """A source that cannot be read. Fields: source, file, remedy, kept.
+
+    The message may quote cells, headers and paths, so that the reader can mend the file: it is for the
+    terminal alone. `kept` says the same without them, for tables, journals, logs and pages. It names the file
+    without its folders; `kept_what` and `kept_remedy` are given where `what` and `remedy` quote.
+    """
 
     exit_code = NOTHING_READABLE
 
-    def __init__(self, source: str, file: str, what: str, remedy: str):
+    def __init__(
+        self,
+        source: str,
+        file: str,
+        what: str,
+        remedy: str,
+        kept_what: str | None = None,
+        kept_remedy: str | None = None,
+    ):
         self.source, self.file, self.remedy = source, file, remedy
-        super().__init__(printable(" ".join(f"[{source}] {file} {what}: {remedy}".split())))
+        self.kept = _one_line(
+            f"[{source}] {PurePath(file).name} {kept_what or what}: {kept_remedy or remedy}"
+        )
+        super().__init__(_one_line(f"[{source}] {file} {what}: {remedy}"))
+
+
+def _one_line(text: str) -> str:
+    return printable(" ".join(text.split()))
 
 
 class NothingReadable(AnomalyError):

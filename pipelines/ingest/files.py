@@ -59,6 +59,7 @@ def system_errors_as_source_errors(path: Path, source: Source) -> Iterator[None]
             str(path),
             f"cannot be opened ({error.strerror or error})",
             "check that it is there and readable",
+            kept_what=f"cannot be opened ({error.strerror or type(error).__name__})",
         ) from None
 
 

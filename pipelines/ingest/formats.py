@@ -62,7 +62,9 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
         refuse_personal_columns(table.cells, source)
         return to_roles(table, source)
     except MalformedFile as error:
-        raise SourceError(source.name, str(path), error.problem, error.remedy) from None
+        raise SourceError(
+            source.name, str(path), error.problem, error.remedy, error.kept_problem, error.kept_remedy
+        ) from None
 
 
 def _read_table(path: Path, source: Source) -> TextTable:
@@ -92,7 +94,9 @@ def _read_with_library(path: Path, source: Source, suffix: str) -> TextTable:
         # a panic inside a library is no Exception; whatever else is unknown goes on
         if not isinstance(error, LIBRARY_ERRORS) and type(error).__name__ != "PanicException":
             raise
+        kind = suffix[1:].upper()
         raise MalformedFile(
-            f"cannot be read as {suffix[1:].upper()} ({first_line(error)})",
+            f"cannot be read as {kind} ({first_line(error)})",
             "it is damaged or half-written, export it again",
+            kept_problem=f"cannot be read as {kind}",  # libraries quote cells and paths
         ) from None

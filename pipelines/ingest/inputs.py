@@ -2,14 +2,16 @@
 
 import datetime as dt
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import PurePath
 
 import polars as pl
 
 from anomaly.messages import printable
 from anomaly.readings import file_sort_key
 from pipelines.config.settings import Settings
+from pipelines.errors import SourceError
 from pipelines.ingest.incremental import StoredSignal
 from pipelines.ingest.ledger import LedgerEntry, read_entries
 from pipelines.storage.home_numbers import HomeNumbers
@@ -31,12 +33,14 @@ class Inputs:
     rejects: pl.DataFrame
     """tables.Rejects"""
     files: Sequence[LedgerEntry]
-    failed: Mapping[str, str]
+    failed: Mapping[str, SourceError]
     """Source → why it stopped."""
     merge_counts: Mapping[str, Mapping[str, int]]
     """Signal → how many rows this load has loaded, and how many were duplicate or restated."""
     degraded: list[str]
-    """A line for each thing that is wrong with an input."""
+    """A line for each thing that is wrong with an input, for the terminal alone: it may quote cells."""
+    notes: list[str] = field(default_factory=list)
+    """The same lines as they may be kept: without anything that stood in a file, and without folders."""
 
     @cached_property
     def readings(self) -> pl.DataFrame:
@@ -71,7 +75,7 @@ class Inputs:
 def stored_inputs(
     settings: Settings,
     store: Store,
-    failed: Mapping[str, str] | None = None,
+    failed: Mapping[str, SourceError] | None = None,
     merge_counts: Mapping[str, Mapping[str, int]] | None = None,
 ) -> Inputs:
     """Return the inputs as the state holds them; failed, merge_counts: how the load before went."""
@@ -80,7 +84,10 @@ def stored_inputs(
         LedgerEntry(**{name: value for name, value in entry.items() if name != "part"})  # type: ignore[typeddict-item]
         for entry in read_entries(store)
     ]
-    rejects = read_rejects(store)
+    for entry in files:
+        if entry["file"].startswith("/"):  # where this machine keeps its exports is nobody's business
+            entry["file"] = PurePath(entry["file"]).name
+    rejects = read_rejects(store).with_columns(file=pl.col("file").str.replace(r"^/.*/", ""))
     households = HomeNumbers(store).households
     seen = _homes_seen(settings, store, households)
     strangers = seen["home"].clear()
@@ -94,6 +101,7 @@ def stored_inputs(
         unknown = {name: REGISTER_SCHEMA[name] for name in ("building", "district", "class", "moved_in")}
         nulls = [pl.lit(None, kind).alias(name) for name, kind in unknown.items()]
         register = seen.select("household", *nulls, ambiguous=False)
+    degraded = _degraded_lines(settings, files, rejects)
     moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
     return Inputs(
         stored=StoredReadings(store, settings.rules, households, strangers, moved),
@@ -102,7 +110,8 @@ def stored_inputs(
         files=files,
         failed=failed,
         merge_counts=merge_counts or {},
-        degraded=_degraded_lines(settings, files, rejects, failed),
+        degraded=[*(f"{source} stopped: {error}" for source, error in failed.items()), *degraded],
+        notes=[*(f"{source} stopped: {error.kept}" for source, error in failed.items()), *degraded],
     )
 
 
@@ -117,19 +126,18 @@ def _stranger_rejects(settings: Settings, store: Store, homes: pl.Series) -> lis
     """Return the rows of homes that the register does not have, as rejects."""
     reason = pl.lit("household not in the register")
     return [
-        RawRows(store, name).read(homes).select(source=pl.lit(name), file="file", row="row", reason=reason)
+        RawRows(store, name)
+        .read(homes)
+        .select(source=pl.lit(name), file=pl.col("file").str.replace(r"^/.*/", ""), row="row", reason=reason)
         for name in settings.sources
     ]
 
 
-def _degraded_lines(
-    settings: Settings, files: Sequence[LedgerEntry], rejects: pl.DataFrame, failed: Mapping[str, str]
-) -> list[str]:
-    """Return lines on sources that stopped, sent an empty file, or had too many rows refused."""
-    lines = [f"{source} stopped: {why}" for source, why in failed.items()]
+def _degraded_lines(settings: Settings, files: Sequence[LedgerEntry], rejects: pl.DataFrame) -> list[str]:
+    """Return lines on sources that sent an empty file, or had too many rows refused."""
     newest = {entry["source"]: entry for entry in sorted(files, key=lambda e: file_sort_key(e["file"]))}
-    lines += [
-        f"{source}: {entry['file']} holds a header and no row; check that the export has run"
+    lines = [
+        f"{source}: {PurePath(entry['file']).name} holds a header and no row; check that the export has run"
         for source, entry in sorted(newest.items())
         if not entry["rows"] + entry["rejects"]
     ]

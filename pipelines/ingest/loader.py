@@ -64,7 +64,7 @@ class Batch:
     done: int = 0
     """Files of the source that are read with this batch and those before it."""
     total: int = 0
-    error: str = ""
+    error: SourceError | None = None
     """Why the source stopped; nothing of it follows."""
 
     @property
@@ -85,7 +85,7 @@ class _Load:
     homes: HomeNumbers
     changes: ReadingChanges
     encode_ids: EncodeIds
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: dict[str, SourceError] = field(default_factory=dict)
     merge_counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
@@ -201,7 +201,7 @@ def _load_register(run: _Load) -> None:
         try:
             load_register(source, run.settings.root, run.ledger, run.encode_ids)
         except SourceError as error:
-            run.failed["households"] = str(error)
+            run.failed["households"] = error
 
 
 def _read_batches(run: _Load) -> Iterator[Batch]:
@@ -210,7 +210,7 @@ def _read_batches(run: _Load) -> Iterator[Batch]:
         try:
             yield from _read_signal(run, name)
         except SourceError as error:
-            yield Batch(name, error=str(error))
+            yield Batch(name, error=error)
 
 
 def _read_signal(run: _Load, name: str) -> Iterator[Batch]:

@@ -29,7 +29,7 @@ def read_parquet_file(path: Path, source: Source) -> TextTable:
         raise too_large(source.max_bytes)
     for column in frame.select(pl.selectors.binary()):
         if (column.bin.starts_with(JPEG) | column.bin.starts_with(PNG)).any():
-            raise personal_columns({column.name: "holds what looks like a picture"})
+            raise personal_columns({column.name: "holds what looks like a picture"}, frame.columns)
     typed = _columns_kept_typed(frame, source)
     cells = frame.select(
         column

@@ -6,7 +6,7 @@ like.
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -58,14 +58,19 @@ def refuse_personal_columns(cells: pl.DataFrame, source: Source) -> None:
         for name, kind in cells.schema.items()
     )
     if found := find_personal_columns(text, trusted=measured):
-        raise personal_columns(found)
+        raise personal_columns(found, cells.columns)
 
 
-def personal_columns(found: Mapping[str, str]) -> MalformedFile:
+def personal_columns(found: Mapping[str, str], header: Sequence[str]) -> MalformedFile:
     """Return the error for columns that describe persons: column → what it looks like."""
     columns = "; ".join(f"column {column!r} {reason}" for column, reason in found.items())
+    places = "; ".join(f"column {header.index(column) + 1} {reason}" for column, reason in found.items())
     these = "these columns" if len(found) > 1 else "this column"
-    return MalformedFile(f"describes persons ({columns})", f"leave {these} out of the export")
+    return MalformedFile(
+        f"describes persons ({columns})",
+        f"leave {these} out of the export",
+        kept_problem=f"describes persons ({places})",
+    )
 
 
 def _missing_columns(missing: list[str], header: list[str], source: Source) -> MalformedFile:
@@ -77,4 +82,4 @@ def _missing_columns(missing: list[str], header: list[str], source: Source) -> M
         remedy = f"did you mean {', '.join(map(repr, guesses))}? Set `columns` in [{source.name}]"
     else:
         remedy = f"it has {', '.join(map(repr, header[:12]))}; set `columns` in [{source.name}]"
-    return MalformedFile(f"has no column {names}", remedy)
+    return MalformedFile(f"has no column {names}", remedy, kept_remedy=f"set `columns` in [{source.name}]")

@@ -5,16 +5,25 @@ from dataclasses import dataclass
 
 import polars as pl
 
+MAX_COLUMNS = 16_384
+"""No file has more: it is what a sheet can hold."""
 CELL_BYTES = 16
 """Memory that a cell or a line takes at least once it is read, however little of the file it was."""
 
 
 class MalformedFile(Exception):
-    """A file that cannot be read as what it claims to be: the `problem`, and the `remedy` for it."""
+    """A file that cannot be read as what it claims to be: the `problem`, and the `remedy` for it.
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    A problem or remedy that quotes anything of the file, be it the name of a column, is for the terminal
+    alone; `kept_problem` and `kept_remedy` are then what may be kept.
+    """
+
+    def __init__(
+        self, problem: str, remedy: str, kept_problem: str | None = None, kept_remedy: str | None = None
+    ) -> None:
         super().__init__(problem)
         self.problem, self.remedy = problem, remedy
+        self.kept_problem, self.kept_remedy = kept_problem or problem, kept_remedy or remedy
 
 
 @dataclass(frozen=True)
@@ -41,16 +50,26 @@ class TextTable:
 def unique_header(names: Sequence[str | None]) -> list[str]:
     """Return the header with names stripped and unique.
 
-    Nameless columns at its end are dropped, those between are called by their place.     Raises MalformedFile
-    for a name that is given twice.
+    Nameless columns at its end are dropped, those between are called by their place. Raises MalformedFile for
+    a name that is given twice, and for more than MAX_COLUMNS.
     """
     stripped = [(name or "").strip().replace('""', '"') for name in names]
     while stripped and not stripped[-1]:
         stripped.pop()
-    given = [name for name in stripped if name]
-    for name in given:
-        if given.count(name) > 1:
-            raise MalformedFile(f"has two columns named {name!r}", "name every column once")
+    if len(stripped) > MAX_COLUMNS:
+        raise MalformedFile(
+            f"has {len(stripped):,} columns, of which {MAX_COLUMNS:,} are read",
+            "export one row for each home and time",
+        )
+    first_place: dict[str, int] = {}
+    for place, name in enumerate(stripped, start=1):
+        before = first_place.setdefault(name, place)
+        if name and before != place:
+            raise MalformedFile(
+                f"has two columns named {name!r}",
+                "name every column once",
+                kept_problem=f"has two columns of one name (columns {before} and {place})",
+            )
     return [name or f"(column {place})" for place, name in enumerate(stripped, start=1)]
 
 

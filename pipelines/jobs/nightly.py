@@ -61,7 +61,7 @@ class Result:
     did: bool
     """False where there was nothing to do."""
     degraded: Sequence[str] = ()
-    """Lines on inputs that were degraded."""
+    """Lines on inputs that were degraded, for the terminal alone: they may quote cells."""
     run: dict = field(default_factory=dict)
     """The night's line in the journal of runs; empty where there was nothing to do."""
     report: str = ""
@@ -258,7 +258,7 @@ def _latest_night(inputs: Inputs) -> dt.date:
     """Return the latest night on which the sources are whole; raises NothingReadable where there is none."""
     latest = inputs.stored.find_latest_night()
     if latest is None:
-        why = "; ".join(inputs.failed.values())
+        why = "; ".join(map(str, inputs.failed.values()))
         raise NothingReadable(why or "no source holds a whole day; yesterday's file stands")
     return latest
 
@@ -465,7 +465,7 @@ def _run_lines(
                 "cases_open": history.open_cases[night],
                 "cases_new": history.new_cases[night],
                 "expected_wrong_doors": history.expected_wrong[night],
-                "notes": "; ".join([*inputs.degraded, *missed_nights(store, night)]),
+                "notes": "; ".join([*inputs.notes, *missed_nights(store, night)]),
                 "revised": judged_before[night],
                 "stopped": [
                     f"{name} not listed: {wrong} of its {n} answered doors were wrong"
@@ -513,7 +513,7 @@ def _write_manifest(
         "seconds": round((_utc_now() - started).total_seconds(), 1),
         "steps": timer.seconds,
         "inputs": inputs.files,
-        "failed": inputs.failed,
+        "failed": {source: error.kept for source, error in inputs.failed.items()},
         "merged": inputs.merge_counts,
         "rejects": rejects.to_dicts(),
         "calendar": "provisional" if calendar["provisional"].any() else "official",

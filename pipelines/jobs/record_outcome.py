@@ -10,9 +10,8 @@ import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import polars as pl
-
-from anomaly.pii import find_personal_columns
+from anomaly.messages import printable
+from anomaly.pii import find_personal_text
 from anomaly.tables import OUTCOMES
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import build_cases, read_control_doors
@@ -96,10 +95,9 @@ def import_outcomes(settings: Settings, path: Path) -> ImportResult:
             else:
                 seen.add(_entry_of(line))
                 fresh.append(line | {"how": "import"})
-        for line in fresh:
-            store.append_line(outcome_journal.OUTCOMES, line)
+        store.append_lines(outcome_journal.OUTCOMES, fresh)
         counts = {"recorded": len(fresh), "already": already, "refused": len(refused)}
-        AuditLog(store).append("import", file=path.name, **counts)
+        AuditLog(store).append("import", file=printable(path.name), **counts)
     remarks = _publish(settings, store) if fresh or already else []
     return ImportResult(len(fresh), already, refused, remarks)
 
@@ -238,14 +236,22 @@ class _CaseIndex:
         if entry.minutes is not None and not 0 <= entry.minutes < 100_000:
             raise NotRecorded(f"minutes = {entry.minutes}; write how many minutes it took")
         _check_text("reason", entry.reason)
+        if entry.by:
+            _check_text("by", entry.by)
 
 
 def _check_text(name: str, text: str) -> None:
-    """Raise NotRecorded for a text that is empty or would carry a person's number into the store."""
+    """Raise NotRecorded for a text that is empty, no text, or would carry a person's number into the store."""
     if not text.strip():
         raise NotRecorded(f"{name} is empty; a person decides, and says why in a few words")
-    if found := find_personal_columns(pl.DataFrame({"text": [text]})):
-        raise NotRecorded(f"{name} {found['text']}; leave it out: the store keeps nothing of the kind")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise NotRecorded(
+            f"{name} is not text in UTF-8; set the terminal to UTF-8 and write it again"
+        ) from None
+    if found := find_personal_text(text):
+        raise NotRecorded(f"{name} {found}; leave it out: the store keeps nothing of the kind")
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
@@ -265,13 +271,19 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     else:
         raise NotRecorded(f"{path}: is not text; export it as CSV in UTF-8")
     rows = csv.DictReader(io.StringIO(text))
-    columns = {"case_id" if name.strip() == "case" else name.strip(): name for name in rows.fieldnames or []}
+    try:
+        header, cells = rows.fieldnames or [], list(rows)
+    except csv.Error:  # a cell of more than 128 kB, or a quote that swallows the rest of the file
+        raise NotRecorded(
+            f"{path}: line {rows.line_num + 1} cannot be read as CSV; correct it and import the file again"
+        ) from None
+    columns = {"case_id" if name.strip() == "case" else name.strip(): name for name in header}
     if missing := [name for name in ("case_id", "day", "outcome", "reason") if name not in columns]:
         raise NotRecorded(
             f"{path}: has no column {missing[0].removesuffix('_id')};"
             " give case, day, outcome, reason and, where known, by and minutes"
         )
-    return [{name: (row[column] or "").strip() for name, column in columns.items()} for row in rows]
+    return [{name: (row[column] or "").strip() for name, column in columns.items()} for row in cells]
 
 
 def _parse_entry(row: dict[str, str]) -> OutcomeEntry:

@@ -9,7 +9,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -209,12 +209,17 @@ class Store:
 
     def append_line(self, name: str, value: Mapping) -> None:
         """Add one JSON line to a journal and wait until it is on the disk."""
+        self.append_lines(name, [value])
+
+    def append_lines(self, name: str, values: Iterable[Mapping]) -> None:
+        """Add JSON lines to a journal, which is looked through once, and wait until they are on the disk."""
         path = self.path(name)
         make_folder(path.parent)
         with open(path, "a", encoding="utf-8", opener=private_opener) as journal:
             if journal.tell() and not path.read_bytes().endswith(b"\n"):
                 journal.write("\n")  # a line cut short by a kill must not swallow this one
-            journal.write(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str) + "\n")
+            for value in values:
+                journal.write(json.dumps(value, sort_keys=True, ensure_ascii=False, default=str) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anomaly.pii import _CHECK, _WEIGHTS, find_personal_columns
+from anomaly.pii import _CHECK, _WEIGHTS, find_personal_columns, find_personal_text
 
 
 def refused(header: str, cells: list[str | None], **how) -> bool:
@@ -200,3 +200,20 @@ def test_the_answer_keeps_the_order_of_the_frame_and_says_why():
 def test_nothing_in_nothing():
     assert find_personal_columns(pl.DataFrame()) == {}
     assert not refused("c", [None, None])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("call 138 1234 0000 after six", "a phone number"),
+        ("电话：１３８１２３４００００", "a phone number"),
+        ("车 京A12345 停在门口", "a number plate"),
+        ("write to a.b@example.org", "an e-mail address"),
+        ("11010519491231002X", "an identity number"),
+        ("guests since 2026-05-01, 12 litres, meter 20240013", None),
+        ("亲戚来访", None),
+    ],
+)
+def test_a_single_text_in_free_words_is_searched(text, found):
+    reason = find_personal_text(text)
+    assert found is None and reason is None or found in reason

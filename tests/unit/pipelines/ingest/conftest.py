@@ -32,6 +32,9 @@ def refused(read) -> Callable[..., SourceError]:
         with pytest.raises(SourceError) as caught:
             read(content, name, **fields)
         error, line = caught.value, str(caught.value)
+        assert str(os.path.dirname(error.file)) not in error.kept and error.kept.startswith(
+            f"[water] {name} "
+        )
         assert "\n" not in line and line.startswith("[water]") and name in line
         assert line.endswith(error.remedy)
         assert (error.source, os.path.basename(error.file)) == ("water", name)

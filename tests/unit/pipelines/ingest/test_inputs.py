@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from anomaly.readings import SignalRule
+from pipelines.errors import SourceError
 from pipelines.ingest.incremental import ReadingChanges, StoredSignal
 from pipelines.ingest.inputs import stored_inputs
 from pipelines.ingest.ledger import LEDGER_FILE
@@ -106,10 +107,20 @@ def test_what_is_wrong_with_an_input_is_told_in_a_line(store):
     entries = store.read_json(LEDGER_FILE, [])
     empty = entries[0] | {"file": "p-2.csv", "rows": 0, "rejects": 0, "part": 0}
     store.write_json(LEDGER_FILE, [*entries, empty])
-    inputs = stored_inputs(settings(rejects_share=0.01), store, {"water": "[water] w.csv cannot be opened"})
+    gone = SourceError("water", "/in/w.csv", "has no 'x'", "it has 'y'", "has not all", "look")
+    inputs = stored_inputs(settings(rejects_share=0.01), store, {"water": gone})
     assert inputs.degraded == [
-        "water stopped: [water] w.csv cannot be opened",
+        "water stopped: [water] /in/w.csv has no 'x': it has 'y'",
         "power: p-2.csv holds a header and no row; check that the export has run",
         "power: 2 of 6 rows refused (33.3%), mostly: no time; see v1.rejects",
     ]
-    assert inputs.failed == {"water": "[water] w.csv cannot be opened"}
+    assert inputs.notes == ["water stopped: [water] w.csv has not all: look", *inputs.degraded[1:]]
+    assert inputs.failed == {"water": gone}
+
+
+def test_folders_outside_the_site_are_not_told(store):
+    (entry,) = store.read_json(LEDGER_FILE, [])
+    store.write_json(LEDGER_FILE, [entry | {"file": "/srv/exports/p.csv"}])
+    replace_rejects(store, "power", {"p.csv": REFUSED, "/srv/exports/p.csv": REFUSED[:1]})
+    inputs = stored_inputs(settings(), store)
+    assert inputs.files[0]["file"] == "p.csv" and set(inputs.rejects["file"]) == {"p.csv"}

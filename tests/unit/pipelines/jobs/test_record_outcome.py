@@ -78,6 +78,11 @@ def test_the_same_entry_again_is_recorded_once(site, settings):
         ({"day": dt.date(2199, 1, 1)}, "day 2199-01-01 lies in the future"),
         ({"minutes": -1}, "minutes = -1"),
         ({"reason": " "}, "reason is empty"),
+        ({"reason": "\udcff\udcfe"}, "reason is not text in UTF-8"),
+        ({"reason": "call 13812340000"}, "reason holds what looks like a phone number; leave it out"),
+        ({"reason": "his car 京A12345 is there"}, "reason holds what looks like a number plate"),
+        ({"by": "13812340000"}, "by holds what looks like a phone number"),
+        ({"by": "\udcff"}, "by is not text in UTF-8"),
     ],
 )
 def test_an_entry_that_cannot_be_right_is_refused(site, settings, change, message):
@@ -182,12 +187,22 @@ def test_a_file_in_gb18030_with_case_id_and_no_minutes_is_read(site, settings):
         ("case,day,reason\n", "has no column outcome; give case, day, outcome, reason"),
         (b"\xff\xff\xff", "is not text; export it as CSV in UTF-8"),
         (None, "cannot be read"),
+        (f"case,day,outcome,reason\nc,d,benign,{'x' * 140_000}\n", "field.csv: line 2 cannot be read as CSV"),
     ],
+    ids=["no outcomes", "no text", "no file", "an endless cell"],
 )
 def test_a_file_that_holds_no_outcomes_is_refused(site, settings, content, message):
     file = site.root / "field.csv" if content is None else site.put("field.csv", content)
     with pytest.raises(NotRecorded, match=message):
         import_outcomes(settings, file)
+
+
+def test_a_journal_is_looked_through_once_for_a_whole_file(site, settings, monkeypatch):
+    case, lines = site.case_id(), []
+    monkeypatch.setattr(Store, "append_lines", lambda store, name, values: lines.append(list(values)))
+    rows = "".join(f"{case},{day(-2)},benign,visit {number},,\n" for number in range(30))
+    import_outcomes(settings, site.put("field.csv", f"case,day,outcome,reason,by,minutes\n{rows}"))
+    assert [len(one) for one in lines] == [30]
 
 
 # assign, reveal
