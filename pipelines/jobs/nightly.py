@@ -205,7 +205,7 @@ def _clear_leftovers(settings: Settings, store: Store) -> list[str]:
     Returns a line for each log of another program that lay beside the published file.
     """
     store.remove_leftovers()
-    writer.clear_leftovers(settings.reports)
+    writer.clear_leftovers(settings.reports, store.known_nights())
     # damaged, these two would otherwise end the run when the file is published already
     AuditLog(store).check_readable()
     _touched_nights(settings)

@@ -25,7 +25,7 @@ from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
-from pipelines.storage.atomic_write import find_leftovers, remove_draft
+from pipelines.storage.atomic_write import draft_path, find_leftovers, remove_draft
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.partitions import Partition, PartitionedTable
@@ -82,7 +82,7 @@ def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pr
         _refuse_emptying(store, first_kept, newest_reading)
         if newest_reading:  # what has not happened yet cannot be too old
             first_kept = {name: min(day, newest_reading) for name, day in first_kept.items()}
-        writer.clear_leftovers(settings.reports)
+        writer.clear_leftovers(settings.reports, store.known_nights())
         expired = _find_expired(settings, store, first_kept, today)
         begun = store.read_json(BEGUN, [])
         if dry_run or not (begun or any(data.places for data in expired)):
@@ -94,7 +94,10 @@ def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pr
         _reduce_raw_rows(settings, store, raw)
         for data in others:
             for place in data.places:
-                _delete_before(store, place, data.before)
+                if data.name == "reports":
+                    writer.remove_night_folder(place)
+                else:
+                    _delete_before(store, place, data.before)
         remarks = _publish(settings, store)
         at = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
         for line in deletions:
@@ -192,13 +195,13 @@ def _find_expired(
     reports = tuple(
         settings.reports / str(night)
         for night in sorted(store.known_nights())
-        if (settings.reports / str(night)).is_dir()
+        if writer.has_pages(settings.reports / str(night))
         and (night < first_kept["reports"] or night_report.first_day_drawn(store, night) < readings_from)
     )
     tables = {
         path: _count_before(path, readings_from) for path in _tables(store) if path.parent not in nights
     }
-    leftovers = tuple(sorted({*find_leftovers(store.folder), *find_leftovers(settings.reports)}))
+    leftovers = tuple(sorted({*store.find_leftovers(), *find_leftovers(settings.reports)}))
     return [
         _expired_raw_rows(settings, store, first_kept["raw"]),
         ExpiredData(
@@ -278,7 +281,7 @@ def _delete_before(store: Store, place: Path, day: dt.date) -> None:
     """Delete a folder or a draft whole, and of a table the rows from before the day."""
     if place.is_dir() and not place.name.startswith("."):
         # renamed first, so that it goes at once: a night that is half there would be judged again
-        place = place.rename(place.with_name(f".{place.name}.draft"))
+        place = place.rename(draft_path(place))
     name = place.relative_to(store.state) if place.is_relative_to(store.state) else place
     table = PartitionedTable(place.parent)
     part = _find_partition(table, place)

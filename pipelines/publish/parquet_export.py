@@ -5,6 +5,7 @@ export. The next export is made beside it and the link then swings over, so that
 once reads one night. The export before stays for those who have. Every column is of a plain type.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Collection
@@ -15,8 +16,16 @@ import duckdb
 from anomaly import tables
 from pipelines.config.settings import Settings
 from pipelines.publish.duckdb_file import OFFLINE
-from pipelines.storage.atomic_write import FILE_MODE, FOLDER_MODE, replace_atomically, write_text
+from pipelines.storage.atomic_write import (
+    FILE_MODE,
+    FOLDER_MODE,
+    find_leftovers,
+    replace_atomically,
+    sync_to_disk,
+    write_text,
+)
 
+FOLDER, LINK, NEXT_LINK = "parquet", "v1", ".v1.next"
 STAMP_FILE = "of.txt"  # in an export's folder: which published file it was made of
 PLAIN_COLUMNS = {"ratios": "to_json(ratios)::VARCHAR AS ratios"}
 """Columns of a type that some readers of Parquet do not have, written as text."""
@@ -44,23 +53,35 @@ def sync_parquet_export(
 
 def is_up_to_date(settings: Settings) -> bool:
     """Return whether there is an export and it was made of the published file as it is now."""
-    stamp = settings.store.parent / "parquet" / "v1" / STAMP_FILE
+    stamp = settings.store.parent / FOLDER / LINK / STAMP_FILE
     if not stamp.exists() or not settings.store.exists():
         return False
     return stamp.read_text(encoding="utf-8") == _stamp(settings.store)
 
 
+def find_foreign_entries(settings: Settings) -> list[Path]:
+    """Return what other programs have in the export's folder."""
+    folder = settings.store.parent / FOLDER
+    links = [path for path in (folder / LINK, folder / NEXT_LINK) if path.is_symlink()]
+    own = {*links, *_exports(folder), *find_leftovers(folder)}
+    return sorted(set(folder.glob("*")) - own) if folder.is_dir() else []
+
+
+def _exports(folder: Path) -> list[Path]:
+    """Return the exports in the folder, oldest first: each carries the stamp of the file it was made of."""
+    return sorted(path for path in folder.glob("v1-??????") if (path / STAMP_FILE).is_file())
+
+
 def _sync(settings: Settings, changed: Collection[str] | None, keep: int) -> None:
-    folder = settings.store.parent / "parquet"
+    folder = settings.store.parent / FOLDER
+    link = folder / LINK
     if not settings.publish.parquet or not settings.store.exists():
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         return
-    link = folder / "v1"
     if not is_up_to_date(settings):
-        last = max((int(path.name[3:]) for path in folder.glob("v1-??????")), default=0)
+        last = max((int(path.name[3:]) for path in _exports(folder)), default=0)
         export = folder / f"v1-{last + 1:06}"
         with replace_atomically(export, FOLDER_MODE) as draft:
-            shutil.rmtree(draft, ignore_errors=True)
             draft.mkdir()
             if changed is None:
                 changed = tables.PUBLISHED.keys()
@@ -68,9 +89,22 @@ def _sync(settings: Settings, changed: Collection[str] | None, keep: int) -> Non
             write_text(draft / STAMP_FILE, _stamp(settings.store))
         _point_link(link, export.name)
     current = link.resolve().name
-    earlier = sorted(path for path in folder.glob("v1-??????") if path.name != current)
+    earlier = [path for path in _exports(folder) if path.name != current]
     for path in earlier[: max(len(earlier) - keep, 0)]:
         shutil.rmtree(path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the exports, and their folder where nobody else has anything in it."""
+    exports = _exports(folder)
+    for link in (folder / LINK, folder / NEXT_LINK):
+        if exports and link.is_symlink():
+            link.unlink()
+    for path in (*exports, *find_leftovers(folder)):
+        shutil.rmtree(path, ignore_errors=True)
+    if exports:
+        with contextlib.suppress(OSError):  # somebody else has something in it
+            folder.rmdir()
 
 
 def _stamp(published: Path) -> str:
@@ -93,11 +127,13 @@ def _write_views(published: Path, folder: Path, earlier: Path, changed: Collecti
                 {"file": str(path)},
             )
             path.chmod(FILE_MODE)
+            sync_to_disk(path)
 
 
 def _point_link(link: Path, name: str) -> None:
     """Point the link at another folder, in one step."""
-    draft = link.with_name(".v1.next")
+    draft = link.with_name(NEXT_LINK)
     draft.unlink(missing_ok=True)
     draft.symlink_to(name)
     os.replace(draft, link)
+    sync_to_disk(link.parent)

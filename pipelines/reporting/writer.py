@@ -5,6 +5,7 @@ becomes files. The files of a case are a pure function of its page (`render_case
 may render them; only the `write_…` functions touch the folder.
 """
 
+import contextlib
 import io
 import json
 import re
@@ -22,7 +23,12 @@ from PIL import Image
 from anomaly import charts, report
 from pipelines.storage.atomic_write import (
     FOLDER_MODE,
+    MARK,
+    draft_path,
+    find_leftovers,
     make_folder,
+    moved_aside_path,
+    remove_draft,
     sync_to_disk,
     write_bytes,
     write_new,
@@ -32,6 +38,15 @@ MAX_PNG_BYTES = 40_000
 # (colours, scale): 48 are enough for the charts' few colours with smooth edges, at a third of the size of a
 # full palette; the later ones are for pictures that are still too large.
 PNG_ATTEMPTS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
+OWN_FILES = re.compile(
+    r"(index|round)(-\d+)?(\.[a-z]{2})?\.html|cases\.csv|cases/[A-Za-z0-9][A-Za-z0-9._-]*\.(html|png)"
+)
+"""The files of a night's report, by their names below its folder."""
+OWN_PAGE = re.compile(
+    rb"<!DOCTYPE html>\n<html lang=\"[a-z]+\">\n<head>\n<meta charset=\"utf-8\">\n"
+    rb"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-"
+)
+"""The beginning of every page (anomaly/templates/base.html.j2)."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DETECTION_FILE = "found.json"  # beside the evaluation's pages: what it found, for the page over all nights
 
@@ -108,7 +123,7 @@ def write_night_folder(
     make_folder(folder)
     night = folder / str(night_page.run["night"])
     clear_leftovers(folder)
-    draft, old = folder / f".{night.name}.draft", folder / f".{night.name}.old"
+    draft, old = draft_path(night), moved_aside_path(night)
     make_folder(draft / "cases")
     draft.chmod(FOLDER_MODE)
     try:
@@ -129,20 +144,67 @@ def write_night_folder(
             old.rename(night)
         shutil.rmtree(draft, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
+    _remove_own_pages(old, keep_others_in=night)
     return night
 
 
-def clear_leftovers(folder: Path) -> None:
+def has_pages(night: Path) -> bool:
+    """Return whether a night's folder holds any file of its report."""
+    return any(OWN_FILES.fullmatch(path.relative_to(night).as_posix()) for path in night.rglob("*"))
+
+
+def remove_night_folder(night: Path) -> None:
+    """Remove the report of a night; what others have put into its folder stays there."""
+    _remove_own_pages(night, keep_others_in=night)
+
+
+def is_own_page(path: Path) -> bool:
+    """Return whether a page was written by the tool, whose pages all begin alike."""
+    with open(path, "rb") as page:
+        return OWN_PAGE.match(page.read(2000)) is not None
+
+
+def clear_leftovers(folder: Path, nights: Iterable[date] = ()) -> None:
     """Put back a night's report that a killed run had moved aside, and remove what else it left.
 
-    Only for who holds the lock: it would take a running night's draft away.
+    Only for who holds the lock: it would take a running night's draft away. nights: those that the site knows,
+    of which drafts of version 0.1.0, which carry no mark of the tool, may be there.
     """
-    for old in folder.glob(".????-??-??.old"):
-        if not (night := folder / old.name.strip(".").removesuffix(".old")).exists():
-            old.rename(night)
-    for left in (*folder.glob(".????-??-??.old"), *folder.glob(".????-??-??.draft")):
-        shutil.rmtree(left, ignore_errors=True)
+    for left in find_leftovers(folder):
+        night = folder / left.name.removeprefix(".").removesuffix(f".{MARK}.old")
+        if left.suffix == ".old":
+            _put_back(left, night)
+        else:
+            remove_draft(left)
+    for night in (folder / str(night) for night in nights):
+        if (old := folder / f".{night.name}.old").is_dir():
+            _put_back(old, night)
+        remove_draft(folder / f".{night.name}.draft")
+
+
+def _put_back(old: Path, night: Path) -> None:
+    if night.exists():
+        _remove_own_pages(old, keep_others_in=night)
+    else:
+        old.rename(night)
+
+
+def _remove_own_pages(folder: Path, keep_others_in: Path) -> None:
+    """Remove a night's pages, and move what others have put beside them to the same place of another folder."""
+    if not folder.exists():
+        return
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        name = path.relative_to(folder)
+        if path.is_dir() and not path.is_symlink():
+            with contextlib.suppress(OSError):  # not empty: somebody else's file is in it
+                path.rmdir()
+        elif OWN_FILES.fullmatch(name.as_posix()):
+            path.unlink()
+        elif keep_others_in != folder:
+            make_folder((keep_others_in / name).parent)
+            path.rename(keep_others_in / name)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def write_overview_page(folder: Path, page: report.OverviewPage) -> Path:

@@ -6,6 +6,7 @@ folders of the tool are for their owner and group only, whatever the umask says.
 
 import contextlib
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,24 @@ FILE_MODE = 0o640
 FOLDER_MODE = 0o750
 SECRET_MODE = 0o600
 """Of what only the user may read who runs the tool, such as the map from codes back to ids."""
-LEFTOVER_SUFFIXES = (".draft", ".wal", ".old")
+MARK = "household-anomaly"
+"""In the name of every draft, so that one of another program is never taken for one."""
+_LEFTOVER = re.compile(rf"\..+\.{MARK}\.(draft(\..+)?|old)")
+_OLDER_LEFTOVER = re.compile(
+    r"\.([a-z_]+\.(json|parquet)|\d{6}\.parquet|\d{4}-\d\d-\d\d)\.(draft(\.wal)?|old)"
+)
+"""Of version 0.1.0, whose names carry no mark: names of its state."""
+_AUDIT_DRAFTS = (f".chain.json.{MARK}.draft", ".chain.json.draft")
+
+
+def draft_path(path: Path) -> Path:
+    """Return where the draft of a file or folder lies."""
+    return path.with_name(f".{path.name}.{MARK}.draft")
+
+
+def moved_aside_path(path: Path) -> Path:
+    """Return where a folder lies while another takes its place."""
+    return path.with_name(f".{path.name}.{MARK}.old")
 
 
 def make_folder(folder: Path) -> None:
@@ -61,7 +79,7 @@ def replace_atomically(path: Path, mode: int = FILE_MODE) -> Iterator[Path]:
 def draft_file(path: Path) -> Iterator[Path]:
     """Give the block the path of a draft beside `path` for `commit`; it is gone where the block raises."""
     make_folder(path.parent)
-    draft = path.with_name(f".{path.name}.draft")
+    draft = draft_path(path)
     remove_draft(draft)
     try:
         yield draft
@@ -96,14 +114,17 @@ def remove_draft(draft: Path) -> None:
     draft.with_name(f"{draft.name}.wal").unlink(missing_ok=True)
 
 
-def find_leftovers(folder: Path) -> list[Path]:
-    """Return the drafts that killed runs have left anywhere in a folder.
+def find_leftovers(folder: Path, deep: bool = False, of_old_version: bool = False) -> list[Path]:
+    """Return the drafts that killed runs have left in a folder, and anywhere below it where it is `deep`.
 
-    To be called by the holder of the run lock.     The audit log's draft is passed over: it is written
-    without that lock, so it may be under way.
+    To be called by the holder of the run lock. The audit log's draft is passed over: it is written without
+    that lock, so it may be under way. Drafts of other programs are not the tool's to remove: its own carry its
+    mark. of_old_version: whether the folder is the tool's alone, so that drafts of version 0.1.0, which carry
+    none, are known by the names of the state.
     """
+    patterns = [_LEFTOVER, _OLDER_LEFTOVER] if of_old_version else [_LEFTOVER]
     return [
         path
-        for path in sorted(folder.rglob(".*"))
-        if path.name.endswith(LEFTOVER_SUFFIXES) and path.name != ".chain.json.draft"
+        for path in sorted(folder.rglob(".*") if deep else folder.glob(".*"))
+        if any(pattern.fullmatch(path.name) for pattern in patterns) and path.name not in _AUDIT_DRAFTS
     ]

@@ -6,6 +6,7 @@ gives the same files. What lies where is listed in `pipelines/storage/__init__.p
 
 import contextlib
 import datetime as dt
+import glob
 import json
 import os
 import sys
@@ -163,13 +164,19 @@ class Store:
         finally:
             lock.release()
 
+    def find_leftovers(self) -> list[Path]:
+        """Return the drafts that killed runs have left of this store; for the holder of the run lock."""
+        older = self.folder.glob(f".{glob.escape(self.published.name)}.draft*")  # of version 0.1.0
+        return [
+            *find_leftovers(self.state, deep=True, of_old_version=True),
+            *find_leftovers(self.folder / "parquet"),
+            *find_leftovers(self.folder),
+            *older,
+        ]
+
     def remove_leftovers(self) -> None:
         """Remove the drafts that killed runs have left; to be called by the holder of the run lock."""
-        for path in (
-            *find_leftovers(self.state),
-            *find_leftovers(self.folder / "parquet"),
-            *self.folder.glob(f".{self.published.name}.draft*"),
-        ):
+        for path in self.find_leftovers():
             remove_draft(path)
 
     # tables, JSON files and journals by name, relative to the state folder

@@ -25,6 +25,7 @@ from pipelines.publish.duckdb_file import (
     start_publication,
 )
 from pipelines.publish.meta_frames import SCHEMA_VERSION
+from pipelines.storage.atomic_write import draft_path
 from pipelines.storage.state import Store
 from tests.support.published_rows import CALENDAR, CODE, META, NIGHT, ROWS, SETTINGS_TEXT, ask, frames
 
@@ -257,11 +258,12 @@ def test_a_draft_that_does_not_read_back_is_refused(published, monkeypatch):
 
 
 def test_what_a_killed_run_left_is_cleared(published):
-    with duckdb.connect(str(published.parent / ".anomaly.duckdb.draft"), config=OFFLINE) as con:
+    draft = draft_path(published)
+    with duckdb.connect(str(draft), config=OFFLINE) as con:
         con.execute(
             "PRAGMA disable_checkpoint_on_shutdown; CREATE SCHEMA v1; CREATE TABLE v1.runs (night DATE)"
         )
-    assert files(published.parent) == [".anomaly.duckdb.draft", ".anomaly.duckdb.draft.wal", "anomaly.duckdb"]
+    assert files(published.parent) == [draft.name, f"{draft.name}.wal", "anomaly.duckdb"]
     publish(published, frames(households=[("0009", None, None)]), META)
     assert ask(published, "SELECT household FROM v1.households") == [("0009",)]
     assert files(published.parent) == ["anomaly.duckdb"]

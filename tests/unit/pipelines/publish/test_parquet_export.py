@@ -13,6 +13,7 @@ import pytest
 from anomaly import tables
 from pipelines.publish import parquet_export
 from pipelines.publish.duckdb_file import OFFLINE, publish, replace_tables
+from pipelines.storage.atomic_write import draft_path
 from tests.support.published_rows import META, ROWS, frames
 from tests.support.site import LAST, Site, daily, day, make_site, rows
 
@@ -162,8 +163,9 @@ def test_an_export_that_fails_says_so_and_leaves_the_one_before(export, monkeypa
 
 def test_what_a_killed_run_left_is_written_over(export):
     publish(export.store, frames(households=[]), META)
-    (folder(export) / ".v1-000002.draft").mkdir()
-    (folder(export) / ".v1-000002.draft" / "runs.parquet").write_text("half")
+    draft = draft_path(folder(export) / "v1-000002")
+    draft.mkdir()
+    (draft / "runs.parquet").write_text("half")
     (folder(export) / ".v1.next").symlink_to("nowhere")
     assert parquet_export.sync_parquet_export(export) == []
     assert sorted(path.name for path in folder(export).iterdir()) == ["v1", "v1-000001", "v1-000002"]
@@ -178,6 +180,44 @@ def test_files_are_for_owner_and_group_and_none_is_left_when_it_is_switched_off(
         parquet_export.sync_parquet_export(settings_of(export.store, parquet=False)) == []
         and not folder(export).exists()
     )
+
+
+def test_what_others_have_in_the_folder_stays(export):
+    theirs = folder(export) / "mine.parquet", folder(export) / "v1-000007" / "x.parquet"
+    for path in theirs:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    publish(export.store, frames(households=[]), META)
+    assert parquet_export.sync_parquet_export(export) == []
+    assert sorted(path.name for path in parquet_export.find_foreign_entries(export)) == [
+        "mine.parquet",
+        "v1-000007",
+    ]
+    parquet_export.sync_parquet_export(settings_of(export.store, parquet=False))
+    assert sorted(path for path in folder(export).rglob("*") if path.is_file()) == sorted(theirs)
+    parquet_export.sync_parquet_export(settings_of(export.store, parquet=False))
+    assert all(path.exists() for path in theirs)
+
+
+def test_an_export_is_on_the_disk_before_the_link_leads_to_it(export, monkeypatch):
+    synced, late = set(), []
+
+    def fsync(descriptor, real=os.fsync):
+        synced.add(os.readlink(f"/proc/self/fd/{descriptor}"))
+        real(descriptor)
+
+    def replace(source, target, real=os.replace):
+        if Path(target).name == "v1-000002":
+            late.extend(str(path) for path in Path(source).iterdir() if str(path) not in synced)
+        real(source, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    publish(export.store, frames(households=[]), META)
+    parquet_export.sync_parquet_export(export)
+    written = [path for path in (folder(export) / "v1-000002").iterdir() if path.suffix == ".parquet"]
+    assert written and [path for path in late if not path.endswith("of.txt")] == []
+    assert str(folder(export)) in synced
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from PIL import Image
 
 from anomaly import charts
 from pipelines.reporting import writer
+from pipelines.storage.atomic_write import draft_path, moved_aside_path
 from tests.support.html_reader import HtmlReader
 from tests.support.report_pages import NIGHT, case, case_page, night_page, overview_page
 
@@ -50,7 +51,7 @@ def test_the_same_page_gives_the_same_bytes():
 
 def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
     folder = writer.write_night_folder(tmp_path, night_page([]), [])
-    (folder / "mark").write_text("old")
+    (folder / "cases" / "mark.html").write_text("old")
 
     def broken():
         yield writer.render_case(case_page(), None)
@@ -58,9 +59,11 @@ def test_an_older_report_stands_until_the_new_one_is_whole(tmp_path):
 
     with pytest.raises(RuntimeError):
         writer.write_night_folder(tmp_path, night_page([case()]), broken())
-    assert (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
+    assert (folder / "cases" / "mark.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
     writer.write_night_folder(tmp_path, night_page([]), [])
-    assert not (folder / "mark").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
+    assert not (folder / "cases" / "mark.html").exists() and [p.name for p in tmp_path.iterdir()] == [
+        folder.name
+    ]
 
 
 def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatch):
@@ -92,22 +95,42 @@ def test_pages_are_on_the_disk_before_they_take_their_place(tmp_path, monkeypatc
         tmp_path, night_page([case()]), [writer.render_case(case_page(), None)]
     )
     writer.write_overview_page(tmp_path, overview_page(1))
-    assert (
-        late == []
-        and {str(tmp_path), f"{tmp_path}/.{folder.name}.draft/cases/{case()['case_id']}.png"} <= safe
-    )
+    assert late == [] and {str(tmp_path), f"{draft_path(folder)}/cases/{case()['case_id']}.png"} <= safe
 
 
 def test_what_an_interrupted_run_left_behind_is_cleared_and_an_old_report_comes_back(tmp_path):
     folder = writer.write_night_folder(tmp_path, night_page([]), [])
-    folder.rename(tmp_path / f".{folder.name}.old")  # stopped between the two renames
-    (tmp_path / f".{folder.name}.draft").mkdir()
+    folder.rename(moved_aside_path(folder))  # stopped between the two renames
+    draft_path(folder).mkdir()
     with pytest.raises(ValueError, match="cannot name a file"):
         writer.write_night_folder(
             tmp_path,
             night_page([]),
             (writer.render_case(page, None) for page in [case_page(case_id="../evil")]),
         )
+    assert (folder / "index.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
+
+
+def test_what_others_put_beside_a_nights_pages_stays(tmp_path):
+    folder = writer.write_night_folder(tmp_path, night_page([]), [])
+    theirs = [folder / "notes.txt", folder / "cases" / "photos" / "door.jpg"]
+    for path in (*theirs, tmp_path / ".git.old" / "x", tmp_path / ".notes.draft"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("theirs")
+    writer.write_night_folder(tmp_path, night_page([]), [])
+    assert (folder / "index.html").exists() and all(path.read_text() == "theirs" for path in theirs)
+    writer.remove_night_folder(folder)
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == sorted(theirs)
+    assert not writer.has_pages(folder)
+    writer.clear_leftovers(tmp_path, [date(2026, 3, 1)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".git.old", ".notes.draft", folder.name]
+
+
+def test_what_a_run_of_version_0_1_0_left_is_cleared(tmp_path):
+    folder = writer.write_night_folder(tmp_path, night_page([]), [])
+    folder.rename(tmp_path / f".{folder.name}.old")
+    (tmp_path / f".{folder.name}.draft").mkdir()
+    writer.clear_leftovers(tmp_path, [date.fromisoformat(folder.name)])
     assert (folder / "index.html").exists() and [p.name for p in tmp_path.iterdir()] == [folder.name]
 
 

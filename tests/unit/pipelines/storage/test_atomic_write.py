@@ -6,6 +6,7 @@ import pytest
 
 from pipelines.storage.atomic_write import (
     SECRET_MODE,
+    draft_path,
     find_leftovers,
     make_folder,
     private_opener,
@@ -57,11 +58,11 @@ def test_a_file_is_on_the_disk_before_it_takes_its_place_and_then_its_name(tmp_p
     )
     monkeypatch.setattr(os, "replace", lambda old, new: steps.append("replaced") or replace(old, new))
     write(path, "new")
-    assert steps == [path.with_name(".a.txt.draft"), "replaced", path.parent]
+    assert steps == [draft_path(path), "replaced", path.parent]
     steps.clear()
     with replace_atomically(path) as draft:
         draft.write_text("newer")
-    assert steps == [path.with_name(".a.txt.draft"), "replaced", path.parent]
+    assert steps == [draft_path(path), "replaced", path.parent]
 
 
 def test_text_is_written_byte_for_byte(tmp_path):
@@ -102,29 +103,38 @@ def test_at_no_moment_may_others_read_a_file(tmp_path, monkeypatch):
 
 
 def test_what_a_killed_writer_left_is_no_part_of_the_next_draft(tmp_path):
-    (tmp_path / ".a.json.draft").write_text("half")
-    (tmp_path / ".a.json.draft.wal").write_text("half")
+    left = draft_path(tmp_path / "a.json")
+    left.write_text("half")
+    left.with_name(f"{left.name}.wal").write_text("half")
     with replace_atomically(tmp_path / "a.json") as draft:
         assert not draft.exists() and not draft.with_name(draft.name + ".wal").exists()
         draft.write_text("1")
     assert files_in(tmp_path) == ["a.json"]
 
 
-def test_leftovers_are_found_at_any_depth_but_for_the_audit_logs_draft(tmp_path):
+def test_leftovers_are_those_that_carry_the_mark_but_for_the_audit_logs_draft(tmp_path):
     for name in (
-        ".a.json.draft",
-        ".a.json.draft.wal",
-        "deep/.b.parquet.draft",
-        "deep/.2026-03-01.old/index.html",
-        ".chain.json.draft",  # may be under way
+        ".a.json.household-anomaly.draft",
+        ".a.json.household-anomaly.draft.wal",
+        ".chain.json.household-anomaly.draft",  # may be under way
+        "deep/.b.parquet.household-anomaly.draft",
+        "deep/.2026-03-01.household-anomaly.old/index.html",
+        "deep/.000001.parquet.draft",  # of version 0.1.0
+        ".app.db.wal",
+        ".git.old/x",
         ".hidden",
+        ".notes.draft",
         "c.draft",
+        "d.household-anomaly.draft",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    assert [str(path.relative_to(tmp_path)) for path in find_leftovers(tmp_path)] == [
-        ".a.json.draft",
-        ".a.json.draft.wal",
-        "deep/.2026-03-01.old",
-        "deep/.b.parquet.draft",
-    ]
+
+    def found(**options: bool) -> list[str]:
+        return [str(path.relative_to(tmp_path)) for path in find_leftovers(tmp_path, **options)]
+
+    top = [".a.json.household-anomaly.draft", ".a.json.household-anomaly.draft.wal"]
+    below = ["deep/.2026-03-01.household-anomaly.old", "deep/.b.parquet.household-anomaly.draft"]
+    assert found() == top
+    assert found(deep=True) == top + below
+    assert found(deep=True, of_old_version=True) == [*top, "deep/.000001.parquet.draft", *below]

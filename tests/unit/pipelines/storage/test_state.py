@@ -32,20 +32,36 @@ def test_what_is_written_is_read(store):
     assert store.read("none.parquet", {"home": pl.String}).schema == {"home": pl.String}
 
 
-def test_what_killed_runs_left_is_removed(store):
-    for name in (
-        "state/.a.json.draft",
+@pytest.mark.parametrize("name", ["anomaly.duckdb", "[a]*b.duckdb"])
+def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path, name):
+    store = Store(tmp_path / name)
+    store.prepare()
+    drafts = (
+        "state/.a.json.household-anomaly.draft",
+        "state/nights/.2026-03-01.household-anomaly.draft/done.json",
+        "parquet/.v1-000002.household-anomaly.draft/runs.parquet",
+        f".{name}.household-anomaly.draft._internal.runs.parquet",
+        "state/.files.json.draft",  # of version 0.1.0, as those that follow
+        "state/rows/power/.000001.parquet.draft",
         "state/nights/.2026-03-01.draft/done.json",
-        "state/.chain.json.draft",
-        "parquet/.v1-000002.draft/runs.parquet",
-        ".anomaly.duckdb.draft.v1.parquet",
-    ):
-        (store.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (store.folder / name).write_text("half")
-    store.write_json("a.json", 1)
+        f".{name}.draft.wal",
+    )
+    kept = (
+        ".a.duckdb.draft",
+        ".app.db.wal",
+        ".git.old/x",
+        "parquet/.theirs.draft",
+        "state/.chain.json.household-anomaly.draft",  # the audit log's may be under way
+        "state/.theirs.draft",
+        "state/a.json",
+        "state/version.json",
+    )
+    for path in (store.folder / path for path in (*drafts, *kept)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text("half")
     store.remove_leftovers()
-    # the audit log's draft may be under way
-    assert left(store.folder) == ["state/.chain.json.draft", "state/a.json", "state/version.json"]
+    assert left(store.folder) == sorted(kept)
     assert store.judged_nights() == []
 
 
