@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -34,6 +35,8 @@ class Site:
     settings_sha256: str
 
 
+_CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
 # --- rendering ----------------------------------------------------------------------------------------------
 
 
@@ -54,12 +57,13 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
     """Return the page of a template.
 
     view: the template's own names. In every template are besides: site, language, `t` (a sentence of the
-    catalogue), the style with its hash, the purpose's last day and the reader's rights.
+    catalogue), the style with its hash, the purpose's last day and the reader's rights. Control signs, which
+    only an id, a name or a reason can have brought, are shown as escapes.
     """
     css, css_hash = _read_template_file("page.css")
     contact, expires = site.purpose["contact"], site.purpose["expires"]
     reason_to_look = message(language, "page.reason_to_look")
-    return (
+    page = (
         _environment()
         .get_template(template)
         .render(
@@ -75,6 +79,7 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
             **view,
         )
     )
+    return _CONTROL_SIGNS.sub(lambda found: ascii(found[0])[1:-1], page)
 
 
 def script(name: str) -> dict[str, str]:

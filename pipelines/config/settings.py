@@ -96,6 +96,7 @@ def load_settings(path: Path) -> Settings:
         tree = tomllib.loads(raw.decode("utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not readable as TOML ({error}); correct that line") from None
+    _refuse_control_signs(tree, "", path)
     _refuse_unknown_names(tree, SettingsFile, "", path)
     if "purpose" not in tree:
         needs = "state name, legal_basis, owner, contact, expires and signatures"
@@ -180,6 +181,23 @@ def _refuse_unknown_names(tree: object, kind: object, where: str, path: Path) ->
         _refuse_unknown_names(branch, hints[name], f"{where}.{name}".strip("."), path)
 
 
+def _refuse_control_signs(tree: object, where: str, path: Path) -> None:
+    """Refuse a text with signs such as NUL and escape, which no page, path or terminal is to get.
+
+    A separator may be one: some exports are written so.
+    """
+    if isinstance(tree, Mapping):
+        for name, branch in tree.items():
+            _refuse_control_signs(name, where, path)
+            if name != "separator":
+                _refuse_control_signs(branch, f"{where}.{name}".strip("."), path)
+    elif isinstance(tree, list):
+        for item in tree:
+            _refuse_control_signs(item, where, path)
+    elif isinstance(tree, str) and (found := _CONTROL_SIGNS.search(tree)):
+        raise SettingsError(f"{path}: [{where}] has the control sign {ascii(found[0])}; write plain text")
+
+
 def _guess(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return which known name was meant, or all of them where none is close."""
     known = list(known)
@@ -195,6 +213,7 @@ _Refuse = Callable[[str], typing.NoReturn]
 _SIGNAL_ROLES = ("exits", "household", "periods", "time", "value")
 _REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
+_CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
 _MAX_NAME_LENGTH = 40
 _MAX_NUMBER, _MAX_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 

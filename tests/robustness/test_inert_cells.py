@@ -86,6 +86,7 @@ def test_pages_hold_it_as_text_only(site, case, evil):
             value for name, value in page.attributes if name == "content" and "default-src" in (value or "")
         ]
         assert policy.startswith("default-src 'none'")
+        assert not re.search(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", path.read_text(encoding="utf-8"))
         assert "4949" not in (text := path.read_text(encoding="utf-8")) and ">49<" not in text.replace(
             evil, ""
         )

@@ -35,6 +35,11 @@ def test_every_page_carries_its_language_the_purpose_and_the_right_to_object(lan
         assert not [text for text in (*stated, rights) if text not in page.text], name
 
 
+def test_control_signs_of_a_name_are_shown_as_escapes():
+    page = report.case_html(case_page(household="a\x1b[2J\x00\x9b"), "en", "chart.png")
+    assert "a\\x1b[2J\\x00\\x9b" in page and not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", page)
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_page_accuses(language):
     letter = report.resident_letter(case_page(), language)

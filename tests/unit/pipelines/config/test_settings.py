@@ -121,6 +121,24 @@ def test_what_cannot_be_meant_is_refused_in_one_line(tmp_path, old, new, words):
     assert words in message, message
 
 
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('[site]\nname = "a\\u001B[2J"', "[site.name] has the control sign '\\x1b'; write plain text"),
+        ('[worklist]\ndesks = { water = "a\\u0000" }', "[worklist.desks.water] has the control sign '\\x00'"),
+        ('[worklist]\ndesks = { "a\\u009B" = "x" }', "[worklist.desks] has the control sign '\\x9b'"),
+        ('[notify]\ncommand = ["a\\u0007"]', "[notify.command] has the control sign '\\x07'"),
+    ],
+)
+def test_control_signs_are_refused(tmp_path, line, words):
+    assert words in refusal(tmp_path, LEAST.replace("[store]", f"{line}\n[store]"))
+
+
+def test_a_separator_may_be_a_control_sign(tmp_path):
+    text = LEAST.replace('kind = "usage"', 'kind = "usage"\nseparator = "\\u0001"')
+    assert load_settings(write(tmp_path, text)).sources["power"].separator == "\x01"
+
+
 @pytest.mark.parametrize("name", ["name", "legal_basis", "owner", "contact", "expires", "signatures"])
 def test_a_purpose_is_whole_or_refused(tmp_path, name):
     line = next(line for line in LEAST.splitlines() if line.startswith(f"{name} ="))
