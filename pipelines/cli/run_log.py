@@ -20,9 +20,8 @@ from pipelines.jobs.nightly import Result
 from pipelines.jobs.notices import send_notice
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.storage.atomic_write import make_folder
-from pipelines.storage.state import Store
+from pipelines.storage.state import OLDER_RUN_LOG, RUN_LOG, Store
 
-LOG, OLDER = "log.jsonl", "log.1.jsonl"
 LOG_BYTES = 1 << 20  # a log of this size becomes the older one, in place of the one before
 _COUNTS = ("judged", "not_judged", "cases_open", "cases_new", "expected_wrong_doors")
 _log = logging.getLogger(__name__)
@@ -117,12 +116,12 @@ class LogFile(logging.handlers.RotatingFileHandler):
     """A log file that is put aside when it is full; one that cannot be written stops nothing."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder / LOG, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
+        super().__init__(folder / RUN_LOG, maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True)
         self.setFormatter(JsonLines())
 
     def rotation_filename(self, default_name: str) -> str:
         """Return the name of the log that is put aside."""
-        return str(Path(self.baseFilename).with_name(OLDER))
+        return str(Path(self.baseFilename).with_name(OLDER_RUN_LOG))
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Go on without the line."""

@@ -16,7 +16,7 @@ from pipelines.errors import NotFound
 from pipelines.ingest import late_arrivals
 from pipelines.publish.dictionary import data_dictionary
 from pipelines.publish.duckdb_file import OFFLINE, is_readable
-from pipelines.storage.state import Store
+from pipelines.storage.state import OLDER_RUN_LOG, RUN_LOG, Store
 
 SHOWN_RUNS = 14
 
@@ -109,19 +109,25 @@ def worklist_text(
 
 
 def status_text(settings: Settings, as_json: bool) -> str:
-    """Return the last runs and a line on nights that late readings touch, or both as JSON lines."""
-    runs = query_published(
-        settings, f"SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT {SHOWN_RUNS}"
-    )
+    """Return the last runs, the last that failed, and the nights that late readings touch.
+
+    One line each for the latter two, or all as JSON lines. Raises NotFound where no run has succeeded.
+    """
+    failed = _last_failed_run(settings)
+    try:
+        runs = query_published(
+            settings, f"SELECT * FROM v1.runs ORDER BY finished_utc DESC, night DESC LIMIT {SHOWN_RUNS}"
+        )
+    except NotFound as error:
+        raise NotFound(f"{error}; {_describe_failed_run(failed)}") if failed else error from None
     touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.lookback_days)
     if as_json:
         rows: list[dict] = [
             {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}
             for row in runs.iter_rows(named=True)
         ]
-        rows.append(
-            {"message_type": "summary", "runs": len(rows), "touched": [str(night) for night in touched]}
-        )
+        summary = {"runs": len(rows), "touched": [str(night) for night in touched], "last_failed": failed}
+        rows.append({"message_type": "summary", **summary})
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     table = runs.select(
         "night",
@@ -134,9 +140,33 @@ def status_text(settings: Settings, as_json: bool) -> str:
         finished="finished_utc",
         notes="notes",
     )
-    return format_columns(table) + "".join(
-        f"{line}\n" for line in late_arrivals.describe_touched_nights(touched)
-    )
+    lines = [_describe_failed_run(failed)] if failed else []
+    lines += late_arrivals.describe_touched_nights(touched)
+    return format_columns(table) + "".join(f"{line}\n" for line in lines)
+
+
+def _last_failed_run(settings: Settings) -> dict | None:
+    """Return at, command, exit_code and error of the last run that the log knows to have failed."""
+    for name in (RUN_LOG, OLDER_RUN_LOG):
+        try:
+            log = (settings.store.parent / name).read_bytes()
+        except OSError:  # none yet, or not to be read: the runs are still told
+            continue
+        for line in reversed(log.splitlines()):
+            if b'"failed"' not in line:
+                continue
+            try:
+                event = json.loads(line)
+                if event["message_type"] == "failed":
+                    return {field: event[field] for field in ("at", "command", "exit_code", "error")}
+            except (ValueError, KeyError, TypeError):  # cut short, or not a line of the log
+                continue
+    return None
+
+
+def _describe_failed_run(run: dict) -> str:
+    finished = str(run["at"])[:19].replace("T", " ")
+    return f"last failed run: {finished}, {run['command']}, exit code {run['exit_code']} ({run['error']})"
 
 
 def calendar_of_year(settings: Settings, year: int) -> pl.DataFrame:

@@ -37,6 +37,8 @@ RETENTION_FLOOR_FILE = "kept_from.json"
 UNFINISHED_RUN_FILE = "running.json"
 """What a run has set out to do; gone once it is through."""
 RUN_JOURNAL = "runs.jsonl"
+RUN_LOG, OLDER_RUN_LOG = "log.jsonl", "log.1.jsonl"
+"""Beside the published file: every step of every run, the failed ones included."""
 SHORT_LOCK_SECONDS = 60.0
 """How long to wait for a lock that is held for a few writes: who has it longer has been stopped."""
 JUDGED_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")

@@ -12,6 +12,7 @@ from pipelines.cli.run_log import JsonLines, LogFile, logged_run
 from pipelines.config.settings import load_settings
 from pipelines.errors import NoSuchNight
 from pipelines.runtime.progress import Progress
+from pipelines.storage.state import OLDER_RUN_LOG, RUN_LOG
 from tests.support.site import HOMES, LAST, Site, make_site
 
 
@@ -60,12 +61,12 @@ def test_a_log_is_put_aside_before_it_grows_beyond_its_size(site, monkeypatch):
     for _ in range(8):
         site.nightly()
         sizes = {path.name: path.stat().st_size for path in (site.root / "out").glob("log*")}
-        assert set(sizes) <= {run_log.LOG, run_log.OLDER} and max(sizes.values()) <= 2_000
-    assert site.log_lines(run_log.OLDER)[-1]["at"] <= site.log_lines()[0]["at"]
+        assert set(sizes) <= {RUN_LOG, OLDER_RUN_LOG} and max(sizes.values()) <= 2_000
+    assert site.log_lines(OLDER_RUN_LOG)[-1]["at"] <= site.log_lines()[0]["at"]
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(site):
-    (site.root / "out" / run_log.LOG).mkdir(parents=True)
+    (site.root / "out" / RUN_LOG).mkdir(parents=True)
     assert site.nightly().exit_code == 0 and site.file.exists()
 
 
@@ -91,7 +92,7 @@ def test_a_line_has_time_level_kind_and_process_before_its_own_fields():
 
 def test_a_log_file_is_made_with_its_first_line(tmp_path):
     handler = LogFile(tmp_path)
-    assert not (tmp_path / run_log.LOG).exists()
+    assert not (tmp_path / RUN_LOG).exists()
     handler.emit(logging.LogRecord("pipelines", logging.INFO, "", 0, "one", (), None))
     handler.close()
-    assert json.loads((tmp_path / run_log.LOG).read_text())["text"] == "one"
+    assert json.loads((tmp_path / RUN_LOG).read_text())["text"] == "one"

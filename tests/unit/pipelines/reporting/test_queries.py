@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import json
+import re
 
 import polars as pl
 import pytest
@@ -91,7 +92,26 @@ def test_the_last_runs(settings):
     ]
     run, summary = map(json.loads, status_text(settings, as_json=True).splitlines())
     assert run["message_type"] == "run" and run["finished_utc"] == "2026-03-15 02:00:00"
-    assert summary == {"message_type": "summary", "runs": 1, "touched": []}
+    assert summary == {"message_type": "summary", "runs": 1, "touched": [], "last_failed": None}
+
+
+FAILED = {"at": "2026-03-16T02:00:07.123456Z", "command": "nightly", "exit_code": 4, "error": "StateDamaged"}
+
+
+def test_the_last_run_that_failed(settings):
+    """It has no line in the published file; what is cut short or strange in the log is passed over."""
+    before = FAILED | {"message_type": "failed", "at": "2026-03-15T02:00:07Z", "exit_code": 11}
+    lines = [before, FAILED | {"message_type": "failed", "seconds": 3}, {"message_type": "done"}, ["failed"]]
+    log = settings.store.with_name("log.jsonl")
+    log.write_text("".join(f"{json.dumps(line)}\n" for line in lines) + '{"message_type": "failed"')
+    line = "last failed run: 2026-03-16 02:00:07, nightly, exit code 4 (StateDamaged)"
+    assert status_text(settings, as_json=False).splitlines()[2:] == [line]
+    assert json.loads(status_text(settings, as_json=True).splitlines()[-1])["last_failed"] == FAILED
+    log.rename(settings.store.with_name("log.1.jsonl"))
+    assert status_text(settings, as_json=False).splitlines()[2:] == [line]
+    settings.store.unlink()
+    with pytest.raises(NotFound, match=rf"not published yet; run .* first; {re.escape(line)}$"):
+        status_text(settings, as_json=False)
 
 
 def test_the_calendar_of_a_year(settings):
