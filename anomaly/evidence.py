@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.expected.model import Expected
+from anomaly.expected.expectation import Expectation
 from anomaly.tail_model import TailModel, fit_tail
 
 ONSET_DAYS = 60
@@ -80,8 +80,9 @@ def score_rarity(
 ) -> list[RankedScores]:
     """Return the rarity and chance of every home on each asked night, for each detector's scores.
 
-    A home looked at in several ways is that much likelier to show something by chance. So where several scores
-    can open the same kind of case, each has its share of the allowance, and its rarity is multiplied by that.
+    A home looked at in several ways is that much likelier to show something by chance. So where several
+    scores can open the same kind of case, each has its share of the allowance, and its rarity is multiplied
+    by that.
 
     nights: night indexes. needed_rarity: the rarity that makes a case. second_opinion: detectors whose scores
     open no case and are not counted. tails: one for each of the scores, where the tail is known from other
@@ -104,7 +105,7 @@ def score_rarity(
 
 
 def days_since_onset(surprise: np.ndarray, longest: int = ONSET_DAYS) -> int:
-    """Return the days back to the first day of the rise that ends the series; 0: it began on the night itself.
+    """Return the days back to the first day of the rise that ends the series; 0: it began that night.
 
     surprise: (T,) with NaN where not judged, the night last. The first day is the start of the best run of
     Σ(z − half the rise): half the size of the shift is what the likelihood of a step takes off (Page 1954).
@@ -126,9 +127,9 @@ def observed_ratio(value: np.ndarray, expected: np.ndarray) -> float:
 
 
 def evidence_frame(
-    expected: Expected, ranked: Sequence[RankedScores], night: int, min_rarity: float
+    expected: Expectation, ranked: Sequence[RankedScores], night: int, min_rarity: float
 ) -> pl.DataFrame:
-    """Return the evidence of one night (EVIDENCE_SCHEMA): a row for each home, detector and signal rare enough.
+    """Return the evidence of one night (EVIDENCE_SCHEMA): a row for each home, detector and signal.
 
     night: day index in `expected`. The onset of the rise, and the ratio of each signal since, are worked out
     here, from what that night knew.
@@ -149,8 +150,8 @@ def signature_of(signal: str) -> str:
 def signature_of_ratios(ratios: Mapping[str, float]) -> str:
     """Return the kind of case that the ratios of a home's signals make.
 
-    It is people where two or more signals are there and the weakest rises with the strongest: at least 1.1, and
-    three tenths of its logarithm. Else it is the strongest signal's own kind.
+    It is people where two or more signals are there and the weakest rises with the strongest: at least 1.1,
+    and three tenths of its logarithm. Else it is the strongest signal's own kind.
     """
     if not ratios:
         return "people"
@@ -171,7 +172,7 @@ class _Rise(NamedTuple):
     """Signal → mean of what was expected, base units a day."""
 
 
-def _rise(expected: Expected, night: int, home: int, signal: str) -> _Rise:
+def _rise(expected: Expectation, night: int, home: int, signal: str) -> _Rise:
     """Find the rise of a home's signal, or of all signals together for ALL."""
     surprise = _mean_surprise(expected, _signal_indexes(expected, signal), home, night)
     back = days_since_onset(surprise)
@@ -180,13 +181,13 @@ def _rise(expected: Expected, night: int, home: int, signal: str) -> _Rise:
     return _Rise(back, not np.isnan(surprise[-1]), ratios, _mean_expected(expected, ratios, home, days))
 
 
-def _signal_indexes(expected: Expected, signal: str) -> list[int]:
+def _signal_indexes(expected: Expectation, signal: str) -> list[int]:
     signals = expected.grid.signals
     return list(range(len(signals))) if signal == ALL else [signals.index(signal)]
 
 
 def _evidence_row(
-    expected: Expected, one: RankedScores, home: int, night: int, rise_of: Callable[[int, str], _Rise]
+    expected: Expectation, one: RankedScores, home: int, night: int, rise_of: Callable[[int, str], _Rise]
 ) -> dict[str, object]:
     grid, signal = expected.grid, one.scores.signal
     window_days = int(one.scores.window[home, night])
@@ -214,8 +215,8 @@ def _evidence_row(
     }
 
 
-def _mean_surprise(expected: Expected, signals: Sequence[int], home: int, night: int) -> np.ndarray:
-    """Return the mean surprise of the signals on the last ONSET_DAYS days known by the night; NaN where none is."""
+def _mean_surprise(expected: Expectation, signals: Sequence[int], home: int, night: int) -> np.ndarray:
+    """Return the signals' mean surprise on the last ONSET_DAYS days; NaN where the night knew none."""
     days = slice(max(0, night + 1 - ONSET_DAYS), night + 1)
     late = expected.grid.lag[signals, home, days] > np.arange(days.stop - days.start)[::-1]
     z = np.where(late, np.nan, np.clip(expected.surprise[signals, home, days], -3.0, 3.0))
@@ -223,8 +224,8 @@ def _mean_surprise(expected: Expected, signals: Sequence[int], home: int, night:
     return np.where(present > 0, np.nansum(z, axis=0) / np.maximum(present, 1), np.nan)
 
 
-def _ratios(expected: Expected, signals: Iterable[int], home: int, days: slice) -> dict[str, float]:
-    """Return signal → observed over expected on those days, for the signals with any day the last of them knew."""
+def _ratios(expected: Expectation, signals: Iterable[int], home: int, days: slice) -> dict[str, float]:
+    """Return signal → observed over expected on those days, as the last of them knew it; without unknown ones."""
     grid = expected.grid
     ratios, days_ago = {}, np.arange(days.stop - days.start)[::-1]
     for s in signals:
@@ -233,7 +234,7 @@ def _ratios(expected: Expected, signals: Iterable[int], home: int, days: slice) 
     return {name: ratio for name, ratio in ratios.items() if not np.isnan(ratio)}
 
 
-def _mean_expected(expected: Expected, signals: Iterable[str], home: int, days: slice) -> dict[str, float]:
+def _mean_expected(expected: Expectation, signals: Iterable[str], home: int, days: slice) -> dict[str, float]:
     """Return signal → mean of what was expected on those days, base units a day."""
     means = {}
     for name in signals:

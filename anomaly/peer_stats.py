@@ -1,4 +1,4 @@
-"""Hold what the homes of a site have in common: medians, spreads and scales, one number or a few for every day.
+"""Hold what the homes of a site have in common: medians, spreads and scales of every day.
 
 At a small site every home takes part in these. At a large one a sample does, and what it gives holds for the
 homes that took no part.
@@ -6,7 +6,7 @@ homes that took no part.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,7 +23,7 @@ class DayAxis(Protocol):
 
     @property
     def days(self) -> int:
-        """How many days there are."""
+        """Number of days."""
 
 
 class PeerSeries(NamedTuple):
@@ -40,7 +40,7 @@ class PeerStats:
     groups: int = 1
     """How many peer groups (districts) there are, the unknown one included."""
     series: dict[str, PeerSeries] = field(default_factory=dict)
-    fitted: dict[str, object] = field(default_factory=dict)
+    fitted: dict[str, Any] = field(default_factory=dict)
     """Models fitted on the peers' earlier nights, by name."""
 
     def get(self, name: str, first_day: int, days: int) -> np.ndarray:
@@ -52,9 +52,7 @@ class PeerStats:
             raise LookupError(f"nothing is known of {name} among the peers")
         begin, values = self.series[name]
         if first_day < begin:
-            raise LookupError(
-                f"nothing is known of {name} among the peers before day {begin}; day {first_day} was asked for"
-            )
+            raise LookupError(f"nothing is known of {name} among the peers before day {begin}")
         return values[..., first_day - begin : first_day - begin + days]
 
     def get_or_compute(

@@ -11,7 +11,6 @@ over log rarity, fitted where surges are too few to bend it.
 import dataclasses
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 
 PAST_NIGHTS = 240
@@ -22,7 +21,7 @@ FIRST_FITTED_RARITY = 200.0
 MIN_EPISODES = 10
 """A rarity is used in the fit where the past holds this many episodes of it."""
 
-# The line of a standard city, in units of a detector's own scale; it counts like PRIOR_NIGHTS household-nights.
+# The line of a standard city, on a detector's own scale; it counts like PRIOR_NIGHTS household-nights.
 PRIOR_NIGHTS = 3_000.0
 PRIOR_SLOPE = 0.3
 PRIOR_AT_200 = 1.1
@@ -61,7 +60,7 @@ class TailModel:
         return reached - running
 
     def rarity(self, score: np.ndarray) -> np.ndarray:
-        """Return household-nights for one new ordinary episode of at least this score, at least 1; NaN for NaN."""
+        """Return household-nights to a new ordinary episode of such a score, at least 1; NaN for NaN."""
         return np.exp(np.clip(self.log_rarity(score), 0.0, 65.0))
 
     def log_rarity(self, score: np.ndarray) -> np.ndarray:
@@ -84,7 +83,7 @@ class TailModel:
         return float(np.interp(np.log(rarity), log_rarity, at) + self.slope * beyond)
 
     def chance_ordinary(self, score: np.ndarray, case_rarity: float) -> np.ndarray:
-        """Return the chance that an episode of this score is ordinary, where `case_rarity` makes a case; NaN for NaN.
+        """Return the chance that an episode of this score is ordinary, where `case_rarity` makes a case.
 
         A local false discovery rate (Efron 2004). Of the past episodes that rare, the ordinary tail explains
         `ordinary` and the rest are an excess. One standard error of the count is taken off, so that only an
@@ -108,7 +107,7 @@ class TailModel:
         if candidates.size == 0:
             return self
         rarity = self.home_nights / np.maximum(self.count_episodes(candidates), 0.5)
-        # below the commonest scores a home hardly ever comes to rest, so crossings grow rarer again: fit above
+        # below the commonest scores a home is hardly ever quiet, so crossings grow rarer again: fit above
         start = int(rarity.argmin())
         rare = max(FIRST_FITTED_RARITY, 1.5 * rarity[start]) * np.array([1.0, 2.0, 4.0, 8.0])
         rare = rare[self.home_nights / rare >= MIN_EPISODES]
@@ -141,16 +140,12 @@ class TailModel:
         return tuple(bends) if below else ()
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
-def max_of_nights_before(score, nights):
-    """Return the largest known score of the `nights` nights before each night, (H, T); −inf where none is known."""
-    homes, length = score.shape
-    out = np.full((homes, length), -np.inf)
-    for h in numba.prange(homes):
-        for back in range(1, nights + 1):
-            for t in range(np.uintp(back), np.uintp(length)):
-                before = score[h, t - np.uintp(back)]
-                out[h, t] = before if before > out[h, t] else out[h, t]
+def max_of_nights_before(score: np.ndarray, nights: int) -> np.ndarray:
+    """Return the largest known score of the nights before each night, (H, T); −inf where none is known."""
+    out = np.full(score.shape, -np.inf)
+    for back in range(1, nights + 1):
+        later = out[:, back:]
+        np.fmax(later, score[:, :-back], out=later)
     return out
 
 

@@ -1,31 +1,36 @@
-"""An odd mix of signals: PyOD's isolation forest on one-sided residual features, a second opinion."""
+"""Detect an odd mix of signals: PyOD's isolation forest on one-sided residual features, a second opinion."""
 
-import dataclasses
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
 
-import numba
 import numpy as np
 
 from anomaly.detectors.scores import ALL, Scores
-from anomaly.detectors.windows import scale_by_night_spread, window_sums
-from anomaly.peer_stats import peer_lookup
+from anomaly.detectors.windows import clipped_surprise, sums_by_signal
+from anomaly.expected.expectation import Expectation
+from anomaly.peer_stats import PeerStats
+
+if TYPE_CHECKING:
+    from pyod.models.iforest import IForest
 
 REFIT_DAYS = 56
-COMMON_ROWS = 20_000  # earlier home-nights that an odd one is compared with
-FIT_ROWS = 5_000  # of these the trees draw theirs, 256 each
-LEAST_ROWS = 500
-BUNCH = 256  # rows that go through a tree one after the other
-SHORTLIST = 0.95  # only home-nights with a larger sum of features than this share of earlier ones are scored
+PAST_ROWS = 20_000
+"""Earlier home-nights that an odd one is compared with, about."""
+FIT_ROWS = 5_000
+"""Of these, about as many are what the trees draw theirs from, 256 each."""
+MIN_ROWS = 500
+SHORTLIST_QUANTILE = 0.95
+"""Only home-nights with a larger sum of features than this share of earlier ones are scored."""
 
 
 @dataclass(frozen=True)
 class Forest:
-    """Fitted on earlier nights only, on features that are zero unless something is above its usual.
+    """An isolation forest fitted on earlier nights, on features that are zero unless something is high.
 
     Its labels are never used: `contamination` would be a quota. A missing signal counts as nothing unusual.
     """
 
-    name = "forest"
+    name: ClassVar[str] = "forest"
     windows: tuple[int, ...] = (7, 14)
     clip: float = 2.0
     peers_min: int = 15
@@ -33,11 +38,11 @@ class Forest:
     seed: int = 0
 
     def preload(self) -> None:
-        """Import the library: takes a second, which others may use."""
-        _library()
+        """Import PyOD, which takes a second; may run in a thread."""
+        _import_forest()
 
-    def __call__(self, expected, peers=None) -> list[Scores]:
-        """anomaly.expected.Expected → one Scores for all signals."""
+    def __call__(self, expected: Expectation, peers: PeerStats | None = None) -> list[Scores]:
+        """Return one Scores for all signals together."""
         features = self.features(expected, peers)
         homes, nights = features.shape[:2]
         score = np.full((homes, nights), np.nan)
@@ -46,140 +51,79 @@ class Forest:
         total = features.sum(axis=2)
         ordinal = expected.grid.ordinal + expected.grid.days - nights
         for start in range(-(ordinal % REFIT_DAYS), nights, REFIT_DAYS):
-            days = slice(max(start, 0), min(start + REFIT_DAYS, nights))
-            before = max(start, 0)
-            trees = self._trees(features[:, :before], known[:, :before], (peers, ordinal + start))
-            if trees is None:
+            first, stop = max(start, 0), min(start + REFIT_DAYS, nights)
+            fitted = self._fit(features[:, :first], known[:, :first], ordinal + start, peers)
+            if fitted is None:
                 continue
-            asked = np.zeros_like(known)
-            asked[:, days] = known[:, days] & (total[:, days] > trees.high)
+            asked = known.copy()
+            asked[:, :first] = asked[:, stop:] = False
+            score[asked] = 0.0
+            asked &= total > fitted.shortlist_total
             if asked.any():
-                score[asked] = trees.oddness(features[asked])
-            score[:, days][known[:, days] & ~asked[:, days]] = 0.0
+                score[asked] = fitted.oddness(features[asked])
         window = np.full((homes, nights), max(self.windows), dtype=np.int16)
         return [Scores(self.name, ALL, score, window)]
 
-    def _trees(self, features, known, place) -> "_Trees | None":
-        """Trees fitted on earlier nights; those of the peers, where these have them."""
-        peers, start = place
-        name = f"{self.name} {start}"
+    def features(self, expected: Expectation, peers: PeerStats | None = None) -> np.ndarray:
+        """Return window sums of each signal's surprise, (H, nights, S · windows), NaN where not known."""
+        surprise = clipped_surprise(expected, peers, self.clip, self.peers_min)
+        sums = np.stack([sums_by_signal(expected, surprise, days) for days in self.windows])
+        windows, signals, homes, nights = sums.shape
+        return sums.transpose(2, 3, 1, 0).reshape(homes, nights, signals * windows)
+
+    def _fit(
+        self, features: np.ndarray, known: np.ndarray, ordinal: int, peers: PeerStats | None
+    ) -> "_FittedForest | None":
+        """Return a forest fitted on earlier nights, or that of the peers; None with too few home-nights.
+
+        features: (H, T, F); known: (H, T) bool; ordinal: day number of the first night it is for.
+        """
+        name = f"{self.name} {ordinal}"
         if peers is not None and name in peers.fitted:
             return peers.fitted[name]
-        trees = None
+        fitted = None
         home, night = np.nonzero(known)
-        if home.size >= LEAST_ROWS:
-            some = slice(None, None, max(1, home.size // COMMON_ROWS))
-            sample = features[home[some], night[some]]
-            sample = sample[
-                np.lexsort(sample.T)
+        if home.size >= MIN_ROWS:
+            some = slice(None, None, max(1, home.size // PAST_ROWS))
+            rows = features[home[some], night[some]]
+            rows = rows[
+                np.lexsort(rows.T)
             ]  # the trees draw rows by place: the order of the homes must not matter
-            model = _library()(n_estimators=self.trees, random_state=self.seed, n_jobs=1).fit(
-                sample[:: max(1, len(sample) // FIT_ROWS)]
-            )
-            trees = _grown(model.detector_, sample)
+            model = _import_forest()(n_estimators=self.trees, random_state=self.seed, n_jobs=1)
+            model.fit(rows[:: max(1, len(rows) // FIT_ROWS)])
+            shortlist_total = float(np.quantile(rows.sum(axis=1), SHORTLIST_QUANTILE))
+            fitted = _FittedForest(model, np.sort(_forest_scores(model, rows)), shortlist_total)
         if peers is not None:
-            peers.fitted[name] = trees
-        return trees
-
-    def features(self, expected, peers=None) -> np.ndarray:
-        """(H, T, S · windows) window sums of surprise, of the nights that are asked for."""
-        columns = []
-        for s, surprise in enumerate(expected.surprise):
-            hear = peer_lookup(peers, expected.grid, expected.grid.signals[s])
-            z = scale_by_night_spread(surprise, expected.grid.lag[s], self.clip, self.peers_min, hear)
-            columns += [
-                window_sums(z, expected.grid.lag[s], expected.span_days[s], n, expected.scored_nights)
-                for n in self.windows
-            ]
-        return np.stack(columns, axis=2) if columns else np.zeros((*expected.vacant.shape, 0))
-
-
-def _library():
-    from pyod.models.iforest import IForest  # slow to import, so only where it is used
-
-    return IForest
+            peers.fitted[name] = fitted
+        return fitted
 
 
 @dataclass(frozen=True)
-class _Trees:
-    """A fitted forest, the path lengths of what it was fitted on, and the sum of features above which a home-night is asked.
+class _FittedForest:
+    """A forest with the sorted scores of earlier home-nights.
 
-    feature, threshold, child (left and right; a leaf's are itself), length: of every node of all trees; roots: where each tree begins; depth: of the deepest.
+    shortlist_total: a home-night is scored where its sum of features is above this.
     """
 
-    roots: np.ndarray
-    depth: int
-    feature: np.ndarray
-    threshold: np.ndarray
-    child: np.ndarray
-    length: np.ndarray
-    common: np.ndarray
-    high: float
+    model: "IForest"
+    past: np.ndarray
+    shortlist_total: float
 
-    def oddness(self, rows):
-        """−ln of the share of earlier rows at least as odd, in threes (so that a common scale fits); larger is odder."""
-        beyond = np.searchsorted(self.common, self.paths(rows), side="right")
-        return -np.log((1 + beyond) / (1 + self.common.size)) / 3.0
-
-    def paths(self, rows):
-        """(N, F) → (N,): mean path length; the shorter, the odder. The forest's score is 2 to the power of −paths / a constant."""
-        return _paths(
-            np.ascontiguousarray(rows, dtype=np.float32),
-            (self.roots, self.depth),
-            self.feature,
-            self.threshold,
-            self.child,
-            self.length,
-        )
+    def oddness(self, rows: np.ndarray) -> np.ndarray:
+        """Return −ln / 3 of the share of earlier home-nights at least as odd: a third, to fit a common scale."""
+        as_odd = self.past.size - np.searchsorted(self.past, _forest_scores(self.model, rows), side="left")
+        return -np.log((1 + as_odd) / (1 + self.past.size)) / 3.0
 
 
-def _grown(forest, sample) -> _Trees:
-    """A fitted sklearn.ensemble.IsolationForest with its nodes in plain arrays: read in a hundredth of the time."""
-    trees = [tree.tree_ for tree in forest.estimators_]
-    roots = np.cumsum([0] + [tree.node_count for tree in trees])
-    child = [np.stack([tree.children_left, tree.children_right], axis=1) for tree in trees]
-    child = np.concatenate(
-        [
-            np.where(one < 0, np.arange(len(one))[:, None], one) + root
-            for one, root in zip(child, roots, strict=False)
-        ]
-    )
-    deep = [tree.compute_node_depths() - 1 + _beyond(tree.n_node_samples) for tree in trees]
-    nodes = (
-        np.maximum(np.concatenate([tree.feature for tree in trees]), 0),
-        np.concatenate([tree.threshold for tree in trees]),
-        child,
-        np.concatenate(deep),
-    )
-    grown = _Trees(
-        roots[:-1],
-        max(tree.max_depth for tree in trees),
-        *nodes,
-        common=np.empty(0),
-        high=float(np.quantile(sample.sum(axis=1), SHORTLIST)),
-    )
-    return dataclasses.replace(grown, common=np.sort(grown.paths(sample)))
+def _forest_scores(model: "IForest", rows: np.ndarray) -> np.ndarray:
+    """Return the library's score of each row, larger is odder.
+
+    Rounded, so that equal rows score the same in whatever company they are asked.
+    """
+    return np.round(model.decision_function(rows), 12)
 
 
-def _beyond(rows):
-    """Mean length of the path that a tree grown further would take to tell so many rows apart (Liu, Ting and Zhou 2008)."""
-    many = np.maximum(rows, 3)
-    return np.where(
-        rows > 2,
-        2.0 * (np.log(many - 1.0) + np.euler_gamma) - 2.0 * (many - 1.0) / many,
-        np.maximum(rows - 1.0, 0.0),
-    )
+def _import_forest() -> "type[IForest]":
+    from pyod.models.iforest import IForest  # slow to import, so only where it is used
 
-
-@numba.njit(cache=True, parallel=True, nogil=True)
-def _paths(rows, place, feature, threshold, child, length):
-    roots, depth = place
-    out = np.zeros(len(rows))
-    for bunch in numba.prange((len(rows) + BUNCH - 1) // BUNCH):
-        for root in roots:  # a tree stays at hand for as many rows as possible
-            for n in range(bunch * BUNCH, min(len(rows), (bunch + 1) * BUNCH)):
-                node = root
-                for _ in range(depth):  # all the way down, from a leaf to itself: no branch to guess
-                    node = child[node, np.uintp(rows[n, feature[node]] > threshold[node])]
-                out[n] += length[node]
-    return out / len(roots)
+    return IForest

@@ -1,51 +1,40 @@
-"""All signals of a home rise together: more people."""
+"""Detect that all signals of a home rise together: more people."""
 
 from dataclasses import dataclass
-
-import numpy as np
+from typing import ClassVar
 
 from anomaly.detectors.scores import ALL, Scores
 from anomaly.detectors.windows import (
     best_window,
+    clipped_surprise,
     consensus,
-    scale_by_night_spread,
-    scale_by_past,
-    standardise_by_peers,
-    window_sums,
+    sums_by_signal,
+    to_common_scale,
 )
-from anomaly.peer_stats import peer_lookup
+from anomaly.expected.expectation import Expectation
+from anomaly.peer_stats import PeerStats
 
 
 @dataclass(frozen=True)
 class Together:
-    """The sum of the signals' window sums, less half their range: one loud signal alone does not make people."""
+    """The sum of the signals' window sums, less half their range.
 
-    name = "together"
+    So one loud signal alone does not make people.
+    """
+
+    name: ClassVar[str] = "together"
     windows: tuple[int, ...] = (5, 10, 14)
     clip: float = 2.0
     peers_min: int = 15
 
-    def __call__(self, expected, peers=None) -> list[Scores]:
-        """anomaly.expected.Expected → one Scores; homes with fewer than two signals that night get none."""
+    def __call__(self, expected: Expectation, peers: PeerStats | None = None) -> list[Scores]:
+        """Return one Scores; homes with fewer than two signals that night get none."""
         if len(expected.grid.signals) < 2:
             return []
-        grid = expected.grid
-        calm = [
-            scale_by_night_spread(
-                expected.surprise[s], grid.lag[s], self.clip, self.peers_min, peer_lookup(peers, grid, name)
-            )
-            for s, name in enumerate(grid.signals)
-        ]
-        scaled = {}
-        for n in self.windows:
-            hear = peer_lookup(peers, grid, f"{self.name} {n}", expected.scored_nights)
-            sums = np.stack(
-                [
-                    window_sums(z, grid.lag[s], expected.span_days[s], n, expected.scored_nights)
-                    for s, z in enumerate(calm)
-                ]
-            )
-            scaled[n] = scale_by_past(
-                standardise_by_peers(consensus(sums), self.peers_min, hear), grid.ordinal, hear
-            )
-        return [Scores(self.name, ALL, *best_window(scaled))]
+        surprise = clipped_surprise(expected, peers, self.clip, self.peers_min)
+        by_days = {}
+        for days in self.windows:
+            joint = consensus(sums_by_signal(expected, surprise, days))
+            by_days[days] = to_common_scale(joint, expected, peers, f"{self.name} {days}", self.peers_min)
+        score, window = best_window(by_days)
+        return [Scores(self.name, ALL, score, window)]

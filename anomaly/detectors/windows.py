@@ -1,25 +1,96 @@
-"""Sums of surprise over windows that end at the night, made comparable over nights and lengths."""
+"""Sum surprise over windows that end at the night, and make the sums comparable over nights and lengths."""
+
+from collections.abc import Mapping, Sequence
 
 import numba
 import numpy as np
 
-from anomaly.peer_stats import compute_locally
+from anomaly.expected.expectation import Expectation
+from anomaly.peer_stats import PeerLookup, PeerStats, compute_locally, peer_lookup
 
-PAST_NIGHTS = 240  # nights a night is compared with
-GUARD_NIGHTS = 14  # nights before it that are left out, so that a running surge is not its own yardstick
-LEAST_NIGHTS = 30
+PAST_NIGHTS = 240
+"""Nights that a night is compared with."""
+GUARD_NIGHTS = 14
+"""Nights before it that are left out, so that a running surge is not its own yardstick."""
+MIN_NIGHTS = 30
+"""Past nights without which a night's spread is not compared with the usual one."""
 WEEK = 7
-BODY, STRETCH = 1.1, 1.8
-BUCKETS = 2_000  # in which scores are counted, to know about where a quantile lies
-ABOVE = 20  # homes that must lie above a quantile for it to be steady
+TAIL_FROM, TAIL_STRETCH = 1.1, 1.8
+"""Above TAIL_FROM `compress_tail` grows by the logarithm; TAIL_STRETCH makes it equal to the score again at
+2.2, where a site without a past of its own takes a score for one in 6,000."""
+BUCKETS = 2_000
+"""Steps in which scores are counted, to know roughly where a quantile lies."""
+HOMES_ABOVE = 20
+"""Homes that must lie above a quantile for it to be steady."""
+SCALE_QUANTILE = 0.97
+FIRST_SCALE, FIRST_SCALE_WEIGHT = 3.0, 3_000.0
+"""The divisor of `scale_by_past` while there is no past, and how many home-nights of it that counts for."""
+
+
+# --- the steps that all detectors share ---------------------------------------------------------------------
+
+
+def clipped_surprise(
+    expected: Expectation, peers: PeerStats | None, clip: float, peers_min: int
+) -> list[np.ndarray]:
+    """Return each signal's surprise, (H, T), scaled by the night's spread and clipped to ±clip."""
+    grid = expected.grid
+    return [
+        scale_by_night_spread(
+            expected.surprise[s], grid.lag[s], clip, peers_min, peer_lookup(peers, grid, signal)
+        )
+        for s, signal in enumerate(grid.signals)
+    ]
+
+
+def sums_by_signal(expected: Expectation, surprise: Sequence[np.ndarray], days: int) -> np.ndarray:
+    """Return the window sums of each signal's surprise, (S, H, nights), for the nights that are asked for."""
+    lag, span_days = expected.grid.lag, expected.span_days
+    nights = expected.scored_nights or expected.grid.days
+    sums = np.empty((len(surprise), len(expected.vacant), nights))
+    for s, z in enumerate(surprise):
+        sums[s] = window_sums(z, lag[s], span_days[s], days, expected.scored_nights)
+    return sums
+
+
+def to_common_scale(
+    sums: np.ndarray, expected: Expectation, peers: PeerStats | None, name: str, peers_min: int
+) -> np.ndarray:
+    """Return window sums (H, nights) as scores: measured by the night's peers, then by the site's own past.
+
+    name: of the sums, under which `peers` keeps their statistics.
+    """
+    lookup = peer_lookup(peers, expected.grid, name, expected.scored_nights)
+    return scale_by_past(standardise_by_peers(sums, peers_min, lookup), expected.grid.ordinal, lookup)
+
+
+# --- from surprise to sums ----------------------------------------------------------------------------------
+
+
+def scale_by_night_spread(
+    z: np.ndarray, lag: np.ndarray, clip: float, peers_min: int, lookup: PeerLookup = compute_locally
+) -> np.ndarray:
+    """Return surprise (H, T) divided by the night's upper spread where that exceeds 1, then clipped to ±clip.
+
+    Days that became known late have no part in the spread, so that it never changes afterwards. lookup: here
+    and in the functions below, looks up the peers' statistics instead of taking those of these homes.
+    """
+
+    def upper_spread() -> np.ndarray:
+        q50, q84 = _column_quantiles(np.where(lag == 0, z, np.nan), (0.5, 0.84), peers_min)
+        return q84 - q50
+
+    with np.errstate(invalid="ignore"):
+        return np.clip(z / np.fmax(1.0, lookup("calm", upper_spread)), -clip, clip)
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def window_sums(z, lag, block, days, last=0):
-    """(H, T) → (H, T): Σz/√(n · block) over the days of the window known by its last day; NaN under half of them.
+def window_sums(z, lag, span_days, days, last=0):
+    """Return Σz/√(n · span) over each window's days known by its last day; NaN under half of them.
 
-    z: surprise, NaN where not judged; lag: days until a value was known; block: days each value spans; last: the windows
-    that end on one of so many last days are given, (H, last); 0 for all.
+    (H, T). z: (H, T) surprise, NaN where not judged. lag: days until a value was known. span_days: days each value
+    spans. days: length of the windows. last: only the windows that end on one of so many last days are asked
+    for, (H, last); 0 for all.
     """
     homes, length = z.shape
     first = length - last if last else 0
@@ -35,92 +106,95 @@ def window_sums(z, lag, block, days, last=0):
                 n[t - np.uintp(first)] += 1.0 if known else 0.0
         for k in range(length - first):
             if 2 * n[k] >= days:
-                out[h, k] = total[k] / np.sqrt(n[k] * block[h, first + k])
+                out[h, k] = total[k] / np.sqrt(n[k] * span_days[h, first + k])
     return out
 
 
-def scale_by_night_spread(z, lag, clip, peers_min, hear=compute_locally):
-    """(H, T) surprise divided by that night's upper spread over all homes where it exceeds 1, then clipped to ±clip.
+def consensus(sums: np.ndarray) -> np.ndarray:
+    """Return (Σ − ½ · range) / √(present) of the signals, (S, H, T) → (H, T); NaN with fewer than two."""
+    present = (~np.isnan(sums)).sum(axis=0)
+    spread = np.fmax.reduce(sums) - np.fmin.reduce(sums)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        joint = (np.nansum(sums, axis=0) - spread / 2) / np.sqrt(present)
+    return np.where(present >= 2, joint, np.nan)
 
-    Days that became known late have no part in the spread, so that it never changes afterwards.
-    hear: asks the peers (anomaly.peers) instead of these homes, here and in the functions below.
+
+# --- from sums to scores ------------------------------------------------------------------------------------
+
+
+def standardise_by_peers(
+    score: np.ndarray, peers_min: int, lookup: PeerLookup = compute_locally
+) -> np.ndarray:
+    """Return (score − q50) / max(1, spread / its trailing median), where spread = upper quantile − q50.
+
+    All of that night's homes. A night on which everybody is odd (a festival, a storm) is brought down; with too few peers nothing is
+    changed. The upper quantile leaves HOMES_ABOVE homes above it, to be steady, and lies between .9 and .98:
+    the further out, the better it sees the few per cent who have guests at a feast.
     """
-
-    def spread():
-        q50, q84 = _columns(np.where(lag == 0, z, np.nan), (0.5, 0.84), peers_min)
-        return q84 - q50
-
-    with np.errstate(invalid="ignore"):
-        return np.clip(z / np.fmax(1.0, hear("calm", spread)), -clip, clip)
+    q50, widening = lookup("night", lambda: _middle_and_widening(score, peers_min))
+    return np.where(np.isnan(q50), score, (score - q50) / widening)
 
 
-def standardise_by_peers(score, peers_min, hear=compute_locally):
-    """(score − q50) / max(1, spread / its trailing median), spread = upper quantile − q50 over the night's homes.
+def upper_tail_share(homes: int | np.ndarray) -> np.ndarray:
+    """Return the share of so many homes that lie above the upper quantile of `standardise_by_peers`.
 
-    A night on which everybody is odd (a festival, a storm) calms down; with too few peers nothing is changed.
-    The upper quantile leaves ABOVE homes above it, to be steady, and lies between .9 and .98: the further out, the better
-    it sees the few per cent who have guests at a feast.
+    Where a larger share is odd, the night is taken to be odd, not the homes.
     """
-    q50, wide = hear("night", lambda: _night(score, peers_min))
-    return np.where(np.isnan(q50), score, (score - q50) / wide)
+    return np.clip(HOMES_ABOVE / np.maximum(homes, 1), 0.02, 0.1)
 
 
-def upper_tail_share(homes):
-    """Share of so many homes that lie above the upper quantile by which a night's spread is told: where more are odd, the night is."""
-    return np.clip(ABOVE / np.maximum(homes, 1), 0.02, 0.1)
-
-
-def _night(score, peers_min):
-    """(2, T): the median score of each night, and by how much its spread exceeds the usual one, at least 1."""
+def _middle_and_widening(score: np.ndarray, peers_min: int) -> np.ndarray:
+    """Return each night's median, and how many times its usual spread is exceeded, at least 1, (2, T)."""
     upper = 1.0 - upper_tail_share((~np.isnan(score)).sum(axis=0))
-    q50, high = _columns(score, (0.5, upper), peers_min)
+    q50, high = _column_quantiles(score, (0.5, upper), peers_min)
     spread = high - q50
     usual = np.full_like(spread, np.nan)
     for t in range(spread.size):
         past = spread[max(0, t - PAST_NIGHTS) : t]
         past = past[~np.isnan(past)]
-        if past.size >= LEAST_NIGHTS:
+        if past.size >= MIN_NIGHTS:
             usual[t] = np.median(past)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.stack([q50, np.fmax(1.0, spread / usual)])
 
 
-def scale_by_past(score, ordinal, hear=compute_locally):
-    """(H, T) → (H, T): score divided by its own high quantile over the site's earlier nights, held for a week
-    (anchored by `ordinal`, the day number of the first column).
+def scale_by_past(score: np.ndarray, ordinal: int, lookup: PeerLookup = compute_locally) -> np.ndarray:
+    """Return scores (H, T) divided by their own high quantile over the site's earlier nights.
 
-    The quantile is low enough that surges, which are rarer, do not move it.
+    The divisor is held for a week; ordinal, the day number of the first column, anchors the weeks. The quantile is low enough that
+    surges, which are rarer, do not move it.
     """
-    return score / hear("scale", lambda: _scale(score, ordinal))
+    return score / lookup("scale", lambda: _past_scale(score, ordinal))
 
 
-def _scale(score, ordinal, quantile=0.97, start=3.0):
-    """(T,) the divisor of each night; `start` is the divisor while there is no past, and counts like 3,000 home-nights of it."""
+def _past_scale(score: np.ndarray, ordinal: int) -> np.ndarray:
+    """Return the divisor of each night, (T,)."""
     nights = np.arange(score.shape[1])
-    held = np.flatnonzero((nights == 0) | ((ordinal + nights) % WEEK == 0))
-    first, stop = np.maximum(held - PAST_NIGHTS - GUARD_NIGHTS, 0), np.maximum(held - GUARD_NIGHTS, 0)
-    own, known = _past_quantiles(np.ascontiguousarray(score.T), first, stop, quantile)
-    share = known / (known + 3000.0)
-    scale = share * np.maximum(np.where(known > 0, own, start), start / 4) + (1 - share) * start
-    return np.repeat(scale, np.diff(np.append(held, len(nights))))
+    anchors = np.flatnonzero((nights == 0) | ((ordinal + nights) % WEEK == 0))
+    first = np.maximum(anchors - PAST_NIGHTS - GUARD_NIGHTS, 0)
+    stop = np.maximum(anchors - GUARD_NIGHTS, 0)
+    own, known = _past_quantiles(np.ascontiguousarray(score.T), first, stop, SCALE_QUANTILE)
+    share = known / (known + FIRST_SCALE_WEIGHT)
+    own = np.maximum(np.where(known > 0, own, FIRST_SCALE), FIRST_SCALE / 4)
+    return np.repeat(share * own + (1 - share) * FIRST_SCALE, np.diff(np.append(anchors, len(nights))))
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
 def _past_quantiles(nights, first, stop, quantile):
-    """(T, H) scores → the linear quantile of the known scores of each span of nights, and how many they are; NaN for none.
+    """Return the quantile of the known scores of each span of nights (NaN for none), and how many they are.
 
-    Scores are counted in equal steps from the smallest to the largest: only those of the steps about the quantile are put in order.
+    nights: (T, H) scores. first, stop: the spans. Scores are counted in equal steps from the smallest to the
+    largest; only those of the steps around the quantile are sorted. A tenth of the time of np.nanquantile
+    (tests/benchmarks/kernels.py).
     """
     low, high = np.inf, -np.inf
     for night in nights:
         for score in night:
-            low, high = (
-                min(low, score if score == score else np.inf),
-                max(high, score if score == score else -np.inf),
-            )
+            low = min(low, score if score == score else np.inf)
+            high = max(high, score if score == score else -np.inf)
     steps = BUCKETS / max(high - low, 1e-9)
     bucket = np.empty(nights.shape, dtype=np.uint16)
-    count = np.zeros((len(nights) + 1, BUCKETS + 1), dtype=np.int32)
+    count = np.zeros((len(nights) + 1, BUCKETS + 1), dtype=np.int32)  # cumulated over the nights
     for t in numba.prange(len(nights)):
         for h in range(nights.shape[1]):
             score = nights[t, h]
@@ -134,74 +208,58 @@ def _past_quantiles(nights, first, stop, quantile):
         known[k] = upto[-1]
         if upto[-1] > 0:
             place = quantile * (upto[-1] - 1)
-            least, most = (
-                np.searchsorted(upto, int(place), side="right"),
-                np.searchsorted(upto, min(int(place) + 1, upto[-1] - 1), side="right"),
-            )
-            before = upto[least - 1] if least > 0 else 0
-            about, n = np.empty(upto[most] - before), 0
+            lowest = np.searchsorted(upto, int(place), side="right")
+            highest = np.searchsorted(upto, min(int(place) + 1, upto[-1] - 1), side="right")
+            before = upto[lowest - 1] if lowest > 0 else 0
+            near, n = np.empty(upto[highest] - before), 0
             for t in range(first[k], stop[k]):
                 for h in range(np.uintp(nights.shape[1])):
-                    if (bucket[t, h] >= least) & (bucket[t, h] <= most):
-                        about[n] = nights[t, h]
+                    if (bucket[t, h] >= lowest) & (bucket[t, h] <= highest):
+                        near[n] = nights[t, h]
                         n += 1
-            about = np.sort(about)
-            at = place - before
-            below = int(at)
+            near = np.sort(near)
+            below = int(place - before)
             above = min(below + 1, n - 1)
-            own[k] = about[below] + (about[above] - about[below]) * (at - below)
+            own[k] = near[below] + (near[above] - near[below]) * (place - before - below)
     return own, known
 
 
-def compress_tail(score):
-    """The score, above BODY grown by its logarithm only: a heavy tail made to fall off exponentially, as rarity's common scale has it.
+def compress_tail(score: np.ndarray) -> np.ndarray:
+    """Return the score, above TAIL_FROM grown by its logarithm only.
 
-    STRETCH makes the two equal again at 2.2, where a site without a past of its own takes a score for one in 6,000.
+    A heavy tail is so made to fall off exponentially, as the common scale of rarity assumes.
     """
-    tail = BODY + STRETCH * np.log2((1 + np.maximum(score, BODY)) / (1 + BODY))
-    return np.where(score > BODY, tail, score)
+    tail = TAIL_FROM + TAIL_STRETCH * np.log2((1 + np.maximum(score, TAIL_FROM)) / (1 + TAIL_FROM))
+    return np.where(score > TAIL_FROM, tail, score)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
-def consensus(sums):
-    """(S, H, T) → (H, T): (Σ − ½ · range) / √(number present); NaN with fewer than two present."""
-    signals, homes, nights = sums.shape
-    out = np.full((homes, nights), np.nan)
-    for h in numba.prange(homes):
-        for t in range(nights):
-            total, low, high, n = 0.0, np.inf, -np.inf, 0
-            for s in range(signals):
-                if not np.isnan(sums[s, h, t]):
-                    total += sums[s, h, t]
-                    low, high = min(low, sums[s, h, t]), max(high, sums[s, h, t])
-                    n += 1
-            if n >= 2:
-                out[h, t] = (total - (high - low) / 2) / np.sqrt(n)
-    return out
+def best_window(score_by_days: Mapping[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the largest score and the days of its window, the shorter at a tie, both (H, T).
 
-
-def best_window(scored: dict[int, np.ndarray]):
-    """{days: (H, T) score} → the largest score and the days of its window (the shorter at a tie)."""
-    lengths = sorted(scored)
-    stack = np.stack([np.nan_to_num(scored[n], nan=-np.inf) for n in lengths])
+    score_by_days: length of the window → (H, T) score.
+    """
+    lengths = sorted(score_by_days)
+    stack = np.stack([np.nan_to_num(score_by_days[n], nan=-np.inf) for n in lengths])
     best = stack.max(axis=0)
     window = np.array(lengths, dtype=np.int16)[stack.argmax(axis=0)]
     return np.where(np.isneginf(best), np.nan, best), window
 
 
-def _columns(values, quantiles, peers_min):
-    """Column quantiles (linear; each a number or one a column), NaN for columns with fewer than `peers_min` known values.
+def _column_quantiles(
+    values: np.ndarray, quantiles: Sequence[float | np.ndarray], peers_min: int
+) -> np.ndarray:
+    """Return linear quantiles of each column, (quantiles, T); NaN with fewer than `peers_min` known values.
 
-    One sort a column, NaN last: what np.nanquantile gives, thirty times faster.
+    quantiles: each a number, or one for each column, which np.nanquantile cannot do.
     """
     out = np.full((len(quantiles), values.shape[1]), np.nan)
     known = (~np.isnan(values)).sum(axis=0)
     asked = np.flatnonzero(known >= max(peers_min, 1))
-    ordered = np.sort(values.T[asked], axis=1)
+    ordered = np.sort(values.T[asked], axis=1)  # NaN last
     row = np.arange(asked.size)
-    for place, quantile in enumerate(quantiles):
-        at = np.broadcast_to(quantile, known.shape)[asked] * (known[asked] - 1)
-        low = np.floor(at).astype(np.int64)
+    for i, quantile in enumerate(quantiles):
+        place = np.broadcast_to(quantile, known.shape)[asked] * (known[asked] - 1)
+        low = np.floor(place).astype(np.int64)
         below, above = ordered[row, low], ordered[row, np.minimum(low + 1, known[asked] - 1)]
-        out[place, asked] = below + (above - below) * (at - low)
+        out[i, asked] = below + (above - below) * (place - low)
     return out

@@ -1,4 +1,4 @@
-"""Work out what is to be expected of a home: its level and week, the calendar, what all peers did that day, and the spread.
+"""Work out what is to be expected of a home: its level, week and spread, the calendar, its peers' day.
 
 An expectation never sees the night's own value: each is made from days at least a guard older. (The
 textbook's STL, there to compare with, is made from all days before its weekly fit.) `model.expect` shows the
@@ -6,7 +6,7 @@ order of the steps; each step is a module of its own.
 """
 
 from anomaly.expected.decompose import decompose, level_shifts
-from anomaly.expected.expectation import Expected
+from anomaly.expected.expectation import Expectation
 from anomaly.expected.grid import Grid, make_grid, resolution
 from anomaly.expected.judgeable import expected_frame, judgeable_signals, not_judged_frame
 from anomaly.expected.model import expect, expect_recent, log_offset
@@ -16,7 +16,7 @@ from anomaly.expected.rules import ExpectedRules
 from anomaly.expected.stl import preload_stl
 
 __all__ = [
-    "Expected",
+    "Expectation",
     "ExpectedRules",
     "Grid",
     "decompose",

@@ -1,18 +1,20 @@
-"""A home's last half year taken apart for a person to see: level, shape of the week, remainder."""
+"""Take a home's last half year apart for a person to see: level, shape of the week, remainder."""
 
 import datetime as dt
 
 import numpy as np
 import polars as pl
 
-from anomaly.expected.expectation import Expected
+from anomaly.expected.expectation import Expectation
 from anomaly.expected.model import log_offset
-from anomaly.expected.stl import decomposed
+from anomaly.expected.stl import decompose_series
 
-DECOMPOSED_DAYS = 180
-STEADY_SEASON = 35  # weeks: hardly changes in half a year; with the textbook's 7 the error of the week's shape is twice as large
-BEFORE_DAYS = 28  # the level before a rise is told by so many days
-PARTS = {
+SHOWN_DAYS = 180
+STEADY_SEASON = 35
+"""Weeks: the week hardly changes in half a year; with the textbook's 7 its shape has twice the error."""
+BEFORE_DAYS = 28
+"""Days that the level before a rise is taken from."""
+PARTS_SCHEMA = {
     "signal": pl.String,
     "day": pl.Date,
     "value": pl.Float64,
@@ -20,62 +22,62 @@ PARTS = {
     "week": pl.Float64,
     "remainder": pl.Float64,
 }
-SHIFTS = {"signal": pl.String, "before": pl.Float64, "after": pl.Float64}
+SHIFTS_SCHEMA = {"signal": pl.String, "before": pl.Float64, "after": pl.Float64}
 
 
-def decompose(expected: Expected, home: int, night: int, days: int = DECOMPOSED_DAYS) -> pl.DataFrame:
-    """The last `days` days of a home's signals, as the night index `night` knew them, by robust STL on log values.
+def decompose(expected: Expectation, home: int, night: int, days: int = SHOWN_DAYS) -> pl.DataFrame:
+    """Return the parts of a home's signals on its last days, as the night knew them (PARTS_SCHEMA).
 
-    signal, day, value and level (base units), week and remainder (factors: value ≈ level · week · remainder, both with the
-    signal's offset). A row a known day: gaps are filled for the fit only. A coarse register is told by the means of the
-    days it is judged on. A signal with fewer than 21 known days has no rows.
+    home: place in the grid. night: day index. value and level are in base units, week and remainder are
+    factors: value ≈ level · week · remainder, both with the signal's offset. By robust STL on log values.
+
+    There is a row for each known day: gaps are filled for the fit only. A coarse register is shown by the
+    means of the days it is judged on. A signal with fewer than 21 known days has no rows.
     """
     grid = expected.grid
     at = np.arange(max(0, night - days + 1), night + 1)
     in_time = grid.lag[:, home, : night + 1] + np.arange(night + 1) <= night
-    frames = [pl.DataFrame(schema=PARTS)]
+    frames = [pl.DataFrame(schema=PARTS_SCHEMA)]
     for s, signal in enumerate(grid.signals):
-        block = int(expected.span_days[s, home, night])
-        value = _as_judged(np.where(in_time[s], grid.value[s, home, : night + 1], np.nan), block)[at]
-        offset = log_offset(grid.units[s], grid.resolution[s, home, night] / block)
+        span = int(expected.span_days[s, home, night])
+        value = _trailing_means(np.where(in_time[s], grid.value[s, home, : night + 1], np.nan), span)[at]
+        offset = log_offset(grid.units[s], grid.resolution[s, home, night] / span)
         known = ~np.isnan(value)
         start = int(known.argmax()) if known.any() else 0
-        parts = decomposed(np.log(value[start:] + offset), STEADY_SEASON, sloped=False)
+        parts = decompose_series(np.log(value[start:] + offset), STEADY_SEASON, sloped=False)
         if parts is None:
             continue
-        kept = known[start:]
+        shown = known[start:]
         columns = {
-            "day": (at[start:][kept] + grid.ordinal).astype("datetime64[D]"),
-            "value": value[start:][kept],
-            "level": np.maximum(np.exp(parts.level[kept]) - offset, 0.0),
-            "week": np.exp(parts.week[kept]),
-            "remainder": np.exp(parts.remainder[kept]),
+            "day": (at[start:][shown] + grid.ordinal).astype("datetime64[D]"),
+            "value": value[start:][shown],
+            "level": np.maximum(np.exp(parts.level[shown]) - offset, 0.0),
+            "week": np.exp(parts.week[shown]),
+            "remainder": np.exp(parts.remainder[shown]),
         }
-        frames.append(
-            pl.DataFrame({"signal": [signal] * int(kept.sum()), **columns}, schema_overrides={"day": pl.Date})
-        )
+        signals = [signal] * int(shown.sum())
+        frames.append(pl.DataFrame({"signal": signals, **columns}, schema_overrides={"day": pl.Date}))
     return pl.concat(frames)
 
 
-def _as_judged(value: np.ndarray, block: int) -> np.ndarray:
-    """Each day as the mean of the `block` days that end with it; NaN where one of them is not known."""
-    if block == 1 or value.size < block:
+def _trailing_means(value: np.ndarray, span: int) -> np.ndarray:
+    """Return each day as the mean of the `span` days that end with it; NaN where one of them is not known."""
+    if span == 1 or value.size < span:
         return value
-    means = np.lib.stride_tricks.sliding_window_view(value, block).mean(axis=1)
-    return np.concatenate([np.full(block - 1, np.nan), means])
+    means = np.lib.stride_tricks.sliding_window_view(value, span).mean(axis=1)
+    return np.concatenate([np.full(span - 1, np.nan), means])
 
 
 def level_shifts(parts: pl.DataFrame, onset: dt.date) -> pl.DataFrame:
-    """How the level of each signal moved at `onset`: signal, before, after (base units).
+    """Return how the level of each signal moved at `onset`: signal, before, after (base units).
 
-    Medians of the days without the shape of the week: of the 28 days before the onset, and of those since. The fitted
-    level is not used, for it takes two weeks to follow; nor is its steepest step taken as an onset: on two simulated
-    cities the median error of that is 3 days, that of `anomaly.evidence.days_since_onset` 1 day. A signal that lacks either is left out.
+    parts: what `decompose` gives. Both are medians of the days without the shape of the week: of the 28 days
+    before the onset, and of those since. The fitted level is not used, because it takes two weeks to follow;
+    nor is its steepest step taken as an onset: on two simulated cities the median error of that is 3 days,
+    that of `anomaly.evidence.days_since_onset` 1 day. A signal that lacks either is left out.
     """
     calm = pl.col("day").is_between(onset - dt.timedelta(days=BEFORE_DAYS), onset, closed="left")
     level = pl.col("value") / pl.col("week")
-    medians = (
-        level.filter(days).median().alias(name)
-        for name, days in (("before", calm), ("after", pl.col("day") >= onset))
-    )
-    return parts.group_by("signal").agg(*medians).drop_nulls().sort("signal").select(SHIFTS.keys())
+    before, after = level.filter(calm).median(), level.filter(pl.col("day") >= onset).median()
+    shifts = parts.group_by("signal").agg(before=before, after=after)
+    return shifts.drop_nulls().sort("signal").select(SHIFTS_SCHEMA.keys())

@@ -1,18 +1,21 @@
 """Hold what was to be expected of the homes of a grid, as arrays."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from anomaly.expected.grid import Grid
 
 CELL_ARRAYS = ("expected", "low", "high", "surprise", "log_ratio", "history_days", "span_days")
-"""Fields of Expected with a value for every signal, home and day."""
+"""Fields of Expectation with a value for every signal, home and day."""
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What was to be expected of every signal, home and day of a grid; arrays are (S, H, T) float64 unless said otherwise.
+class Expectation:
+    """What was to be expected of every signal, home and day of a grid.
+
+    Arrays are (S, H, T) float64 unless said otherwise.
 
     expected, low, high: base units, NaN where nothing was expected.
     surprise: (log value − log expected) / spread, NaN where not judged. log_ratio: log value − log expected.
@@ -33,36 +36,38 @@ class Expected:
     span_days: np.ndarray
     scored_nights: int = 0
 
-    def select(self, homes: np.ndarray, days: int) -> "Expected":
+    def select(self, homes: np.ndarray, days: int) -> "Expectation":
         """Return those homes (places in the grid) and the first `days` days."""
-        cells = {name: getattr(self, name)[:, homes, :days] for name in CELL_ARRAYS}
-        return Expected(grid=self.grid.select(homes, days), vacant=self.vacant[homes, :days], **cells)
+        cells: dict[str, Any] = {name: getattr(self, name)[:, homes, :days] for name in CELL_ARRAYS}
+        return Expectation(grid=self.grid.select(homes, days), vacant=self.vacant[homes, :days], **cells)
 
-    def last_days(self, days: int) -> "Expected":
+    def last_days(self, days: int) -> "Expectation":
         """Return the last `days` days, or all where there are no more."""
         if days >= self.grid.days:
             return self
-        cells = {name: np.ascontiguousarray(getattr(self, name)[:, :, -days:]) for name in CELL_ARRAYS}
+        cells: dict[str, Any] = {
+            name: np.ascontiguousarray(getattr(self, name)[:, :, -days:]) for name in CELL_ARRAYS
+        }
         grid, vacant = self.grid.last_days(days), self.vacant[:, -days:]
-        return Expected(grid=grid, vacant=vacant, scored_nights=self.scored_nights, **cells)
+        return Expectation(grid=grid, vacant=vacant, scored_nights=self.scored_nights, **cells)
 
-    def concat_homes(self, other: "Expected") -> "Expected":
+    def concat_homes(self, other: "Expectation") -> "Expectation":
         """Return the homes of both, which must share signals and days."""
-        cells = {
+        cells: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)], axis=1) for name in CELL_ARRAYS
         }
         vacant = np.concatenate([self.vacant, other.vacant])
-        return Expected(grid=self.grid.concat_homes(other.grid), vacant=vacant, **cells)
+        return Expectation(grid=self.grid.concat_homes(other.grid), vacant=vacant, **cells)
 
-    def pad_to(self, grid: Grid, vacant: np.ndarray) -> "Expected":
-        """Return the same on all days of `grid`, which ends on the same day: nothing was expected of those before.
+    def pad_to(self, grid: Grid, vacant: np.ndarray) -> "Expectation":
+        """Return the same on all days of `grid`, which ends on the same day, with nothing expected before.
 
         vacant: (H, T) bool, of all days of `grid`.
         """
         fill = {"history_days": 0, "span_days": 1}
-        cells = {}
+        cells: dict[str, Any] = {}
         for name in CELL_ARRAYS:
             ours = getattr(self, name)
             cells[name] = np.full(grid.value.shape, fill.get(name, np.nan), ours.dtype)
             cells[name][:, :, -self.grid.days :] = ours
-        return Expected(grid=grid, vacant=vacant, **cells)
+        return Expectation(grid=grid, vacant=vacant, **cells)

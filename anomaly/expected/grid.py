@@ -5,23 +5,23 @@ import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import polars as pl
 
+from anomaly.expected import kernels
+
 JUDGED_QUALITIES = ("read", "interpolated")
-AGED_DAYS = 7
 
 
 @dataclass(frozen=True)
 class Grid:
     """Readings as arrays: S signals, H households, T consecutive local days.
 
-    value: (S, H, T) float64 in base units, NaN where the day is not to be judged.
-    lag: (S, H, T) int16, days from the day to the day on which its value became known.
-    weekday: (T,) int8, 0–6, the effective place in the week (a public holiday is a Sunday).
-    group: (H,) int32, the peer group (district) of each household; 0 where unknown.
-    resolution: (S, H, T) float64, the step a household's series moved in until a week before that day, base units.
+    value: (S, H, T) float64 in base units, NaN where the day is not to be judged. lag: (S, H, T) int16, days
+    from the day to the day on which its value became known. weekday: (T,) int8, 0–6, the effective place in
+    the week (a public holiday is a Sunday). group: (H,) int32, the peer group (district) of each household; 0
+    where unknown. resolution: (S, H, T) float64, the step a household's series moved in until a week before
+    that day, base units.
     """
 
     households: tuple[str, ...]
@@ -36,12 +36,12 @@ class Grid:
 
     @property
     def days(self) -> int:
-        """How many days the grid spans."""
+        """Number of days that the grid spans."""
         return self.value.shape[2]
 
     @property
     def ordinal(self) -> int:
-        """Days from the epoch to the first day; anchors of weekly and monthly steps are counted from it."""
+        """Days from the epoch to the first day; weekly and monthly anchors are counted from the epoch."""
         return (self.first - dt.date(1970, 1, 1)).days
 
     @property
@@ -50,7 +50,7 @@ class Grid:
         return self.first + dt.timedelta(days=self.days - 1)
 
     def last_days(self, days: int) -> "Grid":
-        """The last `days` days alone."""
+        """Return the last `days` days alone."""
         end, first = slice(self.days - days, None), self.day(self.days - days)
         arrays = {
             name: np.ascontiguousarray(getattr(self, name)[:, :, end])
@@ -60,7 +60,7 @@ class Grid:
         return dataclasses.replace(self, first=first, weekday=self.weekday[end], **arrays)
 
     def select(self, homes: np.ndarray, days: int) -> "Grid":
-        """Those homes (places in the grid) and the first `days` days."""
+        """Return those homes (places in the grid) and the first `days` days."""
         box = (slice(None), homes, slice(days))
         arrays = {
             name: getattr(self, name)[box]
@@ -86,11 +86,11 @@ class Grid:
         return dataclasses.replace(self, households=households, group=group, **arrays)
 
     def index(self, day: dt.date) -> int:
-        """Position of a day on the day axis (may lie outside it)."""
+        """Return the position of a day on the day axis; it may lie outside it."""
         return (day - self.first).days
 
     def day(self, index: int) -> dt.date:
-        """The day of an index."""
+        """Return the day of an index."""
         return self.first + dt.timedelta(days=int(index))
 
 
@@ -140,25 +140,12 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
 
 
 def resolution(value: np.ndarray, lag: np.ndarray) -> np.ndarray:
-    """Greatest common divisor of the values so far: 1000 for a register that moves in cubic metres.
+    """Return the step that each series moved in until a week before each day, (S, H, T) float64.
 
+    It is the greatest common divisor of the values so far: 1000 for a register that moves in cubic metres.
     Only what is a week old, and became known within that week, has a say: a day never changes its own step.
     """
     step = np.ones(value.shape)
-    for one in zip(value, lag, step, strict=True):
-        _steps(*one)
+    for s in range(len(value)):
+        kernels.fill_steps(value[s], lag[s], step[s])
     return step
-
-
-@numba.njit(cache=True, parallel=True, nogil=True)
-def _steps(value, lag, step):
-    for h in numba.prange(len(value)):
-        common = 0
-        for u in range(value.shape[1] - AGED_DAYS):
-            if not np.isnan(value[h, u]) and lag[h, u] < AGED_DAYS:
-                other = np.int64(value[h, u])
-                while other:
-                    common, other = other, common % other
-            if common == 1:
-                break
-            step[h, u + AGED_DAYS] = max(common, 1)

@@ -30,8 +30,8 @@ class ExpectedRules:
     baseline_days: int = 84
     """Days the usual level rests on."""
     guard_days: int = 11
-    """Days before the night that the baseline leaves out. It is renewed weekly, so up to six more are left out: a
-    fortnight on average."""
+    """Days before the night that the baseline leaves out. It is renewed weekly, so up to six more are left
+    out: a fortnight on average."""
     least_days: int = 21
     """Days needed for the full baseline."""
     short_guard_days: int = 7
@@ -53,7 +53,7 @@ class ExpectedRules:
     past_level: bool = True
     """A level lived at within the past year is not a surge."""
     model: str = "usual"
-    """"usual", or "stl": the textbook's decomposition, to compare with, which most other rules do not touch."""
+    """The recipe, or "stl", the textbook's decomposition, to compare with: most other rules do not apply."""
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
@@ -66,14 +66,12 @@ class ExpectedRules:
                 raise ValueError(f"{name} = {getattr(self, name)} is too small; write at least {minimum}")
         for name in ("least_days", "short_least_days"):
             if getattr(self, name) > self.baseline_days:
-                raise ValueError(
-                    f"{name} = {getattr(self, name)} exceeds baseline_days = {self.baseline_days} and nothing "
-                    "would be judged; write fewer"
-                )
+                days = f"{name} = {getattr(self, name)} exceeds baseline_days = {self.baseline_days}"
+                raise ValueError(f"{days} and nothing would be judged; write fewer")
 
     @property
     def ladder(self) -> np.ndarray:
-        """(2, 3) int64: guard days, least days and days between renewals of the full and of the short baseline.
+        """(2, 3) int64: guard days, least days, days between renewals of the full and the short baseline.
 
         For each day the first of them with enough days is taken.
         """
@@ -84,5 +82,5 @@ class ExpectedRules:
 
     @property
     def lookback_days(self) -> int:
-        """How far back the short baseline looks for the days it rests on."""
+        """Days that the short baseline looks back for the days it rests on."""
         return self.short_guard_days + 3 * self.baseline_days - 1

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import __version__, cases
-from anomaly.expected import Expected, expected_frame
+from anomaly.expected import Expectation, expected_frame
 from anomaly.outcomes import CONTROL, draw_control_doors
 from anomaly.readings import minimum_night_flow
 from pipelines.cases.build import with_reasons
@@ -71,7 +71,7 @@ def write_snapshots(
 
 def readings_with_expected(
     inputs: Inputs,
-    expected: Expected,
+    expected: Expectation,
     homes: Collection[str],
     night: dt.date,
     more_expected: pl.DataFrame | None = None,

@@ -179,7 +179,7 @@ def _card_by_capacity(judged: list[evaluation.JudgedRound], own_threshold: float
     return pl.concat(parts)
 
 
-def _expect_all(settings: Settings, measured: MeasuredHomes, last: dt.date) -> expected.Expected:
+def _expect_all(settings: Settings, measured: MeasuredHomes, last: dt.date) -> expected.Expectation:
     """Return what was to be expected of every home on all days up to `last`."""
     days = measured.readings["day"].unique().sort().to_list()
     calendar = calendar_in_force(settings, days[0] if days else last, last)
@@ -205,7 +205,7 @@ def _largest_rarities(
     return homes, rarity
 
 
-def _case_scores(settings: Settings, seen: expected.Expected) -> list:
+def _case_scores(settings: Settings, seen: expected.Expectation) -> list:
     """Return the scores that may open a case: no second opinions, and of kinds that the purpose lists."""
     listed, seconds = listed_signatures(settings), settings.detectors.second_opinions
     opening = [one for one in detectors.chosen_detectors(settings.detectors) if one.name not in seconds]
@@ -258,14 +258,14 @@ def _smallest_surges_tonight(
     return evaluation.smallest_surges_shown(home_sizes.drop_nulls("name"), TONIGHT_SIZES)
 
 
-def _opens_case(settings: Settings, seen: expected.Expected, night: int) -> np.ndarray:
+def _opens_case(settings: Settings, seen: expected.Expectation, night: int) -> np.ndarray:
     """Return (H,) whether each home's rarity on the night is enough for a case."""
     rated = evidence.score_rarity(_case_scores(settings, seen), [night], rarity_needed(settings))
     return _largest_rarity(rated, night, len(seen.grid.households)) >= rarity_needed(settings)
 
 
 def _smallest_size_shown(
-    settings: Settings, seen: expected.Expected, homes: np.ndarray, progress: ReportProgress
+    settings: Settings, seen: expected.Expectation, homes: np.ndarray, progress: ReportProgress
 ) -> np.ndarray:
     """Return (n,) the place in TONIGHT_SIZES of the smallest size that each home would show last night.
 
@@ -273,7 +273,7 @@ def _smallest_size_shown(
     one is.
     """
     site_homes = len(seen.grid.households)
-    homes_at_once = max(1.0, BATCH_SHARE * detectors.upper_tail_share(site_homes) * site_homes)
+    homes_at_once = max(1.0, BATCH_SHARE * float(detectors.upper_tail_share(site_homes)) * site_homes)
     batch_count = max(1, int(np.ceil(homes.size / homes_at_once)))
     batches = np.array_split(np.arange(homes.size), batch_count)
     low, high = np.zeros(homes.size, dtype=int), np.full(homes.size, len(TONIGHT_SIZES))
@@ -296,7 +296,7 @@ def _smallest_size_shown(
     return low
 
 
-def _raise_last_days(seen: expected.Expected, homes: np.ndarray, size: np.ndarray) -> expected.Expected:
+def _raise_last_days(seen: expected.Expectation, homes: np.ndarray, size: np.ndarray) -> expected.Expectation:
     """Return what would have been seen, had `size` (n,) times as many people lived there for 14 days."""
     grid, days = seen.grid, slice(seen.grid.days - TONIGHT_DAYS, seen.grid.days)
 

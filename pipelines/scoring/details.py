@@ -11,7 +11,7 @@ import polars as pl
 
 from anomaly import expected
 from anomaly.detectors import Scores
-from anomaly.expected import Expected
+from anomaly.expected import Expectation
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.scoring.blocks import WINDOW_DAYS, Night, ScoredHomes
@@ -112,14 +112,14 @@ def expected_of(parts: Sequence[ExpectedHomes], households: Collection[str], day
     return pl.concat(frames).sort("household", "signal", "day")
 
 
-def with_all_days(parts: Sequence[ExpectedHomes], households: Collection[str]) -> Expected:
+def with_all_days(parts: Sequence[ExpectedHomes], households: Collection[str]) -> Expectation:
     """Return some of the homes on all their days."""
     found = []
     for homes in parts:
         seen = homes.on_all_days(_rows(homes.grid.households, households), homes.grid.days)
         resolution = expected.resolution(seen.grid.value, seen.grid.lag)
         found.append(dataclasses.replace(seen, grid=dataclasses.replace(seen.grid, resolution=resolution)))
-    return functools.reduce(Expected.concat_homes, found)
+    return functools.reduce(Expectation.concat_homes, found)
 
 
 def _rows(names: Sequence[str], wanted: Collection[str]) -> np.ndarray:

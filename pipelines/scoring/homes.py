@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import expected
-from anomaly.expected import Expected, Grid
+from anomaly.expected import Expectation, Grid
 from anomaly.readings import ReadingArrays
 from anomaly.tables import UNKNOWN
 from pipelines.config.settings import Settings
@@ -161,12 +161,12 @@ class ExpectedHomes:
 
     grid: Grid
     """Their readings on all days, as floats or as whole numbers."""
-    expected: Expected
+    expected: Expectation
     """On the last of these days."""
     vacant: np.ndarray
     """(H, T) bool, of all days."""
 
-    def on_all_days(self, rows: np.ndarray, days: int) -> Expected:
+    def on_all_days(self, rows: np.ndarray, days: int) -> Expectation:
         """Return some of the homes on the first days; before those of `expected` nothing was expected."""
         grid = self.grid.select(rows, days)
         value = np.where(grid.value == UNKNOWN, np.nan, grid.value)

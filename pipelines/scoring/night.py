@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anomaly.expected import Expected, Grid
+from anomaly.expected import Expectation, Grid
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
@@ -62,7 +62,7 @@ class TrackedHomes:
 class JudgedNights:
     """The arrays behind the judged nights, for what is frozen with them and shown on their pages."""
 
-    expected: Expected
+    expected: Expectation
     """Homes that a page may show, on all days up to the last night."""
     neighbours: Grid
     """Readings of the sample on the days that pages show."""
@@ -125,7 +125,9 @@ def judge_nights(
     )
 
 
-def expect_homes(settings: Settings, inputs: Inputs, households: Collection[str], night: dt.date) -> Expected:
+def expect_homes(
+    settings: Settings, inputs: Inputs, households: Collection[str], night: dt.date
+) -> Expectation:
     """Return what was to be expected of some homes on all days up to the night; homes not judged are left
     out.
 

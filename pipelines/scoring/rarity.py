@@ -7,7 +7,7 @@ import polars as pl
 
 from anomaly import detectors, evidence
 from anomaly.detectors import Scores
-from anomaly.expected import Expected
+from anomaly.expected import Expectation
 from anomaly.peer_stats import PeerStats
 from anomaly.tail_model import TailModel
 from pipelines.config.settings import Settings, listed_signatures
@@ -27,7 +27,7 @@ def rarity_written(settings: Settings) -> float:
     return rarity_needed(settings) * settings.evidence.kept_share
 
 
-def score_homes(settings: Settings, seen: Expected, peers: PeerStats) -> list[Scores]:
+def score_homes(settings: Settings, seen: Expectation, peers: PeerStats) -> list[Scores]:
     """Return the scores of every detector that the settings choose."""
     return [
         scores
@@ -70,7 +70,7 @@ def rarity_table(
 
 def evidence_for_night(
     settings: Settings,
-    seen: Expected,
+    seen: Expectation,
     ranked: Sequence[evidence.RankedScores],
     night: int,
     failed_sensors: pl.DataFrame,

@@ -5,18 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from anomaly import expected, tail_model
+from anomaly.detectors import ALL, Scores
 from anomaly.detectors.alone import Alone
-from anomaly.detectors.scores import Scores
 from anomaly.detectors.spike import Spike
 from anomaly.detectors.together import Together
-from anomaly.detectors.windows import (
-    best_window,
-    scale_by_night_spread,
-    scale_by_past,
-    standardise_by_peers,
-    window_sums,
-)
-from anomaly.expected import ExpectedRules, Grid
+from anomaly.detectors.windows import best_window, clipped_surprise, sums_by_signal, to_common_scale
+from anomaly.expected import Expectation, ExpectedRules, Grid
+from anomaly.peer_stats import PeerStats
 
 REFIT_NIGHTS = 28
 
@@ -29,22 +24,19 @@ UNCUT = 1e9
 class PlainTogether(Together):
     """The signals' window sums added up as they are: one loud signal may carry the others."""
 
-    def __call__(self, expected) -> list[Scores]:
+    def __call__(self, expected: Expectation, peers: PeerStats | None = None) -> list[Scores]:
         if len(expected.grid.signals) < 2:
             return []
-        calm = [
-            scale_by_night_spread(z, lag, self.clip, self.peers_min)
-            for z, lag in zip(expected.surprise, expected.grid.lag, strict=True)
-        ]
-        scaled = {}
-        for n in self.windows:
-            sums = np.stack(
-                [window_sums(z, expected.grid.lag[s], expected.span_days[s], n) for s, z in enumerate(calm)]
-            )
+        surprise = clipped_surprise(expected, peers, self.clip, self.peers_min)
+        by_days = {}
+        for days in self.windows:
+            sums = sums_by_signal(expected, surprise, days)
             present = (~np.isnan(sums)).sum(axis=0)
-            plain = np.where(present >= 2, np.nansum(sums, axis=0) / np.sqrt(np.maximum(present, 1)), np.nan)
-            scaled[n] = scale_by_past(standardise_by_peers(plain, self.peers_min), expected.grid.ordinal)
-        return [Scores(self.name, "all", *best_window(scaled))]
+            mean = np.nansum(sums, axis=0) / np.sqrt(np.maximum(present, 1))
+            plain = np.where(present >= 2, mean, np.nan)
+            by_days[days] = to_common_scale(plain, expected, peers, f"plain {days}", self.peers_min)
+        score, window = best_window(by_days)
+        return [Scores(self.name, ALL, score, window)]
 
 
 @dataclass(frozen=True)
@@ -97,7 +89,7 @@ def ablated(grid: Grid) -> dict[str, np.ndarray]:
     return {name: out[name] for name in ABLATIONS}
 
 
-def cases(seen: expected.Expected, variant: Variant) -> np.ndarray:
+def cases(seen: expected.Expectation, variant: Variant) -> np.ndarray:
     """(H, T): the largest log rarity of the scores that open cases, each by its share."""
     asked = (variant.alone, variant.together, variant.spike)
     found = [one for detector in asked if detector for one in detector(seen)]

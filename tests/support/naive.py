@@ -150,13 +150,26 @@ def quantile(values, q):
 
 
 def trailing_quantile(value, days, q, least, first_ordinal):
-    """Twin of expected.kernels.trailing_quantile for one home: asks for its anchor's window every day anew."""
+    """Quantile of the days before each day's anchor: asks for the anchor's window every day anew."""
     out = []
     for t in range(len(value)):
         anchor = t - (first_ordinal + t) % 7
         known = [v for v in value[max(0, anchor - days) : max(0, anchor)] if not math.isnan(v)]
         out.append(quantile(known, q) if len(known) >= least else math.nan)
     return out
+
+
+def vacant_days(signals, lags, share, days, least, first_ordinal):
+    """Twin of expected.kernels.vacant_days for one home: signals and lags are lists of series."""
+    low, seen = [True] * len(signals[0]), [False] * len(signals[0])
+    for value, lag in zip(signals, lags, strict=True):
+        timely = [math.nan if late else v for v, late in zip(value, lag, strict=True)]
+        usual = trailing_quantile(timely, days, 0.6, least, first_ordinal)
+        for t, (v, u) in enumerate(zip(timely, usual, strict=True)):
+            if not math.isnan(v) and not math.isnan(u):
+                seen[t] = True
+                low[t] = low[t] and v <= share * u
+    return [a and b for a, b in zip(low, seen, strict=True)]
 
 
 def latest(usable, t, guard, days):
@@ -203,27 +216,21 @@ def resolution(value, lag):
     ]
 
 
-def take_means(value, lag, resolution, rule):
-    """Twin of expected.kernels.take_means for one home: (series, block)."""
-    guard, share, n = rule
-    series, block = list(value), [1] * len(value)
+def average_coarse_days(value, lag, resolution, guard, share, n):
+    """Twin of expected.kernels.average_coarse_days for one home: (series, span)."""
+    series, span = list(value), [1] * len(value)
+    in_time = [v if late < guard else math.nan for v, late in zip(value, lag, strict=True)]
+    that_day = [v if late == 0 else math.nan for v, late in zip(value, lag, strict=True)]
     for t in range(guard, len(value)):
-        known = [
-            v
-            for v, late in zip(value[: t - guard + 1], lag, strict=False)
-            if late < guard and not math.isnan(v)
-        ]
+        known = [v for v in in_time[: t - guard + 1] if not math.isnan(v)]
         if known and resolution[t] > share * max(sum(known) / len(known), 1):
-            timely = [v if late == 0 else math.nan for v, late in zip(value, lag, strict=False)][
-                max(0, t - n + 1) : t + 1
-            ]
-            series[t], block[t] = sum(timely) / n if len(timely) == n else math.nan, n
-    return series, block
+            last = that_day[max(0, t - n + 1) : t + 1]
+            series[t], span[t] = sum(last) / n if len(last) == n else math.nan, n
+    return series, span
 
 
-def usual_and_spread(y, usable, dates, ladder, days):
-    """Twin of expected.levels.usual_and_spread for one home: (usual, spread, count) of each day."""
-    weekday, ordinal = dates
+def usual_and_spread(y, usable, weekday, ordinal, ladder, days):
+    """Twin of expected.kernels.usual_and_spread for one home: (usual, spread, count) of each day."""
     out = []
     for t in range(len(y)):
         renewed = [
@@ -245,17 +252,39 @@ def usual_and_spread(y, usable, dates, ladder, days):
     return out
 
 
-def past_level(y, usable, guard, first_ordinal):
-    """Twin of expected.levels.past_level for one home: lays out the year's blocks for every day anew."""
+def past_level(y, guard, first_ordinal):
+    """The second-highest 28-day median of the past year for each day of one home; NaN without two blocks.
+
+    Lays out the year's blocks for every day anew.
+    """
     out = []
     for t in range(len(y)):
         end = t - guard - (first_ordinal + t - guard) % 7
         levels = []
         for k in range(12):
-            block = [y[u] for u in range(end - 28 * k - 27, end - 28 * k + 1) if u >= 0 and usable[u]]
+            days = range(end - 28 * k - 27, end - 28 * k + 1)
+            block = [y[u] for u in days if u >= 0 and not math.isnan(y[u])]
             if end - 28 * k >= 0 and len(block) >= 14:
                 levels.append(median(block))
         out.append(sorted(levels)[-2] if len(levels) >= 2 else math.nan)
+    return out
+
+
+def mix_spread_and_past(y, usual, spread, count, peers_spread, rules, first_ordinal):
+    """Twin of expected.kernels.mix_spread_and_past for one home: (usual, spread) of the last days."""
+    levels = past_level(y, rules.guard_days, first_ordinal)[-len(usual) :]
+    out = []
+    for own, s, n, others, past in zip(usual, spread, count, peers_spread, levels, strict=True):
+        if not n:
+            out.append((math.nan, math.nan))
+            continue
+        share = rules.own_spread_share * min(1, n / (2 * rules.least_days))
+        if not math.isnan(others):
+            s = math.sqrt(share * s**2 + (1 - share) * others**2)
+        s = max(s, rules.least_spread)
+        if rules.past_level and not math.isnan(past):
+            own = max(own, past - 0.35 * s)
+        out.append((own, s))
     return out
 
 

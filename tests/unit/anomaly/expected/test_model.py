@@ -1,5 +1,3 @@
-import math
-import statistics
 from dataclasses import replace
 from datetime import date
 
@@ -8,7 +6,6 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import arrays
 
 from anomaly import messages
 from anomaly.expected import (
@@ -16,13 +13,9 @@ from anomaly.expected import (
     expect,
     expected_frame,
     judgeable_signals,
-    kernels,
-    levels,
     make_grid,
     not_judged_frame,
-    resolution,
 )
-from tests.support import naive
 from tests.support.grids import calendar, city, day, grid_of, readings
 
 nan = np.nan
@@ -279,134 +272,6 @@ def test_a_late_value_waits_for_its_night():
     assert frame["surprise"].is_null().to_list() == [False] * 2 + [True] * 5
     assert frame["expected"].to_list() == [199.0] * 7
     assert frame["day"].to_list() == [day(t) for t in range(53, 60)]
-
-
-# the kernels and their twins
-
-series = st.lists(st.one_of(st.just(nan), st.integers(0, 9).map(float)), min_size=1, max_size=80)
-guards = st.integers(0, 9)
-
-
-def agree(kernel, twin):
-    np.testing.assert_allclose(kernel, twin, rtol=1e-12, atol=1e-12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    series, st.integers(1, 30), st.sampled_from([0.0, 0.3, 0.6, 1.0]), st.integers(1, 6), st.integers(0, 6)
-)
-def test_trailing_quantile(value, days, q, least, ordinal):
-    agree(
-        kernels.trailing_quantile(np.array([value]), days, q, least, ordinal)[0],
-        naive.trailing_quantile(value, days, q, least, ordinal),
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    series,
-    st.sampled_from([1, 6, 1000]),
-    st.integers(1, 9),
-    st.sampled_from([0.02, 0.25, 1.0]),
-    st.integers(1, 8),
-    st.data(),
-)
-def test_steps_and_means_of_coarse_registers(value, unit, guard, share, n, data):
-    value = np.array(value) * unit
-    lag = np.array(
-        data.draw(st.lists(st.sampled_from([0, 0, 0, 3, 8]), min_size=len(value), max_size=len(value))),
-        dtype=np.int16,
-    )
-    step = resolution(value[None, None], lag[None, None])[0]
-    agree(step[0], naive.resolution(value, lag))
-    made, block = value[None].copy(), np.ones((1, len(value)), dtype=np.int8)
-    kernels.take_means(value[None], lag[None], step, (guard, share, n), (made, block))
-    for kernel, twin in zip(
-        (made[0], block[0]), naive.take_means(value, lag, step[0], (guard, share, n)), strict=True
-    ):
-        agree(kernel, twin)
-
-
-@settings(max_examples=60, deadline=None)
-@given(series, guards, st.integers(1, 8), st.integers(1, 5))
-def test_trailing_level(x, guard, days, least):
-    usable = ~np.isnan(x)
-    agree(
-        kernels.trailing_level(np.array([x]), usable[None], guard, days, least)[0],
-        naive.trailing_level(x, usable, guard, days, least),
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(
-        st.tuples(st.one_of(st.just(nan), st.integers(-3, 3).map(float)), st.integers(0, 2)), max_size=14
-    ),
-    st.integers(1, 5),
-)
-def test_shared_shock(homes, peers_min):
-    departure, group = [d for d, _ in homes], [g for _, g in homes]
-    column = np.array(departure, dtype=float).reshape(-1, 1)
-    agree(
-        kernels.shared_shock(column, np.array(group, dtype=np.int32), peers_min)[:, 0],
-        naive.shared_shock(departure, group, peers_min),
-    )
-
-
-@given(st.lists(series, min_size=1, max_size=6), st.integers(0, 4))
-def test_median_by_day(homes, least):
-    value = np.array([one[:5] + [nan] * (5 - len(one)) for one in homes])
-    known = [[v for v in day if not math.isnan(v)] for day in value.T]
-    agree(
-        kernels.median_by_day(value, least),
-        [statistics.median(day) if day and len(day) >= least else nan for day in known],
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(series, st.integers(0, 6), st.integers(0, 6), st.integers(1, 12), st.integers(0, 99))
-def test_usual_and_spread(y, first, ordinal, days, before):
-    usable = ~np.isnan(y)
-    weekday = ((np.arange(len(y)) + first) % 7).astype(np.int8)
-    ladder = np.array([[5, 6, 7], [2, 3, 1]])
-    last = len(y) - min(before, len(y) - 1)
-    usual, spread, count = levels.usual_and_spread(np.array([y]), (weekday, ordinal), ladder, days, last)
-    agree(
-        np.stack([usual[0], spread[0], count[0]], axis=1),
-        naive.usual_and_spread(y, usable, (weekday.tolist(), ordinal), ladder.tolist(), days)[-last:],
-    )
-
-
-@given(
-    values=arrays(np.float64, st.integers(1, 90), elements=st.floats(-3, 9, allow_nan=False, width=32)),
-    guess=st.floats(-5, 12),
-    width=st.sampled_from([0.0, 1e-17, 0.02, 1.0, np.nan]),
-)
-def test_a_median_is_found_by_counting_wherever_it_is_looked_for(values, guess, width):
-    np.testing.assert_allclose(
-        levels._median_near(values, guess - width, guess + width), np.median(values), rtol=1e-12, atol=1e-12
-    )
-
-
-def test_equal_values_are_sorted_after_all():
-    assert levels._median_near(np.array([5.0] * 60 + [1.0] * 10 + [9.0] * 10), 4.9, 5.1) == 5.0
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.one_of(st.just(nan), st.integers(0, 9).map(float)), min_size=1, max_size=10),
-    st.integers(0, 6),
-    guards,
-    st.data(),
-)
-def test_past_level(lived, ordinal, guard, data):
-    y = np.repeat(lived, data.draw(st.lists(st.integers(1, 50), min_size=len(lived), max_size=len(lived))))
-    usable = ~np.isnan(y)
-    last = data.draw(st.integers(1, len(y)))
-    agree(
-        levels.past_level(y[None], guard, ordinal, last)[0],
-        naive.past_level(y, usable, guard, ordinal)[-last:],
-    )
 
 
 # what holds for every site

@@ -82,16 +82,6 @@ def test_the_kernel_gives_what_the_model_gives_with_the_same_peers(rules):
     assert late.grid.last == others.last and (~np.isnan(late.surprise)).mean() > 0.8
 
 
-def test_detectors_hear_the_same_for_a_fortnight_as_for_all_days(peers):
-    others = grid(2)
-    whole, (late, _) = expect(others, peers=peers), expect_recent_fused(others, ExpectedRules(), peers, LAST)
-    for detector in detectors.chosen_detectors():
-        for long, short in zip(detector(whole, peers), detector(late, peers), strict=True):
-            assert (long.detector, long.signal) == (short.detector, short.signal)
-            np.testing.assert_allclose(short.score[:, -1], long.score[:, -1], rtol=1e-9, atol=1e-9)
-            assert (short.window[:, -1] == long.window[:, -1]).all()
-
-
 def test_peers_asked_again_say_what_they_said(peers):
     """A home among others changes nothing of what the peers have said, whatever it did itself."""
     others = grid(2)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from anomaly import charts, messages, report
 from anomaly.expected import ExpectedRules, decompose, expect, level_shifts
-from anomaly.expected.stl import LEAST_DAYS, STL_DAYS, decomposed, forecast
+from anomaly.expected.stl import FIT_DAYS, MIN_DAYS, decompose_series, forecast
 from pipelines.config.settings import load_settings
 from pipelines.errors import SettingsError
 from pipelines.reporting import writer
@@ -34,10 +34,10 @@ def twin(x, lag, ordinal):
         anchor = t - (ordinal + t) % 7
         past = [
             (u, x[h, u])
-            for u in range(max(0, anchor - STL_DAYS), anchor)
+            for u in range(max(0, anchor - FIT_DAYS), anchor)
             if not np.isnan(x[h, u]) and u + lag[h, u] <= anchor
         ]
-        if anchor < 0 or len(past) < LEAST_DAYS:
+        if anchor < 0 or len(past) < MIN_DAYS:
             continue
         known, first = dict(past), past[0][0]
         weekdays = {w: [v for u, v in past if u % 7 == w] or [v for _, v in past] for w in range(7)}
@@ -54,7 +54,7 @@ def twin(x, lag, ordinal):
 
 
 def test_a_level_with_a_week_is_taken_apart_into_both():
-    parts = decomposed(5 + np.tile(WEEK_SHAPE, 16))
+    parts = decompose_series(5 + np.tile(WEEK_SHAPE, 16))
     assert parts.level == pytest.approx(np.full(112, 5.0), abs=1e-6)
     assert parts.week[-7:] == pytest.approx(WEEK_SHAPE, abs=1e-6)
     assert parts.remainder == pytest.approx(np.zeros(112), abs=1e-6)
@@ -65,7 +65,7 @@ def test_parts_add_up_and_a_gap_stays_a_gap(sloped):
     x = 5 + np.tile(WEEK_SHAPE, 16) + np.random.default_rng(1).normal(0, 0.2, 112)
     x[[3, 40, 41, 42, 111]] = np.nan
     x[6::7] = np.nan  # no Tuesday at all
-    parts = decomposed(x, sloped=sloped)
+    parts = decompose_series(x, sloped=sloped)
     known = ~np.isnan(x)
     assert (parts.level + parts.week + parts.remainder)[known] == pytest.approx(x[known])
     assert np.isnan(parts.remainder[~known]).all() and not np.isnan(parts.level + parts.week).any()
@@ -74,15 +74,15 @@ def test_parts_add_up_and_a_gap_stays_a_gap(sloped):
 def test_one_odd_day_is_remainder_not_level():
     x = 5 + np.tile(WEEK_SHAPE, 16)
     x[60] += 2
-    assert decomposed(x).level == pytest.approx(np.full(112, 5.0), abs=0.02)
+    assert decompose_series(x).level == pytest.approx(np.full(112, 5.0), abs=0.02)
 
 
 def test_under_three_weeks_of_known_days_nothing_is_taken_apart():
     x = np.full(60, np.nan)
     x[10:30] = 5.0
-    assert decomposed(x) is None
+    assert decompose_series(x) is None
     x[40] = 5.0
-    assert decomposed(x) is not None
+    assert decompose_series(x) is not None
 
 
 # --- as an expectation ----------------------------------------------------------------------------------------------------
