@@ -2,7 +2,7 @@
 
 A night at a large site needs a fortnight of every home, not its whole past, and the statistics of the peers
 are known already. One pass over a home's days then does what `model.expect_recent` does step by step for all
-homes, with the same row functions, in a sixth of the time (tests/benchmarks/kernels.py).
+homes, with the same row functions, in half the time (tests/benchmarks/kernels.py).
 """
 
 import dataclasses

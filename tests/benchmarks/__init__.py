@@ -7,6 +7,7 @@
   (--peers-env says where);
 - R's `surveillance`: `apt-get install r-base-core r-cran-surveillance`.
 
+`python -m tests.benchmarks.kernels` times what is written by hand in the compiled kernels beside plain library calls.
 `python -m tests.benchmarks.charts` times a case's page with and without the background that charts share.
 
 A peer that is missing is named and left out. The arithmetic is tested in `tests/test_benchmarks.py`.
