@@ -68,7 +68,7 @@ _HEADERS_ZH = {
     "an e-mail address": ("邮箱|郵箱|电子邮件",),
     "an attribute of a person": ("性别|性別|民族|出生|生日|年龄|籍贯|户籍|国籍|宗教|婚姻|政治面貌",),
 }
-IDENTITY_DIGITS = 18
+PHONE_DIGITS, IDENTITY_DIGITS = 11, 18
 _REGION = "(?:1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3])"
 _BIRTH_DATE = r"(?:19\d\d|20[0-4]\d)(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _IDENTITY = rf"(?:^|[^0-9A-Za-z.])({_REGION}\d{{4}} ?{_BIRTH_DATE} ?\d{{3}}[\dXx])(?:$|[^0-9A-Za-z])"
@@ -151,7 +151,7 @@ def _reason_by_header(header: str) -> str | None:
 def _reason_by_cells(cells: pl.Series, *, search_weak_shapes: bool) -> str | None:
     """Return why the cells look like a person's attribute, or None."""
     cells = cells.drop_nulls()
-    if cells.is_empty() or not search_weak_shapes and _are_short_numbers(cells):
+    if cells.is_empty() or _are_short_numbers(cells, PHONE_DIGITS if search_weak_shapes else IDENTITY_DIGITS):
         return None
     if len(cells) > SAMPLE_CELLS:
         cells = cells.unique(maintain_order=True)
@@ -173,9 +173,13 @@ def _reason_by_cells(cells: pl.Series, *, search_weak_shapes: bool) -> str | Non
     return _reason_by_share(text.gather_every(step).unique()) or _reason_by_phone_numbers(text.unique())
 
 
-def _are_short_numbers(cells: pl.Series) -> bool:
-    """Return whether all cells are numbers shorter than an identity number, as readings are."""
-    is_long = cells.str.len_bytes() >= IDENTITY_DIGITS
+def _are_short_numbers(cells: pl.Series, digits: int) -> bool:
+    """Return whether all cells are numbers of fewer digits, as readings are."""
+    try:
+        float(cells[0])  # most columns of text are told by their first cell
+    except ValueError:
+        return False
+    is_long = cells.str.len_bytes() >= digits
     return not is_long.any() and cells.cast(pl.Float64, strict=False).null_count() == 0
 
 

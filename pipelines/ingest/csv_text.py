@@ -23,7 +23,8 @@ from pipelines.ingest.text_table import (
 )
 
 MAX_LINE_BYTES = 1 << 20
-"""No line of an export is longer; a longer one is a file without line ends, or something else than text."""
+"""No line of an export, and no row of several lines, is longer; a longer one is a file without line ends, or
+something else than text."""
 MAX_CELL_LINES = 50
 """How many lines a quoted cell may span before its quote counts as never closed."""
 MAX_UNCLOSED_QUOTES = 1_000
@@ -78,11 +79,13 @@ def _split_at_once(text: bytes, separator: str) -> TextTable | None:
     Polars refuses a row with too many cells; where the separators are as many as all rows ask for together,
     there is then none with too few either.
     """
-    first = text[: text.find(b"\n") + 1].decode().rstrip("\r\n").split(separator)
+    first_line = text[: text.find(b"\n") + 1]
+    first = first_line[: MAX_LINE_BYTES + 1].decode(errors="replace").rstrip("\r\n").split(separator)
     text = text if text.endswith(b"\n") else text + b"\n"  # or a cell too many in the last row is not refused
     rows = text.count(b"\n") - 1
     if (
         b'"' in text
+        or len(first_line) > MAX_LINE_BYTES
         or text.count(b"\r") != text.count(b"\r\n")
         or not all(name.strip() for name in first)
         or not separator.isascii()
@@ -145,8 +148,7 @@ def _join_lines(lines: pl.Series, separator: str) -> pl.DataFrame:
     starts = lines.str.contains(opened).arg_true().to_list()
     if not starts:
         return pl.DataFrame({"line": lines, "unclosed": False})
-    strict = rf'(?: *"(?:[^"]|"")*" *| *[^"{sep} ][^{sep}]*| *)'
-    sound, cell = re.compile(f"{strict}(?:{sep}{strict})*"), re.compile(_cell_pattern(separator))
+    quotes, cell = _QuotedRecord(separator), re.compile(_cell_pattern(separator))
 
     def width(record: str) -> int:
         return len(cell.findall(separator + record))
@@ -159,7 +161,7 @@ def _join_lines(lines: pl.Series, separator: str) -> pl.DataFrame:
     for start in starts:
         if start in inside:
             continue
-        record, end = _join_until_closed(lines, start, sound)
+        record, end = _join_until_closed(lines, start, quotes)
         if record is not None and header_width in (None, width(record)):
             header_width = width(record)
             records[start] = record
@@ -177,11 +179,48 @@ def _join_lines(lines: pl.Series, separator: str) -> pl.DataFrame:
     return frame.filter(~place.is_in(sorted(inside)))
 
 
-def _join_until_closed(lines: pl.Series, start: int, sound: re.Pattern) -> tuple[str | None, int]:
+class _QuotedRecord:
+    """Patterns that follow a record over the lines that its quoted cells span, each line looked at once."""
+
+    def __init__(self, separator: str) -> None:
+        sep = re.escape(separator)
+        quoted = r'"[^"]*(?:""[^"]*)*'
+        bare = rf'[^"{sep} ][^{sep}]*'
+        cell = rf'(?: *(?:{quoted}" *|{bare})?)'
+        self._opened = re.compile(rf"(?:{cell}{sep})* *{quoted}")
+        self._closes = re.compile(rf'[^"]*(?:""[^"]*)*" *(?={sep}|\Z)')
+        self._whole = re.compile(rf"(?:{sep}{cell})*")
+        self._opens_again = re.compile(rf"(?:{sep}{cell})*{sep} *{quoted}")
+
+    def begins(self, line: str) -> bool:
+        """Return whether a record's first line is sound, and ends within a quoted cell."""
+        return self._opened.fullmatch(line) is not None
+
+    def goes_on(self, line: str) -> bool | None:
+        """Return whether a line that begins within a quoted cell ends within one; None where it is broken."""
+        closing = self._closes.match(line)
+        if closing is None:
+            return None if _ODD_QUOTE.search(line) else True
+        if self._whole.fullmatch(line, closing.end()):
+            return False
+        return True if self._opens_again.fullmatch(line, closing.end()) else None
+
+
+_ODD_QUOTE = re.compile(r'(?<!")"(?:"")*(?!")')
+"""A quote that is not doubled."""
+
+
+def _join_until_closed(lines: pl.Series, start: int, quotes: _QuotedRecord) -> tuple[str | None, int]:
     """Return the record that begins at a line, and its last line; None where nothing in reach closes it."""
-    record = lines[start]
+    if not quotes.begins(lines[start]):
+        return None, start
+    record, length = [lines[start]], len(lines[start])
     for end, line in enumerate(lines[start + 1 : start + MAX_CELL_LINES], start=start + 1):
-        record += "\n" + line
-        if '"' in line and sound.fullmatch(record):
-            return record, end
+        record.append(line)
+        length += len(line) + 1
+        inside = quotes.goes_on(line)
+        if inside is False and length <= MAX_LINE_BYTES:
+            return "\n".join(record), end
+        if inside is None or length > MAX_LINE_BYTES:
+            break
     return None, start

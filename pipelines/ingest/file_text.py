@@ -10,6 +10,8 @@ from pipelines.ingest.text_table import MalformedFile, empty_file, not_text, too
 CHUNK_BYTES = 1 << 22
 UTF8_MARK = b"\xef\xbb\xbf"
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+_CUT_SHORT = ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
+"""What Python's decoders say of a character that is not there to its end."""
 
 
 def read_text(path: Path, encoding: str, max_bytes: int, packed: bool = False) -> bytes:
@@ -73,7 +75,7 @@ def _guess_utf8(data: bytes) -> bytes:
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError as error:
-            if error.start >= len(data) - 3:
+            if error.reason in _CUT_SHORT and error.start >= len(data) - 3:
                 raise MalformedFile(
                     "ends in the middle of a character", "it is half-written, copy or export it again"
                 ) from None

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -108,6 +109,25 @@ def test_an_unclosed_quote_harms_its_own_row_only(read, rest):
     frame = read('home,day,reading\n1,a,"5\n' + rest)
     assert broken(frame) == [(1, "quote not closed")]
     assert cells(frame)[:2] == [("2", "b", "6", 2), ("3", "c", "7", 3)]
+
+
+def test_quotes_that_never_close_are_looked_at_line_by_line(refused):
+    begun = time.perf_counter()
+    line = '1,"' + 'x""' * 2_000 + "\n"
+    assert "never close" in str(refused("home,day\n" + line * 1_200))
+    assert time.perf_counter() - begun < 10  # in one piece, joined again with each line: minutes
+
+
+def test_a_header_without_end_and_one_of_too_many_columns_are_refused_at_once(refused):
+    begun = time.perf_counter()
+    names = "".join(f",c{place}" for place in range(20_000))
+    cells = "1,2026-03-01,5" + ",5" * 20_000
+    assert "has 20,003 columns, of which 16,384 are read" in str(
+        refused(f"home,day,reading{names}\n{cells}\n")
+    )
+    assert "columns" in str(refused(f'"home",day,reading{names}\n{cells}\n'))
+    assert "a line of more than 1 MB" in str(refused(f"home,day,{'x' * 3_400_000}\n1,2,3\n"))
+    assert time.perf_counter() - begun < 5
 
 
 cell_text = st.text(

@@ -52,6 +52,8 @@ def test_a_bomb_of_nothing_ends_at_its_first_bytes(refused):
         (b"\xef\xbb\xbfa\n", b"a\n"),
         ("南\n".encode("utf-16"), "南\n".encode()),
         ("南\n1,2\n".encode("gb18030"), "南\n1,2\n".encode()),
+        ("a,b\n1,南".encode("gb18030"), "a,b\n1,南".encode()),  # its only Chinese lies at the very end
+        ("a,b\n1,氛\n".encode("gb18030"), "a,b\n1,氛\n".encode()),
     ],
 )
 def test_text_in_any_encoding_is_utf8(tmp_path, content, text):
@@ -68,6 +70,7 @@ def test_text_in_any_encoding_is_utf8(tmp_path, content, text):
         (b" \n", "is empty"),
         (b"a\0b", "is not text"),
         ("南".encode()[:-1], "ends in the middle of a character"),
+        ("南南".encode("gb18030")[:-1], "ends in the middle of a character"),
         (b"\xff" * 9, "is neither UTF-8 nor GB18030"),
         (b"a" * 1001, "holds more than 0 MB"),
     ],
