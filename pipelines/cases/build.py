@@ -28,13 +28,15 @@ def build_cases(
     store: Store,
     until: dt.date | None = None,
     snapshot_nights: Collection[dt.date] = (),
+    without: Collection[dt.date] = (),
 ) -> cases.CaseHistory:
     """Build the cases and lists of the judged nights, those up to `until` where it is given.
 
-    snapshot_nights: nights whose cases are to be given as each of them saw them. Only kinds of case that the
-    purpose allows now. A case's ratios, rarity and chance_wrong grow from its evidence
-    (`nights/<night>/evidence.parquet`) by `anomaly.cases`, extra_people comes from its ratios by
-    `anomaly.household_size`.
+    snapshot_nights: nights whose cases are to be given as each of them saw them. without: nights that are left
+    out, because they are about to be judged again. Only kinds of case that the purpose allows now.
+
+    A case's ratios, rarity and chance_wrong grow from its evidence (`nights/<night>/evidence.parquet`) by
+    `anomaly.cases`, extra_people comes from its ratios by `anomaly.household_size`.
     """
     kinds = listed_signatures(settings)
     nights = {
@@ -43,7 +45,7 @@ def build_cases(
             rarities=store.read(f"nights/{night}/rarities.parquet"),
         )
         for night in store.judged_nights()
-        if until is None or night <= until
+        if night not in without and (until is None or night <= until)
     }
     no_home = pl.Series(dtype=pl.String)
     homes = pl.concat([no_home, *(night.evidence["household"] for night in nights.values())]).unique()
