@@ -50,7 +50,8 @@ class Grid:
         return self.first + dt.timedelta(days=self.days - 1)
 
     def last_days(self, days: int) -> "Grid":
-        """Return the last `days` days alone."""
+        """Return the last `days` days alone, or all where there are no more."""
+        days = min(days, self.days)
         end, first = slice(self.days - days, None), self.day(self.days - days)
         arrays = {
             name: np.ascontiguousarray(getattr(self, name)[:, :, end])

@@ -358,8 +358,10 @@ def _how_sure(page: CasePage, language: str) -> list[str]:
     sentences = [_chance_sentence(case.get("chance_wrong"), language)]
     if page.record is not None:
         sentences.append(_record_sentence(case["signature"], page.record, language))
-    rarity = format_rounded(language, case.get("rarity_night") or case["rarity"])
-    sentences.append(message(language, "case.sure_rarity", number=rarity))
+    # of a quiet night, whose rarity is 1, it is that of the last night with evidence
+    of_night = case.get("rarity_night") or 1.0
+    rarity = of_night if of_night > 1.0 else case["rarity"]
+    sentences.append(message(language, "case.sure_rarity", number=format_rounded(language, rarity)))
     if case.get("extra_people") is not None:
         sentences.append(message(language, "more_people.sure"))
     sentences += _history_sentences(page.history_days, language)

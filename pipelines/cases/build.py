@@ -20,8 +20,6 @@ EXTRA_PEOPLE_COLUMNS = ("extra_people", "extra_people_low", "extra_people_high")
 RECENT_CASE_DAYS = 120
 """So long after a case was closed, its home's expectations stay published."""
 
-_QUIET_DAYS = 14  # days without evidence after which a case is closed
-
 
 def build_cases(
     settings: Settings,
@@ -75,9 +73,9 @@ def with_reasons(case_frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def homes_with_recent_case(case_frame: pl.DataFrame, night: dt.date) -> pl.Series:
+def homes_with_recent_case(settings: Settings, case_frame: pl.DataFrame, night: dt.date) -> pl.Series:
     """Return the household of every case open on the night or closed within RECENT_CASE_DAYS before it."""
-    first = night - dt.timedelta(days=RECENT_CASE_DAYS + _QUIET_DAYS)
+    first = night - dt.timedelta(days=RECENT_CASE_DAYS + settings.cases.quiet_days)
     return case_frame.filter(pl.col("last_seen") > first)["household"]
 
 

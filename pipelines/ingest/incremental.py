@@ -131,11 +131,16 @@ class StoredSignal:
 
     def repair(self, changes: ReadingChanges) -> None:
         """Make readings of which a load that was broken off wrote the rows only."""
-        for homes in _chunks(self.rows.homes_added_after(self._state_number())):
-            cells, state = self._advance(self.rows.read(homes), _without_homes(self._read_state(), homes))
+        added = self.rows.homes_added_after(self._state_number())
+        if added.is_empty():
+            return
+        state = self._read_state()
+        for homes in _chunks(added):
+            cells, state = self._advance(self.rows.read(homes), _without_homes(state, homes))
             self.readings.add(cells)
-            self.write_state(state)
             changes.homes.append(homes)
+        # last: a repair that is broken off begins anew, and the same readings twice are the same readings
+        self.write_state(state)
 
     def homes(self) -> pl.Series:
         """Return the numbers of the homes that have a row."""

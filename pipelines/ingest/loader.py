@@ -235,7 +235,6 @@ def _check_file(
     run: _Load, source: str, entry: LedgerEntry, rows: pl.DataFrame, refused: pl.DataFrame
 ) -> ReadFile:
     """Number the homes of a file's rows and fill in its entry; SourceError where a column cannot be used."""
-    rows = rows.filter(pl.col("time") >= run.store.first_kept_day("readings"))
     if refused.height and not rows.height and refused["reason"].is_in(_COLUMN_REASONS).all():
         raise SourceError(
             source,
@@ -243,10 +242,11 @@ def _check_file(
             f"has no row that can be used ({commonest_reason(refused)})",
             f"check columns, unit and time_format in [signals.{source}]",
         )
+    # what a prune removed stays removed, even where the file is read again
+    rows = rows.filter(pl.col("time") >= run.store.first_kept_day("readings"))
     entry["rows"], entry["rejects"] = rows.height, refused.height
-    if (
-        refused["reason"].is_in(["in the future"]).any()
-    ):  # or the clock is behind: read again once the day has come
+    # or the clock is behind: read again once the day has come
+    if refused["reason"].is_in(["in the future"]).any():
         entry["read_on"] = str(run.today)
     return ReadFile(entry, run.homes.replace_ids(rows), refused)
 

@@ -21,7 +21,7 @@ from anomaly import __version__, cases, detectors, expected
 from pipelines.cases import outcome_journal, rejudged
 from pipelines.cases.build import build_cases, homes_with_recent_case
 from pipelines.cases.snapshots import write_snapshots
-from pipelines.config.calendar import correction_files
+from pipelines.config.calendar import correction_files, local_today
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
@@ -86,8 +86,8 @@ def nightly(
     def choose_nights(latest: dt.date) -> list[dt.date]:
         return sorted({*(_touched_nights(settings) if revise else ()), night or latest})
 
-    def wants_report(night: dt.date) -> bool:
-        return night_report.night_index_path(settings, night).exists()
+    def wants_report(judged: dt.date) -> bool:
+        return judged == night or night_report.night_index_path(settings, judged).exists()
 
     return run_nights(settings, choose_nights, wants_report, progress)
 
@@ -119,7 +119,7 @@ def run_nights(
     `wants_report` says of a night whether its report is written; the last night's always is.
     """
     started = _utc_now()
-    check_purpose(settings, started.date())
+    check_purpose(settings, local_today(settings))
     store = Store(settings.store)
     store.prepare()
     night_report.prepare_reports_folder(settings)
@@ -375,7 +375,7 @@ def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date
     listed = history.worklist.filter(pl.col("night").is_in(nights))["household"]
     return TrackedHomes(
         frozenset(still_open) | frozenset(listed),
-        frozenset(homes_with_recent_case(history.cases, nights[-1])),
+        frozenset(homes_with_recent_case(settings, history.cases, nights[-1])),
     )
 
 

@@ -50,7 +50,7 @@ def published_frames(
     frames = {
         "runs": _runs([*store.read_lines("runs.jsonl"), *new_runs]),
         "households": inputs.register,
-        "expected": _expected(store, nights, history.cases).with_columns(
+        "expected": _expected(settings, store, nights, history.cases).with_columns(
             unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)
         ),
         "evidence": evidence_with_reasons(settings, store, nights, settings.site.languages[0]),
@@ -150,10 +150,12 @@ def _runs(lines: Sequence[dict]) -> pl.DataFrame:
     )
 
 
-def _expected(store: Store, nights: Sequence[dt.date], case_frame: pl.DataFrame) -> pl.DataFrame:
+def _expected(
+    settings: Settings, store: Store, nights: Sequence[dt.date], case_frame: pl.DataFrame
+) -> pl.DataFrame:
     """Return the latest night for every judged home, and 120 nights for homes with a recent case."""
     latest = nights[-1]
-    homes = homes_with_recent_case(case_frame, latest).to_frame()
+    homes = homes_with_recent_case(settings, case_frame, latest).to_frame()
     parts = [store.read(f"nights/{latest}/history.parquet").with_columns(night=pl.lit(latest))]
     for night in nights[:-1]:
         if (latest - night).days < RECENT_CASE_DAYS:

@@ -19,6 +19,7 @@ EXIT_CODES = {
     "PruneRefused": 2,
     "NotReported": 2,
     "WorkerFailed": 2,
+    "NoCacheFolder": 2,
     "PublicationRefused": 4,
     "AuditLogBroken": 3,
     "FolderNotFree": 2,

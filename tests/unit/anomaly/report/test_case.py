@@ -94,6 +94,12 @@ def test_a_case_without_evidence_chance_or_second_signal_says_so():
     assert "Does water run at night" in shown
 
 
+def test_on_a_quiet_night_the_rarity_is_that_of_the_last_evidence():
+    """A home that stands out by nothing has a rarity of 1 on the night."""
+    seen, quiet = (text(case_page(rarity=500.0, rarity_night=number)) for number in (40.0, 1.0))
+    assert "once in 40 " in seen and "once in 500 " in quiet
+
+
 def test_a_past_record_is_told_where_there_is_one():
     kind = "Past record here, more people than usual"
     record = {"visited": 40, "wrong": 22, "low": 0.398, "high": 0.694}

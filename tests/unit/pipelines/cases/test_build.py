@@ -80,7 +80,7 @@ def test_a_recent_case_was_seen_within_the_120_days_and_the_14_after_which_it_is
             "last_seen": [night - dt.timedelta(134), night - dt.timedelta(133), night],
         }
     )
-    assert homes_with_recent_case(frame, night).to_list() == ["recent", "open"]
+    assert homes_with_recent_case(settings_for(), frame, night).to_list() == ["recent", "open"]
 
 
 def test_a_door_that_was_listed_again_has_two_first_listings():

@@ -6,9 +6,11 @@ import json
 import polars as pl
 import pytest
 
+from pipelines.config.settings import load_settings
 from pipelines.ingest import incremental, loader
 from pipelines.storage.daily_readings import DailyReadings
-from tests.support.loading import load_at_once, load_site
+from pipelines.storage.state import RETENTION_FLOOR_FILE, Store
+from tests.support.loading import TODAY, load_at_once, load_site
 from tests.support.site import FIRST, LAST, SIGNALS, Site, daily, day, make_site, rows, until
 
 TEN = day(9)
@@ -69,6 +71,18 @@ def test_a_file_that_did_not_change_is_not_read_again(tmp_path, entries):
     site.put("entries-2.csv", entries.filter(pl.col("day") > str(day(4))))
     site.nightly()
     assert merged(site, "entries")["loaded"] == 24 * 5
+
+
+def test_a_file_of_pruned_days_with_one_empty_cell_does_not_stop_its_source(tmp_path, entries):
+    """All its other rows are older than what is kept: it is not a file whose columns are not understood."""
+    site = only(tmp_path / "site", entries)
+    load_site(site)
+    Store(site.file).write_json(RETENTION_FLOOR_FILE, {"readings": str(day(5))})
+    lines = until(entries, day(3)).write_csv().splitlines()
+    lines[1] = lines[1].rsplit(",", 1)[0] + ","
+    site.put("entries-old.csv", "\n".join(lines).encode())
+    inputs = loader.load(load_settings(site.settings), Store(site.file), TODAY)
+    assert list(inputs.rejects["reason"]) == ["no value"] and not inputs.degraded
 
 
 def test_a_file_touched_but_not_changed_is_not_read_again(tmp_path, entries):
