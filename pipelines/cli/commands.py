@@ -58,10 +58,10 @@ def nightly_command(settings_path: Path, night: dt.datetime | None, revise: bool
     Example: anomaly nightly --settings anomaly.toml
     """
     from pipelines.cli.run_log import logged_run
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import nightly as job
+    from pipelines.jobs.site_places import load_site
 
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     with logged_run(settings, "nightly", progress_display(as_json), print_message) as run_log:
         run_log.result = job.nightly(settings, night and night.date(), run_log.progress, revise)
     _print_result(run_log.result, settings, as_json)
@@ -95,14 +95,14 @@ def backfill_command(
     Example: anomaly backfill --settings anomaly.toml --from 2026-07-01 --to 2026-07-31
     """
     from pipelines.cli.run_log import logged_run
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import nightly as job
+    from pipelines.jobs.site_places import load_site
 
     if first > last:
         raise click.UsageError(
             f"--from {first.date()} lies after --to {last.date()}; give the earlier night first"
         )
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     with logged_run(settings, "backfill", progress_display(as_json), print_message) as run_log:
         run_log.result = job.backfill(settings, first.date(), last.date(), reports, run_log.progress)
     _print_result(run_log.result, settings, as_json)
@@ -341,10 +341,10 @@ def evaluate_command(settings_path: Path, seed: int, nights: int, rounds: int | 
 
     Example: anomaly evaluate --settings anomaly.toml
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import evaluate as evaluation
+    from pipelines.jobs.site_places import load_site
 
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     measured = evaluation.evaluate_site(settings, seed, nights, rounds, progress_display(as_json))
     page = evaluation.write_evaluation_page(settings, measured)
     if as_json:

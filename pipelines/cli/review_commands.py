@@ -63,10 +63,10 @@ def decide_command(
 
     Example: anomaly decide c260831-0f3a9c21d7 benign --settings anomaly.toml --reason "guests until Sunday"
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import record_outcome
+    from pipelines.jobs.site_places import load_site
 
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     visited = day.date() if day else record_outcome.local_today(settings)
     remarks = record_outcome.decide(
         settings, record_outcome.OutcomeEntry(case, outcome, reason, visited, **more)
@@ -92,10 +92,10 @@ def import_outcomes_command(file: Path, settings_path: Path, as_json: bool) -> N
 
     Example: anomaly outcomes import field.csv --settings anomaly.toml
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import record_outcome
+    from pipelines.jobs.site_places import load_site
 
-    result = record_outcome.import_outcomes(load_settings(settings_path), file)
+    result = record_outcome.import_outcomes(load_site(settings_path), file)
     counts = {"recorded": result.recorded, "already": result.already, "refused": len(result.refused)}
     first_line = f"{result.recorded} recorded, {result.already} were there already"
     rows = ({"message_type": "refused", "text": line} for line in result.refused)
@@ -115,10 +115,10 @@ def assign_command(case: str, settings_path: Path, to: str, by: str | None, as_j
 
     Example: anomaly assign c260831-0f3a9c21d7 --settings anomaly.toml --to "team 2"
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import record_outcome
+    from pipelines.jobs.site_places import load_site
 
-    remarks = record_outcome.assign(load_settings(settings_path), case, to, by)
+    remarks = record_outcome.assign(load_site(settings_path), case, to, by)
     print_messages(as_json, [f"{case}: assigned to {to}", *remarks], case=case, to=to, told=remarks)
 
 
@@ -133,10 +133,10 @@ def reveal_command(case: str, settings_path: Path, reason: str, by: str, as_json
 
     Example: anomaly reveal c260831-0f3a9c21d7 --settings anomaly.toml --reason "visit on Friday" --by "A. Li"
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import record_outcome
+    from pipelines.jobs.site_places import load_site
 
-    household = record_outcome.reveal(load_settings(settings_path), case, reason, by)
+    household = record_outcome.reveal(load_site(settings_path), case, reason, by)
     print_data(as_json, f"{household}\n", case=case, household=household)
 
 
@@ -178,12 +178,12 @@ def fairness_command(settings_path: Path, as_json: bool) -> None:
 
     Example: anomaly audit fairness --settings anomaly.toml
     """
-    from pipelines.config.settings import load_settings
+    from pipelines.jobs.site_places import load_site
     from pipelines.reporting import fairness
     from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     store = Store(settings.store)
     groups = fairness.fairness_rates(settings, store)
     page = fairness.write_fairness_page(settings, groups)
@@ -205,12 +205,12 @@ def record_command(settings_path: Path, as_json: bool) -> None:
 
     Example: anomaly audit record --settings anomaly.toml
     """
-    from pipelines.config.settings import load_settings
+    from pipelines.jobs.site_places import load_site
     from pipelines.reporting import fairness
     from pipelines.storage.audit_log import AuditLog
     from pipelines.storage.state import Store
 
-    settings = load_settings(settings_path)
+    settings = load_site(settings_path)
     page = fairness.write_record_page(settings)
     AuditLog(Store(settings.store)).append("record", settings_sha256=settings.sha256)
     print_data(as_json, f"{page}\n", page=page)
@@ -228,10 +228,10 @@ def prune_command(settings_path: Path, dry_run: bool, clock_is_right: bool, as_j
 
     Example: anomaly prune --settings anomaly.toml --dry-run
     """
-    from pipelines.config.settings import load_settings
     from pipelines.jobs import retention
+    from pipelines.jobs.site_places import load_site
 
-    pruned = retention.prune(load_settings(settings_path), dry_run, clock_is_right)
+    pruned = retention.prune(load_site(settings_path), dry_run, clock_is_right)
     rows = (
         {"message_type": "class", "class": data.name, "before": data.before, "rows": data.rows}
         | {"places": len(data.places)}

@@ -48,6 +48,8 @@ from pipelines.errors import SettingsError
 class Settings:
     """Everything a run is governed by. Paths are absolute."""
 
+    path: Path
+    """The settings file."""
     root: Path
     """The folder of the settings file."""
     sha256: str
@@ -112,6 +114,7 @@ def load_settings(path: Path) -> Settings:
     root = path.resolve().parent
     signals = sorted(file.signals.items())
     return Settings(
+        path=path.resolve(),
         root=root,
         sha256=hashlib.sha256(raw).hexdigest(),
         site=file.site,

@@ -27,10 +27,12 @@ from pipelines.errors import NoSuchNight, NothingReadable
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.inputs import Inputs
 from pipelines.ingest.loader import load
+from pipelines.jobs.site_places import note_site
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
+from pipelines.reporting.own_pages import refuse_foreign_nights
 from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.night import JudgedNights, TrackedHomes, judge_nights
@@ -129,6 +131,7 @@ def run_nights(
         contextlib.ExitStack() as background,
     ):
         timer = StepTimer()
+        note_site(settings, store)
         put_aside = _clear_leftovers(settings, store)
         inputs = load(settings, store, started.date(), progress)
         timer.end("load")
@@ -139,6 +142,7 @@ def run_nights(
         key = _inputs_key(settings, store, inputs)
         if not plan.mends and _all_done(settings, store, nights, key):
             return _nothing_to_do(settings, inputs, nights[-1], put_aside)
+        refuse_foreign_nights(settings.reports, plan.reports)
         _note_begun(store, plan)
         rejudged.keep_previous_cases(store, plan.nights)
 

@@ -20,6 +20,7 @@ from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
 from pipelines.ingest.files import find_files
 from pipelines.ingest.formats import read_file
+from pipelines.jobs.site_places import find_trouble
 from pipelines.publish.duckdb_file import OFFLINE, log_files
 from pipelines.runtime import engine
 from pipelines.storage.state import STATE_VERSION, Store
@@ -46,6 +47,7 @@ def check_site(settings: Settings, now: dt.datetime | None = None) -> list[Findi
         *_check_pseudonyms(settings),
         _check_store(Store(settings.store)),
         _check_reports(settings),
+        _check_places(settings),
         *_check_engine(settings),
         _check_published_file(settings),
         _check_disk(settings),
@@ -102,6 +104,12 @@ def _check_pseudonyms(settings: Settings) -> list[Finding]:
 def _check_reports(settings: Settings) -> Finding:
     writable = _is_writable(settings.reports)
     return Finding("reports", writable, f"{settings.reports} can{'' if writable else 'not'} be written")
+
+
+def _check_places(settings: Settings) -> Finding:
+    trouble = list(find_trouble(settings))
+    fine = "store, reports and exports keep apart, and no other site has them"
+    return Finding("places", not trouble, "; ".join(trouble) or fine)
 
 
 def _check_store(store: Store) -> Finding:

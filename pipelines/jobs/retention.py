@@ -25,6 +25,7 @@ from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import published_frames, recent_readings
 from pipelines.publish.meta_frames import meta_frames
 from pipelines.reporting import night_report, writer
+from pipelines.reporting.own_pages import has_pages
 from pipelines.storage.atomic_write import draft_path, find_leftovers, remove_draft
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
@@ -195,7 +196,7 @@ def _find_expired(
     reports = tuple(
         settings.reports / str(night)
         for night in sorted(store.known_nights())
-        if writer.has_pages(settings.reports / str(night))
+        if has_pages(settings.reports / str(night))
         and (night < first_kept["reports"] or night_report.first_day_drawn(store, night) < readings_from)
     )
     tables = {

@@ -59,6 +59,11 @@ def is_up_to_date(settings: Settings) -> bool:
     return stamp.read_text(encoding="utf-8") == _stamp(settings.store)
 
 
+def is_there(settings: Settings) -> bool:
+    """Return whether the folder holds an export of the tool."""
+    return bool(_exports(settings.store.parent / FOLDER))
+
+
 def find_foreign_entries(settings: Settings) -> list[Path]:
     """Return what other programs have in the export's folder."""
     folder = settings.store.parent / FOLDER

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from anomaly import charts, report
+from pipelines.reporting.own_pages import OWN_FILES
 from pipelines.storage.atomic_write import (
     FOLDER_MODE,
     MARK,
@@ -38,15 +39,6 @@ MAX_PNG_BYTES = 40_000
 # (colours, scale): 48 are enough for the charts' few colours with smooth edges, at a third of the size of a
 # full palette; the later ones are for pictures that are still too large.
 PNG_ATTEMPTS = ((48, 1.0), (16, 1.0), (16, 0.75), (16, 0.55))
-OWN_FILES = re.compile(
-    r"(index|round)(-\d+)?(\.[a-z]{2})?\.html|cases\.csv|cases/[A-Za-z0-9][A-Za-z0-9._-]*\.(html|png)"
-)
-"""The files of a night's report, by their names below its folder."""
-OWN_PAGE = re.compile(
-    rb"<!DOCTYPE html>\n<html lang=\"[a-z]+\">\n<head>\n<meta charset=\"utf-8\">\n"
-    rb"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-"
-)
-"""The beginning of every page (anomaly/templates/base.html.j2)."""
 SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 DETECTION_FILE = "found.json"  # beside the evaluation's pages: what it found, for the page over all nights
 
@@ -148,20 +140,9 @@ def write_night_folder(
     return night
 
 
-def has_pages(night: Path) -> bool:
-    """Return whether a night's folder holds any file of its report."""
-    return any(OWN_FILES.fullmatch(path.relative_to(night).as_posix()) for path in night.rglob("*"))
-
-
 def remove_night_folder(night: Path) -> None:
     """Remove the report of a night; what others have put into its folder stays there."""
     _remove_own_pages(night, keep_others_in=night)
-
-
-def is_own_page(path: Path) -> bool:
-    """Return whether a page was written by the tool, whose pages all begin alike."""
-    with open(path, "rb") as page:
-        return OWN_PAGE.match(page.read(2000)) is not None
 
 
 def clear_leftovers(folder: Path, nights: Iterable[date] = ()) -> None:

@@ -7,6 +7,7 @@ its readings.
 
 Beside the published file lie `audit.jsonl`, `manifest.json`, `run.lock`, `run.holder` and the folder `state`:
 
+    site.json               which settings file the state belongs to                 jobs.site_places
     version.json            which version of the state this is                      state
     homes.parquet           ids of the homes by number                              home_numbers
     rows/SIGNAL/            raw rows, in partitions                                 raw_rows
