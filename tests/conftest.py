@@ -2,9 +2,14 @@
 
 import shutil
 
+import hypothesis
 import pytest
 
 from tests.support.site import Site, day, make_site
+
+# A busy machine may take ten times as long for an example as another time.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

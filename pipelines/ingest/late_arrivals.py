@@ -85,7 +85,9 @@ def touched_nights(store: Store, reach_days: int) -> dict[dt.date, int]:
     number, day, count = (np.array(column) for column in zip(*noted, strict=True))
     touched = {}
     for first_unknown, night in zip(*_judged_nights(store), strict=True):
-        in_reach = (number >= first_unknown) & (day <= night) & (day > night - reach_days)
+        in_reach = (
+            (number >= first_unknown) & (day <= night) & (day > night - np.timedelta64(reach_days, "D"))
+        )
         if in_reach.any():
             touched[night.item()] = int(count[in_reach].sum())
     return touched
@@ -129,4 +131,4 @@ def _judged_nights(store: Store) -> _JudgedNights:
 def _touches(note: dict, nights: np.ndarray, reach_days: int) -> bool:
     """Return whether one of a note's days is among the last `reach_days` of one of the nights."""
     days = np.array(list(note["days"]), dtype="datetime64[D]")[:, None]
-    return bool(((days <= nights) & (days > nights - reach_days)).any())
+    return bool(((days <= nights) & (days > nights - np.timedelta64(reach_days, "D"))).any())
