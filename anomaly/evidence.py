@@ -225,7 +225,8 @@ def _mean_surprise(expected: Expectation, signals: Sequence[int], home: int, nig
 
 
 def _ratios(expected: Expectation, signals: Iterable[int], home: int, days: slice) -> dict[str, float]:
-    """Return signal → observed over expected on those days, as the last of them knew it; without unknown ones."""
+    """Return signal → observed over expected on those days, as the last of them knew it; without unknown
+    ones."""
     grid = expected.grid
     ratios, days_ago = {}, np.arange(days.stop - days.start)[::-1]
     for s in signals:

@@ -1,8 +1,9 @@
-"""Every table of the tool: its grain, its key, and the type and meaning of each column in English and Chinese.
+"""Every table of the tool: its grain, its key, and the type and meaning of each column in English and
+Chinese.
 
-The checks on frames, the DDL with its comments and the data dictionary are all made from these classes; nothing here
-computes. The docstring of a table is its grain and is published with it. In order: the words that columns may hold, the
-views of schema `v1`, the tables of schema `meta`.
+The checks on frames, the DDL with its comments and the data dictionary are all made from these classes;
+nothing here computes. The docstring of a table is its grain and is published with it. In order: the words
+that columns may hold, the views of schema `v1`, the tables of schema `meta`.
 """
 
 from collections.abc import Callable

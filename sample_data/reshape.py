@@ -1,4 +1,5 @@
-"""Make the CalIt2 sample from its original files: python reshape.py FOLDER_OF_ORIGINALS sample_data/calit2."""
+"""Make the CalIt2 sample from its original files: python reshape.py FOLDER_OF_ORIGINALS
+sample_data/calit2."""
 
 import sys
 from datetime import timedelta
@@ -14,8 +15,8 @@ FLOWS = {"9": "entries", "7": "exits"}
 def access(original: Path) -> pl.DataFrame:
     """One row a half hour: household_id, time (start of the half hour), entries, exits.
 
-    The originals give one row a direction, and the time at which the previous half hour was reported: its end.
-    A half hour that lacks a direction would come out with an empty cell, not a zero.
+    The originals give one row a direction, and the time at which the previous half hour was reported: its
+    end. A half hour that lacks a direction would come out with an empty cell, not a zero.
     """
     columns = ["flow", "day", "clock", "count"]
     rows = pl.read_csv(original, has_header=False, new_columns=columns, infer_schema=False)

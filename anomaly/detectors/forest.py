@@ -110,7 +110,8 @@ class _FittedForest:
     shortlist_total: float
 
     def oddness(self, rows: np.ndarray) -> np.ndarray:
-        """Return −ln / 3 of the share of earlier home-nights at least as odd: a third, to fit a common scale."""
+        """Return −ln / 3 of the share of earlier home-nights at least as odd: a third, to fit a common
+        scale."""
         as_odd = self.past.size - np.searchsorted(self.past, _forest_scores(self.model, rows), side="left")
         return -np.log((1 + as_odd) / (1 + self.past.size)) / 3.0
 

@@ -88,9 +88,9 @@ def scale_by_night_spread(
 def window_sums(z, lag, span_days, days, last=0):
     """Return Σz/√(n · span) over each window's days known by its last day; NaN under half of them.
 
-    (H, T). z: (H, T) surprise, NaN where not judged. lag: days until a value was known. span_days: days each value
-    spans. days: length of the windows. last: only the windows that end on one of so many last days are asked
-    for, (H, last); 0 for all.
+    (H, T). z: (H, T) surprise, NaN where not judged. lag: days until a value was known. span_days: days each
+    value spans. days: length of the windows. last: only the windows that end on one of so many last days are
+    asked for, (H, last); 0 for all.
     """
     homes, length = z.shape
     first = length - last if last else 0
@@ -127,9 +127,9 @@ def standardise_by_peers(
 ) -> np.ndarray:
     """Return (score − q50) / max(1, spread / its trailing median), where spread = upper quantile − q50.
 
-    All of that night's homes. A night on which everybody is odd (a festival, a storm) is brought down; with too few peers nothing is
-    changed. The upper quantile leaves HOMES_ABOVE homes above it, to be steady, and lies between .9 and .98:
-    the further out, the better it sees the few per cent who have guests at a feast.
+    All of that night's homes. A night on which everybody is odd (a festival, a storm) is brought down; with
+    too few peers nothing is changed. The upper quantile leaves HOMES_ABOVE homes above it, to be steady, and
+    lies between .9 and .98: the further out, the better it sees the few per cent who have guests at a feast.
     """
     q50, widening = lookup("night", lambda: _middle_and_widening(score, peers_min))
     return np.where(np.isnan(q50), score, (score - q50) / widening)
@@ -161,8 +161,8 @@ def _middle_and_widening(score: np.ndarray, peers_min: int) -> np.ndarray:
 def scale_by_past(score: np.ndarray, ordinal: int, lookup: PeerLookup = compute_locally) -> np.ndarray:
     """Return scores (H, T) divided by their own high quantile over the site's earlier nights.
 
-    The divisor is held for a week; ordinal, the day number of the first column, anchors the weeks. The quantile is low enough that
-    surges, which are rarer, do not move it.
+    The divisor is held for a week; ordinal, the day number of the first column, anchors the weeks. The
+    quantile is low enough that surges, which are rarer, do not move it.
     """
     return score / lookup("scale", lambda: _past_scale(score, ordinal))
 
@@ -184,7 +184,7 @@ def _past_quantiles(nights, first, stop, quantile):
     """Return the quantile of the known scores of each span of nights (NaN for none), and how many they are.
 
     nights: (T, H) scores. first, stop: the spans. Scores are counted in equal steps from the smallest to the
-    largest; only those of the steps around the quantile are sorted. A tenth of the time of np.nanquantile
+    largest; only those of the steps around the quantile are sorted. A fifteenth of the time of np.nanquantile
     (tests/benchmarks/kernels.py).
     """
     low, high = np.inf, -np.inf

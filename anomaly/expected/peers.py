@@ -13,11 +13,12 @@ PEER_MEDIANS_SCHEMA = {"household": pl.String, "signal": pl.String, "day": pl.Da
 def peer_medians_frame(
     peers: Grid, night: int, district_of: Mapping[str, int], days: int, least: int
 ) -> pl.DataFrame:
-    """Return the median of the peers in each home's district over the last days (PEER_MEDIANS_SCHEMA), base units.
+    """Return the median of the peers in each home's district over the last days (PEER_MEDIANS_SCHEMA), base
+    units.
 
     night: day index of `peers`; only what that night knew counts. district_of: household → number of its
-    district, as in `peers.group`. days: how many last days. A district of fewer than `least` peers is compared
-    with all of them; a day on which fewer than `least` of the peers are known has no row.
+    district, as in `peers.group`. days: how many last days. A district of fewer than `least` peers is
+    compared with all of them; a day on which fewer than `least` of the peers are known has no row.
     """
     at = np.arange(max(0, night - days + 1), night + 1)
     day = (at + peers.ordinal).astype("datetime64[D]")

@@ -31,7 +31,8 @@ class Parts:
 
 
 class Forecast(NamedTuple):
-    """What STL expects of each day, (H, T): centre and spread in logarithms, known days (int16) they rest on."""
+    """What STL expects of each day, (H, T): centre and spread in logarithms, known days (int16) they rest
+    on."""
 
     centre: np.ndarray
     spread: np.ndarray

@@ -27,7 +27,8 @@ path = "{reports}"
 
 [households]
 files = "households.csv"
-columns = {{ household = "household_id", building = "building", district = "district", class = "class", moved_in = "moved_in" }}
+columns = {{ household = "household_id", building = "building", district = "district", class = "class", \
+moved_in = "moved_in" }}
 
 [signals.entries]
 files = "access/*"

@@ -30,8 +30,8 @@ def build_cases(
 ) -> cases.CaseHistory:
     """Build the cases and lists of the judged nights, those up to `until` where it is given.
 
-    snapshot_nights: nights whose cases are to be given as each of them saw them. without: nights that are left
-    out, because they are about to be judged again. Only kinds of case that the purpose allows now.
+    snapshot_nights: nights whose cases are to be given as each of them saw them. without: nights that are
+    left out, because they are about to be judged again. Only kinds of case that the purpose allows now.
 
     A case's ratios, rarity and chance_wrong grow from its evidence (`nights/<night>/evidence.parquet`) by
     `anomaly.cases`, extra_people comes from its ratios by `anomaly.household_size`.

@@ -80,7 +80,8 @@ def readings_with_expected(
     """Return SERIES_COLUMNS of the homes' last days, by household, signal and day, as the night knew them.
 
     A value that only a later reading confirmed is null and its quality doubtful. expected: of the
-    homes on the days up to the night; more_expected: of homes that it lacks, what the night wrote down (`nights/<night>/expected.parquet`).
+    homes on the days up to the night; more_expected: of homes that it lacks, what the night wrote down
+    (`nights/<night>/expected.parquet`).
     """
     grid = expected.grid
     rows = np.flatnonzero(np.isin(np.array(grid.households, dtype=str), list(homes)))

@@ -372,7 +372,8 @@ def _import_slow_modules(settings: Settings) -> None:
 
 def _homes_with_cases(settings: Settings, store: Store, nights: Sequence[dt.date]) -> TrackedHomes:
     """Return the homes that the nights' pages may show: with a case that is open, listed or not long over."""
-    # the nights themselves may be judged again because a file of theirs was lost; their new cases are added then
+    # the nights themselves may be judged again because a file of theirs was lost; their new cases are added
+    # then
     history = build_cases(settings, store, without=nights)
     quiet_since = nights[0] - dt.timedelta(days=settings.cases.quiet_days)
     still_open = history.cases.filter(pl.col("last_seen") > quiet_since)["household"]

@@ -241,7 +241,8 @@ class _CaseIndex:
 
 
 def _check_text(name: str, text: str) -> None:
-    """Raise NotRecorded for a text that is empty, no text, or would carry a person's number into the store."""
+    """Raise NotRecorded for a text that is empty, no text, or would carry a person's number into the
+    store."""
     if not text.strip():
         raise NotRecorded(f"{name} is empty; a person decides, and says why in a few words")
     try:

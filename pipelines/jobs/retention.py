@@ -69,8 +69,8 @@ class Pruned:
 def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pruned:
     """Delete what is too old and publish what is left; with `dry_run` only say what that would be.
 
-    clock_is_right: whether somebody vouches for today's date. Raises PruneRefused where nobody does and it may be
-    wrong, and where nothing of the site would be left.
+    clock_is_right: whether somebody vouches for today's date. Raises PruneRefused where nobody does and it
+    may be wrong, and where nothing of the site would be left.
     """
     store = Store(settings.store)
     store.prepare()
@@ -152,8 +152,8 @@ def _refuse_doubtful_clock(store: Store, today: dt.date, newest_reading: dt.date
         raise PruneRefused(f"{clock}, before the newest reading ({newest_reading}); {remedy}")
     if seen and today - max(seen) > FAR_AHEAD:
         raise PruneRefused(
-            f"{clock}, {(today - max(seen)).days} days after the newest reading, run or line of the audit log "
-            f"({max(seen)}); {remedy}"
+            f"{clock}, {(today - max(seen)).days} days after the newest reading, run or line of the audit "
+            f"log ({max(seen)}); {remedy}"
         )
 
 
@@ -164,8 +164,8 @@ def _refuse_emptying(store: Store, first_kept: Mapping[str, dt.date], newest_rea
     if every_reading or (nights and nights[-1] < first_kept["nights"]):
         last = nights[-1] if nights else newest_reading
         raise PruneRefused(
-            f"prune: every reading or every night of the site would go (the last is {last}); set the clock, or "
-            f"longer [retention], or remove {store.folder} by hand to give the site up"
+            f"prune: every reading or every night of the site would go (the last is {last}); set the clock, "
+            f"or longer [retention], or remove {store.folder} by hand to give the site up"
         )
 
 

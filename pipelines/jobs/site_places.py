@@ -36,7 +36,8 @@ SAMPLE_FILES = (
     *("state/nights/2026-03-01/evidence.parquet", "state/nights/2026-03-01/done.json"),
     *("parquet/v1/readings.parquet", "parquet/v1-000001/readings.parquet", "parquet/v1-000001/of.txt"),
 )
-"""A file of each kind that lies beside the published file or below its folder; SIGNAL is any signal's name."""
+"""A file of each kind that lies beside the published file or below its folder; SIGNAL is any signal's
+name."""
 SAMPLE_PAGES = (
     *("index.html", "2026-03-01/index.html", "2026-03-01/cases.csv", "evaluation/found.json"),
     *("2026-03-01/cases/c260301-0f3a9c21d7.html", "2026-03-01/cases/c260301-0f3a9c21d7.png"),
@@ -44,7 +45,8 @@ SAMPLE_PAGES = (
 
 
 def load_site(path: Path) -> Settings:
-    """Read a settings file for a command that writes; raises SettingsError, and StateError for a place of it."""
+    """Read a settings file for a command that writes; raises SettingsError, and StateError for a place of
+    it."""
     settings = load_settings(path)
     for trouble in find_trouble(settings):
         raise StateError(trouble)
@@ -85,8 +87,8 @@ def _own_files_among_inputs(settings: Settings) -> Iterator[str]:
         for path in _own_files(settings):
             if path.is_relative_to(folder) and _matches(pattern, path.relative_to(folder).parts):
                 yield (
-                    f'{section} files = "{source.files}" takes in {path}, which this tool writes itself; name the '
-                    "exports more closely, or give [store] and [reports] folders of their own"
+                    f'{section} files = "{source.files}" takes in {path}, which this tool writes itself; '
+                    "name the exports more closely, or give [store] and [reports] folders of their own"
                 )
                 break
 
@@ -101,7 +103,8 @@ def _own_files(settings: Settings) -> Iterator[Path]:
 
 
 def _split_pattern(path: Path) -> tuple[Path, Sequence[str]]:
-    """Return the folder (or file) that a path names before its first wildcard, and the parts from there on."""
+    """Return the folder (or file) that a path names before its first wildcard, and the parts from there
+    on."""
     plain = 0
     while plain < len(path.parts) and not glob.has_magic(path.parts[plain]):
         plain += 1
@@ -163,8 +166,8 @@ def _foreign_store(settings: Settings) -> Iterator[str]:
         path = settings.store if name == "published" else settings.store.parent / name
         if path.exists() and not is_own(path):
             yield (
-                f"{path}: was not written by this tool, which would replace it; give [store] path another folder, "
-                "or move that file"
+                f"{path}: was not written by this tool, which would replace it; give [store] path another "
+                "folder, or move that file"
             )
 
 
@@ -172,8 +175,8 @@ def _foreign_export(settings: Settings) -> Iterator[str]:
     foreign = parquet_export.find_foreign_entries(settings) if settings.publish.parquet else []
     if foreign and not parquet_export.is_there(settings):
         yield (
-            f"{foreign[0].parent}: holds files of another program ({foreign[0].name}); give [store] path a folder "
-            "without a `parquet`, or take [publish] parquet out"
+            f"{foreign[0].parent}: holds files of another program ({foreign[0].name}); give [store] path a "
+            "folder without a `parquet`, or take [publish] parquet out"
         )
 
 
@@ -184,7 +187,8 @@ def _foreign_reports(settings: Settings) -> Iterator[str]:
 
 
 def _has_field(name: str) -> Callable[[Path], bool]:
-    """Return whether a file's first line, or all of it, is a JSON object with such a field; or it is empty."""
+    """Return whether a file's first line, or all of it, is a JSON object with such a field; or it is
+    empty."""
 
     def is_own(path: Path) -> bool:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -98,8 +98,8 @@ class Publication:
 
         frames: one for every name of tables.PUBLISHED but the readings (`published_frames`). meta: one for
         every name of tables.META (`meta_frames`). Returns a line for each log of another program that was in
-        the way. Raises PublicationRefused, with yesterday's file untouched, where a frame breaks a rule of its
-        table or the draft does not read back as written.
+        the way. Raises PublicationRefused, with yesterday's file untouched, where a frame breaks a rule of
+        its table or the draft does not read back as written.
         """
         heights = {"readings": self.readings_written.result()}
         with _attached_draft(self.draft) as con:

@@ -89,8 +89,8 @@ def night_index_path(settings: Settings, night: dt.date) -> Path:
 def days_on_page(settings: Settings) -> int:
     """Return how many days of a case's signals its page shows.
 
-    A page goes when a reading that it draws is pruned: it shows at most half of the days that readings are kept,
-    so that it can be read for the other half.
+    A page goes when a reading that it draws is pruned: it shows at most half of the days that readings are
+    kept, so that it can be read for the other half.
     """
     return min(SHOWN_DAYS, max(settings.retention.readings_days // 2, 1))
 
@@ -138,7 +138,8 @@ def prepare_reports_folder(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def disk_errors_as_not_reported(settings: Settings) -> Iterator[None]:
-    """Raise NotReported where the disk does not take the pages of the block, or a worker fails to make one."""
+    """Raise NotReported where the disk does not take the pages of the block, or a worker fails to make
+    one."""
     try:
         yield
     except OSError as error:

@@ -148,8 +148,8 @@ def remove_night_folder(night: Path) -> None:
 def clear_leftovers(folder: Path, nights: Iterable[date] = ()) -> None:
     """Put back a night's report that a killed run had moved aside, and remove what else it left.
 
-    Only for who holds the lock: it would take a running night's draft away. nights: those that the site knows,
-    of which drafts of version 0.1.0, which carry no mark of the tool, may be there.
+    Only for who holds the lock: it would take a running night's draft away. nights: those that the site
+    knows, of which drafts of version 0.1.0, which carry no mark of the tool, may be there.
     """
     for left in find_leftovers(folder):
         night = folder / left.name.removeprefix(".").removesuffix(f".{MARK}.old")
@@ -171,7 +171,8 @@ def _put_back(old: Path, night: Path) -> None:
 
 
 def _remove_own_pages(folder: Path, keep_others_in: Path) -> None:
-    """Remove a night's pages, and move what others have put beside them to the same place of another folder."""
+    """Remove a night's pages, and move what others have put beside them to the same place of another
+    folder."""
     if not folder.exists():
         return
     for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder

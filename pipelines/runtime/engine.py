@@ -36,7 +36,8 @@ ResultOut = TypeVar("ResultOut", covariant=True)
 
 
 class Task(Protocol[ItemIn, Fetched, ResultOut]):
-    """Work to be done for each of many items; for a cluster it, the items and the results must be picklable."""
+    """Work to be done for each of many items; for a cluster it, the items and the results must be
+    picklable."""
 
     def fetch(self, item: ItemIn) -> Fetched:
         """Read what the work on the item needs; this may happen in a thread, ahead of the work."""
@@ -90,7 +91,8 @@ class RayEngine:
         self._ray = ray
 
     def map(self, task: Task[Item, Fetched, Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Yield the result of every item, in the order of the items; raises EngineLost if no machine is left."""
+        """Yield the result of every item, in the order of the items; raises EngineLost if no machine is
+        left."""
         ray = self._ray
         run = ray.remote(num_cpus=CORES_PER_TASK, max_retries=MAX_RETRIES)(_run_and_pickle)
         shared_task = ray.put(task)
@@ -119,7 +121,8 @@ class RayEngine:
 
 
 def _run_and_pickle(task: Task, item: Any) -> bytes:
-    """Do the task for an item; as bytes its result does not stay in the cluster's memory once it is received."""
+    """Do the task for an item; as bytes its result does not stay in the cluster's memory once it is
+    received."""
     return pickle.dumps(task.work(item, task.fetch(item)), protocol=pickle.HIGHEST_PROTOCOL)
 
 

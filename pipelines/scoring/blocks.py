@@ -71,7 +71,8 @@ class ScoredHomes:
     """Those of the homes that stand out; None for homes of the sample, which has them."""
     sensors: SensorState
     history: pl.DataFrame
-    """What was expected of the homes, as in `expected.expected_frame`: outside the sample that night alone."""
+    """What was expected of the homes, as in `expected.expected_frame`: outside the sample that night
+    alone."""
 
 
 def score_sampled_homes(
@@ -145,7 +146,8 @@ class ScoreBlock:
     night: Night
 
     def fetch(self, block: Block) -> ReadingArrays:
-        """Read the block; raises StateError where this machine finds other files than the one that gave the task."""
+        """Read the block; raises StateError where this machine finds other files than the one that gave the
+        task."""
         if stored_files(self.stored) != self.files:
             raise StateError(
                 f"{self.stored.store.state}: {socket.gethostname()} finds other readings there;"

@@ -1,4 +1,5 @@
-"""Look closely at some homes: those that stand out on a night and those with a case, on the days that pages show."""
+"""Look closely at some homes: those that stand out on a night and those with a case, on the days that pages
+show."""
 
 import dataclasses
 import datetime as dt

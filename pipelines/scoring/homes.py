@@ -102,7 +102,8 @@ def index_homes(settings: Settings, inputs: Inputs, scored_days: int = FULL_SAMP
 def _draw_sample(
     order: np.ndarray, judgeable: np.ndarray, district: np.ndarray, district_count: int, homes: float
 ) -> np.ndarray:
-    """Return numbers of about so many homes: the first by `order` of each district, as many as its size asks."""
+    """Return numbers of about so many homes: the first by `order` of each district, as many as its size
+    asks."""
     share = min(1.0, homes / max(1, judgeable.sum()))
     at_least = HOMES_PER_DISTRICT if HOMES_PER_DISTRICT * district_count <= 2 * homes else 0
     numbers = np.flatnonzero(judgeable)

@@ -54,7 +54,8 @@ class TrackedHomes:
     """Of these what was expected is published for more days than the last."""
 
     def with_new_cases(self, households: frozenset[str]) -> "TrackedHomes":
-        """Return these and the homes of new cases: they stay on the lists of the next nights, quiet or not."""
+        """Return these and the homes of new cases: they stay on the lists of the next nights, quiet or
+        not."""
         return TrackedHomes(self.on_pages | households, self.with_history | households)
 
 
@@ -301,7 +302,8 @@ def _write_history(
     detailed: Sequence[DetailedHomes],
     tracked: TrackedHomes,
 ) -> None:
-    """Write what the last night expected of every judged home, and of those with a case on the days before."""
+    """Write what the last night expected of every judged home, and of those with a case on the days
+    before."""
     since = night.date - dt.timedelta(days=night.history_days - 1)
     before = expected_of(detailed, tracked.with_history, settings.publish.expected_days)
     history = pl.concat([*(part.history for part in scored), before.filter(pl.col("day") < since)])

@@ -40,7 +40,8 @@ def sample_since(night: dt.date) -> dt.date:
 
 
 def sample_days(since: dt.date, first_reading: dt.date) -> int:
-    """Return on how many days the sample is scored for the first of the nights that score it since that day."""
+    """Return on how many days the sample is scored for the first of the nights that score it since that
+    day."""
     return SCORED_DAYS - max(0, (first_reading - since).days)
 
 

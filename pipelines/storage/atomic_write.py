@@ -118,9 +118,9 @@ def find_leftovers(folder: Path, deep: bool = False, of_old_version: bool = Fals
     """Return the drafts that killed runs have left in a folder, and anywhere below it where it is `deep`.
 
     To be called by the holder of the run lock. The audit log's draft is passed over: it is written without
-    that lock, so it may be under way. Drafts of other programs are not the tool's to remove: its own carry its
-    mark. of_old_version: whether the folder is the tool's alone, so that drafts of version 0.1.0, which carry
-    none, are known by the names of the state.
+    that lock, so it may be under way. Drafts of other programs are not the tool's to remove: its own carry
+    its mark. of_old_version: whether the folder is the tool's alone, so that drafts of version 0.1.0, which
+    carry none, are known by the names of the state.
     """
     patterns = [_LEFTOVER, _OLDER_LEFTOVER] if of_old_version else [_LEFTOVER]
     return [

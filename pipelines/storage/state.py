@@ -111,8 +111,8 @@ class Store:
     def locked(self, seconds: float = 0, waiting: Callable[[str], None] = lambda who: None) -> Iterator[None]:
         """Hold the run lock, for which another command is waited up to `seconds`.
 
-        waiting: told who has the lock before the wait begins. Raises StoreLocked, which names who has it, where
-        the wait was in vain.
+        waiting: told who has the lock before the wait begins. Raises StoreLocked, which names who has it,
+        where the wait was in vain.
         """
         lock = filelock.FileLock(self.folder / "run.lock", mode=FILE_MODE)
         try:

@@ -1,4 +1,5 @@
-"""The stored readings of the homes that count, from the day their people moved in: as cells, arrays or labelled."""
+"""The stored readings of the homes that count, from the day their people moved in: as cells, arrays or
+labelled."""
 
 import datetime as dt
 import functools
@@ -111,7 +112,8 @@ class StoredReadings:
         return self._that_count(pl.concat(frames))
 
     def read_arrays(self, homes: np.ndarray, first: dt.date, days: int) -> readings.ReadingArrays:
-        """Return the readings of those homes (numbers, in any order) on `days` days; signals are in order of name."""
+        """Return the readings of those homes (numbers, in any order) on `days` days; signals are in order of
+        name."""
         row_of_home = np.full(len(self.households), -1, np.int32)
         row_of_home[homes] = np.arange(len(homes), dtype=np.int32)
         layout = readings.ArrayLayout(row_of_home, self._counts_from, first)
@@ -140,7 +142,8 @@ class StoredReadings:
 
     @functools.cached_property
     def _counts_from(self) -> np.ndarray:
-        """(N,) days since 1970 from which on each home's readings count: see `anomaly.readings.ArrayLayout`."""
+        """(N,) days since 1970 from which on each home's readings count: see
+        `anomaly.readings.ArrayLayout`."""
         counts_from = np.full(len(self.households), readings.COUNTS_ALWAYS, np.int32)
         homes = self.households.to_frame("household").with_row_index("home")
         moved = self.moved_in.join(homes, on="household")

@@ -16,7 +16,8 @@ NOT_IMPERATIVE = re.compile(r"^(What|Where|How|When|Whether|Words|That|Which)\b"
 
 
 OPEN_POINTS = tomllib.loads(Path(__file__).with_name("open_points.toml").read_text(encoding="utf-8"))
-"""What is known not to keep a rule yet. The lists only get shorter: a point that is mended must leave its list."""
+"""What is known not to keep a rule yet. The lists only get shorter: a point that is mended must leave its
+list."""
 
 
 def public(holder: ast.AST):
@@ -99,7 +100,8 @@ def compiled_functions(tree: ast.Module) -> dict[str, set[str]]:
 
 
 def test_compiled_code_calls_only_its_own_file():
-    # numba caches compiled code by the text of its own file: a function of another file could change unnoticed
+    # numba caches compiled code by the text of its own file: a function of another file could change
+    # unnoticed
     elsewhere = []
     for module, path in MODULES.items():
         used = set().union(*compiled_functions(syntax(path)).values())
@@ -112,7 +114,8 @@ def test_compiled_code_calls_only_its_own_file():
 
 
 def test_no_query_calls_back_into_python():
-    """A thread of Polars waiting for the interpreter, held by a thread that waits for Polars, waits for ever."""
+    """A thread of Polars waiting for the interpreter, held by a thread that waits for Polars, waits for
+    ever."""
     back = re.compile(
         r"map_elements|map_batches|map_groups|map_rows|rolling_map|register_io_source|create_function"
     )

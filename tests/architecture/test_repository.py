@@ -1,4 +1,5 @@
-"""What lies in the repository: its size, its words, its commands and queries, and no address of a registry."""
+"""What lies in the repository: its size, its words, its commands and queries, and no address of a
+registry."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Errors of recall on planted homes: homes are drawn again, their alarms and their surges with them.
 
-A few alarms set the threshold and several surges lie in one home, so a binomial error would be far too small. Both are covered by
-drawing homes with replacement (Efron 1979) and setting the threshold anew in each draw.
+A few alarms set the threshold and several surges lie in one home, so a binomial error would be far too small.
+Both are covered by drawing homes with replacement (Efron 1979) and setting the threshold anew in each draw.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,8 @@ DRAWS = 200
 
 @dataclass(frozen=True)
 class Tally:
-    """For L levels, H homes and E surges. raised: (H, L) alarms without a surge; nights: (H,) such household-nights;
+    """For L levels, H homes and E surges. raised: (H, L) alarms without a surge; nights: (H,) such
+    household-nights;
     found: (E, L) bool; home, size: (E,), the home a surge was planted in and its size."""
 
     raised: np.ndarray
@@ -28,7 +29,8 @@ class Tally:
     size: np.ndarray
 
     def recall(self, drawn: np.ndarray, budgets: Sequence[float], sizes: Sequence[float]) -> np.ndarray:
-        """(sizes, budgets): recall where each home is there as often as it was drawn; NaN where none of a size is."""
+        """(sizes, budgets): recall where each home is there as often as it was drawn; NaN where none of a
+        size is."""
         rate = drawn @ self.raised * (UNIT / max(drawn @ self.nights, 1))
         weight = drawn[self.home] * (self.size == np.array(sizes)[:, None])
         columns = []
@@ -75,7 +77,8 @@ def tally_of(trials: Sequence[Trial]) -> Tally:
 
 
 def _levels(trials: Sequence[Trial]) -> np.ndarray:
-    """Ascending scores at ranks that grow geometrically, from the largest one to the commonest tenth, and inf."""
+    """Ascending scores at ranks that grow geometrically, from the largest one to the commonest tenth, and
+    inf."""
     scores = np.sort(np.concatenate([one.score[~np.isnan(one.score)] for one in trials]))
     ranks = np.unique(np.geomspace(1, max(2, COMMONEST * scores.size), LEVELS).astype(int))
     return np.append(np.unique(scores[scores.size - ranks]), np.inf)

@@ -45,7 +45,8 @@ def days(delays: np.ndarray) -> str:
 
 
 def city_rows(methods: Mapping[str, Sequence[Trial]], unplanted_only: bool = True) -> list[list[str]]:
-    """A row for each method from its trials, one a seed: recall (mean over seeds ± its standard error; one seed: binomial), precision, delay."""
+    """A row for each method from its trials, one a seed: recall (mean over seeds ± its standard error; one
+    seed: binomial), precision, delay."""
     rows = []
     for name, trials in methods.items():
         each = [points([one], unplanted_only=unplanted_only) for one in trials]
@@ -63,7 +64,8 @@ def _city_cell(seeds: list[Point]) -> str:
 
 
 def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
-    """What the tool's own threshold gives: alarms on homes without a target against those promised, and recall."""
+    """What the tool's own threshold gives: alarms on homes without a target against those promised, and
+    recall."""
     level = float(np.log(case_rarity(EvidenceRules(), KINDS)))
     rates = [rate_at([one], level) for one in cases]
     reached = point(cases, level)
@@ -86,7 +88,8 @@ def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
 
 
 def size_rows(methods: Mapping[str, Sequence[Trial]], sizes: Sequence[float]) -> list[list[str]]:
-    """A row for each method and size: recall ± error (homes drawn again) and median delay at each allowance, thresholds pooled over the rounds."""
+    """A row for each method and size: recall ± error (homes drawn again) and median delay at each allowance,
+    thresholds pooled over the rounds."""
     rows = []
     for name, trials in methods.items():
         reached, errors = points(trials), recall_errors(trials, BUDGETS, sizes)
@@ -104,7 +107,8 @@ def _size_cell(p: Point, size: float, error: float) -> str:
 
 
 def auc(score: np.ndarray, labelled: np.ndarray) -> tuple[float, float]:
-    """Chance that a labelled day scores above an unlabelled one, and its standard error (Hanley and McNeil 1982)."""
+    """Chance that a labelled day scores above an unlabelled one, and its standard error (Hanley and McNeil
+    1982)."""
     good, rest = score[labelled], score[~labelled]
     if not good.size or not rest.size:
         return float("nan"), float("nan")

@@ -1,4 +1,5 @@
-"""Peers that live outside our environment: statsforecast in a Python of its own, R's `surveillance` through Rscript."""
+"""Peers that live outside our environment: statsforecast in a Python of its own, R's `surveillance` through
+Rscript."""
 
 import shutil
 import subprocess
@@ -42,7 +43,8 @@ def python_of(folder: Path) -> Path:
 
 
 def seasonal_window_average(asked: Grid, folder: Path) -> dict[str, np.ndarray]:
-    """statsforecast's SeasonalWindowAverage of log values, week by week; its errors over their own median, summed over ten days."""
+    """statsforecast's SeasonalWindowAverage of log values, week by week; its errors over their own median,
+    summed over ten days."""
     python = python_of(folder)
     x = logs(asked)
     with tempfile.TemporaryDirectory(prefix="quality-") as place:
@@ -60,7 +62,8 @@ def seasonal_window_average(asked: Grid, folder: Path) -> dict[str, np.ndarray]:
 
 
 def _usual_error(error: np.ndarray) -> np.ndarray:
-    """1.4826 · the median absolute error of the 84 days before each week, at least .1; NaN under three weeks of them."""
+    """1.4826 · the median absolute error of the 84 days before each week, at least .1; NaN under three weeks
+    of them."""
     out = np.full_like(error, np.nan)
     for start in range(WEEK, error.shape[2], WEEK):
         past = np.abs(error[:, :, max(0, start - HISTORY) : start])
@@ -71,7 +74,8 @@ def _usual_error(error: np.ndarray) -> np.ndarray:
 
 
 def surveillance(asked: Grid) -> dict[str, np.ndarray]:
-    """EARS C2 on every signal, summed over ten days, and where doors are counted the GLR-CUSUM of Poisson counts on them.
+    """EARS C2 on every signal, summed over ten days, and where doors are counted the GLR-CUSUM of Poisson
+    counts on them.
 
     farringtonFlexible is left out: it wants years of weeks, and a city has fourteen months.
     """

@@ -2,12 +2,13 @@
 
     python -m tests.benchmarks.kernels
 
-One core, on homes of the city that tests/benchmarks/night.py makes: 8,192 homes, 3 signals, 400 days, the last
-14 of them asked for. It prints processor seconds of the fused kernel as it is and with one step at a time done
-plainly, after checking that both give the same expectations; it takes some minutes, most of them to compile.
+One core, on homes of the city that tests/benchmarks/night.py makes: 8,192 homes, 3 signals, 400 days, the
+last 14 of them asked for. It prints processor seconds of the fused kernel as it is and with one step at a
+time done plainly, after checking that both give the same expectations; it takes some minutes, most of them to
+compile.
 
-The kernel is about half of a night at a million homes, so a plain form that takes a tenth longer costs the night
-5 %. What was printed on 28 November 2026 (2 shared cores of an AMD EPYC, both busy):
+The kernel is about half of a night at a million homes, so a plain form that takes a tenth longer costs the
+night 5 %. What was printed on 28 November 2026 (2 shared cores of an AMD EPYC, both busy):
 
     past quantiles of a sample of 3,500 homes
       by hand                            0.027 s    1.00 ×
@@ -27,9 +28,9 @@ The kernel is about half of a night at a million homes, so a plain form that tak
       logarithms by np.log               0.588 s    1.10 ×
       all of them, np.median             7.141 s   13.30 ×
 
-Two steps are the library's again, because they cost a night less than 1 %: the forest's path lengths (PyOD takes
-29 ms for the 1,700 home-nights of a block that are scored, arrays of nodes took 11 ms), and the largest score of
-the nights before, by np.fmax.
+Two steps are the library's again, because they cost a night less than 1 %: the forest's path lengths (PyOD
+takes 29 ms for the 1,700 home-nights of a block that are scored, arrays of nodes took 11 ms), and the largest
+score of the nights before, by np.fmax.
 """
 
 import importlib.util

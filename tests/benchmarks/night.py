@@ -1,10 +1,14 @@
-"""How long a night takes at size: a city of many homes made at once, its load, its publication and its night, timed step by step.
+"""How long a night takes at size: a city of many homes made at once, its load, its publication and its night,
+timed step by step.
 
-    python tests/benchmarks/night.py --homes 100000 --days 400 --folder /tmp/city            one night, with its last day loaded first
-    python tests/benchmarks/night.py --homes 100000 --days 30 --folder /tmp/city --first csv   a first load from files
+    # one night, with its last day loaded first
+    python tests/benchmarks/night.py --homes 100000 --days 400 --folder /tmp/city
+    # a first load from files
+    python tests/benchmarks/night.py --homes 100000 --days 30 --folder /tmp/city --first csv
 
-Each step runs in a process of its own, so that seconds and peak memory are its own; what a night did when, and with how
-much memory, goes to stderr, with --profile where its time went. `floor` is a bare scan of the readings, in the same run.
+Each step runs in a process of its own, so that seconds and peak memory are its own; what a night did when,
+and with how much memory, goes to stderr, with --profile where its time went. `floor` is a bare scan of the
+readings, in the same run.
 """
 
 import argparse
@@ -127,7 +131,8 @@ class City:
         return told
 
     def write(self, folder: Path, first: int, last: int, form: str, together: int = 1) -> int:
-        """Exports of the days first … last - 1, `together` days a file; returns how many rows. Registers begin anew at day 0."""
+        """Exports of the days first … last - 1, `together` days a file; returns how many rows. Registers
+        begin anew at day 0."""
         ids, rows, kept = self.ids(), 0, {name: [] for name in SIGNALS}
         reading = {name: register.copy() for name, register in self.register.items()}
         for number in range(last):
@@ -160,7 +165,8 @@ class City:
 
 
 def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
-    """The city's files up to the day before the last, and its last day as three CSV files to be loaded by itself."""
+    """The city's files up to the day before the last, and its last day as three CSV files to be loaded by
+    itself."""
     city = City(homes, days)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "anomaly.toml").write_text(SETTINGS, encoding="utf-8")
@@ -180,7 +186,8 @@ def make(folder: Path, homes: int, days: int, form: str, together: int) -> None:
 
 
 def state(folder: Path, homes: int, days: int) -> None:
-    """The store as it is after loading all days but the last, written directly; the last day's three CSV files wait to be loaded."""
+    """The store as it is after loading all days but the last, written directly; the last day's three CSV
+    files wait to be loaded."""
     from anomaly import readings as room
     from pipelines.config.settings import load_settings
     from pipelines.ingest.incremental import StoredSignal
@@ -277,7 +284,8 @@ def load(folder: Path) -> None:
 
 
 def night(folder: Path) -> None:
-    """The whole nightly run, as the command does it: load what is new, judge, publish, report. Prints where the time went."""
+    """The whole nightly run, as the command does it: load what is new, judge, publish, report. Prints where
+    the time went."""
     begun = time.perf_counter()
     steps = [("starting", begun)]
     from pipelines.runtime.progress import Progress
@@ -305,7 +313,8 @@ STEPS = {"load": load, "night": night}
 
 
 def timed(step: str, folder: Path) -> dict:
-    """A step in a process of its own: seconds of wall clock and of processors (its own workers counted), peak memory, and what it printed."""
+    """A step in a process of its own: seconds of wall clock and of processors (its own workers counted), peak
+    memory, and what it printed."""
     begun = time.perf_counter()
     run = subprocess.Popen(
         [sys.executable, __file__, "--step", step, "--folder", str(folder)], stdout=subprocess.PIPE, text=True
@@ -332,7 +341,8 @@ def floor(files: list[Path]) -> float:
 
 
 def peers(folder: Path, homes: int, days: int) -> list[dict]:
-    """What others take for a night of as many series, from SAMPLE of the city's own: peer, series, seconds, refused."""
+    """What others take for a night of as many series, from SAMPLE of the city's own: peer, series, seconds,
+    refused."""
     city, there = City(homes, days), []
     for number in range(days):
         there.append(
@@ -393,7 +403,8 @@ def _made(step: str, given: argparse.Namespace, *more: object) -> None:
 
 
 def measure(given: argparse.Namespace) -> None:
-    """Make the city, run the steps, print a row each; then what others would take, and where the night's time goes."""
+    """Make the city, run the steps, print a row each; then what others would take, and where the night's time
+    goes."""
     if given.first:
         _made("make", given, "--form", given.first, "--together", given.together)
         rows = sum(

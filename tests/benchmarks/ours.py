@@ -72,7 +72,8 @@ ABLATIONS = {
 
 
 def scores(grid: Grid) -> dict[str, np.ndarray]:
-    """(H, T) scores by name: "joint", the signals together (where there are several), and "cases", the rarest that could open any case."""
+    """(H, T) scores by name: "joint", the signals together (where there are several), and "cases", the rarest
+    that could open any case."""
     seen, whole = expected.expect(grid), Variant()
     joint = {}
     for one in whole.together(seen):
@@ -81,7 +82,8 @@ def scores(grid: Grid) -> dict[str, np.ndarray]:
 
 
 def ablated(grid: Grid) -> dict[str, np.ndarray]:
-    """ "cases" of every variant in ABLATIONS; expectations are made once for all variants that share their rules."""
+    """ "cases" of every variant in ABLATIONS; expectations are made once for all variants that share their
+    rules."""
     out = {}
     for rules in dict.fromkeys(variant.rules for variant in ABLATIONS.values()):
         seen = expected.expect(grid, rules)
@@ -99,7 +101,8 @@ def cases(seen: expected.Expectation, variant: Variant) -> np.ndarray:
 
 
 def log_rarity(score: np.ndarray) -> np.ndarray:
-    """ln of the rarity, not cut at 1, from the tail that each night's own past shows, fitted anew every 28 nights."""
+    """ln of the rarity, not cut at 1, from the tail that each night's own past shows, fitted anew every 28
+    nights."""
     out = np.full_like(score, np.nan)
     for start in range(0, score.shape[1], REFIT_NIGHTS):
         past = tail_model.fit_tail(score, start)

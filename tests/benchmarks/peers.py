@@ -1,8 +1,8 @@
 """Other methods on the same grids. Each is causal and is given what helps it: logs, our sums, one-sidedness.
 
-A peer takes `known`, the grid it may learn from, and `asked`, the grid it scores (for a city the same one, for planted homes also the
-copies), and gives (H, T) scores of `asked`, larger is odder, NaN where it says nothing. Its model is fitted on earlier days, every 28
-days (forests) or 7 days (the rest).
+A peer takes `known`, the grid it may learn from, and `asked`, the grid it scores (for a city the same one,
+for planted homes also the copies), and gives (H, T) scores of `asked`, larger is odder, NaN where it says
+nothing. Its model is fitted on earlier days, every 28 days (forests) or 7 days (the rest).
 """
 
 from concurrent.futures import Executor
@@ -29,7 +29,8 @@ def logs(grid: Grid) -> np.ndarray:
 
 
 def filled(x: np.ndarray) -> np.ndarray:
-    """(…, T) with each gap filled by the value a week before, else by the day before; NaN before the first known day."""
+    """(…, T) with each gap filled by the value a week before, else by the day before; NaN before the first
+    known day."""
     out = x.copy()
     for t in range(1, x.shape[-1]):
         before = out[..., t - WEEK] if t >= WEEK else np.full(x.shape[:-1], np.nan)
@@ -39,7 +40,8 @@ def filled(x: np.ndarray) -> np.ndarray:
 
 
 def rolling(x: np.ndarray, days: int, skip: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the last `days` days that end `skip` days ago; NaN where under half of them are known."""
+    """Mean and standard deviation of the last `days` days that end `skip` days ago; NaN where under half of
+    them are known."""
     known = ~np.isnan(x)
     safe = np.where(known, x, 0.0)
     total, squares, n = (_last(v, days, skip) for v in (safe, safe**2, known.astype(float)))
@@ -55,7 +57,8 @@ def _last(v: np.ndarray, days: int, skip: int = 0) -> np.ndarray:
 
 
 def summed(z: np.ndarray, days: int = SUM_DAYS) -> np.ndarray:
-    """(S, H, T) daily z → (H, T): Stouffer's sum over ten days and over the signals of the home; half of the days must be there."""
+    """(S, H, T) daily z → (H, T): Stouffer's sum over ten days and over the signals of the home; half of the
+    days must be there."""
     known = ~np.isnan(z)
     total, n = (_last(v, days) for v in (np.where(known, np.clip(z, -CLIP, CLIP), 0.0), known.astype(float)))
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -67,8 +70,9 @@ def summed(z: np.ndarray, days: int = SUM_DAYS) -> np.ndarray:
 def forest(known: Grid, asked: Grid, own_level: bool = False) -> np.ndarray:
     """PyOD's isolation forest on the day's value and its means of 7, 14 and 28 days, of each signal.
 
-    own_level: all of it in standard deviations from the home's mean of the 84 days before, and only what lies above it. A forest knows no direction:
-    nights whose week lies below the home's 84 days get the lowest score. Of five sets of features tried, the best one with and without own levels.
+    own_level: all of it in standard deviations from the home's mean of the 84 days before, and only what lies
+    above it. A forest knows no direction: nights whose week lies below the home's 84 days get the lowest
+    score. Of five sets of features tried, the best one with and without own levels.
     """
     from pyod.models.iforest import IForest
 
@@ -97,7 +101,8 @@ def _rising(grid: Grid) -> np.ndarray:
 
 
 def _forest_features(grid: Grid, own_level: bool) -> np.ndarray:
-    """(H, T, F); a signal without a value counts as the site's median; all NaN on nights without any signal."""
+    """(H, T, F); a signal without a value counts as the site's median; all NaN on nights without any
+    signal."""
     x = np.where(grid.lag == 0, grid.value, np.nan)
     if own_level:
         mean, spread = rolling(x, HISTORY, skip=1)
@@ -120,7 +125,8 @@ def trailing_median(known: Grid, asked: Grid) -> np.ndarray:
 
 
 def daily_median(asked: Grid) -> np.ndarray:
-    """(S, H, T): robust z against the median and MAD of the 84 days before the last 14, counted from the start of a week."""
+    """(S, H, T): robust z against the median and MAD of the 84 days before the last 14, counted from the
+    start of a week."""
     x = logs(asked)
     z = np.full_like(x, np.nan)
     for start in range(5 * WEEK, x.shape[2], WEEK):
@@ -131,7 +137,8 @@ def daily_median(asked: Grid) -> np.ndarray:
 
 
 def _robust(now: np.ndarray, past: np.ndarray) -> np.ndarray:
-    """(now − median) / (1.4826 · MAD) of the past along the last axis; NaN under three weeks of it, and nothing is more regular than .1."""
+    """(now − median) / (1.4826 · MAD) of the past along the last axis; NaN under three weeks of it, and
+    nothing is more regular than .1."""
     enough = (~np.isnan(past)).sum(axis=-1, keepdims=True) >= 3 * WEEK
     safe = np.where(enough, past, 0.0)
     middle = np.nanmedian(safe, axis=-1, keepdims=True)
@@ -140,11 +147,12 @@ def _robust(now: np.ndarray, past: np.ndarray) -> np.ndarray:
 
 
 def stl(asked: Grid, first: int, pool: Executor) -> dict[str, np.ndarray]:
-    """statsmodels' STL of the 240 days that end each week: "STL residual" (the signals' sum of the day's robust z), the same over ten days, and
-    "S-H-ESD" (Hochenbaum 2017: value less season and median, robust z), summed over ten days.
+    """statsmodels' STL of the 240 days that end each week: "STL residual" (the signals' sum of the day's
+    robust z), the same over ten days, and "S-H-ESD" (Hochenbaum 2017: value less season and median, robust
+    z), summed over ten days.
 
-    The residual of a week's days comes from a fit that ends with that week, so it may see up to six days ahead, which is in its favour.
-    Scores begin with day `first`.
+    The residual of a week's days comes from a fit that ends with that week, so it may see up to six days
+    ahead, which is in its favour. Scores begin with day `first`.
     """
     x = logs(asked)
     series = filled(x).reshape(-1, x.shape[2])
@@ -159,7 +167,8 @@ def stl(asked: Grid, first: int, pool: Executor) -> dict[str, np.ndarray]:
 
 
 def stl_rows(rows: np.ndarray, first_scored: int) -> np.ndarray:
-    """(N, T) → (N, 2, T): robust z of the residual and of the value less season and median, from `first_scored` on and after a row's twelve weeks."""
+    """(N, T) → (N, 2, T): robust z of the residual and of the value less season and median, from
+    `first_scored` on and after a row's twelve weeks."""
     from statsmodels.tsa.seasonal import STL
 
     out = np.full((len(rows), 2, rows.shape[1]), np.nan)

@@ -13,7 +13,8 @@ LEAST_HISTORY = 60  # known days before the judged nights
 
 @dataclass(frozen=True)
 class Plan:
-    """What is planted: each round into `share` of the homes, so that their peers stay ordinary, one surge a home."""
+    """What is planted: each round into `share` of the homes, so that their peers stay ordinary, one surge a
+    home."""
 
     nights: tuple[int, int]  # [start, stop) in which a surge begins and ends
     sizes: tuple[float, ...] = (1.5, 2.0, 3.0)
@@ -49,7 +50,8 @@ def rounds(grid: Grid, plan: Plan, seed: int) -> Iterator[tuple[Grid, Episodes]]
 
 
 def copies(grid: Grid, planted: list[tuple[Grid, Episodes]]) -> tuple[Grid, Episodes, np.ndarray]:
-    """All planted homes of all rounds as homes of one grid, after the untouched ones: for methods that judge a home alone.
+    """All planted homes of all rounds as homes of one grid, after the untouched ones: for methods that judge
+    a home alone.
 
     Also where the surges lie in that grid, and (H,) which home each row is or was copied from.
     """

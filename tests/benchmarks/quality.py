@@ -1,8 +1,10 @@
-"""How much is found, how soon and at how many wrong doors, beside other methods: `python tests/benchmarks/quality.py --help`.
+"""How much is found, how soon and at how many wrong doors, beside other methods: `python
+tests/benchmarks/quality.py --help`.
 
-Simulated cities and real homes with planted surges; plain tables on stdout, talk on stderr. The pieces: `scoring` (the arithmetic),
-`worlds` (the data), `planting`, `ours`, `peers` and `elsewhere` (the methods), `cards` (the tables). Peers that want another environment get
-one of their own, from pinned names, under --peers-env; R's package is used where Rscript has it.
+Simulated cities and real homes with planted surges; plain tables on stdout, talk on stderr. The pieces:
+`scoring` (the arithmetic), `worlds` (the data), `planting`, `ours`, `peers` and `elsewhere` (the methods),
+`cards` (the tables). Peers that want another environment get one of their own, from pinned names, under
+--peers-env; R's package is used where Rscript has it.
 """
 
 import argparse
@@ -62,7 +64,8 @@ def say(text: str) -> None:
 def peer_scores(
     grids: tuple[Grid, Grid], first: int, asked: Asked, which: tuple[str, ...]
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Method and (H, T) scores, for nights from `first` on, of the second grid, learnt from the first one where peers learn from one another.
+    """Method and (H, T) scores, for nights from `first` on, of the second grid, learnt from the first one
+    where peers learn from one another.
 
     Of the peers that were asked for and are in `which`; one that cannot be asked is told about.
     """
@@ -88,7 +91,8 @@ def peer_scores(
 
 
 def city_trials(name: str, asked: Asked) -> dict[str, list[scoring.Trial]]:
-    """Method → its trials, one a seed. The slow peers are asked on the mixed city, and there on a sample of homes."""
+    """Method → its trials, one a seed. The slow peers are asked on the mixed city, and there on a sample of
+    homes."""
     trials: dict[str, list[scoring.Trial]] = {}
     for seed in range(1, asked.seeds + 1):
         say(f"city {name}, seed {seed}")

@@ -1,9 +1,10 @@
 """The arithmetic of a score card: alarms, thresholds set without labels, recall, precision and delay.
 
-An alarm is an episode: a night on which a home's score reaches the threshold after fourteen nights below it. The threshold
-for N alarms is the lowest one from which on the homes without any episode of the truth raise at most N alarms per 1,000 homes
-and 30 days (or, said so, all homes); which episodes are found has no say in it. An episode is found by an alarm from its first day to a week after its
-last, and its delay is counted from the first day. Precision is the share of all alarms that fall into an episode so.
+An alarm is an episode: a night on which a home's score reaches the threshold after fourteen nights below it.
+The threshold for N alarms is the lowest one from which on the homes without any episode of the truth raise at
+most N alarms per 1,000 homes and 30 days (or, said so, all homes); which episodes are found has no say in it.
+An episode is found by an alarm from its first day to a week after its last, and its delay is counted from the
+first day. Precision is the share of all alarms that fall into an episode so.
 """
 
 from collections.abc import Sequence
@@ -21,7 +22,8 @@ BUDGETS = (2, 5, 10, 20)
 
 @dataclass(frozen=True)
 class Episodes:
-    """The truth: arrays of one length. home, first, last: indexes, both ends included; size: times the ordinary use;
+    """The truth: arrays of one length. home, first, last: indexes, both ends included; size: times the
+    ordinary use;
     asked: whether recall counts it (others are right to alarm on, and nothing more)."""
 
     home: np.ndarray
@@ -33,11 +35,13 @@ class Episodes:
 
 @dataclass(frozen=True)
 class Trial:
-    """One method on one data set, its judged nights only: arrays are (H, T), NaN where the method says nothing.
+    """One method on one data set, its judged nights only: arrays are (H, T), NaN where the method says
+    nothing.
 
-    score; before: the largest score of the fortnight before; present: the home had data, whatever the method made of it.
-    home: (H,), which real home each row is or was copied from. stands_for: homes of the whole data for each home without an
-    episode, where only a sample of these is here.
+    score; before: the largest score of the fortnight before; present: the home had data, whatever the method
+    made of it.
+    home: (H,), which real home each row is or was copied from. stands_for: homes of the whole data for each
+    home without an episode, where only a sample of these is here.
     """
 
     score: np.ndarray
@@ -75,7 +79,8 @@ def trial(
     nights: tuple[int, int],
     home: np.ndarray | None = None,
 ) -> Trial:
-    """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own days; no row a copy unless `home` says so."""
+    """Scores over a whole grid cut to the judged nights [start, stop); episodes are given in the grid's own
+    days; no row a copy unless `home` says so."""
     start, stop = nights
     before = max_of_nights_before(score, QUIET_NIGHTS)[:, start:stop]
     moved = Episodes(
@@ -98,7 +103,8 @@ class Curve:
     rate: np.ndarray
 
     def threshold(self, budget: float) -> float:
-        """The lowest score from which on there are at most `budget` alarms; inf where even the largest score gives more."""
+        """The lowest score from which on there are at most `budget` alarms; inf where even the largest score
+        gives more."""
         over = np.flatnonzero(self.rate > budget)
         place = over[-1] + 1 if over.size else 0
         return float(self.score[place]) if place < self.score.size else np.inf

@@ -1,4 +1,5 @@
-"""The data sets of the benchmark as grids: simulated cities with their truth, and the real homes of sample_data."""
+"""The data sets of the benchmark as grids: simulated cities with their truth, and the real homes of
+sample_data."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -62,7 +63,8 @@ class World:
 
 
 def city(name: str, seed: int, homes: int = 1000, days: int = 427) -> World:
-    """A standard city read as its exports would be; recall asks for the surges of occupancy, leaks are right to alarm on."""
+    """A standard city read as its exports would be; recall asks for the surges of occupancy, leaks are right
+    to alarm on."""
     preset, sizes = CITIES[name]
     plan = replace(standard_city(preset, homes, days), surge_sizes=sizes)
     frames = simulate(plan, seed)
@@ -96,8 +98,10 @@ def _rows(frame: pl.DataFrame, rule: room.SignalRule) -> pl.DataFrame:
 
 
 def _city_truth(truth: pl.DataFrame, grid: Grid, nights: tuple[int, int]) -> Episodes:
-    """Targets of the city's dwellings; asked: occupancy that begins in the judged nights, a week before their end at the latest,
-    in a home with data during it and three weeks of them before: of a home nobody knew, nobody can say that it surged."""
+    """Targets of the city's dwellings; asked: occupancy that begins in the judged nights, a week before their
+    end at the latest,
+    in a home with data during it and three weeks of them before: of a home nobody knew, nobody can say that
+    it surged."""
     at = {home: h for h, home in enumerate(grid.households)}
     targets = truth.filter(pl.col("target") & pl.col("household_id").is_in(list(at)))
     home = np.array([at[h] for h in targets["household_id"]], dtype=np.int64)

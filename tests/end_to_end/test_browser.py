@@ -160,7 +160,8 @@ def test_no_page_has_a_barrier_and_none_asks_for_anything_from_elsewhere(browser
     broken = page.eval_on_selector_all(
         "img", "images => images.filter(image => !image.naturalWidth).map(image => image.src)"
     )
-    # axe brings a script of its own, which the page's policy rightly refuses: it looks at the page without the policy.
+    # axe brings a script of its own, which the page's policy rightly refuses: it looks at the page without
+    # the policy.
     bare = browser.new_context(bypass_csp=True).new_page()
     bare.goto(page.url)
     said = Axe().run(bare).response

@@ -1,7 +1,7 @@
 """The documentation says what the tool does.
 
-Commands on the pages are run on a copy of the sample city and their output is compared; queries and programs are run,
-settings loaded, and names of commands, options, settings, modules, links and anchors checked.
+Commands on the pages are run on a copy of the sample city and their output is compared; queries and programs
+are run, settings loaded, and names of commands, options, settings, modules, links and anchors checked.
 UPDATE_README=1 writes outputs on the pages and the pages of reports/example anew instead.
 """
 
@@ -62,12 +62,13 @@ GUIDE_WORDS = 1250  # five minutes
 every_page = pytest.mark.parametrize("page", PAGES, ids=page_name)
 
 
-# --- blocks that are run --------------------------------------------------------------------------------------------
+# --- blocks that are run ------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def first_run(tmp_path_factory) -> Path:
-    """A folder like the checkout, with the sample in it and one night judged by the README's first command."""
+    """A folder like the checkout, with the sample in it and one night judged by the README's first
+    command."""
     folder = tmp_path_factory.mktemp("first")
     sample = ROOT / "sample_data" / "city"
     shutil.copytree(sample, folder / "sample_data" / "city", ignore=shutil.ignore_patterns("out"))
@@ -78,7 +79,8 @@ def first_run(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def folder_of(first_run, tmp_path_factory):
-    """Page → a folder of its own, as the README's first command leaves it; a page's commands follow one another in it."""
+    """Page → a folder of its own, as the README's first command leaves it; a page's commands follow one
+    another in it."""
     folders = {}
 
     def get(page: Path) -> Path:
@@ -213,11 +215,12 @@ def test_every_block_is_of_a_language_that_is_checked():
     assert set(marks[::2]) <= {"console", "python", "sh", "sql", "text", "toml", ""}
 
 
-# --- names that must exist ------------------------------------------------------------------------------------------
+# --- names that must exist ----------------------------------------------------------------------------------
 
 
 def shell_commands(page: Path) -> list[str]:
-    """List the commands of this tool on a page that are shown and not run: in sh and text blocks and in the prose."""
+    """List the commands of this tool on a page that are shown and not run: in sh and text blocks and in the
+    prose."""
     lines = [line for block in blocks("sh", "text", pages=[page]) for line in block.text.splitlines()]
     shown = [*lines, *inline_code(page)]
     return [
@@ -320,7 +323,7 @@ def test_names_with_underscores_are_settings_columns_or_outcomes(page):
     assert named <= known
 
 
-# --- tables of the pages --------------------------------------------------------------------------------------------
+# --- tables of the pages ------------------------------------------------------------------------------------
 
 
 def first_column(page: str, pattern: str) -> list[str]:
@@ -371,7 +374,7 @@ def test_every_room_has_its_line():
     assert set(first_column("pipelines/README.md", r"\w+/")) == {f"{room}/" for room in rooms}
 
 
-# --- the pages as a whole -------------------------------------------------------------------------------------------
+# --- the pages as a whole -----------------------------------------------------------------------------------
 
 
 def test_the_two_commands_stand_at_the_top():

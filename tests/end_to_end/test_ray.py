@@ -1,6 +1,7 @@
 """The same on a cluster of two machines as on one, also when one of them is lost in the middle of the night.
 
-The machines are two nodes of a real cluster, here, each with an address of its own that nobody outside can reach.
+The machines are two nodes of a real cluster, here, each with an address of its own that nobody outside can
+reach.
 """
 
 import contextlib
@@ -66,7 +67,8 @@ def cluster():
 
 @dataclasses.dataclass
 class Marking:
-    """A task that gives twice the item and the machine it was worked on, and leaves a file for every time it is begun."""
+    """A task that gives twice the item and the machine it was worked on, and leaves a file for every time it
+    is begun."""
 
     folder: str
 

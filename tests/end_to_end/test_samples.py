@@ -45,7 +45,8 @@ city, london, calit2 = _night("city"), _night("london"), _night("calit2")
 
 @pytest.fixture(scope="module")
 def alicante(tmp_path_factory) -> Site:
-    """The last 60 nights at once, ten times as many chance cases allowed so that sixty homes have some; the last night is what `nightly` judges."""
+    """The last 60 nights at once, ten times as many chance cases allowed so that sixty homes have some; the
+    last night is what `nightly` judges."""
     site = copied("alicante", tmp_path_factory.mktemp("alicante"))
     settings = site.root / "anomaly.toml"
     settings.write_text(
@@ -73,7 +74,8 @@ def test_it_runs_answers_and_reports(any_sample):
 
 
 def test_the_citys_doors_are_homes_where_a_surge_or_a_leak_truly_runs(city):
-    """Precision at three doors; how many of the running targets are found is measured by `anomaly evaluate`, not here."""
+    """Precision at three doors; how many of the running targets are found is measured by `anomaly evaluate`,
+    not here."""
     truth = [row for row in read(city, "truth.csv") if row["target"] == "true"]
     doors = city.view("worklist")
     assert doors.height >= 2
@@ -96,8 +98,9 @@ def test_only_the_citys_dwellings_are_judged(city):
 
 
 def test_calit2_days_with_an_event_are_more_surprising(calit2):
-    """Chance that a labelled day's causal surprise exceeds another day's (Mann–Whitney): measured .90 over all days, .84 on
-    weekdays (13 labelled of 47 and 35; standard error about .06). The floors are the method's own .75 and one error under .90.
+    """Chance that a labelled day's causal surprise exceeds another day's (Mann–Whitney): measured .90 over
+    all days, .84 on weekdays (13 labelled of 47 and 35; standard error about .06). The floors are the
+    method's own .75 and one error under .90.
     """
     told = calit2.view("expected").filter(pl.col("surprise").is_not_null())
     labels = {row["date"] for row in read(calit2, "events.csv")}
@@ -132,8 +135,8 @@ def raw_water() -> pl.DataFrame:
 
 
 def test_alicantes_glitches_are_not_believed(alicante, raw_water):
-    """Eight jumps of about 248,000 L up or down again, all within one day: its midnights tell what was truly used, and no
-    day of any home has a use beyond reason.
+    """Eight jumps of about 248,000 L up or down again, all within one day: its midnights tell what was truly
+    used, and no day of any home has a use beyond reason.
     """
     jumps = raw_water.filter(pl.col("step").abs().is_between(248_000, 249_000)).select(
         "household", day=pl.col("time").dt.date()
@@ -150,7 +153,8 @@ def test_alicantes_glitches_are_not_believed(alicante, raw_water):
 
 
 def test_no_day_inside_a_gap_has_a_value(alicante, raw_water):
-    """Both midnights of the day lie over three hours from any reading: nothing is known of it, and nothing is spread over it."""
+    """Both midnights of the day lie over three hours from any reading: nothing is known of it, and nothing is
+    spread over it."""
     near = pl.duration(hours=3)
     gaps = raw_water.filter(pl.col("time") - pl.col("before") > pl.duration(hours=30)).select(
         "household", "before", after="time"
@@ -196,7 +200,8 @@ def test_alicantes_coarse_and_silent_meters_are_named(alicante):
 
 
 def test_londons_half_read_days_are_not_judged(london):
-    """28 February 2014 is partly read everywhere: the night before is judged, and partial days have no value there either."""
+    """28 February 2014 is partly read everywhere: the night before is judged, and partial days have no value
+    there either."""
     readings, told = london.view("readings"), london.view("expected")
     assert set(readings.filter(pl.col("day") == dt.date(2014, 2, 28))["quality"]) == {"partial"}
     assert london.view("runs")["night"].to_list() == [dt.date(2014, 2, 27)] and told["day"].max() == dt.date(

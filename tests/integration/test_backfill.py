@@ -40,7 +40,8 @@ def test_every_night_is_there_and_only_the_last_has_a_report(backfilled):
 
 
 def test_a_backfilled_night_is_what_the_nightly_run_said_then(tmp_path, backfilled):
-    """Night by night on inputs that end there: the same evidence, doors and unjudged homes; the same cases in the end."""
+    """Night by night on inputs that end there: the same evidence, doors and unjudged homes; the same cases in
+    the end."""
     values = daily()
     site = make_site(tmp_path, last=NIGHTS[0])
     for number, night in enumerate(NIGHTS):
@@ -69,7 +70,8 @@ def test_the_range_again_has_nothing_to_do(backfilled):
 
 
 def test_nights_backwards_and_twice_come_to_the_same(tmp_path, backfilled):
-    """Cases are a pure function of the judged nights: judging an earlier one later re-derives the later ones."""
+    """Cases are a pure function of the judged nights: judging an earlier one later re-derives the later
+    ones."""
     site = make_site(tmp_path)
     backfill(site, NIGHTS[4], NIGHTS[-1])
     backfill(site, NIGHTS[2], NIGHTS[4])
@@ -134,7 +136,8 @@ WATER = 'files = "water*.csv"\nkind = "register"\nunit = "litre"\ncolumns = { ho
 
 
 def stamped() -> pl.DataFrame:
-    """Readings about every two hours, with gaps, an exchange of the meter, litres back and glitches, many near the end."""
+    """Readings about every two hours, with gaps, an exchange of the meter, litres back and glitches, many
+    near the end."""
     rng = np.random.default_rng(11)
     frames = []
     for home in range(HOMES):
@@ -176,7 +179,8 @@ def metered(root, frame: pl.DataFrame) -> Site:
 
 
 def test_a_backfilled_night_of_stamped_registers_knows_no_later_reading(tmp_path):
-    """Cut three hours after the night's last midnight (`boundary_hours`), the inputs say of that night what they say whole."""
+    """Cut three hours after the night's last midnight (`boundary_hours`), the inputs say of that night what
+    they say whole."""
     frame = stamped()
     whole = metered(tmp_path / "whole", frame)
     backfill(whole, NIGHTS[0], NIGHTS[-2])

@@ -1,4 +1,5 @@
-"""A further signal needs only a section of the settings: gas, heat, charges on the bill, all by their own names."""
+"""A further signal needs only a section of the settings: gas, heat, charges on the bill, all by their own
+names."""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,5 @@
-"""What the tool promises on cities without any target, against what comes: cases by chance, over several seeds."""
+"""What the tool promises on cities without any target, against what comes: cases by chance, over several
+seeds."""
 
 import polars as pl
 import pytest
@@ -11,7 +12,8 @@ SEEDS, HOMES, KINDS = (11, 12, 13), 700, 4
 
 
 def nights_of(seed):
-    """Cases opened and doors expected to be wrong, by kind, and the home-nights judged, of a city with nuisances only."""
+    """Cases opened and doors expected to be wrong, by kind, and the home-nights judged, of a city with
+    nuisances only."""
     world = worlds.city("nuisances", seed, HOMES)
     seen = expect(world.grid)
     needed = evidence.case_rarity(evidence.EvidenceRules(), KINDS)

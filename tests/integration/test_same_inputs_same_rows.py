@@ -1,4 +1,5 @@
-"""The same inputs, settings and version give the same tables, row for row: whatever the threads, the order of rows, the files they come in."""
+"""The same inputs, settings and version give the same tables, row for row: whatever the threads, the order of
+rows, the files they come in."""
 
 import os
 import subprocess
@@ -27,7 +28,8 @@ BAD = {
 
 
 def everything(site: Site) -> dict[str, list[tuple]]:
-    """Every view of v1 and table of meta, without the clock, as it lies in the file; the readings, which lie in blocks, in order."""
+    """Every view of v1 and table of meta, without the clock, as it lies in the file; the readings, which lie
+    in blocks, in order."""
     with duckdb.connect(str(site.file), read_only=True, config={"threads": 1}) as con:
         names = [f"v1.{name}" for name in tables.PUBLISHED] + [f"meta.{name}" for name in tables.META]
         some = {"v1.runs": f"* EXCLUDE ({', '.join(CLOCK)})"}
@@ -114,7 +116,8 @@ def plain(tmp_path_factory) -> dict[str, list[tuple]]:
 @settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(seed=st.integers(0, 2**32 - 1), parts=st.integers(1, 4), at_once=st.booleans())
 def test_in_any_order_and_in_any_files(tmp_path_factory, plain, seed, parts, at_once):
-    """Rows shuffled over several files, which come all at once or night after night: the tables are the same."""
+    """Rows shuffled over several files, which come all at once or night after night: the tables are the
+    same."""
     rng = np.random.default_rng(seed)
     shuffled = {
         name: frame[rng.permutation(frame.height)].with_columns(

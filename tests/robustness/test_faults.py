@@ -1,4 +1,5 @@
-"""What goes wrong around a night: each ends in one line and the right code, yesterday's file or tonight's, and the next night mends it."""
+"""What goes wrong around a night: each ends in one line and the right code, yesterday's file or tonight's,
+and the next night mends it."""
 
 import datetime as dt
 import errno

@@ -1,4 +1,5 @@
-"""Whatever is not the tool's own is never removed, and folders that would mix with somebody else's are refused beforehand."""
+"""Whatever is not the tool's own is never removed, and folders that would mix with somebody else's are
+refused beforehand."""
 
 import datetime as dt
 from pathlib import Path

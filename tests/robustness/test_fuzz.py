@@ -1,4 +1,5 @@
-"""Whatever lies where an export should, the night says so in a line or refuses rows: no traceback, no hang, no memory without bound."""
+"""Whatever lies where an export should, the night says so in a line or refuses rows: no traceback, no hang,
+no memory without bound."""
 
 import gzip
 import io

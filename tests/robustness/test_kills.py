@@ -1,4 +1,5 @@
-"""Killed at any moment: the published file is yesterday's or tonight's, nothing recorded is lost, and the next run mends the rest."""
+"""Killed at any moment: the published file is yesterday's or tonight's, nothing recorded is lost, and the
+next run mends the rest."""
 
 import datetime as dt
 import itertools
@@ -138,7 +139,8 @@ def lanes():
 
 
 def survive(lanes, root: Path, name: str, some) -> int:
-    """Kill the command of that name at `some` of (its writes, its seconds); every kill must be survived. How many there were."""
+    """Kill the command of that name at `some` of (its writes, its seconds); every kill must be survived. How
+    many there were."""
     site, command = prepared(root / "before", name)
     before = kills.site_state(site)
     whole = shutil.copytree(site.root, root / "after")

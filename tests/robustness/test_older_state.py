@@ -1,7 +1,9 @@
-"""State that an older version wrote is migrated or rebuilt: nothing that people decided is lost, and the nights go on.
+"""State that an older version wrote is migrated or rebuilt: nothing that people decided is lost, and the
+nights go on.
 
-`states/0.1.0-cd35c36.tar.gz` is a tiny site (tests.support.site) as version 0.1.0 of commit cd35c36 left it: nights 2026-05-11
-and 2026-05-12 judged, one case listed, assigned to "team 2" and decided `no_access`, its pages left out.
+`states/0.1.0-cd35c36.tar.gz` is a tiny site (tests.support.site) as version 0.1.0 of commit cd35c36 left it:
+nights 2026-05-11 and 2026-05-12 judged, one case listed, assigned to "team 2" and decided `no_access`, its
+pages left out.
 """
 
 import tarfile

@@ -1,4 +1,5 @@
-"""Sixty nights in a row with something wrong on each: every invariant holds every night, memory and disk stay flat.
+"""Sixty nights in a row with something wrong on each: every invariant holds every night, memory and disk stay
+flat.
 
 The number of homes is HOMES unless the environment says otherwise; the whole trial is
 
@@ -24,7 +25,8 @@ HOMES = int(os.environ.get("NIGHTS_HOMES", "600"))
 NIGHTS, HISTORY = 60, 60
 FAULTS = ("decided", "empty", "torn", "restated", "twice", "killed")
 BYTES_A_READING = 30
-"""At most so much of the store for each reading that came: its row, its day, and what is kept with the night."""
+"""At most so much of the store for each reading that came: its row, its day, and what is kept with the
+night."""
 BYTES_A_NIGHT = 150_000
 """And so much for a night of any size: its small tables, journals and lines."""
 MEMORY_A_READING = 120
@@ -87,7 +89,8 @@ class City:
 
 
 def night(site: Site, seconds: float | None = None) -> tuple[int, float, float]:
-    """Run the night as a process of its own, killed after so many seconds where given: exit code, seconds, peak memory in MB."""
+    """Run the night as a process of its own, killed after so many seconds where given: exit code, seconds,
+    peak memory in MB."""
     with start(site, 0, "nightly") as process:
         process.stdout.readline()
         begun = time.monotonic()

@@ -1,4 +1,5 @@
-"""Files that other programs left beside the published file: the night goes on, and what it publishes opens."""
+"""Files that other programs left beside the published file: the night goes on, and what it publishes
+opens."""
 
 import subprocess
 import sys

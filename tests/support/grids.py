@@ -1,4 +1,5 @@
-"""Small made-up sites as readings and grids, for the tests of what is expected, of the detectors and of the evidence."""
+"""Small made-up sites as readings and grids, for the tests of what is expected, of the detectors and of the
+evidence."""
 
 from datetime import date, timedelta
 
@@ -34,7 +35,8 @@ def calendar(days):
 
 
 def readings(series, late=None):
-    """{(household, signal): [a value a day, None: not known]} to readings; late: {(household, signal, day index): days}."""
+    """{(household, signal): [a value a day, None: not known]} to readings; late: {(household, signal, day
+    index): days}."""
     late = late or {}
     rows = [
         (
@@ -59,7 +61,8 @@ def grid_of(series, late=None, districts=None):
 
 
 def city(homes, days, seed=0, signals=("entries", "water", "power")):
-    """{(household, signal): (days,) array}: ordinary homes, each with its level, week and noise, all with the season."""
+    """{(household, signal): (days,) array}: ordinary homes, each with its level, week and noise, all with the
+    season."""
     rng = np.random.default_rng(seed)
     season = 1 + 0.2 * np.sin(2 * np.pi * np.arange(days) / 365)
     week = np.where((np.arange(days) + FIRST.weekday()) % 7 >= 5, 1.15, 1.0)

@@ -9,7 +9,8 @@ HALF_DAY = DAY // 2
 
 
 class Register:
-    """Twin of readings.register_cleaning.clean for one home: looks ahead from each reading that does not fit, instead of keeping a queue."""
+    """Twin of readings.register_cleaning.clean for one home: looks ahead from each reading that does not fit,
+    instead of keeping a queue."""
 
     def __init__(self, times, values, jitter, per_day, floor):
         self.times, self.values = times, values
@@ -104,7 +105,8 @@ class Register:
 
 
 def midnight_level(times, settled, at, within):
-    """("level", level, segment, decided) of a register at midnight `at`, or ("no reading" | "undecided" | "not believed",)."""
+    """("level", level, segment, decided) of a register at midnight `at`, or ("no reading" | "undecided" |
+    "not believed",)."""
     before = [i for i, t in enumerate(times) if t < at]
     after = [i for i, t in enumerate(times) if t >= at]
     exact = any(times[i] == at for i in after)
@@ -304,13 +306,15 @@ def max_of_nights_before(score, nights):
 
 
 def episodes(score, nights, level):
-    """Crossings of a level by one home's known scores after `nights` nights below it (the first night counts as one)."""
+    """Crossings of a level by one home's known scores after `nights` nights below it (the first night counts
+    as one)."""
     before = max_of_nights_before(score, nights)
     return sum(s >= level and not b >= level for s, b in zip(score, before, strict=True) if not math.isnan(s))
 
 
 def mark_contradictions(meter, doors):
-    """Twin of readings.doors_and_meters.mark_contradictions for one home: the marks alone, each known day asked afresh; None is unknown."""
+    """Twin of readings.doors_and_meters.mark_contradictions for one home: the marks alone, each known day
+    asked afresh; None is unknown."""
     marks, run, odd = [None] * len(meter), [], False
 
     def before(days, t):

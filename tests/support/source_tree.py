@@ -32,7 +32,8 @@ def syntax(path: Path) -> ast.Module:
 
 @cache
 def imported_by(module: str) -> frozenset[str]:
-    """Name every module that a module imports, wherever the import stands; `from package import module` is the module."""
+    """Name every module that a module imports, wherever the import stands; `from package import module` is
+    the module."""
     found = set()
     for node in ast.walk(syntax(MODULES[module])):
         if isinstance(node, ast.Import):

@@ -1,4 +1,5 @@
-"""A town of a few hundred homes with much that is odd, to be judged with everybody in the sample or with a part of it."""
+"""A town of a few hundred homes with much that is odd, to be judged with everybody in the sample or with a
+part of it."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -19,7 +20,8 @@ def town(
     over: Mapping[int, int] = MappingProxyType({}),
     giving: tuple[int, ...] = (),
 ) -> Site:
-    """A register of districts, buildings, shops and a silent home; young homes, a failed sensor, a building without gateway but for the doors of `giving`."""
+    """A register of districts, buildings, shops and a silent home; young homes, a failed sensor, a building
+    without gateway but for the doors of `giving`."""
     root.mkdir()
     site = Site(root)
     site.configure(

@@ -1,7 +1,8 @@
 """How long others take for one night of some series, run by the peers' own Python: `night_peers.py IN.npy`.
 
-IN: (N, T) daily series, NaN where a day is missing (filled with the day before: none of them takes a gap). Prints a JSON
-line a peer: its name, how many of the series it was given, and seconds. One process; making the frames is not counted.
+IN: (N, T) daily series, NaN where a day is missing (filled with the day before: none of them takes a gap).
+Prints a JSON line a peer: its name, how many of the series it was given, and seconds. One process; making
+the frames is not counted.
 """
 
 import json

@@ -1,6 +1,8 @@
-"""statsforecast's SeasonalWindowAverage, run by the peers' own Python: `seasonal_window_average.py IN.npy OUT.npy`.
+"""statsforecast's SeasonalWindowAverage, run by the peers' own Python: `seasonal_window_average.py IN.npy
+OUT.npy`.
 
-IN: (N, T) daily series without inner gaps, NaN before the first day. OUT: (N, T) forecasts, each week from all days before it.
+IN: (N, T) daily series without inner gaps, NaN before the first day. OUT: (N, T) forecasts, each week from
+all days before it.
 """
 
 import sys

@@ -22,7 +22,8 @@ def test_china_2026_days():
     assert days.height == 365
     assert days["day"].is_sorted()
     assert days.null_count().drop("window").row(0) == (0,) * 6
-    # Saturday 14 February is worked in exchange for Friday the 20th, Sunday 20 September for Tuesday 6 October.
+    # Saturday 14 February is worked in exchange for Friday the 20th, Sunday 20 September for Tuesday 6
+    # October.
     expected = {
         date(2026, 2, 14): (4, "workday", "Made-up workday", "调休上班"),
         date(2026, 2, 20): (
@@ -53,7 +54,8 @@ def test_spring_festival_window_reaches_20_days_both_ways():
 
 
 def test_a_window_of_the_next_year_reaches_back():
-    # New year's day is 22 January 2023: the window opens on 2 January, and a frame that ends there must know it.
+    # New year's day is 22 January 2023: the window opens on 2 January, and a frame that ends there must know
+    # it.
     days = calendar_days("CN", date(2023, 1, 1), date(2023, 1, 2))
     assert days["window"].to_list() == [None, "Spring Festival"]
 

@@ -185,7 +185,8 @@ def _truth(*rows: tuple) -> pl.DataFrame:
 
 
 def _nights(length: int = 30, **at: float) -> list[float]:
-    """Rarity 1 on the 14 nights before and on `length` nights; n5=9.0 puts 9 on the night five days after the first."""
+    """Rarity 1 on the 14 nights before and on `length` nights; n5=9.0 puts 9 on the night five days after the
+    first."""
     out = [1.0] * (14 + length)
     for name, value in at.items():
         out[14 + int(name[1:].replace("m", "-"))] = value
@@ -223,7 +224,8 @@ def test_a_night_that_is_not_judged_is_neither_an_alarm_nor_a_home_night():
 
 
 def test_alarms_and_their_threshold_by_hand():
-    # 3 unplanted homes of 10 nights in 2 copies: alarms at 5, 7 and 9, one of each home; the planted home D does not count.
+    # 3 unplanted homes of 10 nights in 2 copies: alarms at 5, 7 and 9, one of each home; the planted home D
+    # does not count.
     rarity = np.array(
         [_nights(10, n2=5.0), _nights(10, n3=7.0, n4=7.0), _nights(10, n5=9.0, n8=9.0), _nights(10, n1=99.0)]
     )
@@ -234,7 +236,8 @@ def test_alarms_and_their_threshold_by_hand():
     assert [ordinary.threshold(capacity) for capacity in (3000, 2000, 1000)] == [5.0, 7.0, 9.0]
     assert ordinary.threshold(999) == np.nextafter(9.0, np.inf)
     rate, low, high = ordinary.rate(8.0)
-    # one alarm in 30 home-nights of the site, however many copies; exact Poisson limits of 1 are .025 and 5.57
+    # one alarm in 30 home-nights of the site, however many copies; exact Poisson limits of 1 are .025 and
+    # 5.57
     assert (
         rate == 1000.0
         and low / 1000 == pytest.approx(0.025, abs=0.02)
@@ -317,7 +320,8 @@ def test_evaluate_scores_a_judge_that_sees_doubled_doors():
 
 
 def test_a_lifted_course_by_hand():
-    # value 79 litre with offset 21 beside 29 expected: log 2; surprise 3.47 at a spread of .2. Doubled: log(179 / 50) / .2
+    # value 79 litre with offset 21 beside 29 expected: log 2; surprise 3.47 at a spread of .2. Doubled:
+    # log(179 / 50) / .2
     spread, log_ratio = 0.2, np.log(100 / 50)
     whole = RecentDays(*(np.full((1, 1, 2), x) for x in (log_ratio / spread, log_ratio, 29.0, 21.0, 1.0)))
     assert raise_surprise(whole, np.array([[2.0]]))[0, 0].tolist() == pytest.approx(

@@ -88,7 +88,8 @@ def test_rarity_is_a_straight_line_without_a_cap():
 
 
 def ordinary(homes=400, nights=PAST + GUARD, slope=0.25, seed=0):
-    """Scores near nothing with five-night episodes that begin once in 50 household-nights, heights exponential."""
+    """Scores near nothing with five-night episodes that begin once in 50 household-nights, heights
+    exponential."""
     rng = np.random.default_rng(seed)
     score = rng.uniform(-0.5, 0.1, (homes, nights))
     for h, t in zip(*np.nonzero(rng.random(score.shape) < 1 / 50), strict=True):
@@ -158,7 +159,8 @@ def test_without_a_past_the_standard_line_holds():
 def test_without_an_excess_only_what_lies_far_out_is_not_thought_ordinary():
     calm = fit_tail(ordinary(), PAST + GUARD)
     asked = calm.at_200 + calm.slope * np.log(6_000.0 * np.array([1.0, 100.0, 10_000.0]) / 200.0)
-    # a twentieth as many surges as ordinary cases: 1 / (1 + .05 · .3 · place^−.7), the line itself given up to a tenth
+    # a twentieth as many surges as ordinary cases: 1 / (1 + .05 · .3 · place^−.7), the line itself given up
+    # to a tenth
     np.testing.assert_allclose(calm.chance_ordinary(asked, 6_000.0), [0.985, 0.73, 0.10], atol=0.03)
 
 
@@ -302,7 +304,8 @@ def test_the_kind_of_case_of_several_signals(ratios, kind):
 
 
 def site():
-    """One home, flat but for the last six days at twice and 2.5 times; the last water day is not known that night."""
+    """One home, flat but for the last six days at twice and 2.5 times; the last water day is not known that
+    night."""
     series = {
         ("a", "entries"): [11] + [10] * 60 + [20] * 6,
         ("a", "water"): [101] + [100] * 60 + [250] * 5 + [9999],
@@ -324,7 +327,8 @@ def test_the_evidence_of_a_night():
     ratios = [{"key": "entries", "value": 2.0}, {"key": "water", "value": 2.5}]
     assert together == {
         "household": "a", "detector": "probe", "signal": "all", "signature": "people", "window_days": 7,
-        # seven days: 6 of 20 and one of 10 over 70; 5 of 250 and one of 100 over the 600 of the six known days
+        # seven days: 6 of 20 and one of 10 over 70; 5 of 250 and one of 100 over the 600 of the six known
+        # days
         "ratio": pytest.approx((130 / 70 * 1350 / 600) ** 0.5), "score": 1.5, "rarity": 5000.0, "opens": True, "chance_wrong": 0.2,
         "onset": day(61), "ratios": ratios,
             "usual": [{"key": "entries", "value": 10.0}, {"key": "water", "value": 100.0}],

@@ -197,7 +197,8 @@ def test_a_night_knows_only_what_was_known_by_then():
     series = home(entries=[0] * 3) | home("b")
     night = day(DAYS - 1)
     assert notes(series, night - timedelta(days=1)) == {}  # two silent days by then
-    # the door's zero became known a day late: missing till then, silent all the same; a meter that is late is not known to run
+    # the door's zero became known a day late: missing till then, silent all the same; a meter that is late is
+    # not known to run
     assert notes(series, night, late={("a", "entries", DAYS - 1): 1}) == {("a", "entries"): DOOR_SILENT}
     late = {("a", signal, DAYS - back): 5 for signal in ("water", "power") for back in (1, 2, 3)}
     assert notes(series, night, late=late) == {}
@@ -251,7 +252,8 @@ def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():
 
 @pytest.fixture(scope="module")
 def night(tmp_path_factory):
-    """A judged site whose home 0003 has a silent door, 0004 a power meter at rest and the surged home a water meter that repeats itself."""
+    """A judged site whose home 0003 has a silent door, 0004 a power meter at rest and the surged home a water
+    meter that repeats itself."""
     site = make_site(tmp_path_factory.mktemp("devices") / "site")
     values = daily()
     values["entries"][3, -4:] = 0

@@ -1,4 +1,5 @@
-"""What every registered detector promises (anomaly.detectors.scores.Detector); a new one is tested by itself."""
+"""What every registered detector promises (anomaly.detectors.scores.Detector); a new one is tested by
+itself."""
 
 import dataclasses
 import pickle

@@ -124,7 +124,8 @@ def test_vacant_days_stay_out_of_the_baseline_and_coming_home_is_no_surge():
 @pytest.mark.parametrize(("lived", "surprise"), [(70, 0.35), (20, np.log(2) / 0.1)])
 def test_a_level_lived_at_before_is_not_a_surge(lived, surprise):
     series = FLAT[:60] + [DOUBLE] * lived + [199] * 150 + [DOUBLE] * 5
-    # 70 days fill two of the year's blocks of 28 days, less the luck of the second-highest; 20 days fill one, and one is not living there
+    # 70 days fill two of the year's blocks of 28 days, less the luck of the second-highest; 20 days fill one,
+    # and one is not living there
     assert expect(water(a=series)).surprise[0, 0, -1] == pytest.approx(surprise, rel=1e-3)
 
 
@@ -144,7 +145,8 @@ def test_a_young_home_borrows_the_shape_of_the_week_from_its_peers():
 
 @pytest.mark.parametrize(("lasted", "learnt"), [(14, 0.0), (28, 0.0), (42, 0.0), (66, np.log(2))])
 def test_a_running_rise_is_not_learnt_and_a_lasting_one_is_accepted_after_eight_weeks(lasted, learnt):
-    # the median of 84 days, the last 11 to 17 left out, goes over when more than half of each weekday's are new: 17 + 49 days at most
+    # the median of 84 days, the last 11 to 17 left out, goes over when more than half of each weekday's are
+    # new: 17 + 49 days at most
     series = FLAT[:200] + [DOUBLE] * lasted
     assert np.log(expect(water(a=series)).expected[0, 0, -1] / 199) == pytest.approx(learnt, abs=0.1)
 
@@ -195,7 +197,8 @@ def test_a_count_is_never_coarse():
 def test_the_ladder_of_a_short_history():
     seen = expect(water(a=FLAT[:60]))
     assert np.isnan(seen.surprise[0, 0, :16]).all() and not np.isnan(seen.surprise[0, 0, 16:]).any()
-    # 10 days at least 7 old; 26 of them; those up to the last Thursday at least 11 days ago, day 22; a week later 7 more
+    # 10 days at least 7 old; 26 of them; those up to the last Thursday at least 11 days ago, day 22; a week
+    # later 7 more
     assert seen.history_days[0, 0, [15, 16, 32, 33, 39, 40]].tolist() == [0, 10, 26, 23, 23, 30]
 
 
@@ -279,7 +282,8 @@ def test_a_late_value_waits_for_its_night():
 
 @st.composite
 def sites(draw):
-    """A small site with gaps, absences, a coarse register and values that became known late: (series, late)."""
+    """A small site with gaps, absences, a coarse register and values that became known late: (series,
+    late)."""
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     made, late = {}, {}
     for (home, signal), values in city(18, 70, rng.integers(10**6), ("entries", "water")).items():

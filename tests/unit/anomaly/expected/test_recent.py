@@ -1,4 +1,5 @@
-"""The last days of homes that had no part in what the peers say: one kernel against the arrays of the model."""
+"""The last days of homes that had no part in what the peers say: one kernel against the arrays of the
+model."""
 
 import datetime as dt
 
@@ -15,7 +16,8 @@ FIRST = dt.date(2025, 1, 1)
 
 
 def grid(seed: int, homes: int = HOMES) -> Grid:
-    """Homes with everything: absences, gaps, late values, coarse and idle registers, young homes, levels lived at before."""
+    """Homes with everything: absences, gaps, late values, coarse and idle registers, young homes, levels
+    lived at before."""
     rng = np.random.default_rng(seed)
     level = np.array([6.0, 9000.0, 250.0])[:, None, None] * rng.lognormal(0, 0.4, (1, homes, 1))
     season = 1 + 0.2 * np.sin(np.arange(DAYS) / 30 + np.arange(3)[:, None, None])

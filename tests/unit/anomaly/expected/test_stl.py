@@ -50,7 +50,7 @@ def twin(x, lag, ordinal):
     return out
 
 
-# --- taking a series apart ------------------------------------------------------------------------------------------------
+# --- taking a series apart ----------------------------------------------------------------------------------
 
 
 def test_a_level_with_a_week_is_taken_apart_into_both():
@@ -85,12 +85,13 @@ def test_under_three_weeks_of_known_days_nothing_is_taken_apart():
     assert decompose_series(x) is not None
 
 
-# --- as an expectation ----------------------------------------------------------------------------------------------------
+# --- as an expectation --------------------------------------------------------------------------------------
 
 
 def test_a_flat_series_expects_itself_from_the_first_anchor_with_three_weeks():
     e = expect(grid_of({("a", "water"): [200] * 60}), STL)
-    # day 0 is a Wednesday, anchors are Thursdays (the epoch was one): 1, 8, 15, 22 …; 22 has 22 known days before it
+    # day 0 is a Wednesday, anchors are Thursdays (the epoch was one): 1, 8, 15, 22 …; 22 has 22 known days
+    # before it
     assert np.isnan(e.expected[0, 0, :22]).all()
     assert e.expected[0, 0, 22:] == pytest.approx(200)
     assert e.surprise[0, 0, 22:] == pytest.approx(0, abs=1e-6)
@@ -167,7 +168,7 @@ columns = { household = "h", time = "t", value = "v" }\n[expected]\nmodel = "NAM
     assert "\n" not in str(refused.value)
 
 
-# --- for a person to see --------------------------------------------------------------------------------------------------
+# --- for a person to see ------------------------------------------------------------------------------------
 
 
 def taken_apart(values, night=None, late=None, signal="water"):
@@ -223,7 +224,7 @@ def test_a_level_shift_is_told_without_the_week():
     assert level_shifts(taken_apart(weekly), day(200)).is_empty()  # no day since
 
 
-# --- on the page ----------------------------------------------------------------------------------------------------------
+# --- on the page --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])

@@ -1,4 +1,5 @@
-"""Rows taken in part by part, each from the carry of those before, give the days that all of them give at once."""
+"""Rows taken in part by part, each from the carry of those before, give the days that all of them give at
+once."""
 
 from datetime import date, datetime, timedelta
 
@@ -51,7 +52,8 @@ def test_a_day_at_a_time():
     parts = [rows.filter(pl.col("time") == day) for day in sorted(rows["time"].unique())]
     days, carry = advance(rows, WATER, IncrementalState.initial())
     assert in_parts(parts, WATER).equals(daily_readings(rows, WATER)) and days.height == 12
-    # home a: its last reading is all that the next one needs; home b: its last two contradict the line and wait
+    # home a: its last reading is all that the next one needs; home b: its last two contradict the line and
+    # wait
     assert dict(carry.rows.group_by("household").len().sort("household").iter_rows()) == {"a": 1, "b": 3}
 
 

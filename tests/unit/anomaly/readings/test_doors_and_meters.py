@@ -15,7 +15,8 @@ FIRST = date(2026, 1, 1)
 
 
 def days(signal, values, home="a", late=()):
-    """One value a day from 1 January; None: missing. late: days by which each became known later, at the earliest with the day before."""
+    """One value a day from 1 January; None: missing. late: days by which each became known later, at the
+    earliest with the day before."""
     known = accumulate(
         (n + wait for n, wait in zip_longest(range(len(values)), late[: len(values)], fillvalue=0)), max
     )

@@ -176,8 +176,17 @@ def test_the_repeated_hour_keeps_both_passes():
 
 
 def test_each_row_is_kept_or_refused_for_one_reason():
-    frame = raw(("", "2026-01-05", "1"), (None, "", "x"), ("b", "2026-01-05", None), ("0001", "2026-01-05", "5"), ("c", None, None), ("d", "2026-01-05", "7"),
-                exits=[None, None, None, "4", None, "-2"], broken=[None, None, None, None, "wrong number of cells", None])  # fmt: skip
+    frame = raw(
+        ("", "2026-01-05", "1"),
+        (None, "", "x"),
+        ("b", "2026-01-05", None),
+        ("0001", "2026-01-05", "5"),
+        ("c", None, None),
+        ("d", "2026-01-05", "7"),
+        # fmt: skip
+        exits=[None, None, None, "4", None, "-2"],
+        broken=[None, None, None, None, "wrong number of cells", None],
+    )
     rows, rejects = parse_rows(frame, SignalRule("entries", "count"))
     assert rows.rows() == [("0001", datetime(2026, 1, 5), True, 5, 4, None, 4)]
     assert rejects.rows() == [

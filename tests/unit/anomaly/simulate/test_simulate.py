@@ -1,8 +1,9 @@
-"""The synthetic city: the same seed the same city, levels and spreads as measured on real homes, and a truth that is true.
+"""The synthetic city: the same seed the same city, levels and spreads as measured on real homes, and a truth
+that is true.
 
-Calibration figures are those of 1,189 London homes (power) and 78 Alicante homes (water). A tolerance is about three times
-the sampling error of the median over 300 simulated homes, widened where the measuring hand had to choose a definition
-(what a residual is taken from, when a home counts as absent).
+Calibration figures are those of 1,189 London homes (power) and 78 Alicante homes (water). A tolerance is
+about three times the sampling error of the median over 300 simulated homes, widened where the measuring hand
+had to choose a definition (what a residual is taken from, when a home counts as absent).
 """
 
 from dataclasses import replace
@@ -137,7 +138,8 @@ def test_zero_days_and_high_days(ordinary):
 
 
 def test_a_plain_rule_would_name_as_many_homes_as_in_real_cities(ordinary):
-    """Three-day mean over 1.5× the median of the 28 days before: 5.3 % of home-days in power, 12.6 % in water."""
+    """Three-day mean over 1.5× the median of the 28 days before: 5.3 % of home-days in power, 12.6 % in
+    water."""
     for name, share in (("power", 0.053), ("water", 0.126)):
         use = ordinary[name]
         before = np.median(np.lib.stride_tricks.sliding_window_view(use[:, :-3], 28, axis=1), axis=2)

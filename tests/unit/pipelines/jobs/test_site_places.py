@@ -1,4 +1,5 @@
-"""Places of a site that would mix with exports, with another site or with other programs, each by a tiny case."""
+"""Places of a site that would mix with exports, with another site or with other programs, each by a tiny
+case."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""A function over many items on this machine, and what is said where a cluster is asked for and cannot be had."""
+"""A function over many items on this machine, and what is said where a cluster is asked for and cannot be
+had."""
 
 import sys
 

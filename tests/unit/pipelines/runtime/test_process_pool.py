@@ -77,7 +77,8 @@ os._exit(0)
 
 
 def test_a_night_finds_its_words_while_a_thread_hands_pages_to_the_others():
-    """Pickling a frame waits for Polars without leaving the interpreter to others: no query may wait for that (a night once stood still)."""
+    """Pickling a frame waits for Polars without leaving the interpreter to others: no query may wait for that
+    (a night once stood still)."""
     done = subprocess.run(
         [sys.executable, "-c", HANDED_OUT],
         cwd=ROOT,

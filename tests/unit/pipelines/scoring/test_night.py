@@ -1,4 +1,5 @@
-"""The one way through the night: everybody in the sample, or a part of the homes that speaks for the others."""
+"""The one way through the night: everybody in the sample, or a part of the homes that speaks for the
+others."""
 
 import datetime as dt
 

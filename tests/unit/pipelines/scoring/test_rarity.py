@@ -50,7 +50,8 @@ def test_only_rarities_out_of_the_ordinary_that_may_open_a_case_are_written_down
 
 
 def test_scores_are_rated_by_the_tail_that_is_given(settings):
-    """On the standard line a score of 1.1 is reached once in 200 household-nights, and 0.3 more is e times rarer."""
+    """On the standard line a score of 1.1 is reached once in 200 household-nights, and 0.3 more is e times
+    rarer."""
     tail = TailModel(0.0, np.empty(0), np.empty(0))
     scores = Scores("together", "all", np.array([[0.0, 1.1], [0.0, 1.4]]), np.ones((2, 2), np.int16))
     (night,) = rank_scores(settings, [scores], 1, [tail])

@@ -83,7 +83,8 @@ def test_a_night_is_the_same_alone_and_among_others(tmp_path, short, monkeypatch
 
 @pytest.mark.parametrize("scored_days", [DAYS, 60])
 def test_scores_of_the_first_weeks_do_not_count_where_the_sample_has_a_longer_past(loaded, scored_days):
-    """The night's spread and the scale rest on some weeks; without a longer past they begin with what there is."""
+    """The night's spread and the scale rest on some weeks; without a longer past they begin with what there
+    is."""
     settings, inputs = loaded
     homes, calendar = index_homes(settings, inputs), calendar_in_force(settings, FIRST, LAST)
     readings = sample.FirstBlockCache().read_sample(inputs.stored, homes, calendar)

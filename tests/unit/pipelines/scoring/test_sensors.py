@@ -1,4 +1,5 @@
-"""Failed sensors: what the parts of a site say of their sensors, and that homes in silent buildings are looked at."""
+"""Failed sensors: what the parts of a site say of their sensors, and that homes in silent buildings are
+looked at."""
 
 import numpy as np
 import polars as pl
@@ -38,7 +39,8 @@ def test_the_last_day_knows_values_in_time_and_a_contradicted_zero_as_zero():
 
 
 def test_homes_that_are_silent_odd_or_the_first_that_is_not_silent_keep_their_last_days(tmp_path):
-    """Doors of four homes: one that works, one that fell silent tonight, two more that work, of which only rows 1 to 3 are asked."""
+    """Doors of four homes: one that works, one that fell silent tonight, two more that work, of which only
+    rows 1 to 3 are asked."""
     settings = load_settings(make_site(tmp_path, ["entries"]).settings)
     busy = [[3, 1, 4, 1, 5, 9, 2, 6] * 2] * 4
     readings = arrays([busy])
@@ -69,6 +71,7 @@ def test_a_gateway_that_failed_is_found_from_what_was_at_hand(tmp_path, giving, 
     assert failed.select("household", "signal").rows() == [
         (f"{home:04}", "entries") for home in range(40, 50) if home not in (43, *giving)
     ]
-    # a door that goes on in a silent building is nothing odd by itself: outside the sample that home is read once more
+    # a door that goes on in a silent building is nothing odd by itself: outside the sample that home is read
+    # once more
     again = [homes for days, homes in read if days == sensor_faults.LOOK_BACK_DAYS]
     assert again == ([[f"{home:04}"] for home in giving] if sample else [])
