@@ -93,7 +93,7 @@ def score_sampled_homes(
         not_judged=sample.reasons_not_judged(
             settings, night.date, readings.has_readings & ~judged_signals & judgeable
         ),
-        rarities=rarity_table(sample.grid.households, ranked, at),
+        rarities=rarity_table(settings, sample.grid.households, ranked, at),
         standing_out=homes.sample[judgeable & (rare | night.tracked[homes.sample])],
         readings=None,
         sensors=sensor_state(settings, homes.sample, readings, np.arange(len(judgeable)), keep_all=True),
@@ -171,7 +171,7 @@ class ScoreBlock:
         standing_out = np.flatnonzero(judgeable & (rare | block.tracked))
         asked_history = np.flatnonzero(judgeable & (night.history_days > 0))
         names = pl.Series(homes.names[judgeable], dtype=pl.String)
-        rarities = rarity_table(grid.households, ranked, TONIGHT)
+        rarities = rarity_table(settings, grid.households, ranked, TONIGHT)
         return ScoredHomes(
             homes=block.numbers.start + others,
             has_readings=readings.has_readings[:, others],

@@ -7,14 +7,14 @@ import polars as pl
 
 from anomaly import detectors, evidence
 from anomaly.detectors import Scores
+from anomaly.detectors.scores import ALL
 from anomaly.expected import Expectation
 from anomaly.peer_stats import PeerStats
 from anomaly.tail_model import TailModel
 from pipelines.config.settings import Settings, listed_signatures
 
-MIN_WRITTEN_RARITY = (
-    10.0  # a home whose night is less rare than this is not written down: nothing out of the ordinary
-)
+MIN_WRITTEN_RARITY = 10.0
+"""A home whose night is less rare than this is not written down: nothing out of the ordinary."""
 
 
 def rarity_needed(settings: Settings) -> float:
@@ -57,10 +57,19 @@ def largest_rarity(ranked: Collection[evidence.RankedScores], night: int, homes:
 
 
 def rarity_table(
-    households: Sequence[str], ranked: Collection[evidence.RankedScores], night: int
+    settings: Settings, households: Sequence[str], ranked: Collection[evidence.RankedScores], night: int
 ) -> pl.DataFrame:
-    """Return household, rarity: the largest of scores that may open a case, if it is out of the ordinary."""
-    largest = largest_rarity([one for one in ranked if one.opens], night, len(households))
+    """Return household, rarity: the largest of scores that may open a case, if it is out of the ordinary.
+
+    The score of a signal whose own kind of case the purpose does not list has no part in it.
+    """
+    listed = listed_signatures(settings)
+    opening = [
+        one
+        for one in ranked
+        if one.opens and (one.scores.signal == ALL or evidence.signature_of(one.scores.signal) in listed)
+    ]
+    largest = largest_rarity(opening, night, len(households))
     written = np.flatnonzero(largest >= MIN_WRITTEN_RARITY)
     return pl.DataFrame(
         {"household": [households[int(h)] for h in written], "rarity": largest[written]},

@@ -51,7 +51,7 @@ def test_a_small_site_is_judged_as_the_plain_functions_of_the_library_do(plain):
     found = evidence_for_night(settings, seen, ranked, DAYS - 1, failed)
     assert store.read(f"nights/{LAST}/evidence.parquet").rows() == found.rows() and found.height > 5
     rarities = store.read(f"nights/{LAST}/rarities.parquet")
-    assert rarities.rows() == rarity_table(seen.grid.households, ranked, DAYS - 1).rows()
+    assert rarities.rows() == rarity_table(settings, seen.grid.households, ranked, DAYS - 1).rows()
     judged = expected.judgeable_signals(seen, DAYS - 1)
     counts = store.read_json(f"nights/{LAST}/done.json", {})
     assert counts["judged"] == judged.any(axis=0).sum()

@@ -1,10 +1,13 @@
 """Rarities of a night: which are written down, and from when on they are evidence."""
 
+import dataclasses
+
 import numpy as np
 import polars as pl
 import pytest
 
 from anomaly.detectors import Scores
+from anomaly.detectors.scores import ALL
 from anomaly.evidence import RankedScores
 from anomaly.tail_model import TailModel
 from pipelines.config.settings import load_settings
@@ -24,10 +27,11 @@ def settings(tmp_path):
     return load_settings(make_site(tmp_path).settings)
 
 
-def ranked(*rarities: float, opens: bool = True) -> RankedScores:
+def ranked(*rarities: float, opens: bool = True, signal: str = "water") -> RankedScores:
     """One night of a score of as many homes."""
     rarity = np.array(rarities)
-    return RankedScores(None, {0: rarity}, {0: np.ones(len(rarity))}, opens)
+    scores = Scores("spike", signal, rarity[:, None], np.ones((len(rarity), 1), np.int16))
+    return RankedScores(scores, {0: rarity}, {0: np.ones(len(rarity))}, opens)
 
 
 def test_a_case_needs_the_rarity_that_its_share_of_the_allowed_chance_cases_leaves(settings):
@@ -42,11 +46,21 @@ def test_the_largest_known_rarity_of_a_home_counts_and_none_is_nothing_rare():
     assert largest_rarity([], 0, 2).tolist() == [1.0, 1.0]
 
 
-def test_only_rarities_out_of_the_ordinary_that_may_open_a_case_are_written_down():
+def test_only_rarities_out_of_the_ordinary_that_may_open_a_case_are_written_down(settings):
     scores = [ranked(9.9, 10.0, np.nan, 700.0), ranked(900.0, 1.0, 1.0, 1.0, opens=False)]
-    table = rarity_table(["a", "b", "c", "d"], scores, 0)
+    table = rarity_table(settings, ["a", "b", "c", "d"], scores, 0)
     assert table.rows() == [("b", 10.0), ("d", 700.0)]
-    assert rarity_table([], [], 0).schema == {"household": pl.String, "rarity": pl.Float64}
+    assert rarity_table(settings, [], [], 0).schema == {"household": pl.String, "rarity": pl.Float64}
+
+
+def test_a_home_is_not_ranked_by_a_kind_that_the_purpose_does_not_list(settings):
+    water_alone = dataclasses.replace(
+        settings, purpose=dataclasses.replace(settings.purpose, signatures=("water",))
+    )
+    scores = [ranked(50.0), ranked(900.0, signal="power"), ranked(70.0, signal=ALL)]
+    assert rarity_table(settings, ["a"], scores, 0).rows() == [("a", 900.0)]
+    assert rarity_table(water_alone, ["a"], scores, 0).rows() == [("a", 70.0)]
+    assert rarity_table(water_alone, ["a"], scores[:2], 0).rows() == [("a", 50.0)]
 
 
 def test_scores_are_rated_by_the_tail_that_is_given(settings):
