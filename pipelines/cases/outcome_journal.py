@@ -14,6 +14,8 @@ import polars as pl
 
 from anomaly import cases, outcomes, tables
 from pipelines.config.settings import Settings
+from pipelines.errors import StateDamaged
+from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import Store
 from pipelines.storage.stored_register import REGISTER_SCHEMA, read_stored_register
 
@@ -37,13 +39,51 @@ def lock_journals(store: Store) -> Iterator[None]:
 
 
 def read_outcomes(store: Store) -> list[dict]:
-    """Read every line of the outcomes journal; one without `since` counts from its day on."""
+    """Read every line of the outcomes journal; one without `since` counts from its day on.
+
+    Raises StateDamaged for a line that is no outcome.
+    """
     lines = []
-    for line in store.read_lines(OUTCOMES):
-        line = {"since": line["day"]} | line
-        dates = {name: dt.date.fromisoformat(line[name]) for name in _DATE_FIELDS if line.get(name)}
+    for number, line in enumerate(store.read_lines(OUTCOMES), 1):
+        try:
+            line = {"since": line["day"], "case_id": line["case_id"], "outcome": line["outcome"]} | line
+            dates = {name: dt.date.fromisoformat(line[name]) for name in _DATE_FIELDS if line.get(name)}
+        except (KeyError, TypeError, ValueError):
+            raise store.damaged_line(OUTCOMES, number) from None
         lines.append(line | dates)
     return lines
+
+
+def check_against_audit_log(store: Store) -> None:
+    """Raise StateDamaged where the audit log knows of outcomes or assignments that the journals do not hold.
+
+    Each is in its journal before it is in the audit log. To be called once that was verified.
+    """
+    audit_log = AuditLog(store)
+    decided, imported = audit_log.lines("decide"), audit_log.lines("import")
+    assigned = {(line.get("case"), line.get("to")) for line in audit_log.lines("assign")}
+    outcome_lines, assignment_lines = store.read_lines(OUTCOMES), store.read_lines(ASSIGNMENTS)
+
+    path, remedy = store.path(OUTCOMES), "which the audit log has; put the file back from a copy"
+    known = {(line.get("case"), line.get("outcome"), line.get("day")) for line in decided}
+    known |= {tuple(outcome) for line in imported for outcome in line.get("outcomes", ())}
+    known -= {(line.get("case_id"), line.get("outcome"), line.get("day")) for line in outcome_lines}
+    for case_id, outcome, day in sorted(known, key=str):
+        raise StateDamaged(
+            f"{path}: lacks the outcome {outcome} of {case_id} on {day}, {remedy}, "
+            f"or record it again: anomaly decide {case_id} {outcome} --day {day} …"
+        )
+    # the same outcome may have been recorded more than once, with other reasons
+    counts = [line["lines"] for line in (*decided, *imported) if "lines" in line]
+    before_counts = sum(line.get("recorded", 0) for line in imported if "lines" not in line)
+    if (lost := max([before_counts, *counts]) - len(outcome_lines)) > 0:
+        raise StateDamaged(f"{path}: lacks {lost} outcomes, {remedy}")
+    assigned -= {(line.get("case_id"), line.get("to")) for line in assignment_lines}
+    for case_id, to in sorted(assigned, key=str):
+        raise StateDamaged(
+            f"{store.path(ASSIGNMENTS)}: lacks the assignment of {case_id} to {to}, {remedy}, "
+            f"or record it again: anomaly assign {case_id} …"
+        )
 
 
 def answers_frame(store: Store) -> pl.DataFrame:
@@ -62,10 +102,13 @@ def outcomes_frame(store: Store) -> pl.DataFrame:
 def assignments_frame(store: Store) -> pl.DataFrame:
     """Return the assignments (tables.Assignments) in the order in which they were recorded."""
     schema = tables.empty(tables.Assignments).schema
-    rows = [
-        {name: line.get(name) for name in schema} | {"day": dt.date.fromisoformat(line["day"])}
-        for line in store.read_lines(ASSIGNMENTS)
-    ]
+    rows = []
+    for number, line in enumerate(store.read_lines(ASSIGNMENTS), 1):
+        try:
+            day = dt.date.fromisoformat(line["day"])
+        except (KeyError, TypeError, ValueError):
+            raise store.damaged_line(ASSIGNMENTS, number) from None
+        rows.append({name: line.get(name) for name in schema} | {"day": day})
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 

@@ -5,7 +5,6 @@ night keeps the number of the next one when it was judged and published: that no
 """
 
 import datetime as dt
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +12,6 @@ import numpy as np
 import polars as pl
 
 from anomaly.tables import QUALITIES
-from pipelines.storage.atomic_write import write_text
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA
 from pipelines.storage.state import Store
 
@@ -69,8 +67,7 @@ def trim_notes(store: Store, reach_days: int) -> None:
         if _touches(note, nights.day[nights.first_unknown <= note["number"]], reach_days)
     ]
     if len(kept) < len(notes) - 1:
-        lines = [json.dumps(note, sort_keys=True, ensure_ascii=False) for note in (*kept, *notes[-1:])]
-        write_text(store.path(NOTES_FILE), "".join(f"{line}\n" for line in lines))
+        store.write_lines(NOTES_FILE, [*kept, *notes[-1:]])
 
 
 def touched_nights(store: Store, reach_days: int) -> dict[dt.date, int]:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
+from typing import NamedTuple
 
 import polars as pl
 
@@ -23,7 +24,7 @@ from pipelines.cases.build import build_cases, homes_with_recent_case
 from pipelines.cases.snapshots import write_snapshots
 from pipelines.config.calendar import correction_files, local_today
 from pipelines.config.settings import Settings, check_purpose
-from pipelines.errors import NoSuchNight, NothingReadable
+from pipelines.errors import AuditLogBroken, NoSuchNight, NothingReadable, StateDamaged
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.inputs import Inputs
 from pipelines.ingest.loader import load
@@ -37,7 +38,7 @@ from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.night import JudgedNights, TrackedHomes, judge_nights
 from pipelines.storage.audit_log import AuditLog
-from pipelines.storage.state import UNFINISHED_RUN_FILE, Store
+from pipelines.storage.state import RUN_JOURNAL, UNFINISHED_RUN_FILE, Store
 
 LOCK_SECONDS = 60.0  # to wait for another command, such as a decision that is being published
 LIBRARIES = (
@@ -131,8 +132,8 @@ def run_nights(
         contextlib.ExitStack() as background,
     ):
         timer = StepTimer()
+        state_check = check_state(settings, store)
         note_site(settings, store)
-        put_aside = _clear_leftovers(settings, store)
         inputs = load(settings, store, started.date(), progress)
         timer.end("load")
 
@@ -141,7 +142,7 @@ def run_nights(
         plan = make_plan(store, inputs, nights, wants_report)
         key = _inputs_key(settings, store, inputs)
         if not plan.mends and _all_done(settings, store, nights, key):
-            return _nothing_to_do(settings, inputs, nights[-1], put_aside)
+            return _nothing_to_do(settings, inputs, nights[-1], state_check)
         refuse_foreign_nights(settings.reports, plan.reports)
         _note_begun(store, plan)
         rejudged.keep_previous_cases(store, plan.nights)
@@ -164,7 +165,7 @@ def run_nights(
         timer.end("report")
 
         _write_manifest(settings, store, inputs, judged_nights.calendar, started, timer)
-        degraded = inputs.degraded + parquet_export.sync_parquet_export(settings)
+        degraded = inputs.degraded + state_check.broken + parquet_export.sync_parquet_export(settings)
         _note_done(store, plan, key)
         return Result(
             night=nights[-1],
@@ -173,7 +174,7 @@ def run_nights(
             run=published.runs[plan.nights.index(nights[-1])],
             report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
-                *put_aside,
+                *state_check.remarks,
                 *published.put_aside,
                 *(line for night in nights for line in missed_nights(store, night)),
                 *published.rejudging.lines(),
@@ -203,17 +204,42 @@ class StepTimer:
         self.seconds[step] = round(self._last - before, 1)
 
 
-def _clear_leftovers(settings: Settings, store: Store) -> list[str]:
-    """Remove what killed runs have left, and find out now whether small files of the state can be used.
+class StateCheck(NamedTuple):
+    """What a run has found of its state before anything else: lines for people."""
 
-    Returns a line for each log of another program that lay beside the published file.
+    remarks: list[str]
+    """On damaged files that are made anew, and logs of other programs beside the published file."""
+    broken: list[str]
+    """On what nothing can make anew, and a night can do without."""
+
+
+def check_state(settings: Settings, store: Store) -> StateCheck:
+    """Remove what killed runs have left, and find out now whether every file of the state can be used.
+
+    Raises StateDamaged, before anything is written, for what can neither be made anew nor done without.
     """
+    audit_log = AuditLog(store)
+    try:
+        audit_log.head()
+    except AuditLogBroken as error:
+        raise StateDamaged(str(error)) from None
+    broken = []
+    try:
+        audit_log.verify()
+    except AuditLogBroken as error:  # then nothing can be compared with it
+        broken.append(str(error))
+    else:
+        outcome_journal.check_against_audit_log(store)
+        runs = {line["run"] for line in audit_log.lines("run")}
+        if lost := len(runs - {line.get("run") for line in store.runs()}):
+            remedy = f"lacks {lost} of the runs that the audit log has; put it back from a copy"
+            broken.append(f"{store.path(RUN_JOURNAL)}: {remedy}")
     store.remove_leftovers()
     writer.clear_leftovers(settings.reports, store.known_nights())
-    # damaged, these two would otherwise end the run when the file is published already
-    AuditLog(store).check_readable()
+    made_anew = store.check_files(mend=True)
     _touched_nights(settings)
-    return duckdb_file.put_logs_aside(settings.store)
+    put_aside = duckdb_file.put_logs_aside(settings.store)
+    return StateCheck([*made_anew, *put_aside], broken)
 
 
 def _touched_nights(settings: Settings) -> dict[dt.date, int]:
@@ -324,13 +350,13 @@ def _all_done(settings: Settings, store: Store, nights: Sequence[dt.date], key: 
     )
 
 
-def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date, put_aside: Sequence[str]) -> Result:
+def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date, state_check: StateCheck) -> Result:
     return Result(
         night=night,
         did=False,
-        degraded=inputs.degraded + parquet_export.sync_parquet_export(settings),
+        degraded=inputs.degraded + state_check.broken + parquet_export.sync_parquet_export(settings),
         report=str(night_report.night_index_path(settings, night)),
-        remarks=[*put_aside, *late_arrivals.describe_touched_nights(_touched_nights(settings))],
+        remarks=[*state_check.remarks, *late_arrivals.describe_touched_nights(_touched_nights(settings))],
         stopped=tuple(inputs.failed),
     )
 
@@ -486,11 +512,12 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
     To be called after publication: only what was published has run.
     """
     in_audit_log = ("run", "night", "version", "settings_sha256", "cases_new", "notes")
+    audit_log = AuditLog(store)
     for line in runs:
-        store.append_line("runs.jsonl", line)
+        store.append_line(RUN_JOURNAL, line | {"audit": audit_log.head()._asdict()})
         facts = {name: line[name] for name in in_audit_log}
         control_doors = store.read(f"nights/{line['night']}/control.parquet")["case_id"].to_list()
-        AuditLog(store).append("run", **facts, control=control_doors)
+        audit_log.append("run", **facts, control=control_doors)
     # what all homes were expected to use is kept of the latest night alone
     for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)

@@ -127,7 +127,7 @@ def _store_trouble(store: Store) -> str:
     store.check_path()
     if not all(_is_writable(folder) for folder in (store.folder, store.state)):
         return "cannot be written; give [store] path a folder this user may write"
-    written = store.read_json("version.json", {"state": STATE_VERSION})["state"]
+    written = store.version()
     if written > STATE_VERSION:
         versions = f"state {written}, this one knows {STATE_VERSION}"
         return f"written by a newer version ({versions}); upgrade, or name another [store] path"
@@ -246,8 +246,8 @@ def _newest_input(settings: Settings) -> float:
 
 def _last_run(settings: Settings) -> dt.datetime | None:
     finished: list[str] = []
-    with contextlib.suppress(OSError):  # what keeps the state from being read is the store's finding
-        finished = [line["finished_utc"] for line in Store(settings.store).read_lines("runs.jsonl")]
+    with contextlib.suppress(OSError, StateError, KeyError):  # the store's finding
+        finished = [line["finished_utc"] for line in Store(settings.store).runs()]
     return dt.datetime.fromisoformat(max(finished)).replace(tzinfo=dt.UTC) if finished else None
 
 

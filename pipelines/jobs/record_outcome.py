@@ -18,7 +18,7 @@ from pipelines.cases.build import build_cases, read_control_doors
 from pipelines.cases.snapshots import find_case, last_night_with_case
 from pipelines.config.calendar import local_today
 from pipelines.config.settings import Settings
-from pipelines.errors import NotFound, NotRecorded, StoreLocked
+from pipelines.errors import AuditLogBroken, NotFound, NotRecorded, StateDamaged, StoreLocked
 from pipelines.ingest import pseudonyms
 from pipelines.publish import duckdb_file, parquet_export
 from pipelines.publish.frames import outcome_frames
@@ -61,15 +61,16 @@ def decide(settings: Settings, entry: OutcomeEntry) -> list[str]:
     """Record one outcome and publish it; returns remarks for the person. Raises NotRecorded, NotFound."""
     store = _judged_store(settings)
     with outcome_journal.lock_journals(store):
+        lacking = _lacking_warnings(store)
         line = _CaseIndex(settings, store).journal_line(entry)
-        recorded = map(_entry_of, store.read_lines(outcome_journal.OUTCOMES))
+        recorded = [_entry_of(line) for line in store.read_lines(outcome_journal.OUTCOMES)]
         again = _entry_of(line) in recorded
         if not again:  # the same entry may come again after it was broken off: once is enough
             store.append_line(outcome_journal.OUTCOMES, line | {"how": "decide"})
         facts = {"case": entry.case_id, "outcome": entry.outcome, "day": entry.day, "by": entry.by}
-        AuditLog(store).append("decide", **facts, again=again)
+        AuditLog(store).append("decide", **facts, again=again, lines=len(recorded) + (not again))
     remarks = ["it was recorded already"] if again else routine_warnings(store, dt.datetime.now(dt.UTC))
-    return [*remarks, *_publish(settings, store)]
+    return [*lacking, *remarks, *_publish(settings, store)]
 
 
 def import_outcomes(settings: Settings, path: Path) -> ImportResult:
@@ -82,8 +83,10 @@ def import_outcomes(settings: Settings, path: Path) -> ImportResult:
     rows = _read_rows(path)
     refused, fresh, already = [], [], 0
     with outcome_journal.lock_journals(store):
+        lacking = _lacking_warnings(store)
         case_index = _CaseIndex(settings, store)
-        seen = {_entry_of(line) for line in store.read_lines(outcome_journal.OUTCOMES)}
+        recorded = [_entry_of(line) for line in store.read_lines(outcome_journal.OUTCOMES)]
+        seen = set(recorded)
         for number, row in enumerate(rows, 1):
             try:
                 line = case_index.journal_line(_parse_entry(row))
@@ -97,8 +100,10 @@ def import_outcomes(settings: Settings, path: Path) -> ImportResult:
                 fresh.append(line | {"how": "import"})
         store.append_lines(outcome_journal.OUTCOMES, fresh)
         counts = {"recorded": len(fresh), "already": already, "refused": len(refused)}
-        AuditLog(store).append("import", file=printable(path.name), **counts)
-    remarks = _publish(settings, store) if fresh or already else []
+        outcomes = [[line["case_id"], line["outcome"], line["day"]] for line in fresh]
+        lines = len(recorded) + len(fresh)
+        AuditLog(store).append("import", file=printable(path.name), **counts, outcomes=outcomes, lines=lines)
+    remarks = lacking + (_publish(settings, store) if fresh or already else [])
     return ImportResult(len(fresh), already, refused, remarks)
 
 
@@ -154,6 +159,16 @@ def routine_warnings(store: Store, now: dt.datetime) -> list[str]:
             " a list that is nearly always accepted is not being looked at"
         )
     return warnings
+
+
+def _lacking_warnings(store: Store) -> list[str]:
+    """Return a line where the journals lack what the audit log has; recording it again mends that."""
+    try:
+        AuditLog(store).verify()
+        outcome_journal.check_against_audit_log(store)
+    except (AuditLogBroken, StateDamaged) as error:
+        return [f"warning: {error}"]
+    return []
 
 
 def _judged_store(settings: Settings) -> Store:

@@ -29,7 +29,7 @@ from pipelines.reporting.own_pages import has_pages
 from pipelines.storage.atomic_write import draft_path, find_leftovers, remove_draft
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
-from pipelines.storage.partitions import Partition, PartitionedTable
+from pipelines.storage.partitions import Partition, PartitionedTable, check_partitions
 from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
 from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, Store
 
@@ -75,6 +75,7 @@ def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pr
     store = Store(settings.store)
     store.prepare()
     with store.locked(LOCK_SECONDS):
+        _check_state(store)
         today = local_today(settings)
         newest_reading = _newest_reading(settings, store)
         if not clock_is_right:
@@ -106,6 +107,14 @@ def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pr
         AuditLog(store).append("prune", deleted=deletions)
         store.path(BEGUN).unlink()
     return Pruned(expired, remarks)
+
+
+def _check_state(store: Store) -> None:
+    """Raise StateDamaged or AuditLogBroken where a file of the state is not as it was written."""
+    AuditLog(store).head()
+    store.check_files(mend=False)
+    for folder in (*store.path("rows").glob("*"), *store.path("days").glob("*")):
+        check_partitions(PartitionedTable(folder).partitions())
 
 
 def _deletion_lines(expired: list[ExpiredData], begun: list[dict]) -> list[dict]:

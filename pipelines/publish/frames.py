@@ -48,7 +48,7 @@ def published_frames(
     units = {name: rule.base for name, rule in settings.rules.items()}
     revisions = pl.concat([read_revisions(store, night) for night in nights])
     frames = {
-        "runs": _runs([*store.read_lines("runs.jsonl"), *new_runs]),
+        "runs": _runs([*store.runs(), *new_runs]),
         "households": inputs.register,
         "expected": _expected(settings, store, nights, history.cases).with_columns(
             unit=pl.col("signal").replace_strict(units, default=None, return_dtype=pl.String)
@@ -140,6 +140,7 @@ def _runs(lines: Sequence[dict]) -> pl.DataFrame:
         | {
             "notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])),
             "stopped": None,
+            "audit": None,
             "revised": line.get("revised", 0),
         }
         for line in lines

@@ -365,7 +365,7 @@ def _spark(series: SignalSeries, ratios: list[dict] | None) -> str:
 
 def _last_run(store: Store, night: dt.date, history: cases.CaseHistory) -> dict:
     """Return the night's last run, with the counts as of that night."""
-    line = [run for run in store.read_lines("runs.jsonl") if run["night"] == str(night)][-1]
+    line = [run for run in store.runs() if run["night"] == str(night)][-1]
     run = {"revised": 0} | line  # lines of older versions have no `revised`
     for name in ("started_utc", "finished_utc"):
         run[name] = dt.datetime.fromisoformat(line[name])

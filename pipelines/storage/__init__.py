@@ -1,13 +1,14 @@
 """The state folder: everything that outlives a run, how it is written, and how it is read.
 
 `state` is the Store: where things lie, small files, journals and locks. `atomic_write` is the only module
-that writes files, `partitions` keeps large tables as numbered Parquet files. On these rest `home_numbers`,
-`raw_rows`, `daily_readings`, `rejects`, `stored_register` and `audit_log`; `stored_readings` gives a night
-its readings.
+that writes files, `checksums` knows every file's checksum, `partitions` keeps large tables as numbered
+Parquet files. On these rest `home_numbers`, `raw_rows`, `daily_readings`, `rejects`, `stored_register` and
+`audit_log`; `stored_readings` gives a night its readings.
 
 Beside the published file lie `audit.jsonl`, `manifest.json`, `run.lock`, `run.holder` and the folder `state`:
 
     site.json               which settings file the state belongs to                 jobs.site_places
+    sums.json               checksums of the files beside it, in each folder        checksums
     version.json            which version of the state this is                      state
     homes.parquet           ids of the homes by number                              home_numbers
     rows/SIGNAL/            raw rows, in partitions                                 raw_rows

@@ -7,7 +7,6 @@ counts. Every partition is checked against its checksum once a run before it is 
 
 import datetime as dt
 import functools
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,10 +17,10 @@ import polars as pl
 
 from pipelines.errors import StateDamaged
 from pipelines.storage.atomic_write import commit, draft_file
+from pipelines.storage.checksums import file_checksum
 
 ROW_GROUP = 1 << 17
 """Rows written as one group; a reader of some homes passes over the groups that hold none of them."""
-_CHUNK_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,16 @@ class PartitionedTable:
     def _write(self, frame: pl.DataFrame, number: int, first: dt.date, last: dt.date) -> Partition:
         with draft_file(self.folder / f"{number:06}.parquet") as draft:
             frame.write_parquet(draft, compression="zstd", compression_level=1, row_group_size=ROW_GROUP)
-            checksum = _checksum(draft)
+            checksum = file_checksum(draft)
             path = self.folder / f"{number:06}_{first}_{last}_{checksum}.parquet"
             commit(draft, path)
         return Partition(path, number, first, last, checksum)
+
+
+def check_partitions(partitions: Sequence[Partition]) -> None:
+    """Raise StateDamaged where one of the partitions fails its checksum."""
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(_check, partitions))
 
 
 def scan(partitions: Sequence[Partition], homes: range | pl.Series | None = None) -> pl.LazyFrame:
@@ -90,8 +95,7 @@ def scan(partitions: Sequence[Partition], homes: range | pl.Series | None = None
     Groups of rows that hold no home of a range are not read. Collect with `collect`, which names the damaged
     file.
     """
-    with ThreadPoolExecutor() as threads:
-        list(threads.map(_check, partitions))
+    check_partitions(partitions)
     # of a range most rows of a group are wanted: looking at `home` first would cost a tenth more
     parallel: Literal["row_groups", "auto"] = "row_groups" if isinstance(homes, range) else "auto"
     frame = pl.scan_parquet([partition.path for partition in partitions], glob=False, parallel=parallel)
@@ -112,11 +116,8 @@ def collect(frame: pl.LazyFrame, partitions: Sequence[Partition]) -> pl.DataFram
 
 
 def count_rows(partitions: Sequence[Partition]) -> int:
-    """Count the rows of some partitions."""
-    return sum(
-        pl.scan_parquet(partition.path, glob=False).select(pl.len()).collect().item()
-        for partition in partitions
-    )
+    """Count the rows of some partitions; raises StateDamaged."""
+    return sum(collect(scan([one]).select(pl.len()), [one]).item() for one in partitions)
 
 
 def in_days(
@@ -182,15 +183,7 @@ def _check(partition: Partition) -> None:
         raise unreadable_table(partition.path, "its bytes are not those that were written")
 
 
-def _checksum(path: Path) -> str:
-    checksum, chunk = 0, memoryview(bytearray(_CHUNK_BYTES))
-    with open(path, "rb", buffering=0) as file:
-        while read := file.readinto(chunk):
-            checksum = zlib.crc32(chunk[:read], checksum)
-    return f"{checksum:08x}"
-
-
 @functools.cache
 def _checksum_once(path: Path, size: int, modified_ns: int) -> str:
     """Return a file's checksum, worked out once a run as long as its size and time stay."""
-    return _checksum(path)
+    return file_checksum(path)

@@ -63,10 +63,59 @@ def test_small_state_of_another_shape_is_one_line(site, content):
     assert "version.json: is damaged; remove that file and run again" in run.stderr
 
 
-def test_a_ledger_of_another_shape_is_one_line(site):
+def test_a_ledger_of_another_shape_is_made_anew(site):
+    site.nightly()
+    before = site.published()
+    site.put("out/state/files.json", '{"a": 1}')
+    assert "files.json: was damaged, and is made anew" in site.nightly().stderr
+    assert site.published() == before
+
+
+def test_a_changed_file_of_a_state_without_checksums_is_one_line(site):
+    """As version 0.1.0 left it: only the shape tells."""
     site.nightly()
     site.put("out/state/files.json", '{"a": 1}')
-    assert "files.json: is damaged" in site.nightly(code=4).stderr
+    site.file.parent.joinpath("state/sums.json").unlink()
+    assert "files.json: is damaged; remove that file and run again" in site.nightly(code=4).stderr
+    assert site.nightly(code=4).stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda journal: journal.unlink(), id="removed"),
+        pytest.param(lambda journal: journal.write_bytes(journal.read_bytes()[:-9]), id="cut"),
+        pytest.param(lambda journal: journal.write_bytes(b"x" + journal.read_bytes()[1:]), id="changed"),
+    ],
+)
+def test_a_decision_never_vanishes(site, change):
+    site.nightly()
+    assert site.decide("benign").exit_code == 0
+    case = site.case_id()
+    before = site.published(("outcomes",))
+    change(site.root / "out/state/outcomes.jsonl")
+    told = site.nightly(code=4).stderr
+    assert told.count("\n") == 1 and "outcomes.jsonl: l" in told and "from a copy" in told, told
+    assert site.published(("outcomes",)) == before
+    if "lacks" in told:  # without a copy it is recorded once more, as the line says
+        assert f"anomaly decide {case} benign --day " in told
+        assert site.decide("benign").exit_code == 0
+        site.nightly()
+    # `explain` and the others read no decision that is none
+    assert "Traceback" not in site.run("outcomes").output
+
+
+def test_runs_that_vanish_are_told(site):
+    site.nightly()
+    (site.root / "out/state/runs.jsonl").unlink()
+    assert "runs.jsonl: lacks 1 of the runs that the audit log has" in site.nightly(code=3).stderr
+
+
+def test_the_audit_log_without_its_head_ends_the_night(site):
+    site.nightly()
+    (site.root / "out/state/chain.json").unlink()
+    assert "chain.json: is missing" in site.run("audit verify").stderr
+    assert "chain.json: is missing" in site.nightly(code=4).stderr
 
 
 def test_a_folder_with_brackets_in_its_name_is_only_a_folder(tmp_path):

@@ -10,6 +10,7 @@ from pipelines.cases.outcome_journal import (
     OUTCOMES,
     answers_frame,
     assignments_frame,
+    check_against_audit_log,
     current_assignments,
     lock_journals,
     outcomes_frame,
@@ -18,6 +19,8 @@ from pipelines.cases.outcome_journal import (
     read_register,
     stopped_groups,
 )
+from pipelines.errors import StateDamaged
+from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import Store
 from pipelines.storage.stored_register import REGISTER_SCHEMA
 from tests.support.judged_store import NIGHTS, answer_line, settings_for
@@ -121,3 +124,87 @@ def test_one_writer_at_a_time(store):
         assert not entered.wait(0.3)
     other.join(10)
     assert entered.is_set()
+
+
+@pytest.fixture
+def log(store) -> AuditLog:
+    return AuditLog(store)
+
+
+def record(store, case_id: str, outcome: str = "benign", **facts) -> None:
+    """Record an outcome the way `decide` does."""
+    store.append_line(OUTCOMES, answer_line(case_id, outcome, NIGHTS[2]))
+    lines = len(store.read_lines(OUTCOMES))
+    AuditLog(store).append("decide", case=case_id, outcome=outcome, day=NIGHTS[2], lines=lines, **facts)
+
+
+def test_journals_that_hold_more_than_the_audit_log_are_whole(store, log):
+    check_against_audit_log(store)
+    record(store, "c1")
+    log.append("decide", case="c1", outcome="benign", day=NIGHTS[2], again=True, lines=1)
+    store.append_line(OUTCOMES, answer_line("c2", "benign", NIGHTS[2]))  # killed before the log was written
+    store.append_line(ASSIGNMENTS, {"case_id": "c1", "day": str(NIGHTS[0]), "to": "team 2", "by": None})
+    log.append("assign", case="c1", to="team 2", by=None)
+    log.append("import", recorded=1, outcomes=[["c2", "benign", str(NIGHTS[2])]], lines=2)
+    check_against_audit_log(store)
+
+
+def test_an_outcome_that_only_the_audit_log_has_is_told(store):
+    record(store, "c1")
+    record(store, "c2", "contested")
+    first, second = store.read_lines(OUTCOMES)
+    store.write_lines(OUTCOMES, [first])
+    with pytest.raises(
+        StateDamaged, match="lacks the outcome contested of c2 on 2026-03-03, which the audit"
+    ):
+        check_against_audit_log(store)
+    store.path(OUTCOMES).unlink()
+    with pytest.raises(
+        StateDamaged, match="lacks the outcome benign of c1 .*: anomaly decide c1 benign --day"
+    ):
+        check_against_audit_log(store)
+    store.write_lines(OUTCOMES, [second, first])
+    check_against_audit_log(store)
+
+
+def test_an_imported_outcome_that_only_the_audit_log_has_is_told(store, log):
+    log.append("import", recorded=1, outcomes=[["c2", "benign", str(NIGHTS[2])]], lines=1)
+    with pytest.raises(StateDamaged, match="lacks the outcome benign of c2 on 2026-03-03"):
+        check_against_audit_log(store)
+
+
+def test_outcomes_that_are_the_same_but_for_the_reason_are_counted(store):
+    record(store, "c1")
+    record(store, "c1")
+    store.write_lines(OUTCOMES, store.read_lines(OUTCOMES)[:1])
+    with pytest.raises(StateDamaged, match="lacks 1 outcomes, which the audit log has"):
+        check_against_audit_log(store)
+
+
+def test_imports_of_version_0_1_0_are_counted(store, log):
+    log.append("import", file="field.csv", recorded=2, already=0, refused=0)
+    store.append_line(OUTCOMES, answer_line("c1", "benign", NIGHTS[2]))
+    with pytest.raises(StateDamaged, match="lacks 1 outcomes"):
+        check_against_audit_log(store)
+
+
+def test_an_assignment_that_only_the_audit_log_has_is_told(store, log):
+    log.append("assign", case="c1", to="team 2", by=None)
+    with pytest.raises(
+        StateDamaged, match="assignments.jsonl: lacks the assignment of c1 to team 2, .*again"
+    ):
+        check_against_audit_log(store)
+
+
+@pytest.mark.parametrize("line", [{}, {"day": 5}, {"day": "soon"}, {"day": "2026-03-01", "case_id": "c1"}])
+def test_a_line_that_is_no_outcome_is_told(store, line):
+    store.append_line(OUTCOMES, answer_line("c1", "benign", NIGHTS[2]))
+    store.append_line(OUTCOMES, line)
+    with pytest.raises(StateDamaged, match="outcomes.jsonl: line 2 is damaged"):
+        read_outcomes(store)
+
+
+def test_a_line_that_is_no_assignment_is_told(store):
+    store.append_line(ASSIGNMENTS, {"case_id": "c1"})
+    with pytest.raises(StateDamaged, match="assignments.jsonl: line 1 is damaged"):
+        assignments_frame(store)

@@ -1,7 +1,6 @@
 """Outcomes, assignments and reveals: what is recorded, what is refused, and what the person is told."""
 
 import datetime as dt
-import json
 
 import filelock
 import pytest
@@ -26,8 +25,7 @@ def settings(site) -> Settings:
 
 def journal(site: Site, name: str) -> list[dict]:
     """The lines of a journal, without the clock."""
-    path = site.root / "out" / "state" / f"{name}.jsonl"
-    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines = Store(site.file).read_lines(f"{name}.jsonl")
     return [{name: value for name, value in line.items() if name != "recorded"} for line in lines]
 
 

@@ -41,7 +41,7 @@ def test_a_floor_is_written_before_anything_is_deleted_and_a_broken_prune_goes_o
     begun = json.loads((state / "pruning.json").read_text())
     assert [line["class"] for line in begun] == ["readings", "reports"]
     prune(settings, dry_run=False)
-    deleted = [json.loads(line) for line in (state / "deletions.jsonl").read_text().splitlines()]
+    deleted = Store(site.file).read_lines("deletions.jsonl")
     assert not (state / "pruning.json").exists()
     assert [line | {"at": ""} for line in deleted] == [line | {"at": ""} for line in begun]
     assert holding(site, str(day(-41))) == []
@@ -93,10 +93,7 @@ def test_pruned_readings_are_gone_from_parquet_duckdb_and_drafts_and_stay_gone(s
     assert holding(site, cut) == [] and not draft.exists()
     assert not (site.root / "out" / "state" / "nights" / str(day(-20))).exists()
     assert site.view("outcomes").equals(outcomes) and site.view("runs").height == runs
-    record = [
-        json.loads(line)
-        for line in (site.root / "out" / "state" / "deletions.jsonl").read_text().splitlines()
-    ]
+    record = Store(site.file).read_lines("deletions.jsonl")
     assert {line["class"] for line in record} == {"readings", "nights", "reports", "drafts"}
     assert site.audit_lines()[-1]["step"] == "prune"
     # the exports still hold the old rows, and a run line still names the old night
@@ -119,7 +116,7 @@ def test_pages_go_with_the_readings_that_they_draw(site, monkeypatch):
 
     assert expired_pages() == (settings.reports / str(night),)
     drawn = store.path(f"nights/{night}/report.json")
-    drawn.write_text(json.dumps({"draws_from": str(day(-41))}))
+    store.write_json(f"nights/{night}/report.json", {"draws_from": str(day(-41))})
     assert expired_pages() == ()
     drawn.unlink()  # pages of an older version may draw any of their last 120 days
     assert expired_pages() == (settings.reports / str(night),)

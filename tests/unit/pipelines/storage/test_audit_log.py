@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.errors import AuditLogBroken, StateDamaged
 from pipelines.storage.audit_log import NO_HASH, AuditLog
+from pipelines.storage.state import Store
 
 
 @pytest.fixture
@@ -88,7 +89,67 @@ def test_several_writers_wait_for_each_other(log):
 
 
 def test_a_damaged_count_is_told_before_anything_is_done(log, store):
-    log.check_readable()
-    store.path("chain.json").write_text("{ cut")
-    with pytest.raises(StateDamaged, match="chain.json: is damaged"):
-        log.check_readable()
+    log.append("one")
+    assert log.head().lines == 1
+    for content in ("{ cut", "{}", "[]", "null", '{"lines": "1", "last": ""}', '{"lines": -1, "last": ""}'):
+        store.path("chain.json").write_text(content)
+        for act in (log.head, log.verify, lambda: log.append("two")):
+            with pytest.raises(StateDamaged, match=r"chain.json: is damaged.* \(now 1\); put it back"):
+                act()
+
+
+def test_the_end_cannot_be_cut_off_together_with_the_head(log, store):
+    log.append("one")
+    log.append("two")
+    kept = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(kept[0])
+    store.path("chain.json").unlink()
+    for act in (log.verify, log.head, lambda: log.append("three")):
+        with pytest.raises(AuditLogBroken, match=r"chain.json: is missing.* \(now 1\)"):
+            act()
+
+
+def test_the_journal_of_runs_knows_the_head_too(log, store):
+    """Log and head are cut back alike, or removed both: the last run knew more lines."""
+    log.append("one")
+    of_one = store.path("chain.json").read_bytes()
+    log.append("two")
+    store.append_line("runs.jsonl", {"night": "2026-03-01", "audit": log.head()._asdict()})
+    log.append("run")
+    assert log.verify().lines == 3
+    lines = log.path.read_bytes().splitlines(keepends=True)
+    log.path.write_bytes(lines[0])
+    store.path("chain.json").write_bytes(of_one)
+    with pytest.raises(AuditLogBroken, match="1 lines are missing at its end"):
+        log.verify()
+    log.path.unlink()
+    store.path("chain.json").unlink()
+    with pytest.raises(AuditLogBroken, match="2 lines are missing at its end"):
+        log.verify()
+
+
+def test_a_kill_between_the_first_line_and_its_count_leaves_a_whole_log(log, monkeypatch):
+    def write_json(self, name, value):
+        assert not value["lines"], "killed"
+        monkeypatch.undo()
+        self.write_json(name, value)
+        monkeypatch.setattr(Store, "write_json", write_json)
+
+    monkeypatch.setattr(Store, "write_json", write_json)
+    with pytest.raises(AssertionError, match="killed"):
+        log.append("one")
+    monkeypatch.undo()
+    assert log.verify().lines == 1
+
+
+def test_verifying_writes_nothing(log, store):
+    log.append("one")
+    store.path("chain.lock").unlink()
+    for folder in (store.state, store.folder):
+        folder.chmod(0o550)
+    try:
+        assert log.verify().lines == 1
+        assert not store.path("chain.lock").exists()
+    finally:
+        for folder in (store.state, store.folder):
+            folder.chmod(0o750)

@@ -1,5 +1,5 @@
+import contextlib
 import datetime as dt
-import json
 import os
 import stat
 import subprocess
@@ -9,10 +9,11 @@ import textwrap
 import polars as pl
 import pytest
 
-from pipelines.errors import StateError, StoreLocked
+from pipelines.errors import StateDamaged, StateError, StoreLocked
 from pipelines.storage import state
 from pipelines.storage.state import NIGHT_FILES, RETENTION_FLOOR_FILE, UNFINISHED_RUN_FILE, Store
 
+NIGHT = "2026-03-01"
 FRAME = pl.DataFrame({"home": ["0001", "0002"], "value": [1, None]})
 
 
@@ -54,6 +55,7 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path, name):
         "state/.chain.json.household-anomaly.draft",  # the audit log's may be under way
         "state/.theirs.draft",
         "state/a.json",
+        "state/sums.json",
         "state/version.json",
     )
     for path in (store.folder / path for path in (*drafts, *kept)):
@@ -103,7 +105,7 @@ def test_state_of_a_newer_version_is_refused_in_one_line(store):
     store.prepare()  # twice is no harm
     store.write_json("version.json", {"state": 99})
     with pytest.raises(
-        StateError, match="written by a newer version .state 99, this one knows 1.; upgrade"
+        StateError, match="written by a newer version .state 99, this one knows 2.; upgrade"
     ) as told:
         store.prepare()
     assert "\n" not in str(told.value)
@@ -200,7 +202,125 @@ def test_a_line_is_on_the_disk_when_it_is_acknowledged(store, monkeypatch):
     synced = []
     monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
     store.append_line("j.jsonl", {"a": 1})
-    assert synced == [len(json.dumps({"a": 1})) + 1]
+    assert synced == [len(store.path("j.jsonl").read_bytes())]
+
+
+LINES = [{"case_id": "c1", "outcome": "benign"}, {"case_id": "c2", "outcome": "contested"}]
+
+
+def write_journal(store) -> bytes:
+    for line in LINES:
+        store.append_line("j.jsonl", line)
+    return store.path("j.jsonl").read_bytes()
+
+
+def test_no_flipped_bit_of_a_journal_is_read_as_other_content(store):
+    whole = write_journal(store)
+    for place in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            store.path("j.jsonl").write_bytes(flipped)
+            with contextlib.suppress(StateDamaged):
+                # the name of the checksum itself may have become another
+                read = [{name: line[name] for name in LINES[0]} for line in store.read_lines("j.jsonl")]
+                assert read == LINES or (read == LINES[:1] and place == len(whole) - 1), (place, bit)
+
+
+def test_only_the_last_line_may_be_cut_short(store):
+    whole = write_journal(store)
+    end = whole.index(b"\n")
+    store.path("j.jsonl").write_bytes(whole[: end - 3] + whole[end:])
+    with pytest.raises(
+        StateDamaged, match=r"j.jsonl: line 1 is damaged; put the file back from a copy, or take"
+    ):
+        store.read_lines("j.jsonl")
+    store.path("j.jsonl").write_bytes(whole[:-5])
+    assert store.read_lines("j.jsonl") == LINES[:1]
+
+
+def test_a_journal_in_the_place_of_another_is_damaged(store):
+    write_journal(store)
+    store.path("j.jsonl").rename(store.path("k.jsonl"))
+    with pytest.raises(StateDamaged, match=r"k.jsonl: line 1 is damaged"):
+        store.read_lines("k.jsonl")
+
+
+def test_lines_of_version_0_1_0_have_no_checksum(store):
+    store.path("j.jsonl").write_text('{"case_id": "c0"}\n')
+    store.append_line("j.jsonl", LINES[0])
+    assert store.read_lines("j.jsonl") == [{"case_id": "c0"}, LINES[0]]
+    store.path("j.jsonl").write_text('{"case_id": "c0"}\n["c1"]\n')
+    with pytest.raises(StateDamaged, match=r"line 2 is damaged"):
+        store.read_lines("j.jsonl")
+
+
+def test_lines_written_anew_are_lines(store):
+    store.write_lines("j.jsonl", LINES)
+    content = store.path("j.jsonl").read_bytes()
+    store.path("j.jsonl").unlink()
+    assert write_journal(store) == content
+
+
+def test_a_line_of_the_journal_of_runs_that_is_no_run_is_told(store):
+    store.append_line("runs.jsonl", {"night": "2026-03-01"})
+    store.append_line("runs.jsonl", {"night": 5})
+    with pytest.raises(StateDamaged, match="runs.jsonl: line 2 is damaged"):
+        store.published_runs()
+
+
+# checksums of files
+
+
+def test_a_changed_file_is_never_read_as_other_content(store):
+    store.write("a.parquet", FRAME)
+    store.write_json("a.json", {"x": 1})
+    for name, read in (("a.parquet", store.read), ("a.json", lambda name: store.read_json(name, {}))):
+        whole = store.path(name).read_bytes()
+        for changed in (whole[:-1], whole + b" ", whole.replace(b"1", b"3"), b"{}", b"null", b""):
+            store.path(name).write_bytes(changed)
+            if changed != whole:
+                with pytest.raises(StateDamaged, match=f"{name}: is damaged; remove that file and run again"):
+                    read(name)
+        store.path(name).write_bytes(whole)
+        read(name)
+
+
+def test_json_of_another_kind_than_asked_for_is_damaged(store):
+    store.path("a.json").write_text("[1]")  # nothing was ever written here: no checksum is known
+    assert store.read_json("a.json", []) == [1] and store.read_json("a.json", None) == [1]
+    with pytest.raises(StateDamaged, match=r"a.json: is damaged"):
+        store.read_json("a.json", {})
+
+
+def test_damaged_files_are_removed_where_a_run_makes_them_anew(store):
+    names = ["carry/power/000001.parquet", f"nights/{NIGHT}/evidence.parquet", "register.parquet"]
+    for name in names:
+        store.write(name, FRAME)
+    store.write_json("files.json", [])
+    assert store.check_files(mend=True) == []
+    for name in ("files.json", *names[:2]):
+        store.path(name).write_bytes(b"changed")
+    store.path(names[2]).write_bytes(b"changed")
+    with pytest.raises(StateDamaged, match=r"register.parquet: is damaged; remove that file and run again"):
+        store.check_files(mend=True)
+    assert store.path("files.json").exists()
+    store.path(names[2]).unlink()
+    with pytest.raises(StateDamaged, match="is damaged; remove that file and run again"):
+        store.check_files(mend=False)
+    assert [line.split("/state/")[1] for line in store.check_files(mend=True)] == [
+        f"{name}: was damaged, and is made anew" for name in ("files.json", *names[:2])
+    ]
+    assert not any(store.path(name).exists() for name in ("files.json", *names))
+    assert store.check_files(mend=True) == []
+
+
+def test_a_retention_floor_that_is_gone_is_told(store):
+    store.write_json(RETENTION_FLOOR_FILE, {"readings": "2025-01-01"})
+    store.path(RETENTION_FLOOR_FILE).unlink()
+    for _ in range(2):
+        with pytest.raises(StateDamaged, match=r"kept_from.json: is damaged; put it back from a copy, or"):
+            store.check_files(mend=True)
 
 
 # nights
