@@ -16,7 +16,8 @@ This module lies below the rest of the library: it knows no frame and no househo
 import math
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -288,6 +289,27 @@ def printable(text: str) -> str:
     """Return the text on one line with invisible signs escaped, so that it does nothing to a terminal."""
     ideographic_space = "\u3000"
     return "".join(c if c.isprintable() or c == ideographic_space else ascii(c)[1:-1] for c in text)
+
+
+def display_width(text: str) -> int:
+    """Return how many columns of a terminal the text takes: a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def align_columns(rows: Sequence[Sequence[str]], to_the_right: Collection[int] = ()) -> list[str]:
+    """Return rows of cells as lines with columns two spaces apart, by their width on a terminal.
+
+    to_the_right: places of the columns that end, rather than begin, at the same place.
+    """
+    if not rows:
+        return []
+    widths = [max(display_width(row[i]) for row in rows) for i in range(len(rows[0]))]
+
+    def padded(text: str, i: int) -> str:
+        space = " " * (widths[i] - display_width(text))
+        return space + text if i in to_the_right else text + space
+
+    return ["  ".join(padded(text, i) for i, text in enumerate(row)).rstrip() for row in rows]
 
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")

@@ -25,21 +25,21 @@ OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
 
 UNIT_NAMES_ZH = {
     "base units": "基本单位",
-    "cases": "案例",
+    "cases": "项",
     "days": "天",
     "deviations": "标准差",
-    "doors": "门户",
+    "doors": "户",
     "homes": "户",
-    "household-nights": "户·夜",
+    "household-nights": "户日",
     "minutes": "分钟",
     "people": "人",
-    "place": "名次",
+    "place": "序号",
     "probability": "概率",
     "ratio": "比值",
     "row": "行",
     "score": "得分",
     "share": "比例",
-    "signals": "信号",
+    "signals": "项指标",
     "times": "次",
     "weekday": "星期",
 }
@@ -70,30 +70,30 @@ class Runs(dy.Schema):
     """One run of the nightly job or of one night of a backfill."""
 
     run = _column(dy.String, "identifier of the run", "运行编号", key=True)
-    night = _column(dy.Date, "the local day that was judged", "被评判的当地日期")
+    night = _column(dy.Date, "the local day that was judged", "被评估的当地日期")
     started_utc = _column(dy.Datetime, "start, UTC", "开始时间（UTC）")
     finished_utc = _column(dy.Datetime, "end, UTC", "结束时间（UTC）")
     version = _column(dy.String, "version of the tool", "工具版本")
     settings_sha256 = _column(dy.String, "SHA-256 of the settings in force", "所用设置的 SHA-256")
-    judged = _column(dy.Int64, "households judged", "已评判的住户数", unit="homes")
+    judged = _column(dy.Int64, "households judged", "已评估的住户数", unit="homes")
     not_judged = _column(
-        dy.Int64, "signals of households that could not be judged", "无法评判的住户信号数", unit="signals"
+        dy.Int64, "signals of households that could not be judged", "无法评估的住户指标数", unit="signals"
     )
     cases_open = _column(
-        dy.Int64, "cases not closed at the end of the night", "当晚结束时未关闭的案例数", unit="cases"
+        dy.Int64, "cases not closed at the end of the night", "当日结束时未办结的事项数", unit="cases"
     )
-    cases_new = _column(dy.Int64, "cases opened this night", "当晚新开的案例数", unit="cases")
+    cases_new = _column(dy.Int64, "cases opened this night", "当日新增的事项数", unit="cases")
     expected_wrong_doors = _column(
         dy.Float64,
         "sum of chance_wrong over the doors listed for the first time this night",
-        "当晚首次列出的门户中预计判断错误的数目",
+        "当日首次列入的住户中预计误报的户数",
         unit="doors",
     )
     notes = _column(dy.String, "what was degraded, or empty", "降级说明，无则为空")
     revised = _column(
         dy.Int64,
         "how many times the night had been judged before; v1.revisions has what changed",
-        "此前该晚已被评判的次数；v1.revisions 载其变化",
+        "此前该日已被评估的次数；v1.revisions 载其变化",
         unit="times",
     )
 
@@ -110,7 +110,7 @@ class Readings(dy.Schema):
     """One signal of one household on one local day."""
 
     household = _column(dy.String, "household id", "住户编号", key=True)
-    signal = _column(dy.String, "name of the signal in the settings", "信号名称", key=True)
+    signal = _column(dy.String, "name of the signal in the settings", "指标名称", key=True)
     day = _column(dy.Date, "local day", "当地日期", key=True)
     value = _column(
         dy.Int64,
@@ -125,21 +125,21 @@ class Readings(dy.Schema):
         "read, interpolated (to midnight), partial (part of the day), doubtful (not believed) or missing; "
         "only read and interpolated days are judged",
         "质量：read 实读，interpolated 插值到零点，partial 不足一日，doubtful 存疑，missing 缺失；"
-        "仅前两种参与评判",
+        "仅前两种参与评估",
     )
 
 
 class ExpectedDays(dy.Schema):
     """One signal of one household on one day, as the run of `night` saw it."""
 
-    night = _column(dy.Date, "the night whose run saw it so", "评判日期", key=True)
+    night = _column(dy.Date, "the night whose run saw it so", "评估日期", key=True)
     household = _column(dy.String, "household id", "住户编号", key=True)
-    signal = _column(dy.String, "name of the signal", "信号名称", key=True)
+    signal = _column(dy.String, "name of the signal", "指标名称", key=True)
     day = _column(dy.Date, "local day", "当地日期", key=True)
     value = _column(
         dy.Int64,
         "what was observed, base units; empty where the day is not judged",
-        "实测值（基本单位），未评判则为空",
+        "实测值（基本单位），未评估则为空",
         null=True,
         unit="base units",
     )
@@ -168,7 +168,7 @@ class ExpectedDays(dy.Schema):
     unit = _column(
         dy.String,
         "base unit of value, expected, low and high; empty for a signal that is no longer in the settings",
-        "数值的基本单位；信号已不在设置中则为空",
+        "数值的基本单位；指标已不在设置中则为空",
         null=True,
     )
 
@@ -176,61 +176,66 @@ class ExpectedDays(dy.Schema):
 class Evidence(dy.Schema):
     """One reason to look at one household on one night."""
 
-    night = _column(dy.Date, "the night judged", "评判日期", key=True)
+    night = _column(dy.Date, "the night judged", "评估日期", key=True)
     household = _column(dy.String, "household id", "住户编号", key=True)
-    detector = _column(dy.String, "the detector that saw it", "检测器", key=True)
+    detector = _column(dy.String, "the detector that saw it", "检测方法", key=True)
     signal = _column(
         dy.String,
         "the signal concerned, or `all` where several rise together",
-        "相关信号；多个信号同升为 all",
+        "相关指标；多项指标同时上升为 all",
         key=True,
     )
     window_days = _column(
-        dy.Int32, "length of the window that ends at the night, days", "截至当晚的窗口长度（天）", unit="days"
+        dy.Int32, "length of the window that ends at the night, days", "截至当日的窗口长度（天）", unit="days"
     )
     ratio = _column(dy.Float64, "observed over expected in the window", "窗口内实测与预期之比", unit="ratio")
-    score = _column(dy.Float64, "the detector's own score", "检测器得分", unit="score")
+    score = _column(dy.Float64, "the detector's own score", "检测方法的得分", unit="score")
     rarity = _column(
         dy.Float64,
         "one new episode of such a score by chance in about so many household-nights of this site",
-        "罕见度：约每多少户·夜偶然出现一次",
+        "罕见度：约每多少户日偶然出现一次",
         unit="household-nights",
     )
-    because = _column(dy.String, "the reason in words", "文字理由")
+    because = _column(dy.String, "the reason in words", "判断依据（文字）")
 
 
 class Cases(dy.Schema):
     """One episode of one household."""
 
     case_id = _column(
-        dy.String, "code of the case, from household, signature and opening night", "案例编号", key=True
+        dy.String, "code of the case, from household, signature and opening night", "事项编号", key=True
     )
     household = _column(dy.String, "household id", "住户编号")
     district = _column(dy.String, "district, where known", "片区", null=True)
     signature = _column(
-        dy.String, "kind of case: people, door, water, power or a further signal's name", "案例类型"
+        dy.String, "kind of case: people, door, water, power or a further signal's name", "事项类型"
     )
     onset = _column(dy.Date, "first day of the rise, estimated", "估计的开始日期")
-    opened = _column(dy.Date, "the night the case was opened", "开案日期")
+    opened = _column(dy.Date, "the night the case was opened", "事项登记日期")
     last_seen = _column(dy.Date, "the last night with evidence", "最后一次有依据的日期")
     status = _column(
-        dy.String, "new, ongoing, fading or closed", "状态：new 新，ongoing 持续，fading 减弱，closed 关闭"
+        dy.String,
+        "new, ongoing, fading or closed",
+        "状态：new 新增，ongoing 持续，fading 减弱，closed 已办结",
     )
     rarity = _column(
-        dy.Float64, "the largest rarity the case has reached", "案例达到的最大罕见度", unit="household-nights"
+        dy.Float64,
+        "the largest rarity the case has reached",
+        "该事项达到的最大罕见度",
+        unit="household-nights",
     )
     ratios = _column(
         lambda **k: dy.List(
             dy.Struct({"key": dy.String(nullable=False), "value": dy.Float64(nullable=False)}), **k
         ),
         "signal → observed over expected over the episode",
-        "信号 → 整段实测与预期之比",
+        "指标 → 整段实测与预期之比",
         unit="ratio",
     )
     extra_people = _column(
         dy.Float64,
         "further people a people case is like, an estimate; empty for other kinds",
-        "人员案例约相当于增加多少人（估计），其他类型为空",
+        "人数类事项约相当于增加多少人（估计），其他类型为空",
         null=True,
         unit="people",
     )
@@ -248,18 +253,18 @@ class Cases(dy.Schema):
         null=True,
         unit="people",
     )
-    because_en = _column(dy.String, "the reason in one English sentence", "英文理由")
-    because_zh = _column(dy.String, "the reason in one Chinese sentence", "中文理由")
+    because_en = _column(dy.String, "the reason in one English sentence", "英文判断依据")
+    because_zh = _column(dy.String, "the reason in one Chinese sentence", "中文判断依据")
     decision = _column(
         dy.String,
         "the decision in force: confirmed, benign or contested; empty where none is",
-        "现行决定：confirmed 属实，benign 正常，contested 有异议；无则为空",
+        "现行决定：confirmed 属实，benign 正常原因，contested 有异议；无则为空",
         null=True,
     )
     reopened = _column(
         dy.Date,
         "the night on which new evidence brought an answered case back",
-        "已答复案例因新依据重新列出的日期",
+        "已有结果的事项因新依据重新列入的日期",
         null=True,
     )
 
@@ -269,16 +274,16 @@ class Worklist(dy.Schema):
 
     night = _column(dy.Date, "the night", "日期", key=True)
     rank = _column(dy.Int32, "order on the list, 1 first", "顺序", unit="place")
-    case_id = _column(dy.String, "code of the case", "案例编号", key=True)
+    case_id = _column(dy.String, "code of the case", "事项编号", key=True)
     household = _column(dy.String, "household id", "住户编号")
     district = _column(dy.String, "district, where known", "片区", null=True)
-    signature = _column(dy.String, "kind of case", "案例类型")
+    signature = _column(dy.String, "kind of case", "事项类型")
     desk = _column(dy.String, "who looks at this kind of case", "负责岗位")
-    rarity = _column(dy.Float64, "rarity of the case on that night", "当晚罕见度", unit="household-nights")
+    rarity = _column(dy.Float64, "rarity of the case on that night", "当日罕见度", unit="household-nights")
     chance_wrong = _column(
         dy.Float64,
         "estimated chance of no sustained rise beyond ordinary causes",
-        "判断错误的估计概率",
+        "误报的估计概率",
         unit="probability",
         min=0.0,
         max=1.0,
@@ -294,7 +299,7 @@ class Worklist(dy.Schema):
     first_listed = _column(
         dy.Bool,
         "whether the door is listed for the first time, or again, on this night",
-        "是否当晚首次（或重新）列出",
+        "是否当日首次（或重新）列入",
     )
     assigned = _column(
         dy.String, "to whom the case is assigned now, or empty", "现指派给谁，无则为空", null=True
@@ -304,16 +309,16 @@ class Worklist(dy.Schema):
 class Revisions(dy.Schema):
     """One case of one night that came out otherwise when the night was judged again."""
 
-    night = _column(dy.Date, "the night judged again", "被重新评判的日期", key=True)
+    night = _column(dy.Date, "the night judged again", "被重新评估的日期", key=True)
     revised = _column(
         dy.Int64,
         "which judging again it was, counted as in v1.runs: 1 the first",
-        "第几次重新评判（与 v1.runs 同计，1 为首次）",
+        "第几次重新评估（与 v1.runs 同计，1 为首次）",
         key=True,
         unit="times",
     )
     household = _column(dy.String, "household id", "住户编号", key=True)
-    signature = _column(dy.String, "kind of case", "案例类型", key=True)
+    signature = _column(dy.String, "kind of case", "事项类型", key=True)
     change = _column(
         dy.String,
         "new, gone or changed",
@@ -323,16 +328,16 @@ class Revisions(dy.Schema):
     case_id_before = _column(
         dy.String,
         "code of the case before, empty where there was none",
-        "此前的案例编号，无则为空",
+        "此前的事项编号，无则为空",
         null=True,
     )
     case_id_after = _column(
-        dy.String, "code of the case after, empty where there is none", "此后的案例编号，无则为空", null=True
+        dy.String, "code of the case after, empty where there is none", "此后的事项编号，无则为空", null=True
     )
     rarity_before = _column(
         dy.Float64,
         "largest rarity the case had reached by that night, before",
-        "此前案例至当晚的最大罕见度",
+        "此前该事项截至当日的最大罕见度",
         null=True,
         unit="household-nights",
     )
@@ -340,17 +345,17 @@ class Revisions(dy.Schema):
     rank_before = _column(
         dy.Int32,
         "place on the night's list before, empty where it was not listed",
-        "此前在当晚列表中的名次，未列出则为空",
+        "此前在当日清单中的序号，未列入则为空",
         null=True,
         unit="place",
     )
-    rank_after = _column(dy.Int32, "the same after", "此后的同一名次", null=True, unit="place")
+    rank_after = _column(dy.Int32, "the same after", "此后的同一序号", null=True, unit="place")
 
 
 class Assignments(dy.Schema):
     """One assignment of a case to a person or team."""
 
-    case_id = _column(dy.String, "code of the case", "案例编号")
+    case_id = _column(dy.String, "code of the case", "事项编号")
     day = _column(dy.Date, "the day it was assigned", "指派日期")
     to = _column(dy.String, "who is to look at it", "被指派人")
     by = _column(dy.String, "who assigned it, or empty", "指派人", null=True)
@@ -362,46 +367,46 @@ class Account(dy.Schema):
     grouped_by = _column(
         dy.String,
         "all, signature, district or month (of first listing)",
-        "分组方式：all 全部，signature 类型，district 片区，month 首次列出的月份",
+        "分组方式：all 全部，signature 类型，district 片区，month 首次列入的月份",
         key=True,
     )
     name = _column(dy.String, "the group", "组", key=True)
-    listed = _column(dy.Int64, "doors listed so far", "已列出的门户数", unit="doors")
+    listed = _column(dy.Int64, "doors listed so far", "已列入的户数", unit="doors")
     answered = _column(
         dy.Int64,
         "of these, doors found confirmed or benign",
-        "其中已有结论（属实或正常）的门户数",
+        "其中已有结果（属实或正常原因）的户数",
         unit="doors",
     )
     confirmed = _column(dy.Int64, "of these, confirmed", "其中属实", unit="doors")
     wrong = _column(
-        dy.Int64, "of these, wrong: the answer was benign", "其中判断错误（结论为正常）", unit="doors"
+        dy.Int64, "of these, wrong: the answer was benign", "其中误报（核实为正常原因）", unit="doors"
     )
     promised = _column(
         dy.Float64,
         "wrong doors promised among the answered ones: the sum of their chance_wrong",
-        "有结论门户中承诺的错误数：chance_wrong 之和",
+        "已有结果住户的预计误报数：chance_wrong 之和",
         unit="doors",
     )
-    wrong_share = _column(dy.Float64, "wrong over answered", "错误占有结论的比例", null=True, unit="share")
+    wrong_share = _column(dy.Float64, "wrong over answered", "误报占已有结果的比例", null=True, unit="share")
     low = _column(
         dy.Float64,
         "lower end of wrong_share (95 %, Wilson)",
-        "错误比例下限（95 %，Wilson）",
+        "误报比例下限（95 %，Wilson）",
         null=True,
         unit="share",
     )
     high = _column(
         dy.Float64,
         "upper end of wrong_share (95 %, Wilson)",
-        "错误比例上限（95 %，Wilson）",
+        "误报比例上限（95 %，Wilson）",
         null=True,
         unit="share",
     )
     chance_before = _column(
         dy.Float64,
         "mean chance of the answered doors before outcomes corrected it",
-        "有结论门户校正前的平均概率",
+        "已有结果住户校正前的平均概率",
         null=True,
         unit="probability",
     )
@@ -415,17 +420,17 @@ class Account(dy.Schema):
     stopped = _column(
         dy.Bool,
         "whether the group stopped listing itself, its doors being wrong too often",
-        "该组是否因错误过多而停止列出",
+        "该组是否因误报过多而停止列入",
     )
 
 
 class Misses(dy.Schema):
     """One estimate of the surges that no list has shown, from random control doors."""
 
-    drawn = _column(dy.Int64, "control doors drawn so far", "已抽取的对照门户数", unit="doors")
-    answered = _column(dy.Int64, "of these, checked at the desk", "其中已作案头核查", unit="doors")
+    drawn = _column(dy.Int64, "control doors drawn so far", "已随机抽取的对照户数", unit="doors")
+    answered = _column(dy.Int64, "of these, checked at the desk", "其中已作资料核实", unit="doors")
     found = _column(
-        dy.Int64, "of these, with a surge that was not listed", "其中发现未列出的激增", unit="doors"
+        dy.Int64, "of these, with a surge that was not listed", "其中发现未列入的明显上升", unit="doors"
     )
     share = _column(dy.Float64, "found over answered", "发现比例", null=True, unit="share")
     low = _column(
@@ -437,7 +442,7 @@ class Misses(dy.Schema):
     unlisted = _column(
         dy.Int64,
         "homes judged on the latest night and not listed",
-        "最近一晚已评判而未列出的住户数",
+        "最近一日已评估而未列入的住户数",
         unit="homes",
     )
     missed = _column(
@@ -468,7 +473,7 @@ class Control(dy.Schema):
 class Outcomes(dy.Schema):
     """One decision or visit."""
 
-    case_id = _column(dy.String, "code of the case", "案例编号")
+    case_id = _column(dy.String, "code of the case", "事项编号")
     day = _column(dy.Date, "the day it was decided or visited", "日期")
     outcome = _column(dy.String, "confirmed, benign, no_access, not_visited or contested", "结果")
     reason = _column(dy.String, "the reason given", "理由")
@@ -481,7 +486,7 @@ class NotJudged(dy.Schema):
 
     night = _column(dy.Date, "the night", "日期", key=True)
     household = _column(dy.String, "household id", "住户编号", key=True)
-    signal = _column(dy.String, "name of the signal", "信号名称", key=True)
+    signal = _column(dy.String, "name of the signal", "指标名称", key=True)
     reason = _column(dy.String, "why it could not be judged", "原因")
 
 

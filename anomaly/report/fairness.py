@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from anomaly.messages import format_number, format_percent, format_percent_range, message
+from anomaly.messages import format_number, format_percent, format_percent_range, message, translate
 from anomaly.outcomes import RATE_DENOMINATORS
 from anomaly.report.page import Site, index_link, language_links, render
 
@@ -59,7 +59,8 @@ def fairness_view(groups: pl.DataFrame, language: str) -> dict[str, Any]:
 
 
 def _group_row(row: Mapping[str, Any], language: str) -> list[str]:
-    name = message(language, f"fairness.{row['grouped_by']}", name=row["name"])
+    own_name = translate(language, "classes", row["name"]) if row["grouped_by"] == "class" else row["name"]
+    name = message(language, f"fairness.{row['grouped_by']}", name=own_name)
     rates = [_rate(row, rate, language) for rate in RATE_DENOMINATORS]
     return [name, format_number(language, row["homes"]), *rates]
 

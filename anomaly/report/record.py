@@ -80,7 +80,13 @@ def record_html(page: RecordPage, language: str) -> str:
 def _data_lines(page: RecordPage, language: str) -> list[str]:
     """Return which data are used and how they are kept."""
     signals = [
-        message(language, "record.signal", name=translate(language, "signals", name), kind=kind, unit=unit)
+        message(
+            language,
+            "record.signal",
+            name=translate(language, "signals", name),
+            kind=translate(language, "kinds", kind),
+            unit=translate(language, "base_units", unit or "count"),
+        )
         for name, kind, unit in page.signals
     ]
     pseudonyms = "record.pseudonyms_on" if page.has_pseudonyms else "record.pseudonyms_off"

@@ -5,11 +5,13 @@ expectations are worked out from the readings stored now.
 """
 
 import datetime as dt
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from anomaly import __version__, messages, report
+from anomaly.messages import message, message_list, translate
 from pipelines.cases.snapshots import find_case, last_night_with_case, read_snapshot, readings_with_expected
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
@@ -19,16 +21,6 @@ from pipelines.reporting.night_report import report_site
 from pipelines.reporting.queries import night_or_latest, query_published
 from pipelines.scoring.night import expect_homes
 from pipelines.storage.state import Store
-
-METHOD = (
-    "expected: median of the last 84 occupied days older than a fortnight (11 to 17 days),"
-    " with the weekday's own departure, times what the peers did that day;",
-    "          never below a level lived at within the past year. low–high: 90 % of such days."
-    " surprise: distance in robust deviations of the log.",
-    "score:    sum of surprise over the window / sqrt(days), scaled by the night's peers."
-    " rarity: one such new episode in so many past household-nights.",
-)
-"""How the numbers are made: in anomaly/expected, anomaly/detectors and anomaly/evidence.py."""
 
 
 class RecentDays(NamedTuple):
@@ -48,23 +40,19 @@ def explain(settings: Settings, name: str, night: dt.date | None, language: str)
     store = Store(settings.store)
     case = find_case(store, name, night)
     home = case["household"] if case else _home_named(store, name, night)
-    lines = [f"home {home}, night {night}"]
+    lines = [message(language, "explained.home", home=home, night=night)]
     if case:
-        kind = messages.translate_signature(language, case["signature"])
-        dates = f"onset {case['onset']}, opened {case['opened']}"
         because, people = case[f"because_{language}"], messages.more_people_sentence(language, case)
-        lines += [
-            f"case {case['case_id']}: {kind}, {dates}, {case['status']}",
-            messages.join_sentences(language, because, people),
-        ]
-    lines += ["", "evidence of this night (detector, signal, window, observed/expected, score, rarity)"]
+        lines += [_case_line(language, case), messages.join_sentences(language, because, people)]
+    lines += ["", message(language, "explained.evidence")]
     evidence = evidence_with_reasons(settings, store, [night], language, [home])
-    lines += [_evidence_line(row) for row in evidence.iter_rows(named=True)] or ["  none"]
+    lines += _evidence_lines(language, evidence)
     not_judged = store.read(f"nights/{night}/not_judged.parquet").filter(pl.col("household") == home)
-    lines += [f"not judged: {row['signal']}: {row['reason']}" for row in not_judged.iter_rows(named=True)]
-    recent = _recent_days(settings, store, home, night)
-    lines += _day_lines(recent.days)
-    lines += ["", *METHOD, recent.origin, "A case is a reason to look, not evidence of wrongdoing."]
+    lines += [_not_judged_line(language, row) for row in not_judged.iter_rows(named=True)]
+    recent = _recent_days(settings, store, home, night, language)
+    lines += _day_lines(language, recent.days)
+    lines += ["", *message_list(language, "explained.method"), recent.origin]
+    lines += [message(language, "page.reason_to_look")]
     return _printable_lines("\n".join(lines) + "\n")
 
 
@@ -120,15 +108,14 @@ def _home_named(store: Store, name: str, night: dt.date) -> str:
     return name
 
 
-def _recent_days(settings: Settings, store: Store, home: str, night: dt.date) -> RecentDays:
+def _recent_days(settings: Settings, store: Store, home: str, night: dt.date, language: str) -> RecentDays:
     """Return the home's last weeks: as the night kept them where it had reason to, else worked out now."""
     days = read_snapshot(store, night, "series").filter(pl.col("household") == home)
     if days.height:
         made = store.read_json(f"nights/{night}/frozen.json", {})
         settings_code = str(made.get("settings_sha256"))[:12]
-        return RecentDays(
-            days, f"frozen with the night: version {made.get('version')}, settings {settings_code}"
-        )
+        origin = message(language, "explained.frozen", version=made.get("version"), settings=settings_code)
+        return RecentDays(days, origin)
     inputs = stored_inputs(settings, store)
     if inputs.stored.find_span() is None:
         raise NotFound(f"{store.folder}: holds no readings; run `anomaly nightly --settings …` first")
@@ -141,35 +128,69 @@ def _recent_days(settings: Settings, store: Store, home: str, night: dt.date) ->
         days = readings_with_expected(inputs, expected, [home], night)
     else:
         days = pl.DataFrame(schema={"signal": pl.String, "unit": pl.String})
-    return RecentDays(
-        days,
-        "no case that night: worked out now from the readings stored now:"
-        f" version {__version__}, settings {settings.sha256[:12]}",
+    settings_code = settings.sha256[:12]
+    origin = message(language, "explained.worked_out_now", version=__version__, settings=settings_code)
+    return RecentDays(days, origin)
+
+
+def _case_line(language: str, case: Mapping[str, Any]) -> str:
+    return message(
+        language,
+        "explained.case",
+        case=case["case_id"],
+        kind=messages.translate_signature(language, case["signature"]),
+        onset=case["onset"],
+        opened=case["opened"],
+        status=translate(language, "statuses", case["status"]),
     )
 
 
-def _evidence_line(row: dict) -> str:
-    return (
-        f"  {row['detector']:<9} {row['signal']:<9} {row['window_days']:>2} days  ×{row['ratio']:.2f}"
-        f"  {row['score']:6.2f}  1 in {row['rarity']:,.0f} household-nights"
-    )
+def _evidence_lines(language: str, evidence: pl.DataFrame) -> list[str]:
+    """Return the evidence in aligned columns, a line each, or a line that says there is none."""
+    if evidence.is_empty():
+        return ["  " + message(language, "explained.evidence_none")]
+    rows = [
+        [
+            translate(language, "detectors", row["detector"]),
+            translate(language, "signals", row["signal"]),
+            message(language, "explained.window", days=row["window_days"]),
+            f"×{row['ratio']:.2f}",
+            f"{row['score']:.2f}",
+            message(language, "explained.rarity", number=f"{row['rarity']:,.0f}"),
+        ]
+        for row in evidence.iter_rows(named=True)
+    ]
+    return ["  " + line for line in messages.align_columns(rows, to_the_right=(2, 3, 4))]
 
 
-def _day_lines(days: pl.DataFrame) -> list[str]:
+def _not_judged_line(language: str, row: Mapping[str, Any]) -> str:
+    reason = messages.translate_reason(language, row["reason"])
+    signal = translate(language, "signals", row["signal"])
+    return message(language, "explained.not_assessed", signal=signal, reason=reason)
+
+
+def _day_lines(language: str, days: pl.DataFrame) -> list[str]:
+    """Return each signal's days in aligned columns under a line that names signal and unit."""
+    heads = list(message_list(language, "explained.day_heads"))
     lines = []
     for (signal, unit), frame in days.group_by("signal", "unit", maintain_order=True):
-        lines += [
-            "",
-            f"{signal} ({unit} a day)",
-            "  day         observed  expected       low      high  surprise  quality",
-        ]
-        for row in frame.iter_rows(named=True):
-            values = [row["value"], row["expected"], row["low"], row["high"]]
-            numbers = "".join(f"{'-' if value is None else format(value, ',.0f'):>10}" for value in values)
-            surprise = "-" if row["surprise"] is None else f"{row['surprise']:.1f}"
-            note = f": {row['note']}" if row["note"] else ""
-            lines.append(f"  {row['day']}{numbers}{surprise:>10}  {row['quality']}{note}")
+        name = translate(language, "signals", str(signal))
+        unit_name = translate(language, "base_units", str(unit))
+        rows = [_day_row(language, row) for row in frame.iter_rows(named=True)]
+        lines += ["", message(language, "chart.axis", signal=name, unit=unit_name)]
+        lines += ["  " + line for line in messages.align_columns([heads, *rows], to_the_right=range(1, 6))]
     return lines
+
+
+def _day_row(language: str, row: Mapping[str, Any]) -> list[str]:
+    values = [row["value"], row["expected"], row["low"], row["high"]]
+    numbers = ["-" if value is None else f"{value:,.0f}" for value in values]
+    surprise = "-" if row["surprise"] is None else f"{row['surprise']:.1f}"
+    quality = translate(language, "qualities", row["quality"])
+    if row["note"]:
+        note = translate(language, "day_notes", row["note"])
+        quality = message(language, "explained.day_note", quality=quality, note=note)
+    return [str(row["day"]), *numbers, surprise, quality]
 
 
 def _printable_lines(text: str) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import polars as pl
 
 from anomaly import outcomes, report
+from anomaly.messages import align_columns
 from pipelines.cases import outcome_journal
 from pipelines.cases.build import build_cases, first_listings
 from pipelines.config.settings import Settings, listed_signatures
@@ -71,8 +72,4 @@ def fairness_text(rates: pl.DataFrame) -> str:
     """Return the rates as a table in text, with a line on what stopped or that nothing did."""
     view = report.fairness_view(rates, "en")
     rows = [view["heads"], *view["rows"]]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(view["heads"]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    return "\n".join([*lines, *view["stops"]]) + "\n"
+    return "\n".join([*align_columns(rows), *view["stops"]]) + "\n"

@@ -9,7 +9,8 @@ import json
 import duckdb
 import polars as pl
 
-from anomaly.messages import formula_safe, printable
+from anomaly.evidence import signature_of
+from anomaly.messages import align_columns, formula_safe, printable
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings
 from pipelines.errors import NotFound
@@ -69,7 +70,8 @@ def worklist_text(
 ) -> str:
     """Return the doors of a night, rarest first, as a table, csv or json (one object a line).
 
-    desk, district: only the doors of this one, where one is named.
+    desk, district: only the doors of this one, where one is named. Raises NotFound for a desk that no kind
+    of case has.
     """
     night = night_or_latest(settings, night)
     doors = query_published(
@@ -82,6 +84,10 @@ def worklist_text(
         night=night,
     )
     if desk:
+        kinds = ["people", *map(signature_of, settings.rules)]
+        desks = set(doors["desk"]).union(map(settings.worklist.desk_of, kinds))
+        if desk not in desks:
+            raise NotFound(f"there is no desk {desk!r}; there are {', '.join(sorted(desks))}")
         doors = doors.filter(pl.col("desk") == desk)
     if district:
         doors = doors.filter(pl.col("district") == district)
@@ -209,13 +215,7 @@ def format_columns(frame: pl.DataFrame, head: bool = True, indent: str = "") -> 
     rows = [[("" if v is None else printable(str(v))) for v in row] for row in frame.iter_rows()]
     if head:
         rows.insert(0, list(frame.columns))
-    if not rows:
-        return ""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    return "".join(f"{indent}{line}\n" for line in lines)
+    return "".join(f"{indent}{line}\n" for line in align_columns(rows))
 
 
 def _escape_formulas(frame: pl.DataFrame) -> pl.DataFrame:

@@ -224,7 +224,7 @@ def test_the_list_sorts_by_its_heads_there_and_back(night):
 def test_the_list_filters_by_words_and_by_choice(night):
     night.get_by_label("Find").fill("0405")
     assert ranks(night) == [5]
-    assert night.get_by_role("status").inner_text() == "1 of 8 doors on this page shown."
+    assert night.get_by_role("status").inner_text() == "1 of 8 homes on this page shown."
     night.get_by_label("Find").fill("")
     night.locator("select[name=district]").select_option("South")
     assert ranks(night) == [3, 6]

@@ -145,7 +145,7 @@ def test_answers_fill_the_account_correct_the_chance_and_stop_a_kind(site):
     (note,) = [run["notes"] for run in site.view("runs").rows(named=True) if run["night"] == LAST]
     assert note == "people not listed: 1 of its 1 answered doors were wrong"
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
-    assert "More people than usual is not listed: 1 of its 1 answered doors were wrong" in page
+    assert "More people than usual is not listed: false alarms among its results: 1 of 1" in page
     overview = (site.root / "out" / "reports" / "index.html").read_text(encoding="utf-8")
-    assert "Of 1 answered doors 1 were wrong" in overview
+    assert "Homes with a result: 1. False alarms among them: 1" in overview
     assert f"{100 * promised:.0f} % → 75 %" in overview and "no longer listed" in overview

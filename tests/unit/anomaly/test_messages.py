@@ -92,13 +92,13 @@ def test_dates():
     assert messages.format_day("zh", date(2026, 5, 3), short=True) == "5月3日"
 
 
-EXPECTED = "what this home, its neighbours and the calendar lead one to expect"
+EXPECTED = "what is normal for this home at this time of year"
 
 
 def test_because_in_both_languages():
     ratios = {"water": 2.4, "entries": 3.1}
     english = f"Water 2.4× and entries 3.1× {EXPECTED}, for 9 days."
-    chinese = "用水为预期的2.4倍、进门人次为3.1倍（按本户既往、邻里与日历推算），持续9天。"
+    chinese = "与本户同期正常水平相比，用水为2.4倍、进门人次为3.1倍，已持续9天。"
     assert messages.because_sentence("en", ratios, "people", 9) == english
     assert messages.because_sentence("zh", ratios, "people", 9) == chinese
 
@@ -106,14 +106,14 @@ def test_because_in_both_languages():
 def test_because_leads_with_the_signatures_own_signal_and_knows_one_day():
     ratios = {"water": 1.1, "entries": 3.1, "steam": 12.3, "power": float("nan")}
     english = f"Entries 3.1×, water 1.1× and steam 12× {EXPECTED}, for 1 day."
-    chinese = "Steam为预期的2.0倍（按本户既往、邻里与日历推算），持续1天。"
+    chinese = "与本户同期正常水平相比，steam为2.0倍，持续1天。"
     assert messages.because_sentence("en", ratios, "door", 1) == english
     assert messages.because_sentence("zh", {"steam": 2.0}, "steam", 1) == chinese
 
 
 def test_because_without_a_ratio_goes_without_numbers():
     assert messages.because_sentence("en", {"water": None}, "water", 2) == (
-        "More than this home, its neighbours and the calendar lead one to expect, for 2 days."
+        "More than is normal for this home at this time of year, for 2 days."
     )
 
 
@@ -125,10 +125,13 @@ def test_a_further_signals_signature_is_told_by_its_name():
 
 def test_a_reason_keeps_its_numbers():
     reason = "2 whole days in the last 7, half are needed"
-    assert messages.translate_reason("en", reason) == reason
+    told = "only 2 complete days in the last 7; at least half are needed"
+    assert messages.translate_reason("en", reason) == told
     assert messages.translate_reason("zh", reason) == "最近7天中只有2个完整日，至少需要一半"
     assert messages.translate_reason("zh", "something else 3") == "something else 3"
-    assert messages.translate_reason("zh", "class shop: only dwellings are judged") == "类别shop：只评判住宅"
+    assert (
+        messages.translate_reason("zh", "class shop: only dwellings are judged") == "类别“shop”：只评估住宅"
+    )
     assert (
         messages.translate_reason_group("en", "4 whole days between 7 and 258 days old, 10 are needed")
         == "too little history"
@@ -184,9 +187,21 @@ def test_what_comes_from_outside_does_nothing_to_a_terminal_or_a_spreadsheet():
 @pytest.mark.parametrize(
     ("estimate", "english", "chinese"),
     [
-        ((4.2, 2.1, 7.4), "That is like 4 more people (2–7).", "约相当于增加4人（2–7人）。"),
-        ((1.2, 0.3, 2.3), "That is like 1 more person (0–2).", "约相当于增加1人（0–2人）。"),
-        ((0.3, 0.0, 1.0), "That is like less than 1 more person (0–1).", "约相当于增加不到1人（0–1人）。"),
+        (
+            (4.2, 2.1, 7.4),
+            "That is about what 4 extra people would add (2–7).",
+            "约相当于增加4人（2～7人）。",
+        ),
+        (
+            (1.2, 0.3, 2.3),
+            "That is about what 1 extra person would add (0–2).",
+            "约相当于增加1人（0～2人）。",
+        ),
+        (
+            (0.3, 0.0, 1.0),
+            "That is less than 1 extra person would add (0–1).",
+            "约相当于增加不到1人（0～1人）。",
+        ),
         ((None, None, None), "", ""),
     ],
 )
@@ -200,3 +215,59 @@ def test_how_many_more_people_in_a_cell():
     case = {"extra_people": 4.2, "extra_people_low": 2.1, "extra_people_high": 7.4}
     assert messages.more_people_cell("en", case) == "4 (2–7)"
     assert messages.more_people_cell("en", {"extra_people": None}) == ""
+
+
+LOCALE_README = Path(messages.__file__).parent / "locale" / "README.md"
+PLACEHOLDER = re.compile(r"\{\w*\}")
+
+
+def words_of(language):
+    """Return everything the catalogue says, in lower case and without placeholders."""
+    said = " ".join(sentence for sentences in entries(language).values() for sentence in sentences)
+    return PLACEHOLDER.sub("", said).lower()
+
+
+def rows_under(heading):
+    """Return the rows of the table under a heading of the locale's README."""
+    section = LOCALE_README.read_text("utf-8").split(f"## {heading}\n")[1].split("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_term_of_the_glossary_is_used():
+    english, chinese = words_of("en"), words_of("zh")
+    glossary = rows_under("Glossary")
+    assert len(glossary) > 20
+    for english_term, chinese_term, meaning in glossary:
+        assert english_term in english or english_term.replace("home ", "homes ") in english, english_term
+        assert chinese_term in chinese and meaning, chinese_term
+
+
+def test_replaced_words_are_not_used_again():
+    dictionary = [
+        text
+        for table in (tables.PUBLISHED | tables.META).values()
+        for column in table.columns().values()
+        for name, text in (column.metadata or {}).items()
+        if name.endswith("zh")
+    ]
+    said = {"en": words_of("en"), "zh": words_of("zh") + " ".join(dictionary)}
+    replaced = [old for old, _ in rows_under("Replaced words")]
+    assert len(replaced) > 20 and dictionary
+    assert not [(language, old) for old in replaced for language in LANGUAGES if old in said[language]]
+
+
+def test_chinese_sentences_hold_no_english_words():
+    names = {"UTC", "HMAC", "SHA", "Wilson", "csv", "cases", "anomaly", "evaluate", "pseudonyms"}
+    found = {
+        key: words
+        for key, sentences in entries("zh").items()
+        if (words := set(re.findall("[A-Za-z]{2,}", PLACEHOLDER.sub("", " ".join(sentences)))) - names)
+    }
+    assert not found
+
+
+def test_columns_are_aligned_by_their_width_on_a_terminal():
+    assert messages.align_columns([]) == []
+    rows = [["用水", "1", "a"], ["ab", "20", ""]]
+    assert messages.align_columns(rows, to_the_right=[1]) == ["用水   1  a", "ab    20"]

@@ -30,7 +30,7 @@ def test_holidays_and_windows_are_shaded_and_named():
     fig = figure()
     assert holidays(fig) == [(date2num(date(2026, 2, 15)) - 0.5, date2num(date(2026, 2, 23)) + 0.5)]
     assert len(fig.axes) == len(SERIES)
-    assert {"Spring Festival", "holiday season", "day not judged"} <= texts(fig)
+    assert {"Spring Festival", "holiday season", "day not assessed"} <= texts(fig)
 
 
 def test_a_holidays_name_never_stands_on_the_charts_title():
@@ -46,12 +46,12 @@ def test_the_night_has_its_date_and_every_third_week_before_it():
 
 
 def test_the_legend_names_only_what_can_be_seen():
-    assert "median of the peers" in texts(figure())
+    assert "median of similar homes" in texts(figure())
     without = {"water": SERIES["water"].with_columns(peers=pl.lit(None, pl.Float64))}
     plain = CALENDAR.with_columns(kind=pl.lit(""))
     drawn = texts(figure(series=without, calendar=plain))
-    assert {"observed", "expected", "expected range", "the stretch in question", "day not judged"} <= drawn
-    assert not {"median of the peers", "public holiday", "holiday season", "read, not believed"} & drawn
+    assert {"observed", "expected", "expected range", "period in question", "day not assessed"} <= drawn
+    assert not {"median of similar homes", "public holiday", "holiday season", "doubtful reading"} & drawn
 
 
 def test_homes_that_look_alike_share_a_background():

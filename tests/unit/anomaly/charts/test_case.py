@@ -110,7 +110,7 @@ def test_with_the_font_every_chinese_character_has_a_glyph():
     assert font is not None, "install the test extra: it brings a Chinese font"
     glyphs = FT2Font(font.path, face_index=font.face).get_charmap()
     drawn = [text for text in texts(figure("zh", font)) if has_han(text)]
-    expected = {"用水（升/日）", "进门人次（人次/日）", "9天", "3月14日", "春节", "未评判之日"}
+    expected = {"用水（升/日）", "进门人次（人次/日）", "9天", "3月14日", "春节", "未评估日"}
     assert expected <= set(drawn)
     assert all(ord(character) in glyphs for text in drawn for character in text)
     catalogue = "".join("".join(entry) for entry in messages.catalogue("zh").values())

@@ -30,12 +30,14 @@ def paths(svg, **look):
 def test_each_signal_is_a_row_of_level_week_and_remainder():
     svg = drawn(LEVELS.filter(pl.col("signal") != "water"))
     titles = [
-        text for text in texts(svg) if text.startswith(("Entries", "Power")) or text in ("week", "remainder")
+        text
+        for text in texts(svg)
+        if text.startswith(("Entries", "Power")) or text in ("weekly pattern", "residual")
     ]
-    entries, power = "Entries: level, passages a day", "Power: level, kWh a day"
-    assert titles == [entries, "remainder", "week", power, "remainder", "week"]
+    entries, power = "Entries: trend, passages a day", "Power: trend, kWh a day"
+    assert titles == [entries, "residual", "weekly pattern", power, "residual", "weekly pattern"]
     assert "14 Mar" in texts(svg) and texts(svg)[-7:] == ["M", "T", "W", "T", "F", "S", "S"]
-    assert "进门人次：水平（人次/日）" in texts(drawn(language="zh"))
+    assert "进门人次：趋势（人次/日）" in texts(drawn(language="zh"))
 
 
 def test_the_level_is_drawn_to_its_scale():
@@ -95,4 +97,4 @@ def test_little_or_nothing_still_draws(parts):
 
 def test_names_from_outside_are_escaped():
     svg = drawn(LEVELS.with_columns(signal=pl.lit("<b>x")), units={"<b>x": "litre"})
-    assert "<b>x: level, L a day" in texts(svg)
+    assert "<b>x: trend, L a day" in texts(svg)

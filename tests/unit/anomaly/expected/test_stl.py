@@ -236,8 +236,8 @@ def test_the_page_shows_it_in_words_and_as_one_drawing(language):
     assert messages.message(language, "level.title") in html and len(alt) > 20
     assert sum(map(len, written.values())) <= 150_000
     told = {
-        "en": "Water: the level rises from about 300 to 720 L a day around 6 Mar.",
-        "zh": "用水：水平在3月6日前后由每日约300升至约720升。",
+        "en": "Water: the trend rises from about 300 to 720 L a day around 6 Mar.",
+        "zh": "用水：3月6日前后，趋势由每日约300升升至约720升。",
     }
     assert told[language] in html
 
@@ -245,8 +245,8 @@ def test_the_page_shows_it_in_words_and_as_one_drawing(language):
 def test_levels_that_stay_or_fall_are_told_so():
     moved = SHIFTS.with_columns(before=pl.Series([6.0, 9000.0, 400.0]), after=pl.Series([6.3, 9100.0, 200.0]))
     html = report.case_html(dataclasses.replace(case_page(), shifts=moved), "en", "a.png", "<svg></svg>")
-    assert "Entries: the level stays at about 6.3 passages a day." in html
-    assert "Water: the level falls from about 400 to 200 L a day around 6 Mar." in html
+    assert "Entries: the trend holds at about 6.3 passages a day." in html
+    assert "Water: the trend falls from about 400 to 200 L a day around 6 Mar." in html
 
 
 def test_a_page_without_a_decomposition_has_no_such_section():

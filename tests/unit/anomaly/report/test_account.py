@@ -8,13 +8,11 @@ from tests.support.all_pages import ACCOUNT, MISSES, NO_MISSES
 
 def test_the_account_in_words():
     view = account_view(ACCOUNT, MISSES, "en")
-    lead = "Of 4 answered doors 3 were wrong (75 %; 95 %: 30–95). 0.8 wrong ones had been promised."
+    lead = "Homes with a result: 4. False alarms among them: 3 (75 %; 95 % interval: 30–95); predicted: 0.8."
     assert view["lead"] == lead
-    assert view["stopped"] == [
-        "more water than usual: no longer listed, for its doors were wrong too often."
-    ] or view["stopped"][0].startswith("more water than usual: no longer listed")
+    assert view["stopped"] == ["more water than usual: no longer listed because of too many false alarms"]
     assert view["misses"].endswith(
-        "2 had a surge (20 %; 95 %: 6–51). That is about 40 (11–102) of the 200 homes not listed."
+        "with a surge: 2 (20 %; 95 % interval: 6–51). That would be about 40 (11–102) of the 200 homes not listed."
     )
 
 
@@ -27,7 +25,7 @@ def test_rows_are_all_doors_then_kinds_districts_and_months_that_were_answered()
 
 def test_without_answers_it_says_so():
     view = account_view(ACCOUNT.clear(), NO_MISSES, "zh")
-    assert "尚无门户得到答复" in view["lead"] and "尚未核查任何对照门户" in view["misses"]
+    assert "尚无走访结果" in view["lead"] and "尚未抽查未列入的住户" in view["misses"]
     assert view["rows"] == view["stopped"] == []
 
 

@@ -26,9 +26,9 @@ def test_it_links_the_overview_where_there_is_one():
     ("language", "words"),
     [
         ("en", "readings of 5,000 of 1,000,000 homes"),
-        ("en", "into 1.5 % of these homes"),
+        ("en", "in 1.5 % of these homes"),
         ("zh", "在1,000,000户中的5,000户"),
-        ("zh", "植入其中1.5%的住户"),
+        ("zh", "每次涉及其中1.5%的住户"),
     ],
 )
 def test_the_page_of_a_large_site_says_of_which_homes(language, words):

@@ -11,13 +11,13 @@ from tests.support.html_reader import text_of
 
 def test_a_group_without_answers_has_a_dash_and_one_that_stops_is_named():
     text = text_of(report.fairness_html(FAIRNESS, "en"))
-    assert "Stop: in North, 2 of 2 answered doors were wrong, far more often than elsewhere." in text
+    assert "Stop: in North, false alarms among results are 2 of 2, far more often than elsewhere." in text
     assert "0: 0 % (0–9) – – –" in text
 
 
 def test_where_nothing_stops_it_says_so():
     fine = dataclasses.replace(FAIRNESS, groups=RATES.filter(~pl.col("stop")))
-    assert "No group's doors are wrong far more often" in text_of(report.fairness_html(fine, "en"))
+    assert "No group has false alarms far more often" in text_of(report.fairness_html(fine, "en"))
 
 
 def test_the_table_as_it_is_printed():

@@ -11,7 +11,7 @@ def test_it_is_one_plain_page(language):
     letter = report.resident_letter(case_page(household="A & B"), language)
     seen = {
         "en": "comings and goings at 3.1 times and water at 2.4 times",
-        "zh": "进出约为预期的3.1倍、用水约为预期的2.4倍",
+        "zh": "与您家同期的正常水平相比，进出约为3.1倍、用水约为2.4倍",
     }
     assert seen[language] in letter and "×" not in letter
     assert "A & B" in letter and "<" not in letter  # text, so nothing is escaped

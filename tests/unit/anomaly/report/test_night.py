@@ -9,7 +9,7 @@ from anomaly import report
 from tests.support.html_reader import HtmlReader, table_cells, text_of
 from tests.support.report_pages import case, night_page
 
-LIST = "Doors in the order of the evidence, the rarest first"
+LIST = "Homes to visit, strongest evidence first"
 
 
 def text(page, language="en"):
@@ -18,9 +18,9 @@ def text(page, language="en"):
 
 def test_an_empty_night_is_a_good_night():
     shown = text(night_page([]))
-    assert "Nothing to visit tonight. An empty list is a good night." in shown
-    assert "No door is listed for the first time tonight." in shown
-    assert "What could not be judged, and why" in shown
+    assert "No home to visit tonight. An empty list is good news." in shown
+    assert "No home is listed for the first time tonight." in shown
+    assert "What could not be assessed, and why" in shown
 
 
 def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
@@ -28,14 +28,14 @@ def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
     night = night_page(doors, notes=("water.csv: half the usual rows",))
     shown = text(night)
     for sentence in (
-        "3 doors are proposed.",
+        "3 homes to visit.",
         "2 new, 1 ongoing, 0 fading.",
-        "Of the 2 doors listed for the first time tonight, about 0.3 are",
+        "Of the 2 homes listed for the first time tonight, about 0.3 are",
         "entries 3.1×, water 2.4× and power 1.0×",
         "water.csv: half the usual rows",
-        "no whole day yet",
-        "too few whole days in the last week",
-        "value negative",
+        "no complete day yet",
+        "too few complete days in the last week",
+        "value is negative",
         "1,204",
     ):
         assert sentence in shown, sentence
@@ -47,11 +47,11 @@ def test_the_list_names_the_home_and_the_further_people():
     night = night_page([case(1), case(2, extra_people=None, signature="water")])
     head, first, second = table_cells(report.night_html(night, "en"), LIST)
     assert head[2] == "Home" and first[2].split() == ["NM-03-0401", "North"]
-    assert (head[5], first[5], second[5]) == ("More people", "4 (2–7)", "")
+    assert (head[5], first[5], second[5]) == ("Extra people", "4 (2–7)", "")
 
 
 def test_a_list_without_people_cases_has_no_such_column():
-    assert "More people" not in report.night_html(night_page([case(1, extra_people=None)]), "en")
+    assert "Extra people" not in report.night_html(night_page([case(1, extra_people=None)]), "en")
 
 
 def test_rows_carry_plain_values_to_sort_and_filter_by():
@@ -73,14 +73,14 @@ def test_the_choices_wait_for_the_script():
 def test_doors_first_listed_tonight_are_those_the_worklist_says():
     doors = [case(1), case(2)]
     listed = night_page(doors).worklist.with_columns(first_listed=pl.Series([True, True]))
-    assert "Of the 2 doors listed for the first time" in text(night_page(doors, worklist=listed))
+    assert "Of the 2 homes listed for the first time" in text(night_page(doors, worklist=listed))
 
 
 def test_cases_that_are_open_but_not_listed_are_counted():
     listed, waiting = case(1), case(2)
     cases = night_page([listed, waiting, case(3, status="closed")]).cases
     shown = text(night_page([listed], cases=cases))
-    assert "1 further case is open but not listed tonight" in shown
+    assert "1 other case is open but not listed tonight" in shown
 
 
 def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_the_last():
@@ -88,11 +88,11 @@ def test_reasons_that_differ_by_their_numbers_are_one_row_and_rare_ones_share_th
     reasons += [f"odd reason {n:02d}" for n in range(40)]
     frame = pl.DataFrame({"reason": reasons, "signal": "water", "homes": [2] * 5 + [1] * 40})
     html = report.night_html(night_page([], not_judged=frame), "en")
-    rows = table_cells(html, "Signals of homes that could not be judged")[1:]
+    rows = table_cells(html, "Signals of homes that could not be assessed")[1:]
     assert len(rows) == 31  # thirty and the rest
     assert rows[0] == ["too little history", "water", "10"]
     assert rows[-2] == ["odd reason 28", "water", "1"]
-    assert rows[-1] == ["others, less common", "–", "11"]
+    assert rows[-1] == ["other, less common reasons", "–", "11"]
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])
@@ -120,7 +120,7 @@ def test_districts_are_shown_unless_they_are_small_or_dominated():
         }
     )
     html = report.night_html(night_page([case()], districts=districts), "en")
-    assert table_cells(html, "Doors proposed by district")[1:] == [["Harbour", "15", "1"]]
+    assert table_cells(html, "Homes to visit, by district")[1:] == [["Harbour", "15", "1"]]
     assert "By district" not in report.night_html(night_page([case()]), "en")
 
 
@@ -133,7 +133,7 @@ def test_row_order_changes_nothing():
 
 def test_a_night_says_what_is_no_longer_listed():
     html = report.night_html(night_page([], stopped=[("water", 33, 33)]), "zh")
-    assert "已答复的33户中有33户判断错误" in html
+    assert "已有结果的33户中误报33户" in html
 
 
 def test_what_comes_from_outside_is_escaped():

@@ -42,7 +42,7 @@ def test_only_the_latest_months_are_shown_of_a_long_history():
 def test_an_overview_of_nothing():
     nothing = report.OverviewPage(SITE, tables.empty(tables.Runs), tables.empty(tables.Cases))
     text = text_of(html_of(nothing))
-    assert "No night has been judged yet." in text and "There are no cases." in text
+    assert "No night has been assessed yet." in text and "There are no cases." in text
 
 
 def test_the_calendar_says_how_many_were_new_where_a_night_was_judged():
@@ -57,10 +57,10 @@ def test_the_calendar_says_how_many_were_new_where_a_night_was_judged():
 
 
 def test_months_tell_what_was_opened_promised_and_found():
-    caption = "Cases opened, doors expected to be wrong, and what was decided or found"
+    caption = "Cases opened, false alarms expected, and results of visits and decisions"
     head, *months = table_cells(html_of(overview_page(20)), caption)
-    assert head[:3] == ["Month", "Cases opened", "Expected wrong doors"]
-    assert head[3:] == ["Confirmed", "Ordinary cause", "Nobody there", "Not visited", "Contested"]
+    assert head[:3] == ["Month", "Cases opened", "False alarms expected"]
+    assert head[3:] == ["Confirmed", "Ordinary cause", "No answer", "Not visited", "Contested"]
     assert months == [
         ["Mar 2026", "1", "4.2", "0", "1", "0", "0", "0"],
         ["Feb 2026", "0", "1.8", "0", "0", "0", "0", "0"],
@@ -81,7 +81,9 @@ def test_a_run_says_how_long_it_took():
 
 
 def test_quality_is_told_for_the_whole_site_and_for_districts_large_enough():
-    rows = table_cells(html_of(overview_page(1)), "Share of days fit to be judged, by district and signal")
+    rows = table_cells(
+        html_of(overview_page(1)), "Share of days that could be assessed, by district and signal"
+    )
     # Mill has 14 homes
     assert rows == [["District", "Homes", "Water"], ["All homes", "60", "90 %"], ["North", "46", "87 %"]]
 
@@ -89,12 +91,12 @@ def test_quality_is_told_for_the_whole_site_and_for_districts_large_enough():
 def test_what_could_be_found_is_told_or_said_to_be_unmeasured():
     text = text_of(html_of(overview_page(1)))
     assert "Measured on the readings up to 28 Feb 2026:" in text
-    assert "×3 people for 10 to 40 days: 80 of 100 such surges found" in text
+    assert "×3 people for 10 to 40 days: 80 of 100 such surges are found" in text
     unmeasured = report.OverviewPage(SITE, overview_page(1).runs, overview_page(1).cases)
     assert "Not measured yet" in text_of(html_of(unmeasured))
 
 
 def test_the_account_stands_on_it_where_there_is_one():
     page = dataclasses.replace(overview_page(1), account=ACCOUNT, misses=MISSES)
-    assert "Of 4 answered doors 3 were wrong" in text_of(html_of(page))
-    assert "answered doors" not in text_of(html_of(overview_page(1)))
+    assert "Homes with a result: 4. False alarms among them: 3" in text_of(html_of(page))
+    assert "Homes with a result" not in text_of(html_of(overview_page(1)))

@@ -27,7 +27,7 @@ LANGUAGES = messages.languages()
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_page_carries_its_language_the_purpose_and_the_right_to_object(language):
-    rights = {"en": "not evidence of wrongdoing", "zh": "不是过错的证据"}[language]
+    rights = {"en": "not evidence of wrongdoing", "zh": "不证明住户有任何过错"}[language]
     stated = [SITE.purpose[name] for name in ("name", "legal_basis", "owner", "contact")]
     for name, html in every_page(language).items():
         page = HtmlReader(html)

@@ -10,13 +10,13 @@ from tests.support.html_reader import text_of
 def test_it_says_what_it_rests_on_and_that_it_is_a_draft():
     text = text_of(report.record_html(RECORD, "en"))
     for words in (
-        "Draft, made from the settings",
+        "Draft, generated from the settings",
         "Night 14 Mar 2026, version 0.1.0",
-        "water: register, m3",
+        "water: meter readings, in m³",
         "HMAC-SHA-256",
         "At most 5.0 new cases by chance",
         "more people than usual and more water than usual",
-        "What is left, to be completed",
+        "Remaining risk, to be completed",
     ):
         assert words in text, words
 

@@ -8,14 +8,14 @@ from tests.support.html_reader import text_of
 from tests.support.report_pages import CHANGES, TWICE, case, case_page, night_page
 
 AGAIN = {
-    "en": "This night was judged again 2 times, last on 18 Mar 2026, 04:05 (UTC).",
-    "zh": "此夜已重新评判2次，最近一次为2026年3月18日 04:05（UTC）。",
+    "en": "This night was reassessed 2 times, most recently on 18 Mar 2026, 04:05 (UTC).",
+    "zh": "当日已重新评估2次，最近一次为2026年3月18日 04:05（UTC）。",
 }
 DOORS = {
-    "en": " Doors listed before and gone: 2; new: 1; still listed, with another place, rarity or code: 1. "
-    "Gone: c260312-9 and c260309-8.",
-    "zh": "此前列出、现已不在的门户：2户；新增：1户；仍在清单、但次序、罕见度或编号有变：1户。"
-    "已不在：c260312-9、c260309-8。",
+    "en": " No longer listed: 2; newly listed: 1; still listed, with a different rank, rarity or code: 1. "
+    "No longer listed: c260312-9 and c260309-8.",
+    "zh": "不再列入：2户；新列入：1户；仍在清单，但序号、罕见度或编号有变：1户。"
+    "不再列入：c260312-9、c260309-8。",
 }
 
 
@@ -32,8 +32,8 @@ def test_a_night_judged_again_names_the_doors_that_went(language):
 
 
 def test_a_night_judged_once_says_nothing_and_one_that_changed_no_door_says_so():
-    assert "judged again" not in night_text("en", CHANGES.clear(), revised=0)
-    once = "This night was judged again once, on 18 Mar 2026, 04:05 (UTC). Its list is what it was."
+    assert "reassessed" not in night_text("en", CHANGES.clear(), revised=0)
+    once = "This night was reassessed once, on 18 Mar 2026, 04:05 (UTC). Its list has not changed."
     assert once in night_text("en", CHANGES[4:], revised=1)
 
 
@@ -43,17 +43,17 @@ def test_of_many_doors_that_went_the_first_are_named():
         for n in range(1, 23)
     ]
     text = night_text("en", pl.concat(gone).sample(fraction=1, shuffle=True, seed=1))
-    assert "gone: 22;" in text and "Gone, the first 20: g01, g02," in text
+    assert "No longer listed: 22;" in text and "No longer listed, the first 20: g01, g02," in text
     assert "g19 and g20." in text and "g21" not in text
 
 
 @pytest.mark.parametrize(
     ("row", "language", "before"),
     [
-        (0, "en", "the case was c260310-1, no. 3 on the list, as rare as once in 410,000 household-nights."),
-        (0, "zh", "此前该案例编号为c260310-1，列第3位，罕见度约为每410,000户·夜一次。"),
-        (1, "en", "Before, there was no such case."),
-        (1, "zh", "此前没有这一案例。"),
+        (0, "en", "c260310-1, no. 3 on the list, expected by chance once in 410,000 household-nights."),
+        (0, "zh", "此前该事项编号为c260310-1，清单序号3，约每410,000户日偶然出现一次。"),
+        (1, "en", "Before that, there was no such case."),
+        (1, "zh", "此前没有这一事项。"),
     ],
 )
 def test_a_case_of_a_night_judged_again_says_what_it_was(row, language, before):
@@ -65,5 +65,5 @@ def test_a_case_of_a_night_judged_again_says_what_it_was(row, language, before):
 def test_a_case_that_was_not_listed_before_says_so_and_one_that_is_the_same_says_nothing():
     unlisted = CHANGES.row(0, named=True) | TWICE | {"rank_before": None}
     text = text_of(report.case_html(case_page(revised=unlisted), "en", "case.png"))
-    assert "the case was c260310-1, not listed, as rare" in text
-    assert "judged again" not in report.case_html(case_page(), "en", "case.png")
+    assert "the case was c260310-1, not listed, expected by chance" in text
+    assert "reassessed" not in report.case_html(case_page(), "en", "case.png")

@@ -11,10 +11,10 @@ def test_doors_are_by_district_then_home_with_boxes_to_tick():
     doors = [case(1, district="South"), case(2), case(3, district=None), case(4)]
     html = report.round_html(night_page(doors), "en")
     captions = re.findall(r"<caption>(.*?)</caption>", html)
-    assert captions == ["North: 2 doors", "South: 1 door", "No district: 1 door"]
-    _, first, second = table_cells(html, "North: 2 doors")
+    assert captions == ["North: 2 homes", "South: 1 home", "No district: 1 home"]
+    _, first, second = table_cells(html, "North: 2 homes")
     assert first[0] == second[0] == "☐" and first[1].split()[0] == "NM-03-0402"
-    assert "That is like 4 more people (2–7)." in first[3] and first[4].count("☐") == 5
+    assert "That is about what 4 extra people would add (2–7)." in first[3] and first[4].count("☐") == 5
     assert html.count("Safety:") == html.count("For Overcrowding &amp; leaks 2026") == 3
 
 
@@ -28,7 +28,7 @@ def test_two_thousand_doors_are_cut_into_sheets_that_stay_small():
 
 
 def test_a_round_without_doors_says_so():
-    assert "Nothing to visit tonight." in report.round_html(night_page([]), "en")
+    assert "No home to visit tonight." in report.round_html(night_page([]), "en")
 
 
 def test_what_comes_from_outside_is_escaped():

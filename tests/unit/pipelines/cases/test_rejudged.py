@@ -77,9 +77,9 @@ def test_nights_judged_again_are_marked_and_what_changed_is_told(site):
     )
     page = (site.root / "out" / "reports" / str(LAST) / "index.html").read_text(encoding="utf-8")
     assert (
-        "This night was judged again once, on " in page
-        and "and gone: 1; new: 0; still listed, with another place, rarity or code: 0."
-        f" Gone: {then[LAST][1]}."
+        "This night was reassessed once, on " in page
+        and "No longer listed: 1; newly listed: 0; still listed, with a different rank, rarity or code: 0."
+        f" No longer listed: {then[LAST][1]}."
         in page
     )
 

@@ -28,7 +28,7 @@ def test_a_column_with_its_type_unit_and_meanings():
         "column": "judged",
         "type": "BIGINT",
         "meaning_en": "households judged",
-        "meaning_zh": "已评判的住户数",
+        "meaning_zh": "已评估的住户数",
         "unit_en": "homes",
         "unit_zh": "户",
     }

@@ -1,13 +1,15 @@
 """Explaining a case or a home, and the letter, from what a night wrote down."""
 
 import datetime as dt
+import re
 
 import pytest
 
 from anomaly import __version__
+from anomaly.messages import message, message_list, translate
 from pipelines.config.settings import load_settings
 from pipelines.errors import NotFound
-from pipelines.reporting.explain import METHOD, explain, resident_letter
+from pipelines.reporting.explain import explain, resident_letter
 from tests.support.site import HOMES, SURGED, daily, day
 
 
@@ -30,14 +32,28 @@ def test_a_case_with_its_evidence_and_every_day(judged_site, settings, case):
     assert lines[1].startswith(f"case {case['case_id']}: more people than usual, onset {case['onset']}, ")
     assert lines[2].startswith(case["because_en"])
     for row in judged_site.view("evidence").to_dicts():
-        printed = f"×{row['ratio']:.2f}  {row['score']:6.2f}  1 in {row['rarity']:,.0f} household-nights"
-        assert any(row["detector"] in line and printed in line for line in lines)
+        printed = (
+            f"×{row['ratio']:.2f}",
+            f"{row['score']:.2f}",
+            f"1 in {row['rarity']:,.0f} household-nights",
+        )
+        detector = translate("en", "detectors", row["detector"])
+        assert any(detector in line and all(part in line for part in printed) for line in lines)
     entries = daily()["entries"][int(SURGED)]
-    at = lines.index("entries (count a day)")
+    at = lines.index("entries, passages a day")
     assert lines[at + 29].split()[:2] == [str(day(-2)), f"{entries[-2]}"]
-    assert all(line in lines for line in METHOD)
+    assert all(line in lines for line in message_list("en", "explained.method"))
     made = f"frozen with the night: version {__version__}, settings {settings.sha256[:12]}"
-    assert lines[-2:] == [made, "A case is a reason to look, not evidence of wrongdoing."]
+    assert lines[-2:] == [made, message("en", "page.reason_to_look")]
+
+
+def test_in_chinese_it_is_chinese_but_for_names_and_numbers(settings, case):
+    codes = (case["case_id"], settings.sha256[:12], __version__)
+    for name in (case["case_id"], "0003"):
+        text = explain(settings, name, None, "zh")
+        for code in codes:
+            text = text.replace(code, "")
+        assert not re.findall("[A-Za-z]+", text)
 
 
 def test_the_home_of_a_case_is_explained_like_its_case(settings, case):
@@ -48,7 +64,7 @@ def test_a_home_without_a_case_is_worked_out_now(settings):
     text = explain(settings, "0003", None, "en")
     assert "\n  none\n" in text and "no case that night: worked out now from the readings" in text
     entries = daily()["entries"][3]
-    assert f"  {day(-2)}{entries[-2]:>10}" in text
+    assert re.search(rf"  {day(-2)} +{entries[-2]} ", text)
 
 
 def test_a_name_that_is_neither_a_case_nor_a_home(settings):

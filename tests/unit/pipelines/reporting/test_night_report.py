@@ -85,7 +85,7 @@ def test_peers_are_those_of_a_district_large_enough_and_shown_as_numbers(site):
 def test_small_districts_are_on_the_round_but_in_no_table(site):
     night = site.root / "out" / "reports" / str(LAST)
     assert ">East<" in (night / "round.html").read_text("utf-8")
-    doors = table_after((night / "index.html").read_text("utf-8"), "Doors proposed by district")
+    doors = table_after((night / "index.html").read_text("utf-8"), "Homes to visit, by district")
     assert "East" in doors and "West" not in doors  # West has 4 homes
     quality = table_after((night.parent / "index.html").read_text("utf-8"), "by district and signal")
     assert "All homes" in quality and "East" in quality and "West" not in quality

@@ -73,6 +73,11 @@ def test_the_list_of_one_desk_or_district(settings):
     assert CODE in worklist_text(settings, None, "table", desk="water", district="O'Hara")
 
 
+def test_a_desk_that_is_not_there_is_refused_with_those_that_are(settings):
+    with pytest.raises(NotFound, match="there is no desk 'nosuch'; there are occupancy, power, water"):
+        worklist_text(settings, None, "table", desk="nosuch")
+
+
 def test_the_list_as_csv_and_json(settings):
     """A spreadsheet takes a text that begins with an equals sign for a formula."""
     row = (NIGHT, 1, CODE, "=1+1", None, "water", "water", 9000.0, 0.2, 0.3, True, None)
@@ -126,7 +131,7 @@ def test_the_calendar_of_a_year(settings):
 def test_the_dictionary_in_both_languages():
     english, chinese = dictionary_text("en"), dictionary_text("zh")
     assert english.startswith("v1.runs\n  run ") and "\n\nmeta.calendar\n  day " in english
-    assert "households judged" in english and "已评判的住户数" in chinese
+    assert "households judged" in english and "已评估的住户数" in chinese
 
 
 def test_columns_are_padded_and_control_characters_written_out():

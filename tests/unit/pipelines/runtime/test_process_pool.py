@@ -88,7 +88,7 @@ def test_a_night_finds_its_words_while_a_thread_hands_pages_to_the_others():
     )
     assert (
         done.stdout
-        == "['Power 2.0× and water 3.0× what this home, its neighbours and the calendar lead one to expect, for 20 days.']\n"
+        == "['Power 2.0× and water 3.0× what is normal for this home at this time of year, for 20 days.']\n"
     ), done.stderr
 
 
