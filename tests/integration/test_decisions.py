@@ -103,7 +103,7 @@ def test_explain_is_byte_for_byte_what_the_night_knew(site):
 
 def test_a_home_without_a_case_is_explained_from_what_is_stored_now(judged_site):
     other = judged_site.run("explain", "0003").stdout
-    assert "no case that night: worked out now" in other and "\nentries (count a day)" in other
+    assert "no case that night: worked out now" in other and "\nentries, passages a day" in other
     assert judged_site.run("explain", "nobody").exit_code == 2
     early = judged_site.run("explain", judged_site.case_id(), "--night", str(day(-1)))
     assert early.exit_code == 2 and "was not judged" in early.stderr
