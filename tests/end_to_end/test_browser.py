@@ -208,24 +208,24 @@ def test_the_list_sorts_by_its_heads_there_and_back(night):
     head.click()
     assert ranks(night) == [8, 7, 6, 5, 4, 3, 2, 1]
     assert night.locator("th[aria-sort=descending]").inner_text().startswith("Chance of")
-    night.get_by_role("button", name="More people").click()
+    night.get_by_role("button", name="Extra people").click()
     assert ranks(night)[:4] == [2, 4, 6, 8] and sorted(ranks(night)[4:]) == [
         1,
         3,
         5,
         7,
     ]  # none is last in either order
-    night.get_by_role("button", name="More people").click()
+    night.get_by_role("button", name="Extra people").click()
     assert ranks(night)[:4] == [8, 6, 4, 2] and sorted(ranks(night)[4:]) == [1, 3, 5, 7]
     night.get_by_role("button", name="Status").press("Enter")  # by keyboard too
     assert sorted(ranks(night)[:4]) == [1, 2, 3, 4]
 
 
 def test_the_list_filters_by_words_and_by_choice(night):
-    night.get_by_label("Find").fill("0405")
+    night.get_by_label("Search").fill("0405")
     assert ranks(night) == [5]
     assert night.get_by_role("status").inner_text() == "1 of 8 homes on this page shown."
-    night.get_by_label("Find").fill("")
+    night.get_by_label("Search").fill("")
     night.locator("select[name=district]").select_option("South")
     assert ranks(night) == [3, 6]
     night.locator("select[name=kind]").select_option("people")
