@@ -111,8 +111,16 @@ def _known_on(quality: str, lag: str) -> pl.Expr:
 
 
 def _read_notes(store: Store) -> list[dict]:
-    """Read every note in order; one from before there were numbers counts by its place."""
-    return [{"number": place} | note for place, note in enumerate(store.read_lines(NOTES_FILE))]
+    """Read every note in order; one from before there were numbers counts by its place.
+
+    Raises StateDamaged for a line that is no note.
+    """
+    notes = [{"number": place} | note for place, note in enumerate(store.read_lines(NOTES_FILE))]
+    for line, note in enumerate(notes, 1):
+        days = note.get("days")
+        if type(note["number"]) is not int or not isinstance(days, dict):
+            raise store.damaged_line(NOTES_FILE, line)
+    return notes
 
 
 def _next_number(notes: Sequence[dict]) -> int:

@@ -6,6 +6,7 @@ import shutil
 import polars as pl
 import pytest
 
+from pipelines.errors import StateDamaged
 from pipelines.ingest.late_arrivals import (
     CHANGE_SCHEMA,
     NOTES_FILE,
@@ -111,3 +112,12 @@ def test_touched_nights_are_described_with_what_to_do():
     )
     (more,) = describe_touched_nights({D[2]: 5, D[4]: 7})
     assert "touch 2 judged nights (2026-03-03 … 2026-03-05), at most 7 a night" in more
+
+
+@pytest.mark.parametrize("line", [{}, {"days": []}, {"days": {}, "number": "1"}])
+def test_a_line_that_is_no_note_is_told(tmp_path, line):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.append_line(NOTES_FILE, {"number": 0, "signal": "power", "days": {"2026-03-01": 1}})
+    store.append_line(NOTES_FILE, line)
+    with pytest.raises(StateDamaged, match="late.jsonl: line 2 is damaged; put the file back from a copy"):
+        touched_nights(store, 28)
