@@ -175,7 +175,9 @@ def log_files(published: Path) -> list[Path]:
 def _why_unreadable(published: Path) -> str | None:
     """Return why the published file answers no query, in a line; None where it does."""
     try:
-        with duckdb.connect(str(published), read_only=True, config=OFFLINE) as con:
+        # attached, not connected to: a reader in this very process may have it open with other settings
+        with duckdb.connect(config=OFFLINE) as con:
+            con.execute(f"ATTACH '{_quotes_doubled(published)}' AS published (READ_ONLY); USE published")
             con.execute("SELECT count(*) FROM v1.runs").fetchall()
     except duckdb.Error as error:
         return " ".join((str(error).splitlines() or [""])[0].split())[:120]

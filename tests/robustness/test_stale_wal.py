@@ -4,8 +4,7 @@ opens."""
 import subprocess
 import sys
 
-import duckdb
-
+from pipelines.publish import duckdb_file
 from tests.support.site import make_site
 
 WRITES_AND_DIES = """
@@ -42,13 +41,12 @@ def test_a_decision_beside_a_stale_wal_is_published_and_opens(tmp_path):
 def test_a_file_that_does_not_open_at_its_own_path_is_not_called_done(tmp_path, monkeypatch):
     site = make_site(tmp_path, ["power"])
     site.nightly("--night", "2026-05-13")
-    real = duckdb.connect
+    commit = duckdb_file.commit
 
-    def refuses(path=":memory:", *args, **kwargs):
-        if str(path) == str(site.file) and kwargs.get("read_only"):
-            raise duckdb.IOException("a wal that does not fit")
-        return real(path, *args, **kwargs)
+    def commit_and_spoil(draft, target):
+        commit(draft, target)
+        target.write_bytes(b"no database")
 
-    monkeypatch.setattr(duckdb, "connect", refuses)
+    monkeypatch.setattr(duckdb_file, "commit", commit_and_spoil)
     failed = site.run("nightly")
     assert failed.exit_code == 4 and failed.stderr.count("\n") <= 2 and str(site.file) in failed.stderr

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from html import escape
 
 import numpy as np
 import polars as pl
@@ -6,6 +7,7 @@ import pytest
 
 from anomaly import detectors, evidence, sensor_faults
 from anomaly.expected import expect
+from anomaly.messages import translate_reason
 from anomaly.sensor_faults import DOOR_SILENT, GATEWAY_SILENT, METER_REPEATS, METER_STUCK, find_sensor_faults
 from tests.support.grids import city, day, grid_of, readings
 from tests.support.site import LAST, SURGED, daily, make_site, rows
@@ -275,7 +277,7 @@ def test_failed_sensors_are_among_what_could_not_be_judged(night):
         (SURGED, "water"): METER_REPEATS,
     }
     page = (night.root / "out" / "reports" / str(LAST) / "index.html").read_text("utf-8")
-    assert all(reason in page for reason in noted.values())
+    assert all(escape(translate_reason("en", reason), quote=False) in page for reason in noted.values())
 
 
 def test_a_failed_sensor_is_no_evidence_and_no_case(night):
@@ -286,7 +288,7 @@ def test_a_failed_sensor_is_no_evidence_and_no_case(night):
 def test_a_people_case_says_how_many_more_it_is_like(night):
     case = night.view("cases").row(0, named=True)
     assert 0 < case["extra_people_low"] < case["extra_people"] < case["extra_people_high"]
-    told = f"more people ({case['extra_people_low']:.0f}–{case['extra_people_high']:.0f})."
+    told = f"extra people would add ({case['extra_people_low']:.0f}–{case['extra_people_high']:.0f})."
     assert told in (
         night.root / "out" / "reports" / str(LAST) / "cases" / f"{case['case_id']}.html"
     ).read_text("utf-8")

@@ -230,7 +230,7 @@ def test_explain_a_case_shows_its_evidence_and_every_day_behind_it(site, case):
     for row in last.rows(named=True):  # every number of the night's own day stands there as published
         (line,) = [
             line
-            for line in told.split(f"\n{row['signal']} (")[1].splitlines()
+            for line in told.split(f"\n{row['signal']}, ")[1].splitlines()
             if line.strip().startswith(str(LAST))
         ][:1]
         assert line.split()[1:5] == [f"{row[name]:,.0f}" for name in ("value", "expected", "low", "high")]
