@@ -9,6 +9,7 @@ import datetime as dt
 import difflib
 import hashlib
 import math
+import os
 import re
 import tomllib
 import types
@@ -86,6 +87,11 @@ class Settings:
         return {name: rule.kind for name, rule in self.rules.items()}
 
 
+def real_path(path: Path) -> Path:
+    """Return the absolute path with its links followed; those in a circle lead nowhere and stay."""
+    return Path(os.path.realpath(path))
+
+
 def load_settings(path: Path) -> Settings:
     """Read and check a settings file.
 
@@ -111,16 +117,16 @@ def load_settings(path: Path) -> Settings:
             f"{path}: {what}; see `anomaly init` for every setting with its default"
         ) from None
     _check_file(file, path)
-    root = path.resolve().parent
+    root = real_path(path).parent
     signals = sorted(file.signals.items())
     return Settings(
-        path=path.resolve(),
+        path=real_path(path),
         root=root,
         sha256=hashlib.sha256(raw).hexdigest(),
         site=file.site,
         purpose=file.purpose,
-        store=(root / file.store.path).resolve(),
-        reports=(root / file.reports.path).resolve(),
+        store=real_path(root / file.store.path),
+        reports=real_path(root / file.reports.path),
         sources={name: _signal_source(name, section, file.limits) for name, section in signals},
         rules={name: _signal_rule(name, section, file.site.timezone) for name, section in signals},
         households=_register_source(file.households, file.limits) if file.households else None,

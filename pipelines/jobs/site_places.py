@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pipelines.config.sections import Source
-from pipelines.config.settings import Settings, load_settings
+from pipelines.config.settings import Settings, load_settings, real_path
 from pipelines.errors import StateError
 from pipelines.publish import parquet_export
 from pipelines.publish.duckdb_file import is_readable
@@ -99,7 +99,7 @@ def _own_files(settings: Settings) -> Iterator[Path]:
         yield from (settings.store.parent / name.replace("SIGNAL", signal) for name in SAMPLE_FILES)
     yield from (settings.reports / name for name in SAMPLE_PAGES)
     if settings.pseudonyms:
-        yield (settings.root / settings.pseudonyms.map).resolve()
+        yield real_path(settings.root / settings.pseudonyms.map)
 
 
 def _split_pattern(path: Path) -> tuple[Path, Sequence[str]]:
@@ -108,7 +108,7 @@ def _split_pattern(path: Path) -> tuple[Path, Sequence[str]]:
     plain = 0
     while plain < len(path.parts) and not glob.has_magic(path.parts[plain]):
         plain += 1
-    return Path(*path.parts[:plain]).resolve(), path.parts[plain:]
+    return real_path(Path(*path.parts[:plain])), path.parts[plain:]
 
 
 def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from anomaly import tables
-from pipelines.config.settings import Settings
+from pipelines.config.settings import Settings, real_path
 from pipelines.publish.duckdb_file import OFFLINE
 from pipelines.storage.atomic_write import (
     FILE_MODE,
@@ -93,7 +93,7 @@ def _sync(settings: Settings, changed: Collection[str] | None, keep: int) -> Non
             _write_views(settings.store, draft, earlier=link, changed=changed)
             write_text(draft / STAMP_FILE, _stamp(settings.store))
         _point_link(link, export.name)
-    current = link.resolve().name
+    current = real_path(link).name
     earlier = [path for path in _exports(folder) if path.name != current]
     for path in earlier[: max(len(earlier) - keep, 0)]:
         shutil.rmtree(path)

@@ -27,7 +27,9 @@ _sums_lock = threading.Lock()
 """Threads of a run write files of one folder at the same time; no other process does."""
 
 Sums = dict[str, list[str]]
-"""File name → its checksum; two while it is being replaced."""
+"""File name → its checksum; two while it is being replaced, or written for the first time."""
+_NO_FILE = ""
+"""The checksum of a file that is not there yet."""
 
 
 def checksum(content: bytes, start: int = 0) -> str:
@@ -76,7 +78,7 @@ def recorded(path: Path, new: str) -> Iterator[None]:
     folder, name = path.parent, path.name
     with _sums_lock:
         sums = _read_or_begin(folder)
-        before = sums.get(name, []) if path.exists() else []
+        before = sums.get(name, []) if path.exists() else [_NO_FILE]
         if before != [new]:
             _write_sums(folder, sums | {name: [*(one for one in before if one != new), new]})
     yield
@@ -100,7 +102,9 @@ def check_folder(folder: Path, required: Collection[str] = (), settle: bool = Tr
                 _write_sums(folder, found)
             return []
         damaged = [name for name, sums in found.items() if sums[0] not in listed.get(name, ())]
-        damaged += [name for name in required if name in listed and name not in found]
+        damaged += [
+            name for name in required if name not in found and _NO_FILE not in listed.get(name, [_NO_FILE])
+        ]
         settled = {name: sums for name, sums in found.items() if name in listed and name not in damaged}
         settled |= {name: listed[name] for name in damaged if name in listed}
         undecided = any(len(listed[name]) > 1 for name in settled if name not in damaged)

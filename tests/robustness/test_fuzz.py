@@ -279,3 +279,20 @@ def test_what_is_no_file_stops_its_source_in_a_line(tmp_path, what, files):
     assert "water stopped: [water] " in line and any(
         words in line for words in ("matches no file", "cannot be opened", "is empty")
     )
+
+
+@pytest.mark.parametrize("place", ["settings", "store", "reports"])
+def test_a_place_in_a_circle_of_links_is_told_in_a_line(tmp_path, place):
+    site = make_site(tmp_path)
+    a_loop(tmp_path / "circle")
+    if place == "settings":
+        site.settings.unlink()
+        a_loop(site.settings)
+    elif place == "store":
+        site.change("out/anomaly", "circle/anomaly")
+    else:
+        site.change("[store]", '[reports]\npath = "circle"\n[store]')
+    result = site.run("nightly")
+    assert result.exit_code not in (0, 1)
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Too many levels of symbolic links" in line or "circle: cannot be written (File exists)" in line

@@ -63,6 +63,19 @@ def test_what_a_kill_leaves_undecided_is_settled(tmp_path, content):
     assert read_sums(tmp_path) == {"a.json": [checksum(content)]}
 
 
+@pytest.mark.parametrize("content", [None, NEW])
+def test_a_file_that_a_kill_kept_from_being_there_is_not_missing(tmp_path, content):
+    path = tmp_path / "a.json"
+    with pytest.raises(KeyboardInterrupt), recorded(path, checksum(NEW)):
+        if content:
+            path.write_bytes(content)
+        raise KeyboardInterrupt
+    assert check_folder(tmp_path, required=["a.json"]) == []
+    put(path, NEW)
+    path.unlink()
+    assert check_folder(tmp_path, required=["a.json"]) == ["a.json"]
+
+
 def test_the_same_content_again_writes_no_checksum(tmp_path):
     put(tmp_path / "a.json", OLD)
     before = os.stat(tmp_path / SUMS_FILE).st_ino, (tmp_path / SUMS_FILE).stat().st_mtime_ns
