@@ -9,6 +9,7 @@ from datetime import date
 import polars as pl
 
 from anomaly.readings.daily import daily_readings
+from anomaly.readings.period_days import round_once
 from anomaly.readings.signal_rule import SignalRule
 
 
@@ -49,7 +50,7 @@ def _one_row_a_day(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> 
     last_values = [pl.col(name).last() for name in fine.columns if name not in made_here]
     exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
     days = fine.group_by("household", "day", maintain_order=True).agg(
-        pl.col("value").sum(), exits, *last_values
+        round_once(pl.col("value").sum()), exits, *last_values
     )
     days = days.join(
         whole_days.select(pl.col("household").cast(fine.schema["household"]), "day"),

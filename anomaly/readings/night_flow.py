@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from anomaly.readings.period_days import round_once
 from anomaly.readings.signal_rule import SignalRule
 
 NIGHT_HOURS = 6  # from midnight on, where use is least (leakage practice takes 2 to 4 o'clock)
@@ -24,7 +25,7 @@ def minimum_night_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     nights = at_night.group_by("household", day=day).agg(flow=pl.col("use").min(), hours=pl.len())
     return (
         nights.filter(pl.col("hours") >= MIN_KNOWN_HOURS)
-        .select("household", "day", pl.col("flow").cast(pl.Int64))
+        .select("household", "day", round_once(pl.col("flow")).cast(pl.Int64))
         .sort("household", "day")
     )
 

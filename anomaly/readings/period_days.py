@@ -11,6 +11,7 @@ import polars as pl
 
 from anomaly.readings.cells import MISSING, PARTIAL, READ, doubt_days, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
+from anomaly.readings.parse import FRACTION_DIGITS
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.sorting import sort_rows
 from anomaly.readings.timestamps import DAY, hours_in_day
@@ -81,12 +82,18 @@ def sum_periods(rows: pl.DataFrame, rule: SignalRule, next_days: pl.DataFrame) -
 
 def _days_of_dated_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """Return household, day, value, exits, whole of rows that each name a day."""
-    days = rows.select("household", "value", "exits", "periods", day=pl.col("time").dt.date())
+    value = pl.col("value").cast(pl.Int64)
+    days = rows.select("household", value, "exits", "periods", day=pl.col("time").dt.date())
     whole = pl.lit(True)
     if rule.periods_per_day is not None:
         enough = pl.col("periods") >= _periods_in_day(days["day"], rule, rule.periods_per_day)
         whole = enough.fill_null(True)
     return days.select("household", "day", "value", "exits", whole=whole)
+
+
+def round_once(total: pl.Expr) -> pl.Expr:
+    """Return an exact sum of base units as a whole number; what floating point adds to it is taken off first."""
+    return total.round(FRACTION_DIGITS).round(0)
 
 
 def _periods_in_day(days: pl.Series, rule: SignalRule, periods_per_day: int) -> pl.Expr:
@@ -112,7 +119,7 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
         rows.with_columns(step=step)
         .group_by("household", "day_number", maintain_order=True)
         .agg(
-            pl.col("value").sum(),
+            round_once(pl.col("value").sum()).cast(pl.Int64),
             exits=pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum()),
             rows=pl.len(),
             step=pl.col("step").last(),

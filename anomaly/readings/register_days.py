@@ -84,6 +84,7 @@ def _with_remembered(
     night_of: the day (since 1970) whose night is the first that may use the reading: a stamped one still
     closes the day before up to `max_distance` (µs) after midnight.
     """
+    rows = rows.with_columns(pl.col("value").cast(pl.Int64))
     remembered = state.rows.join(rows.select("household").unique(), on="household", how="semi")
     if remembered.height:
         rows = pl.concat([remembered, rows.select(remembered.columns)])

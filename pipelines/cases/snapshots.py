@@ -19,8 +19,8 @@ from pipelines.cases.build import with_reasons
 from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
 from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
-from pipelines.storage.partitions import collect, scan
-from pipelines.storage.raw_rows import RawRows
+from pipelines.storage.partitions import collect
+from pipelines.storage.raw_rows import RawRows, scan_rows
 from pipelines.storage.state import Store
 
 FLOW_DAYS = 84
@@ -147,7 +147,7 @@ def _minimum_flows(
         partitions = [
             one for one in RawRows(store, name).partitions() if one.last >= first and one.first <= night
         ]
-        found = [collect(scan([one], numbers["home"]).filter(finer), [one]) for one in partitions]
+        found = [collect(scan_rows(one, numbers["home"]).filter(finer), [one]) for one in partitions]
         if not found:
             continue
         rows = pl.concat(found).unique(["home", "time"], keep="last", maintain_order=True)

@@ -87,7 +87,7 @@ class StoredSignal:
         so that a load that is broken off can be mended: rows, notes of late arrivals, readings, incremental
         state.
         """
-        new = new.with_columns(order=file_sort_keys(new["file"]))
+        new = new.with_columns(pl.col("value").cast(pl.Float64), order=file_sort_keys(new["file"]))
         state = self._read_state()
         late_homes = homes_to_rebuild(_as_library_rows(new), self.rule, state)
         is_late = pl.col("home").is_in(late_homes.implode())

@@ -30,7 +30,7 @@ from pipelines.storage.atomic_write import draft_path, find_leftovers, remove_dr
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.partitions import Partition, PartitionedTable, check_partitions
-from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
+from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows, as_stored
 from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, Store
 
 LOCK_SECONDS = 60.0  # to wait for another command
@@ -268,7 +268,7 @@ def _reduce_raw_rows(settings: Settings, store: Store, raw: ExpiredData) -> None
     for rule in settings.rules.values():
         for part, left in _reduced_parts(store, rule, raw.before):
             if part.path in raw.places:
-                RawRows(store, rule.name).table.replace(part, left)
+                RawRows(store, rule.name).table.replace(part, as_stored(left))
 
 
 def _reduced_parts(store: Store, rule: SignalRule, before: dt.date) -> list[tuple[Partition, pl.DataFrame]]:
@@ -304,7 +304,7 @@ def _delete_before(store: Store, place: Path, day: dt.date) -> None:
         return
     left = store.read(str(place.relative_to(store.state))).filter(~is_before)
     if part:
-        table.replace(part, left)
+        table.replace(part, as_stored(left))
     else:
         store.write(str(name), left)
 

@@ -14,13 +14,14 @@ RAW_ROW_SCHEMA = pl.Schema(
         "home": pl.UInt32,
         "time": pl.Datetime("us"),
         "dated": pl.Boolean,
-        "value": pl.Int64,
+        "value": pl.Float64,
         "exits": pl.Int64,
         "periods": pl.Int32,
         "row": pl.Int64,
         "file": pl.String,
     }
 )
+"""Of rows in memory; a partition whose values are all whole holds them as Int64."""
 RAW_ROW_KEY = ("home", "time", "dated")
 
 
@@ -43,12 +44,12 @@ class RawRows:
     def add(self, rows: pl.DataFrame) -> Partition:
         """Write more rows (RAW_ROW_SCHEMA, at least one) as a partition of their own."""
         rows = rows.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA).sort("home", maintain_order=True)
-        return self.table.append(rows, rows["time"].min().date(), rows["time"].max().date())
+        return self.table.append(as_stored(rows), rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
         """Read the rows of some homes (None: all), one a key, with `order`, the sort key of their file."""
         frames = [
-            collect(scan([one], homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
+            collect(scan_rows(one, homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
             for one in self.partitions()
         ]
         rows = pl.concat([pl.DataFrame(schema=RAW_ROW_SCHEMA | {"partition": pl.Int64}), *frames])
@@ -76,6 +77,17 @@ class RawRows:
                 self.table.replace(partition, kept)
             else:
                 partition.path.unlink()
+
+
+def scan_rows(partition: Partition, homes: range | pl.Series | None = None) -> pl.LazyFrame:
+    """Scan the rows of some homes (None: all) in a partition as RAW_ROW_SCHEMA."""
+    return scan([partition], homes).with_columns(pl.col("value").cast(pl.Float64))
+
+
+def as_stored(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows as they are written: whole values take a third of the room as integers."""
+    is_whole = (rows["value"].round(0) == rows["value"]).all()
+    return rows.with_columns(pl.col("value").cast(pl.Int64)) if is_whole else rows
 
 
 def file_sort_keys(files: pl.Series) -> pl.Series:

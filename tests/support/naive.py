@@ -45,7 +45,7 @@ class Register:
         return -self.jitter() <= rise <= self.limits[1] * max(days, 0.25)
 
     def take(self, i, decided, note=None):
-        rise = self.values[i] - self.base
+        rise = int(self.values[i] - self.base)
         if rise < 0:
             note = "rollback"
         if rise > 0:

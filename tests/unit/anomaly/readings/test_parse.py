@@ -3,7 +3,7 @@ from datetime import date, datetime
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from anomaly.readings import (
@@ -232,6 +232,7 @@ def test_the_future():
     assert late == {"registerstart": [4], "usageend": [3, 4]}
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(max_size=12), max_size=30),
     st.lists(st.text(alphabet="0123456789-:/ TZ+.", max_size=20), max_size=30),

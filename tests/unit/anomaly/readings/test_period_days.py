@@ -187,3 +187,14 @@ def test_no_night_sees_what_comes_later(one, two, stamp, random):
         then = daily_readings(rows.filter(at.dt.date() <= day), rule)
         seen = full.filter(pl.col("day") <= day)
         assert then.filter(pl.col("quality") != "missing").equals(seen.filter(pl.col("quality") != "missing"))
+
+
+def test_small_periods_are_summed_exactly_and_rounded_once():
+    power = SignalRule("power", "usage", "kWh")
+    start = datetime(2026, 6, 1)
+    cells = [("a", str(time), value) for time, value in every(5, start, datetime(2026, 6, 3), "0.0004")]
+    raw = pl.DataFrame(cells, schema=["household", "time", "value"], orient="row").with_row_index("row", 1)
+    rows, _ = parse_rows(raw, power)
+    assert told(daily_readings(rows, power)) == [(1, 115, "read", None), (2, 115, "read", None)]
+    dated, _ = parse_rows(raw.head(1).with_columns(time=pl.lit("2026-06-01")), power)
+    assert dated["value"].to_list() == [0], "a row of a whole day is the day"

@@ -59,3 +59,11 @@ def test_files_sort_by_the_size_of_the_numbers_in_their_names():
     for files in (pl.Series(names), pl.Series(names, dtype=pl.Enum(["w-10.csv", "w-9.csv"]))):
         keys = file_sort_keys(files)
         assert keys[0] == keys[2] and keys.arg_sort()[0] == 1
+
+
+def test_parts_of_a_base_unit_are_kept_and_whole_values_are_written_as_integers(store):
+    raw = RawRows(store, "water")
+    whole = raw.add(rows((0, 1, 10, "a.csv")))
+    parts = raw.add(rows((0, 2, 0.4, "b.csv")))
+    kinds = [pl.read_parquet_schema(one.path)["value"] for one in (whole, parts)]
+    assert kinds == [pl.Int64, pl.Float64] and read(raw) == [(0, 1, 10.0), (0, 2, 0.4)]
