@@ -92,7 +92,7 @@ def _days_of_dated_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
 
 
 def round_once(total: pl.Expr) -> pl.Expr:
-    """Return an exact sum of base units as a whole number; what floating point adds to it is taken off first."""
+    """Return an exact sum of base units as a whole number, without what floating point adds to it."""
     return total.round(FRACTION_DIGITS).round(0)
 
 
