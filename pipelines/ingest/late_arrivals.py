@@ -12,10 +12,13 @@ import numpy as np
 import polars as pl
 
 from anomaly.tables import QUALITIES
+from pipelines.errors import StateDamaged
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA
 from pipelines.storage.state import Store
 
 NOTES_FILE = "late.jsonl"
+COUNT_FILE = "late_count.json"
+"""The number of the next note: notes that are cut off at the end are missed."""
 CHANGE_SCHEMA = pl.Schema(
     {name: STORED_CELL_SCHEMA[name] for name in ("day", "quality", "lag")}
     | {f"{name}_before": STORED_CELL_SCHEMA[name] for name in ("quality", "lag")}
@@ -47,6 +50,9 @@ def note_changes(store: Store, signal: str, changes: pl.DataFrame) -> None:
         counts = {str(day): count for day, count in days.iter_rows()}
         number = _next_number(_read_notes(store))
         store.append_line(NOTES_FILE, {"number": number, "signal": signal, "days": counts})
+        store.write_json(
+            COUNT_FILE, number + 1
+        )  # after the note: a kill between leaves one that is not counted
 
 
 def mark_judged(store: Store, night: dt.date) -> None:
@@ -113,13 +119,18 @@ def _known_on(quality: str, lag: str) -> pl.Expr:
 def _read_notes(store: Store) -> list[dict]:
     """Read every note in order; one from before there were numbers counts by its place.
 
-    Raises StateDamaged for a line that is no note.
+    Raises StateDamaged for a line that is no note, and where the last ones are gone.
     """
     notes = [{"number": place} | note for place, note in enumerate(store.read_lines(NOTES_FILE))]
     for line, note in enumerate(notes, 1):
         days = note.get("days")
         if type(note["number"]) is not int or not isinstance(days, dict):
             raise store.damaged_line(NOTES_FILE, line)
+    if (lost := store.read_json(COUNT_FILE, 0) - _next_number(notes)) > 0:
+        raise StateDamaged(
+            f"{store.path(NOTES_FILE)}: lacks {lost} notes of late readings at its end; put it back from a copy, "
+            f"or remove {COUNT_FILE} beside it: which nights those readings touch is not known then"
+        )
     return notes
 
 

@@ -172,11 +172,15 @@ def _lacking_warnings(store: Store) -> list[str]:
 
 
 def _judged_store(settings: Settings) -> Store:
-    """Return the store, ready to be written; raises NotFound where no night has been judged."""
+    """Return the store, ready to be written; raises NotFound where no night has been judged.
+
+    Raises AuditLogBroken, StateDamaged or OSError where the audit log could not take the line afterwards.
+    """
     store = Store(settings.store)
     if not store.judged_nights():
         raise NotFound(f"{store.folder}: no night has been judged; run `anomaly nightly --settings …` first")
     store.prepare()
+    AuditLog(store).head()
     return store
 
 

@@ -20,6 +20,7 @@ Beside the published file lie `audit.jsonl`, `manifest.json`, `run.lock`, `run.h
     readings.json           what the daily readings were made with                  ingest.loader
     loading.json            there while readings are being changed                  ingest.loader
     late.jsonl              readings that came after their nights were judged       ingest.late_arrivals
+    late_count.json         how many such notes there were ever                     ingest.late_arrivals
     pseudonyms.json         which key the codes were made with                      ingest.pseudonyms
     nights/NIGHT/           what a night found, and what it knew                    scoring, cases
     runs.jsonl              every run                                               jobs.nightly

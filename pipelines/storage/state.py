@@ -72,6 +72,7 @@ _REMEDIES = {
     "before.parquet": "remove it and run again: what judging again changes is told without it",
     UNFINISHED_RUN_FILE: "remove it and judge the nights of the run that was broken off again",
     "pruning.json": "remove it and run `anomaly prune` again",
+    "late_count.json": "remove it and run again",
     "late.json": "remove it and run again: late readings are counted once more",
 }
 """What to do about damaged files that are not simply made anew."""

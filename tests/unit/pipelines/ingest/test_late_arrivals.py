@@ -121,3 +121,21 @@ def test_a_line_that_is_no_note_is_told(tmp_path, line):
     store.append_line(NOTES_FILE, line)
     with pytest.raises(StateDamaged, match="late.jsonl: line 2 is damaged; put the file back from a copy"):
         touched_nights(store, 28)
+
+
+def test_notes_that_are_cut_off_at_the_end_are_missed(tmp_path):
+    store = Store(tmp_path / "anomaly.duckdb")
+    store.prepare()
+    store.write_json(f"nights/{D[3]}/done.json", {})
+    mark_judged(store, D[3])
+    for day in D[2:4]:
+        note_changes(store, "water", pl.DataFrame([(day, 0, 0, None, None)], CHANGE_SCHEMA, orient="row"))
+    notes = store.path(NOTES_FILE)
+    first, _ = notes.read_bytes().splitlines(keepends=True)
+    for left, lost in ((first, 1), (b"", 2)):
+        notes.write_bytes(left)
+        with pytest.raises(StateDamaged, match=f"late.jsonl: lacks {lost} notes"):
+            touched_nights(store, 4)
+    notes.unlink()
+    with pytest.raises(StateDamaged, match="lacks 2 notes"):
+        mark_judged(store, D[3])

@@ -6,7 +6,7 @@ import filelock
 import pytest
 
 from pipelines.config.settings import Settings, load_settings
-from pipelines.errors import NotFound, NotRecorded
+from pipelines.errors import AuditLogBroken, NotFound, NotRecorded
 from pipelines.jobs import record_outcome
 from pipelines.jobs.record_outcome import OutcomeEntry, assign, decide, import_outcomes, reveal
 from pipelines.storage.state import Store
@@ -55,6 +55,23 @@ def test_an_outcome_is_recorded_with_what_was_promised_of_its_door(site, setting
         }
     ]
     assert site.audit_lines()[-1]["step"] == "decide"
+
+
+@pytest.mark.parametrize("change", ["head", "tail"])
+def test_nothing_is_recorded_that_the_audit_log_cannot_take(site, settings, change):
+    """The journal would otherwise be ahead of the log."""
+    log = site.file.parent / "audit.jsonl"
+    if change == "head":
+        (site.file.parent / "state" / "chain.json").unlink()
+    else:
+        log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    before = {path: path.read_bytes() for path in (log, *site.file.parent.rglob("*.jsonl"))}
+    case = site.view("worklist")["case_id"][0]
+    with pytest.raises(AuditLogBroken):
+        decide(settings, OutcomeEntry(case, "benign", "guests", day(-2)))
+    with pytest.raises(AuditLogBroken):
+        assign(settings, case, "desk 3", None)
+    assert {path: path.read_bytes() for path in before} == before
 
 
 def test_an_outcome_of_a_later_day_counts_from_the_next_night_on(site, settings):
