@@ -4,24 +4,35 @@ Every message is one line: what is wrong, where, and what to do next. Anything t
 a bug.
 """
 
+import enum
 from pathlib import PurePath
+from typing import ClassVar
 
 from anomaly.messages import printable
 
-DONE, BUG, REFUSED, DEGRADED, NOTHING_READABLE, LOCKED, INTERRUPTED = 0, 1, 2, 3, 4, 11, 130
-"""Exit codes; pipelines/README.md says what each means."""
+
+class ExitCode(enum.IntEnum):
+    """The exit codes of every command; pipelines/README.md says what to do about each."""
+
+    DONE = 0
+    BUG = 1
+    REFUSED = 2
+    DEGRADED = 3
+    NOTHING_READABLE = 4
+    LOCKED = 11
+    INTERRUPTED = 130
 
 
 class AnomalyError(Exception):
     """An end of a run that a user can do something about."""
 
-    exit_code = BUG
+    exit_code: ClassVar[ExitCode] = ExitCode.BUG
 
 
 class SettingsError(AnomalyError):
     """The settings cannot be used, or the purpose is not in force."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.splitlines()))  # a name in the file may hold a line break
@@ -35,7 +46,7 @@ class SourceError(AnomalyError):
     without its folders; `kept_what` and `kept_remedy` are given where `what` and `remedy` quote.
     """
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE
 
     def __init__(
         self,
@@ -60,100 +71,100 @@ def _one_line(text: str) -> str:
 class NothingReadable(AnomalyError):
     """No source gave anything to judge."""
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE
 
 
 class NothingToPlant(AnomalyError):
     """The site has no readings that `anomaly evaluate` could plant surges into."""
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE
 
 
 class NoSuchNight(AnomalyError):
     """A night was asked for on which no reading can say anything."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class StateError(AnomalyError):
     """The state folder cannot be used."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class StateDamaged(StateError):
     """A file of the state is not what was written."""
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE
 
 
 class StoreLocked(AnomalyError):
     """Another run holds the lock."""
 
-    exit_code = LOCKED
+    exit_code = ExitCode.LOCKED
 
 
 class NotFound(AnomalyError):
     """What was asked for is neither published nor stored."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class NotRecorded(AnomalyError):
     """An outcome, an assignment or a reveal that cannot be recorded."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class PruneRefused(AnomalyError):
     """A prune by a clock that may be wrong, or one that would leave nothing of the site."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class NotReported(AnomalyError):
     """The file is published and the pages are not."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class WorkerFailed(AnomalyError):
     """A worker process ended, or could not do its part of the work."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class NoCacheFolder(AnomalyError):
     """There is no folder in which compiled code could be kept."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class PublicationRefused(AnomalyError):
     """The draft did not pass its checks; the published file stands as it was."""
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE
 
 
 class AuditLogBroken(AnomalyError):
     """The audit log is not what was written; the message says where."""
 
-    exit_code = DEGRADED
+    exit_code = ExitCode.DEGRADED
 
 
 class FolderNotFree(AnomalyError):
     """A folder that a new city or site would overwrite."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class EngineUnavailable(AnomalyError):
     """The engine asked for cannot be had; nothing has been done yet."""
 
-    exit_code = REFUSED
+    exit_code = ExitCode.REFUSED
 
 
 class EngineLost(AnomalyError):
     """The engine broke down at work."""
 
-    exit_code = NOTHING_READABLE
+    exit_code = ExitCode.NOTHING_READABLE

@@ -9,8 +9,11 @@ To add a detector:
 3. rows in a test of its own, tests/unit/anomaly/detectors/test_<name>.py: what it must find, and what it must
    not. `test_conformance.py` there runs over every registered detector by itself.
 
-Nothing else needs to know: the settings accept its name in `[detectors] use`, its scores get their rarity
-from the site's own past (`anomaly.evidence`), and that decides what becomes a case.
+Its scores get their rarity from the site's own past (`anomaly.evidence`), and that decides what becomes a
+case. Tests name the texts that then lack it: `use` in `pipelines/config/reference.toml`, `[detectors]` in
+every file of `anomaly/locale/`, the table of `anomaly/README.md`. What no test can know: the `share` of its
+scores, as each new one lowers the rarities of the others of its signal; whether it is only a second opinion
+(`DetectorRules`); and its line in `tests/benchmarks/ours.py`, where the benchmark asks it.
 """
 
 from anomaly.detectors.register import REGISTER, DetectorRules, chosen_detectors, preload

@@ -15,7 +15,10 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Scores:
-    """One score for each home and night; larger is odder, NaN where the detector has nothing to say.
+    """One score for each home and night; larger is odder, NaN where too little is known of the home.
+
+    A home of which enough is known has a number on every night, a low one where nothing is seen: its rarity
+    rests on all of them. Vacant days have a (strongly negative) surprise too.
 
     detector: its name. signal: the signal it looked at, or ALL.
     score: (H, T) float64; only of the last nights where only they were asked for (Expectation.scored_nights).
@@ -55,7 +58,9 @@ class Detector(Protocol):
     """What every detector promises; the fields of its dataclass are its own rules, each with a default.
 
     A frozen dataclass: the same input gives the same scores. It leaves its input alone, has no threshold, and
-    a night's scores rest on what that night knew. Neither the order nor the names of the homes matter.
+    a night's scores rest on what that night knew, and on at most its last 14 days (`WINDOW_DAYS` in
+    pipelines/scoring/blocks.py). Neither the order nor the names of the homes matter. It may have a method
+    `preload()` that imports what it needs (`register.preload`).
     """
 
     name: ClassVar[str]

@@ -27,7 +27,7 @@ from pipelines.cli.console import (
     run_and_exit,
     settings_option,
 )
-from pipelines.errors import DEGRADED, DONE
+from pipelines.errors import ExitCode
 
 if TYPE_CHECKING:
     from pipelines.config.settings import Settings
@@ -129,8 +129,7 @@ def _print_result(result: "Result", settings: "Settings", as_json: bool) -> None
         "file": str(settings.store),
     }
     print_messages(as_json, lines, **(result.run | summary))
-    if result.degraded:
-        sys.exit(DEGRADED)
+    sys.exit(result.exit_code)
 
 
 @main.command()
@@ -222,7 +221,7 @@ def doctor_command(settings_path: Path, as_json: bool) -> None:
     rows = ({"message_type": "finding", **vars(found)} for found in findings)
     to_look_at = sum(not found.fine for found in findings)
     print_data(as_json, "".join(lines), rows, checks=len(findings), to_look_at=to_look_at)
-    sys.exit(DEGRADED if to_look_at else DONE)
+    sys.exit(ExitCode.DEGRADED if to_look_at else ExitCode.DONE)
 
 
 @main.group()

@@ -17,7 +17,7 @@ from typing import NoReturn
 import click
 
 from anomaly.messages import printable
-from pipelines.errors import BUG, DONE, INTERRUPTED, NOTHING_READABLE, REFUSED, AnomalyError
+from pipelines.errors import AnomalyError, ExitCode
 from pipelines.runtime.cache_folders import choose_cache_folders
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 
@@ -63,13 +63,13 @@ def run_and_exit(work: Callable[[], object]) -> NoReturn:
     night a second.
     """
     gc.set_threshold(_GC_THRESHOLD)
-    code = DONE
+    code = ExitCode.DONE
     try:
         work()
     except SystemExit as left:
         if not isinstance(left.code, int | None):
             raise
-        code = left.code or DONE
+        code = left.code or ExitCode.DONE
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
@@ -89,7 +89,7 @@ class CommandGroup(click.Group):
             raise
         except (Exception, KeyboardInterrupt) as error:
             code = exit_code_of(error)
-            if code == BUG:
+            if code == ExitCode.BUG:
                 raise
             message = _message_of(error)
             if context.meta.get(_AS_JSON):
@@ -104,14 +104,14 @@ class CommandGroup(click.Group):
 def exit_code_of(error: BaseException) -> int:
     """Return the exit code of a run that raises this."""
     if isinstance(error, KeyboardInterrupt):
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if isinstance(error, AnomalyError):
         return error.exit_code
     if _disk_full_message(error):
-        return NOTHING_READABLE
+        return ExitCode.NOTHING_READABLE
     if message := _file_message(error):
-        return REFUSED if _DENIED in message else NOTHING_READABLE
-    return BUG
+        return ExitCode.REFUSED if _DENIED in message else ExitCode.NOTHING_READABLE
+    return ExitCode.BUG
 
 
 def _message_of(error: BaseException) -> str:

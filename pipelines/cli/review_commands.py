@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pipelines.cli.console import json_option, print_data, print_message, print_messages, settings_option
-from pipelines.errors import DEGRADED, AnomalyError
+from pipelines.errors import AnomalyError, ExitCode
 from pipelines.runtime.cache_folders import choose_cache_folders
 
 # those of anomaly.tables, which is slow to import
@@ -101,7 +101,7 @@ def import_outcomes_command(file: Path, settings_path: Path, as_json: bool) -> N
     rows = ({"message_type": "refused", "text": line} for line in result.refused)
     print_messages(as_json, [first_line, *result.refused, *result.remarks], rows, **counts)
     if result.refused:
-        sys.exit(DEGRADED)
+        sys.exit(ExitCode.DEGRADED)
 
 
 @click.command()
@@ -194,7 +194,7 @@ def fairness_command(settings_path: Path, as_json: bool) -> None:
         print_message(f"page  {page}")
     AuditLog(store).append("fairness", groups=groups.height, stop=groups.filter("stop")["name"].to_list())
     if groups["stop"].any():
-        sys.exit(DEGRADED)
+        sys.exit(ExitCode.DEGRADED)
 
 
 @audit_group.command(name="record")

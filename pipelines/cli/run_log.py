@@ -15,7 +15,6 @@ from pathlib import Path
 from anomaly import __version__
 from pipelines.cli.console import exit_code_of, progress_fields
 from pipelines.config.settings import Settings
-from pipelines.errors import DEGRADED, DONE
 from pipelines.jobs.nightly import Result
 from pipelines.jobs.notices import send_notice
 from pipelines.runtime.progress import Progress, ReportProgress
@@ -49,7 +48,7 @@ class RunLog:
     def end(self) -> None:
         """Log what the run came to, and give notice of it."""
         assert self.result is not None
-        facts = self._facts(DEGRADED if self.result.degraded else DONE, **_counts(self.result))
+        facts = self._facts(self.result.exit_code, **_counts(self.result))
         level, event = (logging.WARNING, "degraded") if self.result.degraded else (logging.INFO, "done")
         _write_line(level, event, **facts, stopped=self.result.stopped)
         self._notify(event, facts)

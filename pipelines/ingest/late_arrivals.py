@@ -129,7 +129,8 @@ def _read_notes(store: Store) -> list[dict]:
     if (lost := store.read_json(COUNT_FILE, 0) - _next_number(notes)) > 0:
         raise StateDamaged(
             f"{store.path(NOTES_FILE)}: lacks {lost} notes of late readings at its end; "
-            f"put it back from a copy, or remove {COUNT_FILE} beside it: which nights those readings touch is not known then"
+            f"put it back from a copy, or remove {COUNT_FILE} beside it: the nights that those readings touch "
+            "are not told then"
         )
     return notes
 

@@ -24,7 +24,7 @@ from pipelines.cases.build import build_cases, homes_with_recent_case
 from pipelines.cases.snapshots import write_snapshots
 from pipelines.config.calendar import correction_files, local_today
 from pipelines.config.settings import Settings, check_purpose
-from pipelines.errors import AuditLogBroken, NoSuchNight, NothingReadable, StateDamaged
+from pipelines.errors import AuditLogBroken, ExitCode, NoSuchNight, NothingReadable, StateDamaged
 from pipelines.ingest import late_arrivals
 from pipelines.ingest.inputs import Inputs
 from pipelines.ingest.loader import load
@@ -72,6 +72,11 @@ class Result:
     """Lines on nights that were missed, what was revised, and what still could be."""
     stopped: Sequence[str] = ()
     """Sources that could not be read."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command."""
+        return ExitCode.DEGRADED if self.degraded else ExitCode.DONE
 
 
 def nightly(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from anomaly.detectors.register import DETECTORS
 from tests.support.paths import ROOT
 from tests.support.source_tree import MODULES, functions, parameters, syntax
 
@@ -91,6 +92,19 @@ def test_every_module_of_the_flow_has_a_test_of_its_name():
             if not (test.is_file() and any(f.name.startswith("test_") for f in functions(syntax(test)))):
                 missing.append(module)
     assert missing == OPEN_POINTS["modules_without_a_test_of_their_name"]
+
+
+def test_every_detector_is_registered_and_has_a_test_of_its_name():
+    modules = {cls.__module__.rpartition(".")[2] for cls in DETECTORS}
+    scoring = {
+        path.stem
+        for path in (ROOT / "anomaly" / "detectors").glob("*.py")
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.FunctionDef) and node.name == "__call__" and path.stem != "scores"
+    }
+    assert modules == scoring
+    tests = ROOT / "tests" / "unit" / "anomaly" / "detectors"
+    assert [name for name in modules if not (tests / f"test_{name}.py").is_file()] == []
 
 
 def compiled_functions(tree: ast.Module) -> dict[str, set[str]]:

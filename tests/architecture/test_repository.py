@@ -1,12 +1,14 @@
 """What lies in the repository: its size, its words, its commands and queries, and no address of a
 registry."""
 
+import itertools
 import re
 from pathlib import Path
 
 import click
 import pytest
 
+from pipelines import jobs
 from pipelines.cli.commands import main
 from tests.support.documentation import PAGES
 from tests.support.paths import ROOT
@@ -61,6 +63,20 @@ def test_every_command_helps_with_a_sentence_and_an_example(name, command):
     assert re.match(r"[A-Z].*", first)
     assert " ".join([first, *rest]).split("Example:")[0].strip().endswith(".")
     assert any(line.startswith(f"Example: {name}") for line in rest)
+
+
+def test_the_module_of_every_command_is_named():
+    ends = {
+        name.removeprefix("anomaly ")
+        for name, one in commands(main, "anomaly")
+        if not hasattr(one, "commands")
+    }
+    table = {}
+    for names, modules in re.findall(r"^([a-z, ]+?) +(\S+\.py(?:, \S+\.py)*)$", jobs.__doc__, re.MULTILINE):
+        table |= dict.fromkeys(names.split(", "), modules.split(", "))
+    assert {"calendar" if name.startswith("calendar") else name for name in ends} == table.keys()
+    for module in itertools.chain.from_iterable(table.values()):
+        assert (ROOT / module).is_file() or (ROOT / "pipelines" / "jobs" / module).is_file(), module
 
 
 QUERIES = sorted((ROOT / "pipelines" / "publish" / "sql").glob("*.sql"))

@@ -17,7 +17,10 @@ def nights_of(seed):
     world = worlds.city("nuisances", seed, HOMES)
     seen = expect(world.grid)
     needed = evidence.case_rarity(evidence.EvidenceRules(), KINDS)
-    rules = detectors.DetectorRules(use=("together", "alone", "spike"))
+    every = detectors.DetectorRules()
+    rules = detectors.DetectorRules(
+        use=tuple(name for name in every.use if name not in every.second_opinions)
+    )
     nights = range(*world.nights)
     rated = evidence.score_rarity(
         [one for detector in detectors.chosen_detectors(rules) for one in detector(seen)], nights, needed

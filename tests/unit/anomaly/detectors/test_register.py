@@ -4,7 +4,7 @@ from anomaly.detectors import REGISTER, DetectorRules, chosen_detectors, registe
 
 
 def test_every_detector_is_registered_under_its_name():
-    assert list(REGISTER) == ["together", "alone", "spike", "forest"]
+    assert len(REGISTER) == len(register.DETECTORS) > 0
     assert all(REGISTER[detector.name] is detector for detector in register.DETECTORS)
 
 
