@@ -129,7 +129,7 @@ def _read_notes(store: Store) -> list[dict]:
     if (lost := store.read_json(COUNT_FILE, 0) - _next_number(notes)) > 0:
         raise StateDamaged(
             f"{store.path(NOTES_FILE)}: lacks {lost} notes of late readings at its end; "
-            f"put it back from a copy, or remove {COUNT_FILE} beside it: the nights that those readings touch "
+            f"put it back from a copy, or remove {COUNT_FILE} beside it: nights that those readings touch "
             "are not told then"
         )
     return notes
