@@ -63,7 +63,7 @@ def run_and_exit(work: Callable[[], object]) -> NoReturn:
     night a second.
     """
     gc.set_threshold(_GC_THRESHOLD)
-    code = ExitCode.DONE
+    code: int = ExitCode.DONE
     try:
         work()
     except SystemExit as left:
