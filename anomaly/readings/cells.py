@@ -43,6 +43,10 @@ end."""
 READ, INTERPOLATED, PARTIAL, DOUBTFUL, MISSING = range(len(QUALITIES))
 """The codes of the qualities: their places in tables.QUALITIES. Codes are stored."""
 
+LONGEST_GAP = 400
+"""Days without a row up to which each of them is a missing day. A longer gap has no days at all: it is longer
+than anything that looks back, and one row with a wrong year must not lay out decades."""
+
 
 def note_code(label: str | None) -> int:
     """Return the number that stands for a note."""

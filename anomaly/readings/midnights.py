@@ -25,27 +25,28 @@ _GLITCH, _RESET = note_code("glitch"), note_code("reset")
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def daily_use(times, cleaned, night_of, starts, first_day, last_day, max_distance):
-    """Return the days of each home from `first_day` to `last_day`: (days of all homes, 5) int64.
+def daily_use(times, cleaned, night_of, starts, home_of_span, first_day, last_day, max_distance):
+    """Return the days of each span from `first_day` to `last_day`: (days of all spans, 5) int64.
 
     times, starts: as for `register_cleaning.clean`; cleaned: the readings it gives. night_of: (readings,) the
-    day (since 1970) whose night is the first that may use each reading. first_day, last_day: (homes,) days
-    since 1970. max_distance (µs): how far from a midnight the believed readings on both sides of it may lie.
+    day (since 1970) whose night is the first that may use each reading. home_of_span, first_day, last_day:
+    (spans,) whose days they are, and days since 1970. max_distance (µs): how far from a midnight the believed
+    readings on both sides of it may lie.
     """
-    homes = len(first_day)
-    first_row = np.zeros(homes + 1, np.int64)
-    for home in range(homes):
-        first_row[home + 1] = first_row[home] + last_day[home] - first_day[home] + 1
-    out = np.zeros((first_row[homes], 5), np.int64)
-    for home in numba.prange(homes):
-        a, b = starts[home], starts[home + 1]
-        row, days = first_row[home], last_day[home] - first_day[home] + 1
-        midnights = np.arange(first_day[home], last_day[home] + 2) * DAY
+    spans = len(first_day)
+    first_row = np.zeros(spans + 1, np.int64)
+    for span in range(spans):
+        first_row[span + 1] = first_row[span] + last_day[span] - first_day[span] + 1
+    out = np.zeros((first_row[spans], 5), np.int64)
+    for span in numba.prange(spans):
+        a, b = starts[home_of_span[span]], starts[home_of_span[span] + 1]
+        row, days = first_row[span], last_day[span] - first_day[span] + 1
+        midnights = np.arange(first_day[span], last_day[span] + 2) * DAY
         edges = _read_midnights(times[a:b], cleaned[a:b], midnights, max_distance)
         for k in range(days):
-            _write_day(edges[k], edges[k + 1], first_day[home] + k, night_of, out[row + k])
+            _write_day(edges[k], edges[k + 1], first_day[span] + k, night_of, out[row + k])
         for i in range(a, b):
-            k = (times[i] - 1) // DAY - first_day[home]
+            k = (times[i] - 1) // DAY - first_day[span]
             if k >= 0 and k < days:
                 out[row + k, HEAVIEST] = max(out[row + k, HEAVIEST], cleaned[i, READING_NOTE])
     return out

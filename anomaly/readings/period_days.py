@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from anomaly.readings.cells import MISSING, PARTIAL, READ, doubt_days, note_code
+from anomaly.readings.cells import LONGEST_GAP, MISSING, PARTIAL, READ, doubt_days, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
 from anomaly.readings.parse import FRACTION_DIGITS
 from anomaly.readings.signal_rule import SignalRule
@@ -52,7 +52,7 @@ def periods_to_days(
 def sum_periods(rows: pl.DataFrame, rule: SignalRule, next_days: pl.DataFrame) -> pl.DataFrame:
     """Return every day between a home's first and last: household, day, value, exits, quality, note.
 
-    quality and note are codes.
+    A gap of more than LONGEST_GAP days has none. quality and note are codes.
 
     next_days: household, day (since 1970): of homes that had rows before, the day that their next row was to
     give.
@@ -176,32 +176,38 @@ def _place_of_step(steps, counts, step):
 
 
 def _fill_missing_days(days: pl.DataFrame, next_days: pl.DataFrame) -> pl.DataFrame:
-    """Return the days with a row of nulls for each that did not come.
+    """Return the days with a row of nulls for each that did not come, but for gaps above LONGEST_GAP.
 
     days: sorted by household and day. next_days: as for `sum_periods`.
     """
-    spans = days.group_by("household", maintain_order=True).agg(
-        pl.len(), first=pl.col("day").min(), last=pl.col("day").max()
+    after_gap = (pl.col("day") - pl.col("day").shift()).dt.total_days() > LONGEST_GAP + 1
+    begins = (pl.col("household") != pl.col("household").shift()) | after_gap
+    run = begins.fill_null(True).cum_sum()
+    spans = days.group_by(run.alias("run"), maintain_order=True).agg(
+        pl.col("household").first(), pl.len(), first=pl.col("day").min(), last=pl.col("day").max()
     )
     if next_days.height:
         expected = next_days.select("household", expected=pl.col("day").cast(pl.Int32).cast(pl.Date))
         spans = spans.join(expected, on="household", how="left", maintain_order="left")
-        spans = spans.with_columns(first=pl.coalesce("expected", "first"))
+        missing = (pl.col("first") - pl.col("expected")).dt.total_days()
+        is_first = pl.col("household") != pl.col("household").shift()
+        goes_on = is_first.fill_null(True) & (missing <= LONGEST_GAP)
+        spans = spans.with_columns(first=pl.when(goes_on).then("expected").otherwise("first"))
     length = spans.select((pl.col("last") - pl.col("first")).dt.total_days() + 1).to_series()
     if (length == spans["len"]).all():
         return days
-    # in the result every home has its days in a row, so that those that came need only be put in their places
+    # in the result every span has its days in a row, so that those that came need only be put in their places
     first_row = (length.cum_sum() - length).to_numpy()
     row_of_day_0 = first_row - spans["first"].to_physical().to_numpy()
-    home = np.repeat(np.arange(len(spans)), length.to_numpy())
-    day = np.arange(len(home)) - np.repeat(row_of_day_0, length.to_numpy())
-    source = np.full(len(home), -1)
+    span = np.repeat(np.arange(len(spans)), length.to_numpy())
+    day = np.arange(len(span)) - np.repeat(row_of_day_0, length.to_numpy())
+    source = np.full(len(span), -1)
     came = np.repeat(row_of_day_0, spans["len"].to_numpy()) + days["day"].to_physical().to_numpy()
     source[came] = np.arange(len(days))
     source_row = pl.Series(source).set(pl.Series(source < 0), None)
     values = days.drop("household", "day").select(pl.all().gather(source_row))
     return pl.DataFrame(
-        {"household": spans["household"].gather(home), "day": pl.Series(day.astype(np.int32)).cast(pl.Date)}
+        {"household": spans["household"].gather(span), "day": pl.Series(day.astype(np.int32)).cast(pl.Date)}
     ).hstack(values)
 
 

@@ -1,10 +1,12 @@
 """Make days of register readings: clean them, read the register off at the midnights, and subtract."""
 
+from typing import NamedTuple
+
 import numpy as np
 import polars as pl
 
 from anomaly.readings import midnights, register_cleaning
-from anomaly.readings.cells import INTERPOLATED, READ, note_code
+from anomaly.readings.cells import INTERPOLATED, LONGEST_GAP, READ, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
 from anomaly.readings.register_cleaning import STATE_SIZE, RegisterLimits
 from anomaly.readings.signal_rule import SignalRule
@@ -18,6 +20,14 @@ FLOORS = {"litre": 2_000.0, "Wh": 60_000.0}
 """Use of a day that needs no second reading; for other units only the home's own days tell."""
 
 _NOTE_OF_READING = np.array([note_code(label) for label in register_cleaning.READING_NOTES], np.uint8)
+
+
+class _Spans(NamedTuple):
+    """Spans of days, in order: place of the home, first and last day (since 1970) of each."""
+
+    home: np.ndarray
+    first_day: np.ndarray
+    last_day: np.ndarray
 
 
 def register_to_days(
@@ -49,8 +59,9 @@ def register_to_days(
     day_of_start = (homes["start"].to_numpy() - 1) // DAY
     first_day = np.where(is_known, homes["day"].fill_null(0).to_numpy(), day_of_start)
     last_day = (homes["end"].to_numpy() - 1) // DAY
+    spans = _spans_of_days((times - 1) // DAY, starts, first_day, last_day)
     days = midnights.daily_use(
-        times, cleaned.readings, readings["night_of"].to_numpy(), starts, first_day, last_day, max_distance
+        times, cleaned.readings, readings["night_of"].to_numpy(), starts, *spans, max_distance
     )
 
     new_homes = homes.select(
@@ -62,7 +73,7 @@ def register_to_days(
     )
     needed_again = np.arange(len(times)) >= np.repeat(cleaned.resume_index, np.diff(starts))
     new_rows = readings.filter(pl.Series(needed_again)).select(state.rows.columns)
-    return _cells(homes["household"], first_day, last_day, days), IncrementalState(new_homes, new_rows)
+    return _cells(homes["household"], spans, days), IncrementalState(new_homes, new_rows)
 
 
 def register_limits(rule: SignalRule) -> RegisterLimits:
@@ -102,19 +113,44 @@ def _with_remembered(
     return readings
 
 
-def _cells(
-    households: pl.Series, first_day: np.ndarray, last_day: np.ndarray, days: np.ndarray
-) -> pl.DataFrame:
+def _spans_of_days(
+    day: np.ndarray, starts: np.ndarray, first_day: np.ndarray, last_day: np.ndarray
+) -> _Spans:
+    """Return the days of each home from its first to its last, without gaps above LONGEST_GAP.
+
+    day: (readings,) the day (since 1970) of each reading, in order within homes. starts: as for
+    `register_cleaning.clean`. first_day, last_day: (homes,)
+    """
+    homes = np.arange(len(first_day))
+    before = np.flatnonzero(np.diff(day) > LONGEST_GAP + 1)
+    home = np.searchsorted(starts, before, side="right") - 1
+    within_home = before + 1 < starts[home + 1]
+    home, before = home[within_home], before[within_home]
+    if not home.size:
+        return _Spans(homes, first_day, last_day)
+    begins = pl.DataFrame(
+        {"home": np.concatenate([homes, home]), "day": np.concatenate([first_day, day[before + 1]])}
+    )
+    ends = pl.DataFrame(
+        {"home": np.concatenate([homes, home]), "day": np.concatenate([last_day, day[before]])}
+    )
+    begins, ends = begins.sort("home", "day"), ends.sort("home", "day")
+    holds_days = begins["day"] <= ends["day"]  # the days before a gap may have been final already
+    columns = (begins["home"], begins["day"], ends["day"])
+    return _Spans(*(column.filter(holds_days).to_numpy() for column in columns))
+
+
+def _cells(households: pl.Series, spans: _Spans, days: np.ndarray) -> pl.DataFrame:
     """Return the days of `midnights.daily_use` as cells with their household."""
-    length = last_day - first_day + 1
+    length = spans.last_day - spans.first_day + 1
     first_row = length.cumsum() - length
-    day = np.arange(len(days)) - np.repeat(first_row - first_day, length)
+    day = np.arange(len(days)) - np.repeat(first_row - spans.first_day, length)
     quality, note = days[:, midnights.QUALITY], days[:, midnights.NOTE]
     is_known = (quality == READ) | (quality == INTERPOLATED)
     note_of_readings = _NOTE_OF_READING[days[:, midnights.HEAVIEST]]
     return pl.DataFrame(
         {
-            "household": households.gather(np.repeat(np.arange(len(households)), length)),
+            "household": households.gather(np.repeat(spans.home, length)),
             "day": pl.Series(day.astype(np.int32)).cast(pl.Date),
             "value": pl.Series(days[:, midnights.USE]).set(pl.Series(~is_known), None),
             "quality": quality.astype(np.uint8),

@@ -26,6 +26,7 @@ from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.homes import index_homes, samples_everybody
 from pipelines.scoring.rarity import rarity_needed
+from pipelines.scoring.sample import everybody_since
 from pipelines.storage.state import Store
 
 CAPACITIES = (2.0, 5.0, 10.0, 20.0)  # wrong doors per 1,000 homes and 30 days
@@ -182,7 +183,8 @@ def _card_by_capacity(judged: list[evaluation.JudgedRound], own_threshold: float
 def _expect_all(settings: Settings, measured: MeasuredHomes, last: dt.date) -> expected.Expectation:
     """Return what was to be expected of every home on all days up to `last`."""
     days = measured.readings["day"].unique().sort().to_list()
-    calendar = calendar_in_force(settings, days[0] if days else last, last)
+    first = max(days[0], everybody_since(settings, last)) if days else last
+    calendar = calendar_in_force(settings, first, last)
     grid = expected.make_grid(measured.readings, calendar, measured.districts)
     return expected.expect(grid, settings.expected)
 

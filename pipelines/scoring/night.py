@@ -32,7 +32,14 @@ from pipelines.scoring.details import (
 )
 from pipelines.scoring.homes import HomeIndex, first_day, index_homes, samples_everybody
 from pipelines.scoring.rarity import rarity_needed
-from pipelines.scoring.sample import FirstBlockCache, expect_sample, fit_sample, sample_days, sample_since
+from pipelines.scoring.sample import (
+    FirstBlockCache,
+    everybody_since,
+    expect_sample,
+    fit_sample,
+    sample_days,
+    sample_since,
+)
 from pipelines.scoring.sensors import find_failed_sensors
 
 FROZEN_DAYS = 28
@@ -164,12 +171,12 @@ class _Period:
 
 
 def _periods(settings: Settings, inputs: Inputs, nights: Sequence[dt.date]) -> Iterator[_Period]:
-    """Yield the periods of the nights, in order; one with all readings where everybody is in the sample."""
+    """Yield the periods of the nights, in order; as a rule one where everybody is in the sample."""
     first_reading = inputs.stored.span().first
     everybody = samples_everybody(settings, inputs)
 
     def scored_from(night: dt.date) -> dt.date:
-        return first_reading if everybody else sample_since(night)
+        return max(first_reading, everybody_since(settings, night)) if everybody else sample_since(night)
 
     for since, group in itertools.groupby(nights, scored_from):
         period = list(group)

@@ -35,7 +35,20 @@ STEADY_DAYS = 35
 
 def sample_since(night: dt.date) -> dt.date:
     """Return the first day on which a drawn sample has a say in a night, alone or among other nights."""
-    back = SCORED_DAYS - 1
+    return _period_start(night, SCORED_DAYS)
+
+
+def everybody_since(settings: Settings, night: dt.date) -> dt.date:
+    """Return the first day that may have a say in a night where everybody is in the sample.
+
+    What is older than readings are kept has none, be it there still or not; nor has a row with a wrong year.
+    """
+    return _period_start(night, settings.retention.readings_days)
+
+
+def _period_start(night: dt.date, days: int) -> dt.date:
+    """Return the day that lies so many days before the period of a night."""
+    back = days - 1
     return night - dt.timedelta(days=back + (night.toordinal() - back) % PERIOD_DAYS)
 
 

@@ -32,6 +32,11 @@ from pipelines.storage.state import Store
 STORED_CELL_SCHEMA = pl.Schema({"home": pl.UInt32, **readings.CELL_SCHEMA, "mark": pl.UInt8})
 MAX_LOOSE_PARTITIONS = 12
 """Partitions beyond one a month from which on they are put together."""
+MIN_HOLE_DAYS = 62
+"""Days without any cell from which on those before and after them are partitions of their own: whatever looks
+at a few days, or at a month, then passes over what lies years away."""
+MIN_FILLED_SHARE = 0.25
+"""Share of a table of homes and days that must be cells for it to be laid out."""
 _NO_VALUE = -(1 << 62)
 """In place of a null value while cells are arrays."""
 
@@ -63,7 +68,18 @@ class DailyReadings:
             cells = cells.select(STORED_CELL_SCHEMA.keys()).cast(STORED_CELL_SCHEMA)
             if not cells["home"].is_sorted():
                 cells = cells.sort("home", maintain_order=True)
-            self._append(cells[_order_by_block_and_day(cells)])
+            cells = cells[_order_by_block_and_day(cells)]
+            for part in _split_at_holes(cells):
+                self._append(part)
+
+    def count_days(self, first: dt.date | None = None) -> int:
+        """Return on how many days from `first` on (None: all) there may be cells, by names of partitions."""
+        days, reached = 0, first and first - dt.timedelta(days=1)
+        for partition in sorted(self.partitions(), key=lambda partition: partition.first):
+            begin = max(partition.first, reached + dt.timedelta(days=1)) if reached else partition.first
+            days += max(0, (partition.last - begin).days + 1)
+            reached = max(reached or partition.last, partition.last)
+        return days
 
     def read(
         self,
@@ -148,6 +164,17 @@ def to_labelled_frame(cells: pl.DataFrame, households: pl.Series, rule: readings
     return readings.to_labelled_frame(cells, rule)
 
 
+def _split_at_holes(cells: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return the cells in parts that lie more than MIN_HOLE_DAYS days without any cell apart."""
+    days = cells["day"].unique().sort()
+    last_before = days.filter(days.diff(null_behavior="ignore").shift(-1).dt.total_days() > MIN_HOLE_DAYS)
+    parts = []
+    for last in last_before:
+        parts.append(cells.filter(pl.col("day") <= last))
+        cells = cells.filter(pl.col("day") > last)
+    return [*parts, cells]
+
+
 def _order_by_block_and_day(cells: pl.DataFrame) -> np.ndarray:
     """Return the places of cells sorted by home, once they are sorted by block of homes, day and home."""
     day = cells["day"].to_physical() - cells["day"].to_physical().min()
@@ -167,6 +194,8 @@ def _keep_latest(cells: pl.DataFrame) -> pl.DataFrame:
         count = len(homes)
     else:
         count = int(home.max()) + 1
+    if count * days * MIN_FILLED_SHARE > len(home):  # such as one day that lies decades before all others
+        return cells.unique(["home", "day"], keep="last", maintain_order=True)
     place, row = home * days + day, np.arange(len(home))
     last = np.zeros(count * days, np.int64)
     last[place] = row

@@ -69,6 +69,24 @@ def test_a_gap_between_two_loads_is_filled_by_the_second():
     ]
 
 
+def test_a_gap_of_years_has_no_days_and_its_edges_are_as_ever():
+    """400 days are laid out; a longer gap, such as after a row with a wrong year, is not."""
+    longest, too_long = date(2026, 1, 1) + timedelta(403), date(2026, 1, 1) + timedelta(404)
+    for again, days_told in ((longest, 3 + 400 + 3), (too_long, 3 + 3)):
+        for before, after, rule in (
+            (counts(1, 2, 3), counts(4, 5, 6, start=again), DOOR),
+            (dated(100, 350, 350), dated(900, 1000, 1100, start=again), WATER),
+        ):
+            told = daily_readings(pl.concat([before, after]), rule)
+            assert told.height == days_told and told["day"].max() == again + timedelta(2)
+            assert in_parts([before, after], rule).equals(told), (again, rule)
+    # a reading that was waiting before the gap is decided behind it, as over a short one
+    rows = pl.concat([dated(100, 350, 900_000), dated(400, 410, 420, start=too_long)])
+    told = daily_readings(rows, WATER)
+    assert told["day"].to_list()[2:4] == [date(2026, 1, 3), too_long]
+    assert told.row(2, named=True)["note"] == "glitch" and in_parts([rows[:3], rows[3:]], WATER).equals(told)
+
+
 def test_who_is_late():
     _, carry = advance(pl.concat([counts(3, 4), counts(3, 4, home="b")]), DOOR, IncrementalState.initial())
     new = pl.concat(

@@ -5,7 +5,8 @@ import datetime as dt
 import polars as pl
 import pytest
 
-from anomaly.readings import SignalRule
+from anomaly.readings import SignalRule, mark_contradictions
+from pipelines.ingest import contradictions
 from pipelines.ingest.contradictions import update_contradictions
 from pipelines.ingest.incremental import ReadingChanges
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
@@ -98,3 +99,27 @@ def test_a_home_that_was_silent_for_long_is_looked_at_from_its_first_day(store):
     once = DailyReadings(store, "power").read().sort("home", "day")
     update_contradictions(store, RULES, ReadingChanges(everything=True))
     assert DailyReadings(store, "power").read().sort("home", "day").equals(once)
+
+
+def test_a_day_decades_before_all_others_adds_no_decades_to_what_is_laid_out(store, monkeypatch):
+    """Of all days, and of the last ones; and the same marks where few homes are laid out at once."""
+    widths = []
+
+    def measured(meter, *others):
+        widths.append(meter.shape)
+        return mark_contradictions(meter, *others)
+
+    monkeypatch.setattr(contradictions, "mark_contradictions", measured)
+    wrong_year = pl.DataFrame(
+        [(1, dt.date(2001, 1, 1), 5, 0, 0, 0, 0)], schema=STORED_CELL_SCHEMA, orient="row"
+    )
+    DailyReadings(store, "power").add(wrong_year)
+    add(store, 0, DAYS - 1)
+    update_contradictions(store, RULES, ReadingChanges(everything=True))
+    assert marks(store) == MARKED and widths == [(2, 1 + 60 + DAYS)]
+
+    widths.clear()
+    monkeypatch.setattr(contradictions, "MAX_GRID_CELLS", 1)
+    DailyReadings(store, "power").add(DailyReadings(store, "power").read().with_columns(mark=pl.lit(0)))
+    update_contradictions(store, RULES, ReadingChanges(everything=True))
+    assert marks(store) == MARKED and widths == [(1, DAYS), (1, 1 + 60 + DAYS)]

@@ -12,7 +12,7 @@ from pipelines.config.settings import load_settings
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import night, sample
 from pipelines.scoring.homes import index_homes
-from pipelines.storage.stored_readings import StoredReadings
+from pipelines.storage.stored_readings import DaySpan, StoredReadings
 from tests.support.site import FIRST, Site
 from tests.support.town import HOMES, town
 from tests.unit.pipelines.scoring.conftest import sampling
@@ -35,6 +35,21 @@ def test_the_nights_of_a_period_score_the_sample_from_the_same_day_on():
     )
     starts = sorted(set(since))
     assert {(b - a).days for a, b in zip(starts, starts[1:], strict=False)} == {sample.PERIOD_DAYS}
+
+
+def test_where_everybody_is_sampled_days_older_than_readings_are_kept_have_no_say(loaded, monkeypatch):
+    """So one row with a wrong year does not lay out decades of all homes."""
+    settings, inputs = loaded
+    kept = settings.retention.readings_days
+    since = [sample.everybody_since(settings, LAST + dt.timedelta(days=k)) for k in range(60)]
+    ages = [(LAST + dt.timedelta(days=k) - day).days + 1 for k, day in enumerate(since)]
+    assert min(ages) == kept and max(ages) == kept + sample.PERIOD_DAYS - 1 and len(set(since)) <= 4
+
+    (period,) = night._periods(settings, inputs, [LAST])
+    assert period.calendar.height == period.scored_days == DAYS
+    monkeypatch.setattr(StoredReadings, "span", lambda _: DaySpan(dt.date(2001, 1, 1), LAST))
+    (period,) = night._periods(settings, inputs, [LAST])
+    assert period.calendar.height == period.scored_days == ages[0]
 
 
 def test_days_before_the_first_reading_are_not_scored():

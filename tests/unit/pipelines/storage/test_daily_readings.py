@@ -1,4 +1,5 @@
 import datetime as dt
+import tracemalloc
 
 import polars as pl
 import pytest
@@ -12,6 +13,7 @@ from pipelines.storage.daily_readings import (
     to_labelled_frame,
     with_effective_quality,
 )
+from pipelines.storage.partitions import collect, scan
 
 FIRST = dt.date(2026, 1, 30)
 READ, DOUBTFUL, MISSING = (QUALITIES.index(name) for name in ("read", "doubtful", "missing"))
@@ -63,6 +65,29 @@ def test_of_one_home_and_day_the_cell_written_last_counts(daily, home):
     daily.add(cells((home, 1, 22)))
     assert read(daily) == [(0, 0, 1), (home, 0, 10), (home, 1, 22)] and daily.height == 5
     assert daily.read(columns=("quality",)).height == 3
+
+
+def test_a_day_decades_before_all_others_lies_by_itself_and_costs_no_memory(daily):
+    """One row dated 2001 at 32,000 homes: a table of all homes and days would take two gigabytes."""
+    homes, wrong_year = 32_000, (dt.date(2001, 1, 1) - FIRST).days
+    daily.add(cells((7, wrong_year, 5), *((home, 0, home) for home in range(homes))))
+    daily.add(cells((8, wrong_year, 6), (8, 0, 9)))
+    spans = [(one.first, one.last) for one in daily.partitions()]
+    assert spans == [(day(wrong_year),) * 2, (FIRST, FIRST)] * 2
+    assert daily.count_days() == 2 and daily.count_days(FIRST) == 1 and daily.count_days(day(1)) == 0
+    daily.add(cells((9, wrong_year, 7)).vstack(cells((9, 0, 10))))
+    for partition in daily.partitions():  # as one was written before there were holes
+        daily.table.append(collect(scan([partition]), [partition]), day(wrong_year), FIRST)
+    tracemalloc.start()
+    found = daily.read()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.height == homes + 3 and peak < 50e6
+    assert dict(found.filter(pl.col("day") == FIRST).select("home", "value").rows()) == {
+        **{home: home for home in range(homes)},
+        8: 9,
+        9: 10,
+    }
 
 
 def test_batches_give_the_same_in_the_order_of_writing(daily):
