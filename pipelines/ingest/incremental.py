@@ -103,25 +103,27 @@ class StoredSignal:
         partition = self._add_rows(added)
 
         cells, state = self._advance(on_time, state)
-        written, noted = [cells], [cells]
+        written = [cells]
         if cells.height:
             changes.add_new_days(cells)
         state = _without_homes(state, late_homes)
         for homes in _chunks(late_homes):
             cells, state = self._advance(self.rows.read(homes), state)
-            before = self.readings.read(homes=homes)
-            cells = cells.join(before, on=["home", *CELL_SCHEMA], how="anti", nulls_equal=True)
+            cells = self._changed_cells(cells, homes)
             written.append(cells)
-            replaced = before.select("home", "day", quality_before="quality", lag_before="lag")
-            noted.append(cells.join(replaced, on=["home", "day"], how="left"))
             changes.homes.append(cells["home"].unique())
-        self._note_late_arrivals(noted)
-        self.readings.add(pl.concat([pl.DataFrame(schema=STORED_CELL_SCHEMA), *written]))
+        self._note_late_arrivals(written)
+        cell_columns = list(STORED_CELL_SCHEMA)
+        self.readings.add(pl.concat([cells.select(cell_columns) for cells in written]))
         self.write_state(state)
         return IngestedRows(partition, **counts)
 
     def rebuild(self, homes_known: int) -> None:
-        """Make all daily readings from all rows again, block by block of the homes 0 … `homes_known` - 1."""
+        """Make all daily readings from all rows again, block by block of the homes 0 … `homes_known` - 1.
+
+        Where it is broken off the readings are part old, part gone, and nothing here says so: the caller
+        marks that beforehand (`loader.MADE_WITH_FILE`).
+        """
         self.readings.clear()
         state = IncrementalState.initial(pl.UInt32)
         for homes in home_blocks(homes_known, REBUILD_HOMES):
@@ -130,13 +132,15 @@ class StoredSignal:
         self.write_state(state)
 
     def repair(self, changes: ReadingChanges) -> None:
-        """Make readings of which a load that was broken off wrote the rows only."""
+        """Make readings, and notes of those that came late, where a load that was broken off wrote rows only."""
         added = self.rows.homes_added_after(self._state_number())
         if added.is_empty():
             return
         state = self._read_state()
         for homes in _chunks(added):
             cells, state = self._advance(self.rows.read(homes), _without_homes(state, homes))
+            cells = self._changed_cells(cells, homes)
+            self._note_late_arrivals([cells])
             self.readings.add(cells)
             changes.homes.append(homes)
         # last: a repair that is broken off begins anew, and the same readings twice are the same readings
@@ -192,6 +196,16 @@ class StoredSignal:
         cells, state = advance(_as_library_rows(rows), self.rule, state)
         cells = cells.rename({"household": "home"}).with_columns(mark=pl.lit(0, pl.UInt8))
         return cells.select(STORED_CELL_SCHEMA.keys()).cast(STORED_CELL_SCHEMA), state
+
+    def _changed_cells(self, cells: pl.DataFrame, homes: pl.Series) -> pl.DataFrame:
+        """Return those of the homes' new cells that differ from the stored ones, with what these were.
+
+        Beside the columns of a cell: quality_before, lag_before, null where no cell of that day was stored.
+        """
+        before = self.readings.read(homes=homes)
+        changed = cells.join(before, on=["home", *CELL_SCHEMA], how="anti", nulls_equal=True)
+        replaced = before.select("home", "day", quality_before="quality", lag_before="lag")
+        return changed.join(replaced, on=["home", "day"], how="left")
 
     def _note_late_arrivals(self, changes: Sequence[pl.DataFrame]) -> None:
         schema = late_arrivals.CHANGE_SCHEMA

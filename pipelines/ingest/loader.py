@@ -118,6 +118,14 @@ def made_with(settings: Settings, store: Store) -> dict[str, Any]:
     return {"rules": rules, "parts": partitions}
 
 
+def _read_made_with(store: Store) -> dict[str, Any]:
+    """Return what `made_with` gave after the last whole load; nothing where that is not known."""
+    before = store.read_json(MADE_WITH_FILE, None)
+    if not isinstance(before, dict) or not before.keys() >= {"rules", "parts"}:
+        return {"rules": {}, "parts": {}}
+    return before
+
+
 # before anything is read: make good what is missing
 
 
@@ -144,9 +152,7 @@ def _mend_readings(
 ) -> ReadingChanges:
     """Make good what an earlier load, other rules or a lost file have left undone; return what changed."""
     changes = ReadingChanges()
-    before = store.read_json(MADE_WITH_FILE, None)
-    if not isinstance(before, dict) or not before.keys() >= {"rules", "parts"}:
-        before = {"rules": {}, "parts": {}}
+    before = _read_made_with(store)
     if store.path(UNFINISHED_LOAD_FILE).exists():
         done = sum(source != "households" for source, _ in ledger.entries)
         progress(Progress(f"the last load was broken off: going on after {done} files"))
@@ -163,6 +169,7 @@ def _mend_readings(
         other_rule = before["rules"].get(name) != now["rules"][name]
         if RawRows(store, name).partitions() and (lost or other_rule or not signal.is_whole()):
             _mark_unfinished(store)
+            _mark_rebuilding(store, name)
             signal.rebuild(len(HomeNumbers(store)))
             changes.everything = True
     changes.everything |= before["rules"].keys() != now["rules"].keys()
@@ -172,6 +179,16 @@ def _mend_readings(
 def _mark_unfinished(store: Store) -> None:
     """Mark that readings are being changed, until the load is through."""
     store.write_json(UNFINISHED_LOAD_FILE, {})
+
+
+def _mark_rebuilding(store: Store, signal: str) -> None:
+    """Mark that the readings of a signal follow no rules: a rebuild that is broken off begins anew.
+
+    The numbers of its partitions begin at 1 again, so they alone do not tell that some are not there yet.
+    """
+    before = _read_made_with(store)
+    if before["rules"].pop(signal, None):
+        store.write_json(MADE_WITH_FILE, before)
 
 
 # read and write, batch by batch
@@ -268,6 +285,7 @@ def _write_batch(run: _Load, batch: Batch, counts: dict[str, int]) -> None:
     rows = pl.concat(frames, rechunk=True)  # in one piece they are sorted five times as fast
     ingested = signal.ingest(rows.select(RAW_ROW_SCHEMA.keys()), run.changes)
     if void:
+        _mark_rebuilding(run.store, batch.source)
         signal.rebuild(len(run.homes))
         run.changes.everything = True
     counts["loaded"] += rows.height

@@ -9,8 +9,10 @@ import pytest
 
 from anomaly.readings import SignalRule
 from pipelines.config.settings import load_settings
+from pipelines.ingest import incremental
 from pipelines.ingest.incremental import ReadingChanges, StoredSignal
 from pipelines.ingest.inputs import stored_inputs
+from pipelines.ingest.late_arrivals import NOTES_FILE
 from pipelines.storage.daily_readings import MAX_LOOSE_PARTITIONS, DailyReadings
 from pipelines.storage.raw_rows import RAW_ROW_SCHEMA
 from pipelines.storage.state import Store
@@ -98,6 +100,40 @@ def test_rows_without_their_readings_are_repaired(signal, monkeypatch):
     changes = ReadingChanges()
     signal.repair(changes)
     assert not changes
+
+
+def test_a_repair_that_is_broken_off_between_two_blocks_of_homes_begins_anew(signal, monkeypatch):
+    """Homes are repaired one by one; killed after the first of two."""
+    monkeypatch.setattr(incremental, "REBUILD_HOMES", 1)
+    signal.ingest(levels((0, 1, 100), (1, 1, 50)), ReadingChanges())
+    add = DailyReadings.add
+    for before_the_kill, step in (
+        (0, lambda: signal.ingest(levels((0, 2, 130), (1, 2, 55), file="w-2.csv"), ReadingChanges())),
+        (1, lambda: signal.repair(ReadingChanges())),
+    ):
+        calls = [*[add] * before_the_kill, lambda *given: 1 / 0]
+        with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+            patch.setattr(DailyReadings, "add", lambda *given, calls=calls: calls.pop(0)(*given))
+            step()
+    assert (0, 2, 30) in use(signal) and (1, 2, 5) not in use(signal)
+    signal.repair(ReadingChanges())
+    assert {(0, 2, 30), (1, 2, 5)} <= set(use(signal))
+
+
+@pytest.mark.parametrize(
+    ("broken_off", "notes"),
+    [("_note_late_arrivals", [{"2026-03-03": 1}]), ("write_state", [{"2026-03-03": 1}])],
+)
+def test_late_readings_are_noted_wherever_a_load_is_broken_off(signal, monkeypatch, broken_off, notes):
+    """The night of 4 March is judged. Then a row of the 3rd comes: killed before the notes, or after all else."""
+    signal.ingest(levels((0, 1, 100), (0, 2, 130), (1, 4, 50)), ReadingChanges())
+    signal.store.write_json("nights/2026-03-04/done.json", {})
+    with monkeypatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr(StoredSignal, broken_off, lambda *given: 1 / 0)
+        signal.ingest(levels((0, 3, 140), file="w-2.csv"), ReadingChanges())
+    signal.repair(ReadingChanges())
+    assert [note["days"] for note in signal.store.read_lines(NOTES_FILE)] == notes
+    assert (0, 3, 10) in use(signal)
 
 
 def test_a_signal_is_whole_with_rows_and_state(signal):

@@ -9,8 +9,9 @@ import pytest
 from pipelines.config.settings import load_settings
 from pipelines.ingest import incremental, loader
 from pipelines.storage.daily_readings import DailyReadings
+from pipelines.storage.home_numbers import home_blocks
 from pipelines.storage.state import RETENTION_FLOOR_FILE, Store
-from tests.support.loading import TODAY, load_at_once, load_site
+from tests.support.loading import TODAY, load_at_once, load_site, partition_names
 from tests.support.site import FIRST, LAST, SIGNALS, Site, daily, day, make_site, rows, until
 
 TEN = day(9)
@@ -329,6 +330,31 @@ def test_a_load_that_was_broken_off_goes_on(tmp_path, monkeypatch, broken_off):
     assert not any("broken off" in event.text for event in said[1:])
 
 
+def test_a_rebuild_that_was_broken_off_begins_anew(tmp_path, monkeypatch):
+    """A partition is lost; the rebuild, five homes at once, is killed after the first five.
+
+    Their partition bears the number of the lost one.
+    """
+    site = make_site(tmp_path / "site")
+    load_site(site)
+    (lost,) = site.root.glob("out/state/days/water/*.parquet")
+    lost.unlink()
+    monkeypatch.setattr(incremental, "home_blocks", lambda homes, size: home_blocks(homes, 5))
+    add, written = DailyReadings.add, []
+
+    def add_one(stored, cells):
+        if written:
+            raise KeyboardInterrupt
+        add(stored, cells)
+        written.append(cells["home"].n_unique())
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(DailyReadings, "add", add_one)
+        load_site(site)
+    assert written == [5] and partition_names(site, "days")["water"][0][:6] == lost.name[:6]
+    assert load_site(site).equals(load_at_once(tmp_path / "once", site))
+
+
 def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     site = make_site(tmp_path / "site", last=day(10))
     for number in range(11, 15):
@@ -339,11 +365,7 @@ def test_batches_are_what_one_load_is(tmp_path, monkeypatch):
     once = load_at_once(tmp_path / "once", site)
     monkeypatch.setattr(loader, "BATCH_ROWS", 1)
     monkeypatch.setattr(incremental, "REBUILD_HOMES", 5)
-    monkeypatch.setattr(
-        incremental,
-        "home_blocks",
-        lambda homes, size=5: (range(a, min(a + 5, homes)) for a in range(0, homes, 5)),
-    )
+    monkeypatch.setattr(incremental, "home_blocks", lambda homes, size: home_blocks(homes, 5))
     assert load_site(site).equals(once)
     restated = rows("water", daily(seed=2)["water"])
     site.put("water.csv", until(restated, day(10)))
