@@ -44,7 +44,7 @@ def _count_days(
     recent ones that have one. judged: of these, those with a surprise.
     """
     recent = slice(max(0, night - RECENT_DAYS + 1), night + 1)
-    old = slice(max(0, night - rules.lookback_days), max(0, night + 1 - rules.short_guard_days))
+    old = slice(max(0, night - rules.short_baseline_reach), max(0, night + 1 - rules.short_guard_days))
     lag = expected.grid.lag[s, h, : night + 1]
     whole = ~np.isnan(expected.grid.value[s, h, : night + 1]) & (lag + np.arange(night + 1) <= night)
     timely = whole & (lag < rules.short_guard_days)
@@ -65,7 +65,9 @@ def _reason(rules: ExpectedRules) -> pl.Expr:
     Each sentence is also a key of anomaly/locale.
     """
     least = rules.short_least_days
-    between = f"between {rules.short_guard_days} and {rules.lookback_days} days old, {least} are needed"
+    between = (
+        f"between {rules.short_guard_days} and {rules.short_baseline_reach} days old, {least} are needed"
+    )
     few = 2 * pl.col("with_expectation") < RECENT_DAYS
     of_last = pl.lit(RECENT_DAYS)
     return (

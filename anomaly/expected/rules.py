@@ -18,6 +18,9 @@ MINIMUMS = {
 }
 """Rules below these leave nothing to judge by, or count days that are not there."""
 
+PAST_LEVEL_DAYS = 336
+"""Days of the past year in which a level lived at is looked for: the blocks of `kernels`."""
+
 
 @dataclass(frozen=True)
 class ExpectedRules:
@@ -81,6 +84,17 @@ class ExpectedRules:
         )
 
     @property
-    def lookback_days(self) -> int:
-        """Days that the short baseline looks back for the days it rests on."""
+    def short_baseline_reach(self) -> int:
+        """How many days before a day the short baseline looks for the days it rests on."""
         return self.short_guard_days + 3 * self.baseline_days - 1
+
+    @property
+    def reach_days(self) -> int:
+        """How many last days, the day itself included, what is expected of a home on a day may rest on.
+
+        Of its own readings: those of the baselines, of the vacancy and of the past level.
+        """
+        baselines = [guard + renewal + 3 * self.baseline_days - 1 for guard, _, renewal in self.ladder]
+        vacancy = self.vacancy_days + 7
+        past_level = self.guard_days + 6 + PAST_LEVEL_DAYS if self.past_level else 0
+        return max(*map(int, baselines), vacancy, past_level)

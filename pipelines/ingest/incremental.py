@@ -132,7 +132,7 @@ class StoredSignal:
         self.write_state(state)
 
     def repair(self, changes: ReadingChanges) -> None:
-        """Make readings, and notes of those that came late, where a load that was broken off wrote rows only."""
+        """Make readings, and note late ones, of rows that a load wrote before it was broken off."""
         added = self.rows.homes_added_after(self._state_number())
         if added.is_empty():
             return

@@ -249,7 +249,7 @@ def check_state(settings: Settings, store: Store) -> StateCheck:
 
 def _touched_nights(settings: Settings) -> dict[dt.date, int]:
     """Return the judged nights of which readings in reach came or changed since, with how many."""
-    return late_arrivals.touched_nights(Store(settings.store), settings.expected.lookback_days)
+    return late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
 
 
 # which nights
@@ -527,7 +527,7 @@ def _record_runs(settings: Settings, store: Store, runs: Sequence[dict], judged:
     for night in store.judged_nights()[:-1]:
         store.path(f"nights/{night}/history.parquet").unlink(missing_ok=True)
     rejudged.finish_rejudging(store, judged)
-    late_arrivals.trim_notes(store, settings.expected.lookback_days)
+    late_arrivals.trim_notes(store, settings.expected.reach_days)
 
 
 def _write_manifest(

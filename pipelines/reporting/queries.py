@@ -126,7 +126,7 @@ def status_text(settings: Settings, as_json: bool) -> str:
         )
     except NotFound as error:
         raise NotFound(f"{error}; {_describe_failed_run(failed)}") if failed else error from None
-    touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.lookback_days)
+    touched = late_arrivals.touched_nights(Store(settings.store), settings.expected.reach_days)
     if as_json:
         rows: list[dict] = [
             {"message_type": "run", **{k: str(v) if isinstance(v, dt.date) else v for k, v in row.items()}}
