@@ -82,6 +82,8 @@ RELATIONS: Mapping[str, Relation] = {
     "Wh": Relation(_power_of, 0.60),  # homes of one size in London
 }
 """By base unit; other units say nothing of people."""
+MEASURED = {"litre": "water", "Wh": "power"}
+"""Unit → the one signal that its relation was measured of: gas in litres says nothing of people."""
 
 
 def extra_people(
@@ -96,7 +98,9 @@ def extra_people(
     informative = [
         signal
         for signal in sorted(ratios)
-        if units.get(signal) in RELATIONS and _is_positive(ratios[signal]) and _is_positive(usual.get(signal))
+        if _has_relation(signal, units.get(signal))
+        and _is_positive(ratios[signal])
+        and _is_positive(usual.get(signal))
     ]
     if not informative:
         return None
@@ -115,6 +119,10 @@ def extra_people(
         return round(float(_EXTRA_ASCENDING[np.searchsorted(cumulated, q * cumulated[-1])]), 1)
 
     return ExtraPeople(middle=quantile(0.5), low=quantile(0.05), high=quantile(0.95))
+
+
+def _has_relation(signal: str, unit: str | None) -> bool:
+    return unit in RELATIONS and MEASURED.get(unit, signal) == signal
 
 
 @functools.cache

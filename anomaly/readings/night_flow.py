@@ -9,6 +9,11 @@ NIGHT_HOURS = 6  # from midnight on, where use is least (leakage practice takes 
 MIN_KNOWN_HOURS = 4  # of them
 
 
+def has_night_flow(rule: SignalRule) -> bool:
+    """Return whether a signal is one whose least use at night is a sign of a leak: water, by its name."""
+    return rule.name == "water" and rule.base == "litre"
+
+
 def minimum_night_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """Return household, day, flow: the least use of any hour from midnight to six.
 

@@ -14,7 +14,7 @@ import polars as pl
 from anomaly import __version__, cases
 from anomaly.expected import Expectation, expected_frame
 from anomaly.outcomes import CONTROL, draw_control_doors
-from anomaly.readings import minimum_night_flow
+from anomaly.readings import has_night_flow, minimum_night_flow
 from pipelines.cases.build import with_reasons
 from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
@@ -142,7 +142,7 @@ def _minimum_flows(
     # the night of the first day begins on the evening before
     finer = ~pl.col("dated") & pl.col("time").dt.date().is_between(first - dt.timedelta(days=1), night)
     for name, rule in settings.rules.items():
-        if rule.base != "litre":
+        if not has_night_flow(rule):
             continue
         partitions = [
             one for one in RawRows(store, name).partitions() if one.last >= first and one.first <= night

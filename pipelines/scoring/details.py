@@ -6,18 +6,28 @@ import datetime as dt
 import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
-from anomaly import expected
+from anomaly import evidence, expected
 from anomaly.detectors import Scores
 from anomaly.expected import Expectation
+from anomaly.peer_stats import PeerStats
 from anomaly.readings import ReadingArrays
 from pipelines.config.settings import Settings
 from pipelines.scoring.blocks import WINDOW_DAYS, Night, ScoredHomes
 from pipelines.scoring.homes import ExpectedHomes, HomeIndex, make_integer_grid
-from pipelines.scoring.rarity import evidence_for_night, rank_scores, score_homes
+from pipelines.scoring.rarity import (
+    RARITY_SCHEMA,
+    evidence_for_night,
+    largest_rarity,
+    rank_scores,
+    rarity_table,
+    rarity_written,
+    score_homes,
+)
 from pipelines.scoring.sample import ExpectedSample, FittedSample
 
 MIN_SHOWN_DAYS = 120
@@ -91,17 +101,65 @@ def expect_others(
     return ExpectedHomes(grid, seen, vacant)
 
 
+class NightEvidence(NamedTuple):
+    """What the homes that stand out on a night give."""
+
+    evidence: pl.DataFrame
+    """The night's evidence (see `evidence_for_night`)."""
+    rarities: pl.DataFrame
+    """household, rarity, as in `rarity_table`: of the homes with a failed sensor."""
+
+
 def find_evidence(
-    settings: Settings, detailed: Sequence[DetailedHomes], night: Night, failed_sensors: pl.DataFrame
-) -> pl.DataFrame:
-    """Return the night's evidence of these homes (see `evidence_for_night`)."""
-    found = []
+    settings: Settings,
+    detailed: Sequence[DetailedHomes],
+    night: Night,
+    peers: PeerStats,
+    failed_sensors: pl.DataFrame,
+) -> NightEvidence:
+    """Return the night's evidence; what a sensor gave that seems to have failed has no part in it.
+
+    Homes with such a sensor are scored again as if it had given nothing, if they stood out with it.
+    peers: the statistics that homes outside the sample are judged by. failed_sensors: household, signal.
+    """
+    failed = set(failed_sensors.select("household", "signal").iter_rows())
+    with_failed = {household for household, _ in failed}
+    has_failed = pl.col("household").is_in(with_failed)
+    found, rarities = [], [pl.DataFrame(schema=RARITY_SCHEMA)]
     for homes in detailed:
-        days = homes.expected.grid.days
-        scores = [one.pad_to(days) for one in homes.scores]
-        ranked = rank_scores(settings, scores, days - 1, night.tails)
-        found.append(evidence_for_night(settings, homes.expected, ranked, days - 1, failed_sensors))
-    return pl.concat(found).sort("household", "detector", "signal")
+        last = homes.expected.grid.days - 1
+        ranked = _rank_last_night(settings, homes.scores, last, night)
+        found.append(evidence_for_night(settings, homes.expected, ranked, last).filter(~has_failed))
+
+        rare = largest_rarity(ranked, last, len(homes.grid.households)) >= rarity_written(settings)
+        odd = [home in with_failed for home in homes.grid.households]
+        rows = np.flatnonzero(rare & np.array(odd, dtype=bool))
+        if len(rows):
+            without = _without_sensors(homes.expected.select(rows, last + 1), failed)
+            scores = score_homes(settings, without.last_days(WINDOW_DAYS), peers)
+            ranked = _rank_last_night(settings, scores, last, night)
+            found.append(evidence_for_night(settings, without, ranked, last))
+            rarities.append(rarity_table(settings, without.grid.households, ranked, last))
+    return NightEvidence(pl.concat(found).sort("household", "detector", "signal"), pl.concat(rarities))
+
+
+def _rank_last_night(
+    settings: Settings, scores: Sequence[Scores], last: int, night: Night
+) -> list[evidence.RankedScores]:
+    """Return the rarities of the night, whose scores are the last, as column `last`."""
+    return rank_scores(settings, [one.pad_to(last + 1) for one in scores], last, night.tails)
+
+
+def _without_sensors(seen: Expectation, failed: Collection[tuple[str, str]]) -> Expectation:
+    """Return the same as if some sensors, (household, signal), had given nothing; of the last night."""
+    grid = seen.grid
+    is_failed = np.array([[(home, signal) in failed for home in grid.households] for signal in grid.signals])
+    return dataclasses.replace(
+        seen,
+        expected=np.where(is_failed[:, :, None], np.nan, seen.expected),
+        surprise=np.where(is_failed[:, :, None], np.nan, seen.surprise),
+        scored_nights=1,
+    )
 
 
 def expected_of(parts: Sequence[ExpectedHomes], households: Collection[str], days: int) -> pl.DataFrame:

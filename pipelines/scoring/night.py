@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.expected import Expectation, Grid
+from anomaly.peer_stats import PeerStats
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
@@ -120,13 +121,13 @@ def judge_nights(
             ]
             days = shown_days(settings) + (date - nights[0]).days
             detailed = look_closely(settings, homes, sample, night, scored, days)
-            new_cases = _write_night(settings, inputs, homes, night, scored, detailed)
+            new_cases = _write_night(settings, inputs, homes, night, scored, detailed, sample.peers)
             tracked = tracked.with_new_cases(new_cases)
             judged[date] = _judged_homes(homes, scored)
     _write_history(settings, inputs, night, scored, detailed, tracked)
     return JudgedNights(
         expected=with_all_days(detailed, tracked.on_pages),
-        neighbours=sample.grid.last_days(min(days, sample.grid.days)),
+        neighbours=sample.grid.last_days(days),
         calendar=calendar,
         households=homes.names,
         judged=judged,
@@ -204,17 +205,18 @@ def _write_night(
     night: Night,
     scored: Sequence[ScoredHomes],
     detailed: Sequence[DetailedHomes],
+    peers: PeerStats,
 ) -> frozenset[str]:
     """Write the folder of the night; return the homes whose evidence may open a case."""
     failed = find_failed_sensors(settings, inputs, homes, night.date, [part.sensors for part in scored])
-    found = find_evidence(settings, detailed, night, failed)
-    rarities = pl.concat([part.rarities for part in scored])
+    found, of_failed = find_evidence(settings, detailed, night, peers, failed)
+    rarities = pl.concat([part.rarities for part in scored]).join(failed, on="household", how="anti")
     not_judged = _reasons_not_judged(settings, inputs, homes, scored, failed)
     judged = int(_judged_homes(homes, scored).sum())
 
     store, folder = inputs.stored.store, f"nights/{night.date}"
     store.write(f"{folder}/evidence.parquet", found)
-    store.write(f"{folder}/rarities.parquet", rarities.sort("household"))
+    store.write(f"{folder}/rarities.parquet", pl.concat([rarities, of_failed]).sort("household"))
     store.write(f"{folder}/not_judged.parquet", not_judged)
     store.write(f"{folder}/expected.parquet", expected_of(detailed, found["household"].unique(), FROZEN_DAYS))
     counts = {"night": night.date, "judged": judged, "not_judged": not_judged.height}

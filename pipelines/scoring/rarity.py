@@ -16,6 +16,8 @@ from pipelines.config.settings import Settings, listed_signatures
 MIN_WRITTEN_RARITY = 10.0
 """A home whose night is less rare than this is not written down: nothing out of the ordinary."""
 
+RARITY_SCHEMA = {"household": pl.String, "rarity": pl.Float64}
+
 
 def rarity_needed(settings: Settings) -> float:
     """Return the rarity that opens a case."""
@@ -73,22 +75,16 @@ def rarity_table(
     written = np.flatnonzero(largest >= MIN_WRITTEN_RARITY)
     return pl.DataFrame(
         {"household": [households[int(h)] for h in written], "rarity": largest[written]},
-        schema={"household": pl.String, "rarity": pl.Float64},
+        schema=RARITY_SCHEMA,
     )
 
 
 def evidence_for_night(
-    settings: Settings,
-    seen: Expectation,
-    ranked: Sequence[evidence.RankedScores],
-    night: int,
-    failed_sensors: pl.DataFrame,
+    settings: Settings, seen: Expectation, ranked: Sequence[evidence.RankedScores], night: int
 ) -> pl.DataFrame:
-    """Return the night's evidence that the purpose allows, but of no sensor that seems to have failed.
+    """Return the night's evidence that the purpose allows (`evidence.EVIDENCE_SCHEMA`).
 
-    night: its column in `seen` and `ranked`; failed_sensors: household, signal. Returns
-    `evidence.EVIDENCE_SCHEMA`.
+    night: its column in `seen` and `ranked`.
     """
     found = evidence.evidence_frame(seen, ranked, night, rarity_written(settings))
-    allowed = found.filter(pl.col("signature").is_in(listed_signatures(settings)))
-    return allowed.join(failed_sensors, on=["household", "signal"], how="anti")
+    return found.filter(pl.col("signature").is_in(listed_signatures(settings)))

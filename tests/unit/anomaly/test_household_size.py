@@ -115,6 +115,10 @@ def test_what_says_nothing_changes_nothing():
     alone = extra_people({"water": 2.0}, UNITS, USUAL)
     assert extra_people({"water": 2.0, "power": nan, "gas": 9.0}, UNITS | {"gas": "cent"}, USUAL) == alone
 
+    others = {"gas": "litre", "heat": "Wh"}  # the units of water and electricity, which they are not
+    loud = {"water": 2.0, "gas": 5.0, "heat": 5.0}
+    assert extra_people(loud, UNITS | others, USUAL | {"gas": 300.0, "heat": 9000.0}) == alone
+
 
 ratio = st.floats(0.2, 20)
 

@@ -3,7 +3,7 @@ from datetime import datetime, timedelta
 import polars as pl
 import pytest
 
-from anomaly.readings import SignalRule, minimum_night_flow
+from anomaly.readings import SignalRule, has_night_flow, minimum_night_flow
 from anomaly.readings.parse import ROW_SCHEMA
 
 REGISTER = SignalRule("water", "register", "litre")
@@ -22,6 +22,14 @@ def rows(*stamped, dated=False):
 
 def told(frame):
     return [(home, day.day, flow) for home, day, flow in frame.iter_rows()]
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "has_flow"),
+    [("water", "m3", True), ("water", "litre", True), ("gas", "m3", False), ("water", "cent", False)],
+)
+def test_water_alone_has_a_night_flow_by_its_name_and_unit(name, unit, has_flow):
+    assert has_night_flow(SignalRule(name, "usage", unit)) == has_flow
 
 
 def test_the_least_hour_of_the_night_by_a_register():

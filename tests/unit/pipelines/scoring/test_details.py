@@ -1,8 +1,13 @@
 """Homes that are looked at closely: with as many days as asked, and the same in the sample and outside it."""
 
+import dataclasses
+
 import numpy as np
+import polars as pl
 import pytest
 
+from anomaly.sensor_faults import DOOR_SILENT, GATEWAY_SILENT, METER_REPEATS, METER_STUCK
+from pipelines.scoring.blocks import WINDOW_DAYS
 from pipelines.scoring.details import (
     expect_others,
     expected_of,
@@ -11,9 +16,11 @@ from pipelines.scoring.details import (
     select_sampled,
     with_all_days,
 )
+from pipelines.scoring.rarity import rank_scores, rarity_written, score_homes
 from tests.unit.pipelines.scoring.conftest import DAYS, LAST, score_all
 
 SHOWN = 40
+SENSOR_REASONS = (DOOR_SILENT, GATEWAY_SILENT, METER_STUCK, METER_REPEATS)
 
 
 @pytest.fixture
@@ -56,8 +63,47 @@ def test_homes_that_stand_out_give_the_evidence_of_the_night(fitted_night, sampl
     assert len(closely) == 2
     for one in closely:
         assert {scores.score.shape for scores in one.scores} == {(len(one.grid.households), 1)}
-    failed = sampled_town.view("not_judged").select("household", "signal")
-    found = find_evidence(settings, closely, night, failed)
+    not_judged = sampled_town.view("not_judged").select("household", "signal", "reason")
+    failed = not_judged.filter(pl.col("reason").is_in(SENSOR_REASONS))
+    found, rarities = find_evidence(settings, closely, night, sample.peers, failed)
     keys = ["household", "detector", "signal", "score", "rarity"]
     of_night = sampled_town.view("evidence").sort("household", "detector", "signal")
     assert found.select(keys).rows() == of_night.select(keys).rows() and found.height > 5
+    assert set(rarities["household"]) <= set(failed["household"])
+
+
+def test_what_a_failed_sensor_gave_has_no_part_in_any_evidence_of_its_home(fitted_night):
+    """Each home that stands out loses a signal of its evidence: as if its expectation had never been."""
+    settings, _, homes, sample, night = fitted_night
+    closely = look_closely(settings, homes, sample, night, score_all(fitted_night), SHOWN)
+    none = pl.DataFrame(schema={"household": pl.String, "signal": pl.String})
+    before, no_rarities = find_evidence(settings, closely, night, sample.peers, none)
+    assert no_rarities.is_empty()
+    loud = before.filter(pl.col("signal") != "all").sort("rarity").unique("household", keep="last")
+    after, rarities = find_evidence(settings, closely, night, sample.peers, loud)
+    assert before.join(loud, on="household").filter(pl.col("signal") == "all").height
+    failed = loud.select("household", "signal")
+    assert after.join(failed, on=["household", "signal"]).is_empty()
+    for home, signal in failed.iter_rows():
+        (seen,) = [one.expected for one in closely if home in one.grid.households]
+        alone = seen.select(np.array([seen.grid.households.index(home)]), seen.grid.days)
+        alone.surprise[alone.grid.signals.index(signal)] = np.nan
+        alone = dataclasses.replace(alone.last_days(WINDOW_DAYS), scored_nights=1)
+        scores = score_homes(settings, alone, sample.peers)
+        ranked = rank_scores(settings, scores, -1, night.tails)
+        expected = {
+            (one.scores.detector, one.scores.signal): one.rarity[-1][0]
+            for one in ranked
+            if one.rarity[-1][0] >= rarity_written(settings)
+        }
+        of_home = after.filter(pl.col("household") == home)
+        assert {
+            (d, s): r for d, s, r in of_home.select("detector", "signal", "rarity").iter_rows()
+        } == expected
+        largest = max(
+            (one.rarity[-1][0] for one in ranked if one.opens and one.rarity[-1][0] >= 10), default=None
+        )
+        told = dict(rarities.iter_rows()).get(home)
+        assert told == largest
+    healthy = ~pl.col("household").is_in(failed["household"].implode())
+    assert after.filter(healthy).equals(before.filter(healthy))
