@@ -46,13 +46,15 @@ class PeerStats:
     def get(self, name: str, first_day: int, days: int) -> np.ndarray:
         """Return a statistic for the days `first_day` … `first_day + days − 1`.
 
-        Raises LookupError where it was not computed, or only from a later day on.
+        Raises LookupError where it was not computed, or not for all of these days.
         """
         if name not in self.series:
             raise LookupError(f"nothing is known of {name} among the peers")
         begin, values = self.series[name]
         if first_day < begin:
             raise LookupError(f"nothing is known of {name} among the peers before day {begin}")
+        if first_day + days > (end := begin + values.shape[-1]):
+            raise LookupError(f"nothing is known of {name} among the peers from day {end} on")
         return values[..., first_day - begin : first_day - begin + days]
 
     def get_or_compute(

@@ -48,7 +48,10 @@ class ChangedFile(NamedTuple):
 
 
 class FileLedger:
-    """The files that were loaded, by source and name; one that is not in the state any more is not."""
+    """The files that were loaded, by source and name.
+
+    A file whose rows are not in the state any more counts as never loaded.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -68,6 +71,14 @@ class FileLedger:
     def record(self, entry: LedgerEntry) -> None:
         """Count a file as loaded; `write` puts that on the disk."""
         self.entries[entry["source"], entry["file"]] = entry
+
+    def remove(self, source: str, file: str) -> None:
+        """Count a file as never loaded; `write` puts that on the disk."""
+        self.entries.pop((source, file), None)
+
+    def files(self, source: str) -> list[str]:
+        """Return the names of the files of a source."""
+        return [file for of_source, file in self.entries if of_source == source]
 
     def get(self, source: str, file: str) -> LedgerEntry | None:
         """Return what is known of a file, None for one that was never loaded."""

@@ -21,6 +21,7 @@ from anomaly.readings import parse_rows
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError, StateDamaged
 from pipelines.ingest.contradictions import update_contradictions
+from pipelines.ingest.files import file_name, find_files
 from pipelines.ingest.formats import read_file
 from pipelines.ingest.incremental import ReadingChanges, StoredSignal
 from pipelines.ingest.inputs import Inputs, stored_inputs
@@ -137,14 +138,27 @@ def _begin_anew_without_home_numbers(settings: Settings, store: Store) -> None:
     folders = [store.path(name) for name in _NUMBERED_FOLDERS]
     if store.path(HOMES_FILE).exists() or not any(folder.exists() for folder in folders):
         return
-    names = sorted(entry["file"] for entry in read_entries(store))
-    if gone := [name for name in names if not (settings.root / name).exists()]:
+    there = _files_there(settings)
+    loaded = sorted((entry["file"], entry["source"]) for entry in read_entries(store))
+    gone = [
+        file for file, source in loaded if (file, source) not in there and not (settings.root / file).exists()
+    ]
+    if gone:
         raise StateDamaged(
             f"{store.path(HOMES_FILE)}: is lost, and with it which home is which; "
             f"put it back from a copy, or {gone[0]} to be loaded again"
         )
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files_there(settings: Settings) -> set[tuple[str, str]]:
+    """Return (file, source) of every file that can be loaded; a name in the state need not name a path."""
+    there = set()
+    for name, source in settings.sources.items():
+        with contextlib.suppress(SourceError):
+            there |= {(file_name(path, settings.root), name) for path in find_files(settings.root, source)}
+    return there
 
 
 def _mend_readings(

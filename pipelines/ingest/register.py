@@ -1,6 +1,6 @@
 """Load the household register from its files.
 
-It is small and read whole: when any of its files has changed, all are read again.
+It is small and read whole: when any of its files has changed, came or went, all are read again.
 """
 
 from pathlib import Path
@@ -22,22 +22,29 @@ _OPTIONAL_COLUMNS = ("building", "district", "class", "moved_in", "broken")
 def load_register(source: Source, root: Path, ledger: FileLedger, encode_ids: EncodeIds) -> None:
     """Bring the stored register, its rejects and the ledger up to date with its files. Raises SourceError."""
     changed = ledger.find_changed(source, root, reading_mark(source))
-    if not changed and has_register(ledger.store):
+    paths = {file_name(path, root): path for path in find_files(root, source)}
+    gone = [file for file in ledger.files(source.name) if file not in paths]
+    if not changed and not gone and has_register(ledger.store):
         return
     frames = []
-    for path in find_files(root, source):
+    for name, path in paths.items():
         raw = encode_ids(read_file(path, source))
-        absent = [name for name in _OPTIONAL_COLUMNS if name not in raw.columns]
-        raw = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-        frames.append(raw.with_columns(file=pl.lit(file_name(path, root))))
+        absent = [column for column in _OPTIONAL_COLUMNS if column not in raw.columns]
+        raw = raw.with_columns(pl.lit(None, pl.String).alias(column) for column in absent)
+        frames.append(raw.with_columns(file=pl.lit(name)))
     cells = pl.concat(frames, how="diagonal")
     register, refused = parse_household_register(cells)
-    rejects = {}
-    for entry, _ in changed:
-        of_file = pl.col("file") == entry["file"]
-        rejects[entry["file"]] = refused.filter(of_file)
-        entry["rejects"] = rejects[entry["file"]].height
+    # of files that did not change too: an id may be ambiguous since another file gives it
+    entries = {file: ledger.get(source.name, file) for file in paths}
+    entries |= {entry["file"]: entry for entry, _ in changed}
+    for file, entry in entries.items():
+        assert entry is not None, "a file that is not in the ledger has changed"
+        of_file = pl.col("file") == file
+        entry["rejects"] = refused.filter(of_file).height
         entry["rows"] = cells.filter(of_file).height - entry["rejects"]
         ledger.record(entry)
+    for file in gone:
+        ledger.remove(source.name, file)
     write_register(ledger.store, register)
+    rejects = {file: refused.filter(pl.col("file") == file) for file in [*paths, *gone]}
     replace_rejects(ledger.store, source.name, rejects)

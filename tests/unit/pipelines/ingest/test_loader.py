@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 
 import polars as pl
 import pytest
@@ -292,6 +293,16 @@ def test_the_manifest_names_every_input(tmp_path):
         assert told["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert (told["rows"], told["rejects"]) == (24 * (LAST - FIRST).days + 24, 0)
     assert manifest["calendar"] == "official" and manifest["version"] and manifest["settings_sha256"]
+
+
+def test_an_export_whose_name_is_not_text_is_there_when_the_numbers_of_the_homes_are_lost(tmp_path, entries):
+    site = only(tmp_path / "site", section=SIGNALS["entries"].replace("entries*.csv", "*.csv"))
+    with open(os.path.join(os.fsencode(site.root), b"\xd6\xd0.csv"), "wb") as export:
+        entries.write_csv(export)
+    before = load_site(site)
+    assert before.height
+    Store(site.file).path("homes.parquet").unlink()
+    assert load_site(site).equals(before)
 
 
 # batches, and loads that were broken off

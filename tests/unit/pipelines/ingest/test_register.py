@@ -50,6 +50,30 @@ def test_when_one_file_changes_all_are_read_again(ledger, tmp_path):
     assert load(ledger, tmp_path) == [("0001", None, None), ("0003", "S", None)]  # 0001 has two places
 
 
+def test_rejects_of_a_file_that_did_not_change_are_those_of_the_register_as_it_is_now(ledger, tmp_path):
+    (tmp_path / "homes-1.csv").write_text("id,area\n0001,N\n0002,N\n")
+    load(ledger, tmp_path)
+    assert read_rejects(ledger.store).is_empty()
+    (tmp_path / "homes-2.csv").write_text("id,area\n0001,S\n")
+    load(ledger, tmp_path)
+    why = "the same id with different places"
+    assert read_rejects(ledger.store).rows() == [
+        ("households", "homes-1.csv", 1, why),
+        ("households", "homes-2.csv", 1, why),
+    ]
+    counts = {name: (e["rows"], e["rejects"]) for (_, name), e in ledger.entries.items()}
+    assert counts == {"homes-1.csv": (1, 1), "homes-2.csv": (0, 1)}
+
+
+def test_a_file_that_was_deleted_takes_its_homes_and_rejects_with_it(ledger, tmp_path):
+    (tmp_path / "homes-1.csv").write_text("id,area\n0001,N\n")
+    (tmp_path / "homes-2.csv").write_text("id,area\n0001,S\n0002,S\n")
+    assert load(ledger, tmp_path) == [("0001", None, None), ("0002", "S", None)]
+    (tmp_path / "homes-2.csv").unlink()
+    assert load(ledger, tmp_path) == [("0001", "N", None)]
+    assert read_rejects(ledger.store).is_empty() and ledger.files("households") == ["homes-1.csv"]
+
+
 def test_what_did_not_change_is_not_read_again(ledger, tmp_path):
     (tmp_path / "homes.csv").write_text("id,area\n0001,N\n")
     load(ledger, tmp_path)
