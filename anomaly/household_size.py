@@ -122,7 +122,7 @@ def extra_people(
 
 
 def _has_relation(signal: str, unit: str | None) -> bool:
-    return unit in RELATIONS and MEASURED.get(unit, signal) == signal
+    return unit is not None and unit in RELATIONS and MEASURED.get(unit, signal) == signal
 
 
 @functools.cache

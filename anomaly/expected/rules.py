@@ -85,12 +85,12 @@ class ExpectedRules:
 
     @property
     def short_baseline_reach(self) -> int:
-        """How many days before a day the short baseline looks for the days it rests on."""
+        """Days before a day in which the short baseline looks for those it rests on."""
         return self.short_guard_days + 3 * self.baseline_days - 1
 
     @property
     def reach_days(self) -> int:
-        """How many last days, the day itself included, what is expected of a home on a day may rest on.
+        """Number of last days, the day itself included, that what is expected of a day may rest on.
 
         Of its own readings: those of the baselines, of the vacancy and of the past level.
         """
