@@ -1,7 +1,8 @@
 """Bring finer rows down to the daily grain, once they are too old for late rows to matter.
 
 The days made from the rows that are left are those made from all of them: of a count or a use one row a whole
-day remains, of a register the first and the last reading of each day, between which midnight lies.
+day remains, of a register the first and the last two readings of each day. Midnight lies between the last and
+the first; the one before the last tells whether the register is read about once a day.
 """
 
 from datetime import date
@@ -26,14 +27,16 @@ def to_daily_grain(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.Dat
     fine = with_day.filter(is_fine).sort("household", "time")
     if fine.is_empty():
         return rows
-    reduced = _first_and_last_of_day(fine) if rule.kind == "register" else _one_row_a_day(fine, rows, rule)
+    reduced = (
+        _first_and_last_two_of_day(fine) if rule.kind == "register" else _one_row_a_day(fine, rows, rule)
+    )
     return pl.concat([with_day.filter(~is_fine), reduced.select(with_day.columns)]).drop("day")
 
 
-def _first_and_last_of_day(fine: pl.DataFrame) -> pl.DataFrame:
+def _first_and_last_two_of_day(fine: pl.DataFrame) -> pl.DataFrame:
     days = fine.group_by("household", "day", maintain_order=True)
     return (
-        pl.concat([days.first(), days.last()])
+        pl.concat([part.select(fine.columns) for part in (days.head(1), days.tail(2))])
         .select(fine.columns)
         .unique(["household", "time"], maintain_order=True)
     )

@@ -38,6 +38,17 @@ class IncrementalState:
         rows = {"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}
         return cls(pl.DataFrame(schema=homes), pl.DataFrame(schema=rows))
 
+    @classmethod
+    def of_stored(cls, homes: pl.DataFrame, rows: pl.DataFrame) -> "IncrementalState":
+        """Return the state that was stored; what an older version did not remember yet is 0."""
+        stored = homes.schema["state"]
+        width = stored.size if isinstance(stored, pl.Array) else STATE_SIZE
+        if width < STATE_SIZE:
+            zeros = [pl.lit(0, pl.Int64)] * (STATE_SIZE - width)
+            padded = pl.concat_list(pl.col("state").arr.to_list(), *zeros).list.to_array(STATE_SIZE)
+            homes = homes.with_columns(state=pl.when(pl.col("state").is_not_null()).then(padded))
+        return cls(homes, rows)
+
     def updated_with(self, newer: "IncrementalState") -> "IncrementalState":
         """Return the state with the homes of `newer` in place of what was remembered of them."""
         homes = self.homes.join(newer.homes, on="household", how="anti")

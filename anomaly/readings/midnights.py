@@ -1,14 +1,25 @@
 """Read a cleaned register off at the local midnights, and subtract: the use of each day.
 
 A midnight is known where a believed reading lies on it, or close enough on both sides of it and on one line:
-then the level is interpolated. It is never interpolated across a gap.
+then the level is interpolated. It is never interpolated across a gap. Of a register that is read about once
+a day, a reading within a quarter of an hour of midnight is the midnight reading; at another hour the use
+between two readings that lie a day apart is that of the day between the midnights that they stand for.
 """
 
 import numba
 import numpy as np
 
 from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, MISSING, READ, note_code
-from anomaly.readings.register_cleaning import DECIDED_BY, LEVEL, READING_NOTE, SEGMENT
+from anomaly.readings.register_cleaning import (
+    DECIDED_BY,
+    LEVEL,
+    METERING_DAY_MARGIN,
+    NEAR_MIDNIGHT,
+    NO_MIDNIGHT,
+    PENDING,
+    READING_NOTE,
+    SEGMENT,
+)
 from anomaly.readings.timestamps import DAY
 
 # Columns of a day. USE: base units, where the quality is READ or INTERPOLATED. KNOWN_ON: the day whose night
@@ -25,13 +36,15 @@ _GLITCH, _RESET = note_code("glitch"), note_code("reset")
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def daily_use(times, cleaned, night_of, starts, home_of_span, first_day, last_day, max_distance):
+def daily_use(
+    times, cleaned, stood_for, night_of, starts, home_of_span, first_day, last_day, max_distance
+):
     """Return the days of each span from `first_day` to `last_day`: (days of all spans, 5) int64.
 
-    times, starts: as for `register_cleaning.clean`; cleaned: the readings it gives. night_of: (readings,) the
-    day (since 1970) whose night is the first that may use each reading. home_of_span, first_day, last_day:
-    (spans,) whose days they are, and days since 1970. max_distance (µs): how far from a midnight the believed
-    readings on both sides of it may lie.
+    times, starts: as for `register_cleaning.clean`; cleaned, stood_for: the readings it gives, and their
+    midnights. night_of: (readings,) the day (since 1970) whose night is the first that may use each reading.
+    home_of_span, first_day, last_day: (spans,) whose days they are, and days since 1970. max_distance (µs):
+    how far from a midnight the believed readings on both sides of it may lie.
     """
     spans = len(first_day)
     first_row = np.zeros(spans + 1, np.int64)
@@ -42,9 +55,12 @@ def daily_use(times, cleaned, night_of, starts, home_of_span, first_day, last_da
         a, b = starts[home_of_span[span]], starts[home_of_span[span] + 1]
         row, days = first_row[span], last_day[span] - first_day[span] + 1
         midnights = np.arange(first_day[span], last_day[span] + 2) * DAY
-        edges = _read_midnights(times[a:b], cleaned[a:b], midnights, max_distance)
+        edges = _read_midnights(times[a:b], cleaned[a:b], stood_for[a:b], midnights, max_distance)
         for k in range(days):
             _write_day(edges[k], edges[k + 1], first_day[span] + k, night_of, out[row + k])
+        _write_metering_days(
+            times, cleaned, stood_for, night_of, a, b, first_day[span], out[row : row + days]
+        )
         for i in range(a, b):
             k = (times[i] - 1) // DAY - first_day[span]
             if k >= 0 and k < days:
@@ -53,7 +69,7 @@ def daily_use(times, cleaned, night_of, starts, home_of_span, first_day, last_da
 
 
 @numba.njit(cache=True)
-def _read_midnights(times, cleaned, midnights, max_distance):
+def _read_midnights(times, cleaned, stood_for, midnights, max_distance):
     """Return (midnights, 4) int64: each midnight of one home, with the columns above."""
     edges = np.zeros((len(midnights), 4), np.int64)
     # left, right: indices of the nearest believed reading before each midnight, and of that at or after it
@@ -71,7 +87,7 @@ def _read_midnights(times, cleaned, midnights, max_distance):
         close_before = following > 0 and at - times[following - 1] <= max_distance
         close_after = following < n and times[following] - at <= max_distance
         if not exact and not (close_before and close_after):
-            edges[m, _STATUS], edges[m, _DECIDED_BY] = _NO_READING, -1
+            _read_from_one_side(times, cleaned, stood_for, following, at, edges[m])
         elif right == n:
             edges[m, _STATUS], edges[m, _DECIDED_BY] = _UNDECIDED, -1
         else:
@@ -95,6 +111,55 @@ def _read_between(times, cleaned, left, right, at, max_distance, edge):
     rise = cleaned[right, LEVEL] - cleaned[left, LEVEL]
     edge[_LEVEL] = cleaned[left, LEVEL] + np.int64(np.floor(rise * share + 0.5))
     return _BETWEEN
+
+
+@numba.njit(cache=True)
+def _read_from_one_side(times, cleaned, stood_for, following, at, edge):
+    """Write the midnight `at` of which only one side has a reading close by, if any; `following`: the next.
+
+    A reading within a quarter of an hour is that of the midnight where it lies long after the one before it.
+    """
+    edge[_STATUS], edge[_DECIDED_BY], near = _NO_READING, -1, -1
+    if following > 0 and at - times[following - 1] <= NEAR_MIDNIGHT:
+        near = following - 1
+    elif following < len(times) and times[following] - at <= NEAR_MIDNIGHT:
+        near = following
+    if near < 0 or stood_for[near] == NO_MIDNIGHT:
+        return
+    if cleaned[near, SEGMENT] == PENDING:
+        edge[_STATUS] = _UNDECIDED
+        return
+    edge[_DECIDED_BY] = cleaned[near, DECIDED_BY]
+    edge[_STATUS] = _EXACT if cleaned[near, SEGMENT] >= 0 else _NOT_BELIEVED
+    edge[_LEVEL], edge[_SEGMENT] = cleaned[near, LEVEL], cleaned[near, SEGMENT]
+
+
+@numba.njit(cache=True)
+def _write_metering_days(times, cleaned, stood_for, night_of, start, end, first_day, out):
+    """Write days that no midnight gives: each between two readings (start … end) that lie a day apart."""
+    for j in range(start + 1, end):
+        is_metering_day = abs(times[j] - times[j - 1] - DAY) <= METERING_DAY_MARGIN
+        day, k = stood_for[j - 1], stood_for[j - 1] - first_day
+        if not is_metering_day or stood_for[j] != day + 1 or k < 0 or k >= len(out):
+            continue
+        if stood_for[j - 1] == NO_MIDNIGHT or out[k, QUALITY] != MISSING:
+            continue
+        opening, closing = cleaned[j - 1], cleaned[j]
+        if opening[SEGMENT] == PENDING or closing[SEGMENT] == PENDING:
+            out[k, QUALITY], out[k, NOTE] = DOUBTFUL, _UNCONFIRMED
+            continue
+        out[k, KNOWN_ON] = day
+        for decided in (opening[DECIDED_BY], closing[DECIDED_BY]):
+            # the reading that closes a metering day belongs to its night, however long after midnight it is
+            known = stood_for[decided] - 1 if stood_for[decided] != NO_MIDNIGHT else night_of[decided]
+            out[k, KNOWN_ON] = max(out[k, KNOWN_ON], known)
+        if opening[SEGMENT] < 0 or closing[SEGMENT] < 0:
+            out[k, QUALITY], out[k, NOTE] = DOUBTFUL, _GLITCH
+        elif opening[SEGMENT] != closing[SEGMENT]:
+            out[k, QUALITY], out[k, NOTE] = DOUBTFUL, _RESET
+        else:
+            out[k, QUALITY], out[k, NOTE] = INTERPOLATED, _NO_NOTE
+            out[k, USE] = closing[LEVEL] - opening[LEVEL]
 
 
 @numba.njit(cache=True)

@@ -4,10 +4,13 @@
 `timestamps`.
 """
 
+import dataclasses
 from datetime import date
 
 import polars as pl
 
+from anomaly.readings.clock_cells import join_clocks
+from anomaly.readings.clock_changes import separate_passes
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.timestamps import read_times
 
@@ -42,9 +45,9 @@ def parse_rows(
 
     Each input row is in exactly one of them, in input order.
 
-    raw: text columns household, time, value [, exits, periods, broken], and `row` (Int64); times may be typed
-    days, and value, exits and periods typed numbers. `broken` says why a row could not be read from its file,
-    if so.
+    raw: text columns household, time, value [, clock, exits, periods, broken], and `row` (Int64); times may
+    be typed days, and value, exits and periods typed numbers. clock: of the day that `time` names. `broken`
+    says why a row could not be read from its file, if so.
     rows: ROW_SCHEMA. rejects: REJECT_SCHEMA; one reason a row, the first that applies.
     Rows after `latest_day` are refused, unless they are more than half of the file: then it is the clock that
     is wrong.
@@ -53,6 +56,11 @@ def parse_rows(
     cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
     numbers = {name: _read_numbers(cells[name], rule.decimal) for name in _NUMBERS}
     cells = _blank_to_null(cells, numbers)
+    times_rule = rule
+    if "clock" in cells.columns:
+        cells = cells.with_columns(time=join_clocks(cells["time"], cells["clock"], rule))
+        if not rule.format_reads_clock:
+            times_rule = dataclasses.replace(rule, time_format=None)
     typed = cells.select(
         "household",
         "row",
@@ -64,7 +72,7 @@ def parse_rows(
         exits=numbers["exits"],
         periods_cell="periods",
         periods=numbers["periods"],
-    ).hstack(read_times(cells["time"], rule))
+    ).hstack(read_times(cells["time"], times_rule))
     typed = typed.with_columns(base=pl.col("number") * rule.factor)
     typed = typed.with_columns(reason=_first_reason(typed, rule))
     if latest_day is not None:
@@ -73,7 +81,9 @@ def parse_rows(
     good = typed.filter(pl.col("reason").is_null()) if rejects.height else typed
     is_part_of_day = ~pl.col("dated") & pl.lit(rule.kind == "usage")
     whole, exact = pl.col("base").round(0), pl.col("base").round(FRACTION_DIGITS)
-    good = good.with_columns(value=pl.when(is_part_of_day).then(exact).otherwise(whole))
+    good = separate_passes(good, rule).with_columns(
+        value=pl.when(is_part_of_day).then(exact).otherwise(whole)
+    )
     return good.select(pl.col(name).cast(dtype) for name, dtype in ROW_SCHEMA.items()), rejects
 
 
@@ -84,8 +94,9 @@ def _blank_to_null(cells: pl.DataFrame, numbers: dict[str, pl.Series]) -> pl.Dat
     """
     text = [
         name
-        for name in ("household", "time", *_NUMBERS)
-        if cells.schema[name] == pl.String and not (name in numbers and _all_read(numbers[name], cells[name]))
+        for name in ("household", "time", "clock", *_NUMBERS)
+        if cells.schema.get(name) == pl.String
+        and not (name in numbers and _all_read(numbers[name], cells[name]))
     ]
     return cells.with_columns(pl.col(text).str.strip_chars()).with_columns(
         pl.when(pl.col(name) != "").then(name).alias(name) for name in text

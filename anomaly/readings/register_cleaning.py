@@ -9,6 +9,9 @@ was.
 - One that stays is a change of base: a roll-over, if the old reading was near 10^k, the new one is near 0 and
   the use between them is likely; else a reset or an exchange, and the use across it belongs to nobody.
 - A rise that is possible but far above all days before waits for one further reading.
+
+Beside it, and of every reading, believed or not: the midnight that it stands for in a register that is read
+once a day (`_midnight_stood_for`).
 """
 
 import math
@@ -39,7 +42,9 @@ ANCHOR_DAY = 6  # last day with a believed reading, −1 where the segment has n
 ANCHOR_LEVEL = 7  # … and the level of the first reading believed on it
 STEP = 8  # greatest common divisor of all rises
 RISES = 9
-STATE_SIZE = 10
+LAST_TIME = 10  # µs, of the last reading, believed or not; 0: there was none
+LAST_MIDNIGHT = 11  # the midnight that it stands for, NO_MIDNIGHT for none
+STATE_SIZE = 12
 
 REMEMBERED_DAYS = 3  # the last day that is final, the one after it, and the one on which what waits began
 STAYED_READINGS = 2  # further readings that make a change of base …
@@ -48,6 +53,13 @@ SETTLED_DAYS = 14  # days before a home's own largest day says what is usual, wh
 SURGE_TIMES = 3.0  # times the largest day so far: a rise above that waits
 STEP_RISES = 10  # rises before a home's own step is believed
 MIN_SPAN = 0.25  # days; over less, the limit of use is that of a quarter of a day
+HOUR = DAY // 24
+NEAR_MIDNIGHT = HOUR // 4
+"""µs; of a register that is read about once a day, a reading so near to midnight is the midnight reading."""
+METERING_DAY_MARGIN = 2 * HOUR  # two readings that lie a day apart, give or take this, are one metering day
+SPARSE = 11 * HOUR  # a reading so long after the one before is one of a register read about once a day
+NO_MIDNIGHT = -1
+LONGEST_DRIFT = 15 * HOUR  # so far from its midnight a reading stays with it while the others follow daily
 _FITS, _HIGH, _IMPOSSIBLE, _DROP = range(4)
 
 
@@ -63,12 +75,15 @@ class CleanedRegisters(NamedTuple):
     """Cleaned readings of some homes, and what is needed to go on when later readings come.
 
     readings: (readings, 4) int64, with columns LEVEL, SEGMENT, DECIDED_BY, READING_NOTE.
+    midnights: (readings,) int64, the midnight (that at which this day since 1970 begins) each stands for, or
+    NO_MIDNIGHT.
     resume_index: (homes,) index of the first reading that must be cleaned again together with later ones.
     resume_state: (homes, STATE_SIZE) the state of each home before that reading.
     first_open_day: (homes,) first day (since 1970) that later readings may still change.
     """
 
     readings: np.ndarray
+    midnights: np.ndarray
     resume_index: np.ndarray
     resume_state: np.ndarray
     first_open_day: np.ndarray
@@ -101,6 +116,7 @@ def clean(times, values, starts, limits, states):
     """
     homes = len(starts) - 1
     readings = np.zeros((len(times), 4), np.int64)
+    midnights = np.zeros(len(times), np.int64)
     resume_index = np.zeros(homes, np.int64)
     resume_state = np.zeros_like(states)
     first_open_day = np.zeros(homes, np.int64)
@@ -108,20 +124,21 @@ def clean(times, values, starts, limits, states):
         a, b = starts[home], starts[home + 1]
         day_states = np.zeros((REMEMBERED_DAYS, STATE_SIZE), np.int64)
         day_starts = np.full(REMEMBERED_DAYS, -1)
+        state = states[home].copy()
         _clean_home(
-            times[a:b], values[a:b], limits, states[home].copy(), readings[a:b], day_states, day_starts
+            times[a:b], values[a:b], limits, state, readings[a:b], midnights[a:b], day_states, day_starts
         )
         place, open_day = _resume_point(times[a:b], readings[a:b], day_starts)
         resume_index[home] = a + day_starts[place]
         resume_state[home] = day_states[place]
         first_open_day[home] = open_day
         readings[a:b, DECIDED_BY] += a
-    return CleanedRegisters(readings, resume_index, resume_state, first_open_day)
+    return CleanedRegisters(readings, midnights, resume_index, resume_state, first_open_day)
 
 
 @numba.njit(cache=True)
-def _clean_home(times, values, limits, state, out, day_states, day_starts):
-    """Clean the readings of one home into `out`; `state` goes along with them.
+def _clean_home(times, values, limits, state, out, midnights, day_states, day_starts):
+    """Clean the readings of one home into `out` and `midnights`; `state` goes along with them.
 
     day_states, day_starts: filled with the last days that began with nothing waiting: the state then, and the
     index of the day's first reading; −1 where there was no such day.
@@ -131,6 +148,8 @@ def _clean_home(times, values, limits, state, out, day_states, day_starts):
         if waiting < 0 and (j == 0 or (times[j] - 1) // DAY != (times[j - 1] - 1) // DAY):
             day_states[days % REMEMBERED_DAYS], day_starts[days % REMEMBERED_DAYS] = state, j
             days += 1
+        midnights[j] = _midnight_stood_for(times[j], state)
+        state[LAST_TIME], state[LAST_MIDNIGHT] = times[j], midnights[j]
         fit = _classify(times[j], values[j], state, limits)
         agrees = waiting >= 0 and _follows_previous(times, values, j, state, limits)
         if agrees and kind == _HIGH:
@@ -159,6 +178,24 @@ def _clean_home(times, values, limits, state, out, day_states, day_starts):
         else:
             waiting, kind = j, fit
             out[j, SEGMENT] = PENDING
+
+
+@numba.njit(cache=True)
+def _midnight_stood_for(time, state):
+    """Return the midnight that a reading stands for, as the day since 1970 that begins there, or NO_MIDNIGHT.
+
+    Only a reading long after the one before it stands for a midnight: the register is read about once a day.
+    It is the one nearest to the reading, at noon the earlier; or the one after the last reading's, where that
+    lies a metering day before, so that readings taken now before and now after noon go on day by day.
+    """
+    step = time - state[LAST_TIME]
+    if step < SPARSE:
+        return NO_MIDNIGHT
+    if state[LAST_MIDNIGHT] > 0 and abs(step - DAY) <= METERING_DAY_MARGIN:
+        following = state[LAST_MIDNIGHT] + 1
+        if abs(time - following * DAY) <= LONGEST_DRIFT:
+            return following
+    return (time - 1 - NEAR_MIDNIGHT + DAY // 2) // DAY
 
 
 @numba.njit(cache=True)

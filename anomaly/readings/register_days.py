@@ -61,7 +61,13 @@ def register_to_days(
     last_day = (homes["end"].to_numpy() - 1) // DAY
     spans = _spans_of_days((times - 1) // DAY, starts, first_day, last_day)
     days = midnights.daily_use(
-        times, cleaned.readings, readings["night_of"].to_numpy(), starts, *spans, max_distance
+        times,
+        cleaned.readings,
+        cleaned.midnights,
+        readings["night_of"].to_numpy(),
+        starts,
+        *spans,
+        max_distance,
     )
 
     new_homes = homes.select(

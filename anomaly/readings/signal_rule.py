@@ -7,6 +7,8 @@ from anomaly.readings.units import DAY_CAPS, base_unit
 
 SIGNAL_KINDS = ("count", "usage", "register")
 STAMPS = ("start", "end")
+CLOCK_PARTS = ("%H", "%I", "%k", "%l", "%M", "%S", "%T", "%R", "%X", "%c", "%r", "%s", "%+")
+"""Parts of a time format that read a clock."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class SignalRule:
     periods_per_day: how many finer periods a whole day's row counts, where rows say how many they hold.
     decimal: the decimal sign of number cells.
     timezone: IANA name of the zone in which a day begins.
+    source_timezone: IANA name of the zone of times without an offset; None: the same.
     max_per_day: base units that no day exceeds; None: DAY_CAPS of the base unit; 0: no cap.
     boundary_hours: how far from midnight a register reading may lie and still tell the level at midnight.
 
@@ -35,6 +38,7 @@ class SignalRule:
     periods_per_day: int | None = None
     decimal: str = "."
     timezone: str = "UTC"
+    source_timezone: str | None = None
     max_per_day: int | None = None
     boundary_hours: float = 3.0
 
@@ -58,13 +62,8 @@ class SignalRule:
             raise ValueError(
                 f"signal {self.name!r}: periods_per_day {self.periods_per_day} must be at least 1"
             )
-        try:
-            ZoneInfo(self.timezone)
-        # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(
-                f"timezone {self.timezone!r} is not known; write an IANA name such as Asia/Shanghai"
-            ) from error
+        for timezone in (self.timezone, self.source_timezone):
+            _check_timezone(timezone)
 
     @property
     def base(self) -> str:
@@ -81,3 +80,19 @@ class SignalRule:
         """Base units that no day can exceed, or None where no such limit is known."""
         cap = DAY_CAPS.get(self.base) if self.max_per_day is None else self.max_per_day
         return cap or None
+
+    @property
+    def format_reads_clock(self) -> bool:
+        """True where the time format reads a clock beside the day."""
+        return any(part in (self.time_format or "") for part in CLOCK_PARTS)
+
+
+def _check_timezone(name: str | None) -> None:
+    """Raise ValueError for a name that is no zone."""
+    try:
+        ZoneInfo("UTC" if name is None else name)
+    # ZoneInfoNotFoundError is a KeyError; "" and "a/../b" raise the others
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(
+            f"timezone {name!r} is not known; write an IANA name such as Asia/Shanghai, or UTC"
+        ) from error

@@ -1,9 +1,11 @@
 """Read cells of time into local wall-clock times, and say how many hours a local day holds.
 
 Forms that are read: `rule.time_format` where there is one; ISO 8601 dates and times with -, /, . or 年月日
-between their parts or with nothing between them; with or without an offset.
+between their parts or with nothing between them; with or without an offset. In each of them 24:00 closes its
+day.
 """
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -14,7 +16,6 @@ from anomaly.readings.signal_rule import SignalRule
 
 DAY = 86_400_000_000  # microseconds
 _DATE, _SECONDS = "%Y-%m-%d", "%Y-%m-%d %H:%M:%S"
-_CLOCK_PARTS = ("%H", "%I", "%k", "%l", "%M", "%S", "%T", "%R", "%X", "%c", "%r", "%s", "%+")
 _ZONE_PARTS = ("%z", "%:z", "%::z", "%#z", "%+")
 _ISO_PARTS = (
     r"^(?<y>\d{4})[-/.年](?<m>\d{1,2})[-/.月](?<d>\d{1,2})日?"
@@ -32,7 +33,8 @@ def read_times(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
 
     cells: text, or typed days; the rows come back in their order.
 
-    A time with an offset or Z becomes the local time of `rule.timezone`. The second pass through the hour
+    A time with an offset or Z becomes the local time of `rule.timezone`, and so does one without where
+    `rule.source_timezone` says that the source keeps another clock. The second pass through the hour
     that is repeated in autumn is set one microsecond later, so that its rows are not taken for duplicates of
     the first.
     """
@@ -73,6 +75,7 @@ def _read_common_forms(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
     """Read "2026-01-05" and "2026-01-05 10:00:00", ten times faster than taking the parts one by one."""
     day = cells.str.to_datetime(_DATE, strict=False, time_unit="us")
     stamp = cells.str.replace("T", " ", literal=True).str.to_datetime(_SECONDS, strict=False, time_unit="us")
+    stamp = _from_source_clock(stamp, rule)
     dated = day.is_not_null()
     return pl.DataFrame({"cell": cells, "time": day.zip_with(dated, stamp), "dated": dated})
 
@@ -80,17 +83,60 @@ def _read_common_forms(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
 def _read_format(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
     """Read cells in the form of `rule.time_format`."""
     form = rule.time_format or ""
-    dated = not any(part in form for part in _CLOCK_PARTS)
+    dated = not rule.format_reads_clock
+    times = _parse_format(cells, form, rule)
+    if form_of_24 := _hour_24(form):
+        closing = pl.DataFrame({"cell": cells, "time": times}).filter(
+            pl.col("time").is_null() & pl.col("cell").str.contains(form_of_24)
+        )
+        if closing.height:
+            as_midnight = closing["cell"].str.replace(form_of_24, "${before}00${after}")
+            midnights = _parse_format(as_midnight, form, rule) + timedelta(days=1)
+            times = times.zip_with(
+                ~cells.is_in(closing["cell"].implode()),
+                cells.replace_strict(closing["cell"], midnights, default=None, return_dtype=_NAIVE),
+            )
+    return pl.DataFrame({"cell": cells, "time": times, "dated": pl.repeat(dated, len(cells), eager=True)})
+
+
+def _parse_format(cells: pl.Series, form: str, rule: SignalRule) -> pl.Series:
+    """Return the local times of cells in a form; null where the hour is 24, and where the form is another."""
     if any(part in form for part in _ZONE_PARTS):
         instant = cells.str.to_datetime(form, strict=False, time_unit="us", time_zone="UTC")
-        times = _to_local(instant, rule.timezone)
-    elif dated:
-        times = cells.str.to_date(form, strict=False).cast(_NAIVE)
-    else:
-        times = cells.str.to_datetime(form, strict=False, time_unit="us")
-        if "%s" in form:  # seconds since 1970 are an instant, not a wall clock
-            times = _to_local(times.dt.replace_time_zone("UTC"), rule.timezone)
-    return pl.DataFrame({"cell": cells, "time": times, "dated": pl.repeat(dated, len(cells), eager=True)})
+        return _to_local(instant, rule.timezone)
+    if not rule.format_reads_clock:
+        return cells.str.to_date(form, strict=False).cast(_NAIVE)
+    times = cells.str.to_datetime(form, strict=False, time_unit="us")
+    if "%s" in form:  # seconds since 1970 are an instant, not a wall clock
+        return _to_local(times.dt.replace_time_zone("UTC"), rule.timezone)
+    return _from_source_clock(times, rule)
+
+
+_FORM_PARTS = {"%R": "%H:%M", "%T": "%H:%M:%S", "%X": "%H:%M:%S", "%F": "%Y-%m-%d", "%D": "%m/%d/%y"}
+"""Parts of a form that stand for several."""
+_HOUR_PARTS, _ZERO_PARTS = ("%H", "%k", "%-H"), ("%M", "%S", "%-M", "%-S")
+
+
+def _hour_24(form: str) -> str | None:
+    """Return the pattern of a cell of this form that reads 24:00, with what is before and after its hour.
+
+    None where the form has no hour of 24.
+    """
+    for short, parts in _FORM_PARTS.items():
+        form = form.replace(short, parts)
+    pattern, hours = "", 0
+    for part in re.findall(r"%[-_0]?:{0,2}#?[.\d]*[A-Za-z%+]|\s+|.", form):
+        if part in _HOUR_PARTS:
+            pattern, hours = f"(?P<before>{pattern})24(?P<after>", hours + 1
+        elif part in _ZERO_PARTS:
+            pattern += "0{1,2}"
+        elif part.isspace():
+            pattern += r"\s+"
+        elif part.startswith("%") and part != "%%":
+            pattern += r"[.,]?0*" if part.endswith("f") else r"[^\s,;/]+?"
+        else:
+            pattern += re.escape(part[-1])
+    return f"^{pattern})$" if hours == 1 else None
 
 
 def _read_iso(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
@@ -118,8 +164,29 @@ def _read_iso(cells: pl.Series, rule: SignalRule) -> pl.DataFrame:
     parts = parts.with_columns(naive=naive, minutes=minutes.fill_null(0), dated=pl.col("H").is_null())
     instant = parts["naive"] - parts.select(pl.duration(minutes="minutes")).to_series()
     local = _to_local(instant.dt.replace_time_zone("UTC"), rule.timezone)
-    times = local.zip_with(parts["z"].is_not_null(), parts["naive"])
+    by_source_clock = _from_source_clock(parts["naive"], rule)
+    naive_times = parts["naive"].zip_with(parts["dated"], by_source_clock)
+    times = local.zip_with(parts["z"].is_not_null(), naive_times)
     return pl.DataFrame({"cell": cells, "time": times, "dated": parts["dated"]})
+
+
+def _from_source_clock(wall: pl.Series, rule: SignalRule) -> pl.Series:
+    """Return naive times of the source's clock as naive times of the site's.
+
+    Of an hour that the source's clock repeats this is the first pass; an hour that it leaves out is read as
+    if the clock had not been changed yet.
+    """
+    if rule.source_timezone is None or rule.source_timezone == rule.timezone:
+        return wall
+    zone = rule.source_timezone
+    instant = wall.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
+    left_out = instant.is_null() & wall.is_not_null()
+    if left_out.any():
+        later = (wall + timedelta(hours=1)).dt.replace_time_zone(
+            zone, ambiguous="earliest", non_existent="null"
+        )
+        instant = later.zip_with(left_out, instant)
+    return _to_local(instant.dt.convert_time_zone("UTC"), rule.timezone)
 
 
 def _to_local(instant: pl.Series, timezone: str) -> pl.Series:

@@ -79,6 +79,7 @@ class SignalSection:
     decimal: str = "."
     encoding: str = "auto"
     time_format: str | None = None
+    timezone: str | None = None
     stamp: str = "start"
     periods: str | None = None
     periods_per_day: int | None = None
@@ -204,8 +205,8 @@ class Source:
     files: str
     """A path or glob relative to the settings."""
     columns: Mapping[str, str]
-    """Role → column. A signal has household, time, value, exits and periods; the register has household,
-    building, district, class, residents and moved_in."""
+    """Role → column. A signal has household, time, clock, value, exits and periods; the register has
+    household, building, district, class, residents and moved_in."""
     separator: str = ","
     decimal: str = "."
     encoding: str = "auto"

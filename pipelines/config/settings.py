@@ -219,7 +219,7 @@ def _guess(name: str, known: Iterable[str], otherwise: str) -> str:
 _Refuse = Callable[[str], typing.NoReturn]
 """Raises SettingsError with the path of the file before the message."""
 
-_SIGNAL_ROLES = ("exits", "household", "periods", "time", "value")
+_SIGNAL_ROLES = ("clock", "exits", "household", "periods", "time", "value")
 _REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
 _CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
@@ -386,6 +386,7 @@ def _signal_rule(name: str, section: SignalSection, timezone: str) -> SignalRule
         periods_per_day=section.periods_per_day,
         decimal=section.decimal,
         timezone=timezone,
+        source_timezone=section.timezone,
         max_per_day=None if section.max_per_day is None else round(section.max_per_day * factor),
         boundary_hours=section.boundary_hours,
     )

@@ -182,7 +182,8 @@ class StoredSignal:
         if number < 0:
             return IncrementalState.initial(pl.UInt32)
         name = f"{self._state_folder}/{number:06}"
-        return IncrementalState(self.store.read(f"{name}.parquet"), self.store.read(f"{name}.rows.parquet"))
+        homes, rows = self.store.read(f"{name}.parquet"), self.store.read(f"{name}.rows.parquet")
+        return IncrementalState.of_stored(homes, rows)
 
     def _add_rows(self, frames: Sequence[pl.DataFrame]) -> int | None:
         """Write rows as one partition and return its number; None where there is no row."""

@@ -14,9 +14,9 @@ from anomaly.pii import find_personal_columns
 from pipelines.config.sections import Source
 from pipelines.ingest.text_table import MalformedFile, TextTable
 
-MEASURED_ROLES = frozenset({"time", "value", "exits", "periods"})
+MEASURED_ROLES = frozenset({"time", "clock", "value", "exits", "periods"})
 """Roles whose cells are times and numbers by nature: eleven digits there are no phone."""
-NUMBER_ROLES = MEASURED_ROLES - {"time"}
+NUMBER_ROLES = MEASURED_ROLES - {"time", "clock"}
 
 
 def to_roles(table: TextTable, source: Source) -> pl.DataFrame:

@@ -104,6 +104,43 @@ class Register:
         return len(self.times)
 
 
+HOUR = DAY // 24
+
+
+def midnights_stood_for(times):
+    """The midnight that each reading of a register read about once a day stands for; None after a reading
+    less than 11 hours before."""
+    out = []
+    for i, t in enumerate(times):
+        if i and t - times[i - 1] < 11 * HOUR:
+            out.append(None)
+            continue
+        nearest = round_half_down(t - HOUR // 4)
+        if i and out[-1] is not None and 22 * HOUR <= t - times[i - 1] <= 26 * HOUR:
+            following = out[-1] + 1
+            out.append(following if abs(t - following * DAY) <= 15 * HOUR else nearest)
+        else:
+            out.append(nearest)
+    return out
+
+
+def round_half_down(time):
+    """The day whose midnight is nearest to a time; at noon the earlier."""
+    day, rest = divmod(time, DAY)
+    return day + (rest > HALF_DAY)
+
+
+def metering_day(times, settled, day):
+    """The use between two readings in a row that stand for the midnights of a day, or None."""
+    stood_for = midnights_stood_for(times)
+    for i in range(1, len(times)):
+        apart = times[i] - times[i - 1]
+        if stood_for[i - 1 : i + 1] == [day, day + 1] and 22 * HOUR <= apart <= 26 * HOUR:
+            (low, before, *_), (level, segment, *_) = settled[i - 1 : i + 1]
+            return level - low if before == segment >= 0 else None
+    return None
+
+
 def midnight_level(times, settled, at, within):
     """("level", level, segment, decided) of a register at midnight `at`, or ("no reading" | "undecided" |
     "not believed",)."""
@@ -113,7 +150,13 @@ def midnight_level(times, settled, at, within):
     if not exact and not (
         before and after and at - times[before[-1]] <= within and times[after[0]] - at <= within
     ):
-        return ("no reading",)
+        near = [i for i in [*before[-1:], *after[:1]] if abs(times[i] - at) <= HOUR // 4][:1]
+        if not near or midnights_stood_for(times)[near[0]] is None:
+            return ("no reading",)
+        level, segment, decided, _ = settled[near[0]]
+        return {-2: ("undecided",), -1: ("not believed", decided)}.get(
+            segment, ("level", level, segment, decided)
+        )
     left = [i for i in before if settled[i][1] >= 0]
     right = [i for i in after if settled[i][1] >= 0]
     if not right:

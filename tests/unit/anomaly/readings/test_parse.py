@@ -53,7 +53,7 @@ def test_units():
 
 
 @pytest.mark.parametrize(
-    "field", [{"kind": "meter"}, {"unit": "gal"}, {"timezone": "Mars/Phobos"}, {"timezone": ""}, {"stamp": "mid"}, {"boundary_hours": 24},
+    "field", [{"kind": "meter"}, {"unit": "gal"}, {"timezone": "Mars/Phobos"}, {"timezone": ""}, {"source_timezone": "UTC+8"}, {"stamp": "mid"}, {"boundary_hours": 24},
               {"decimal": ";"}, {"periods_per_day": 0}]
 )  # fmt: skip
 def test_a_rule_that_cannot_be_meant_is_refused(field):
@@ -166,6 +166,44 @@ def test_time_format():
         SignalRule("x", "count", time_format="%Y-%m-%dT%H:%M:%S%z", timezone="Europe/Madrid"),
         "2026-01-05T10:00:00+0000",
     ) == ["2026-01-05 11:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("form", "cell"),
+    [
+        ("%d/%m/%Y %H:%M", "05/01/2026 24:00"),
+        ("%d/%m/%Y %H:%M", "5/1/2026 24:00"),
+        ("%d.%m.%y %T", "05.01.26 24:00:00"),
+        ("%H:%M %b %d, %Y", "24:00 Jan 05, 2026"),
+        ("%Y%m%d%H%M", "202601052400"),
+        ("%d/%m/%Y %H:%M:%S%.f", "05/01/2026 24:00:00.000"),
+        ("%d/%m/%Y %H:%M %z", "05/01/2026 24:00 +0800"),
+        ("%Y年%m月%d日%H时%M分", "2026年01月05日24时00分"),
+        (None, "2026-01-05T24:00"),
+    ],
+)
+def test_24_00_closes_its_day_in_any_form(form, cell):
+    rule = SignalRule("power", "usage", time_format=form, timezone="Asia/Shanghai")
+    midnight, later = (
+        cell,
+        cell.replace("24:00", "24:30").replace("2400", "2430").replace("24时00", "24时30"),
+    )
+    assert times(rule, midnight, later) == ["2026-01-06 00:00:00", "time not readable"]
+
+
+def test_the_clock_of_the_source():
+    rule = SignalRule("power", "usage", timezone="Asia/Shanghai", source_timezone="UTC")
+    cells = "2026-05-31 16:00", "2026-05-31T16:00:00", "2026-05-31 24:00", "2026-06-01T00:00:00+08:00"
+    first = "2026-06-01 00:00:00"
+    assert times(rule, *cells) == [first, first, "2026-06-01 08:00:00", first]
+    assert times(rule, "2026-06-01") == ["2026-06-01"]  # a day is a day
+    # Berlin's clock leaves out 02:00 … 03:00: read as if it had not been changed yet
+    berlin = SignalRule("power", "usage", timezone="UTC", source_timezone="Europe/Berlin")
+    assert times(berlin, "2026-03-29 01:30", "2026-03-29 02:30", "2026-03-29 03:30") == [
+        "2026-03-29 00:30:00",
+        "2026-03-29 01:30:00",
+        "2026-03-29 01:30:00",
+    ]
 
 
 def test_the_repeated_hour_keeps_both_passes():

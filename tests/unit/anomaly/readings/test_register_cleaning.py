@@ -392,7 +392,8 @@ def cut(rows, day, rule):
     return rows.filter(
         pl.when("dated")
         .then(pl.col("time") < end)
-        .otherwise(pl.col("time") <= end + timedelta(hours=rule.boundary_hours))
+        # a register that is read about once a day may be read so long after the midnight that it stands for
+        .otherwise(pl.col("time") <= end + timedelta(hours=max(rule.boundary_hours, 15)))
     )
 
 
@@ -455,7 +456,10 @@ def test_days_agree_with_the_slow_twin(steps, whole_days):
             naive.midnight_level(times, settled, edge, 3 * 3600 * 1_000_000) for edge in (at, at + DAY)
         )
         known = opening[0] == closing[0] == "level" and opening[2] == closing[2] is not None
-        assert value == (closing[1] - opening[1] if known else None)
+        expected = closing[1] - opening[1] if known else None
+        if "no reading" in (opening[0], closing[0]):
+            expected = naive.metering_day(times, settled, at // DAY)
+        assert value == expected
 
 
 @settings(deadline=None, max_examples=100)
