@@ -1,8 +1,8 @@
 """Bring finer rows down to the daily grain, once they are too old for late rows to matter.
 
 The days made from the rows that are left are those made from all of them: of a count or a use one row a whole
-day remains, of a register the first and the last two readings of each day. Midnight lies between the last and
-the first; the one before the last tells whether the register is read about once a day.
+day remains, of a register the first two and the last two readings of each day. Midnight lies between the last
+and the first; those beside them tell that the register is not read about once a day.
 """
 
 from datetime import date
@@ -36,7 +36,7 @@ def to_daily_grain(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.Dat
 def _first_and_last_two_of_day(fine: pl.DataFrame) -> pl.DataFrame:
     days = fine.group_by("household", "day", maintain_order=True)
     return (
-        pl.concat([part.select(fine.columns) for part in (days.head(1), days.tail(2))])
+        pl.concat([part.select(fine.columns) for part in (days.head(2), days.tail(2))])
         .select(fine.columns)
         .unique(["household", "time"], maintain_order=True)
     )

@@ -36,9 +36,7 @@ _GLITCH, _RESET = note_code("glitch"), note_code("reset")
 
 
 @numba.njit(cache=True, parallel=True, nogil=True)
-def daily_use(
-    times, cleaned, stood_for, night_of, starts, home_of_span, first_day, last_day, max_distance
-):
+def daily_use(times, cleaned, stood_for, night_of, starts, home_of_span, first_day, last_day, max_distance):
     """Return the days of each span from `first_day` to `last_day`: (days of all spans, 5) int64.
 
     times, starts: as for `register_cleaning.clean`; cleaned, stood_for: the readings it gives, and their

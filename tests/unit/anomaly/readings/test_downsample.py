@@ -52,7 +52,7 @@ def test_a_day_of_which_hours_are_missing_stays_unjudged():
 @given(
     st.lists(st.integers(0, 40), min_size=24, max_size=24), st.sampled_from([15, 60, 180]), st.integers(0, 50)
 )
-def test_a_register_gives_the_same_days_from_three_readings_a_day(uses, minutes, offset):
+def test_a_register_gives_the_same_days_from_four_readings_a_day(uses, minutes, offset):
     total, told = 100_000, []
     for i, (time, _) in enumerate(
         every(minutes, FIRST + timedelta(minutes=offset), FIRST + timedelta(days=10))
@@ -61,7 +61,7 @@ def test_a_register_gives_the_same_days_from_three_readings_a_day(uses, minutes,
         told.append((time, total))
     rows = stamped(told)
     left = to_daily_grain(rows, METER, BEFORE)
-    assert left.filter(pl.col("time") < pl.lit(BEFORE)).height <= 21 < rows.height
+    assert left.filter(pl.col("time") < pl.lit(BEFORE)).height <= 28 < rows.height
     assert daily_readings(left, METER).drop("note").equals(daily_readings(rows, METER).drop("note"))
 
 
