@@ -56,13 +56,13 @@ def daily_use(times, cleaned, stood_for, night_of, starts, home_of_span, first_d
         edges = _read_midnights(times[a:b], cleaned[a:b], stood_for[a:b], midnights, max_distance)
         for k in range(days):
             _write_day(edges[k], edges[k + 1], first_day[span] + k, night_of, out[row + k])
-        _write_metering_days(
-            times, cleaned, stood_for, night_of, a, b, first_day[span], out[row : row + days]
-        )
         for i in range(a, b):
             k = (times[i] - 1) // DAY - first_day[span]
             if k >= 0 and k < days:
                 out[row + k, HEAVIEST] = max(out[row + k, HEAVIEST], cleaned[i, READING_NOTE])
+        _write_metering_days(
+            times, cleaned, stood_for, night_of, a, b, first_day[span], out[row : row + days]
+        )
     return out
 
 
@@ -146,7 +146,8 @@ def _write_metering_days(times, cleaned, stood_for, night_of, start, end, first_
         if opening[SEGMENT] == PENDING or closing[SEGMENT] == PENDING:
             out[k, QUALITY], out[k, NOTE] = DOUBTFUL, _UNCONFIRMED
             continue
-        out[k, KNOWN_ON] = day
+        # of the day's readings none but the one that closes it is part of it
+        out[k, KNOWN_ON], out[k, HEAVIEST] = day, closing[READING_NOTE]
         for decided in (opening[DECIDED_BY], closing[DECIDED_BY]):
             # the reading that closes a metering day belongs to its night, however long after midnight it is
             known = stood_for[decided] - 1 if stood_for[decided] != NO_MIDNIGHT else night_of[decided]
