@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.intervals import Estimate, poisson_interval, wilson_interval
+from anomaly.outcomes import MIN_GROUP_HOMES
 
 # How use follows people: doors one to one, water with exponent .7 (2 to 4 residents are only ×1.5), power
 # with about .5.
@@ -29,7 +30,6 @@ GRACE_DAYS = (
     7  # an alarm so soon after a surge was still raised by it: detectors look at windows of past days
 )
 RATE_UNIT = 30_000.0  # home-nights of 1,000 homes and 30 days
-MIN_GROUP_HOMES = 15  # smaller groups are left out
 TRUTH_SCHEMA = {
     "household": pl.String,
     "size": pl.Float64,

@@ -23,6 +23,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
+CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""All but tab and line ends: no text has them, and a terminal may obey them."""
+
 # --- looking up ---------------------------------------------------------------------------------------------
 
 

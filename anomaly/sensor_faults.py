@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from anomaly.readings.arrays import MAX_LAG
+from anomaly.tables import JUDGED_QUALITIES
+
 DOOR_SILENT = "door silent while meters run: check the sensor"
 GATEWAY_SILENT = "gateway of the building silent"
 METER_STUCK = "meter stuck at zero while the door is busy"
@@ -29,7 +32,6 @@ RUNNING_SHARE = 0.5  # of its usual, from which a door or meter runs
 MIN_BUILDING_DOORS = 4  # from which a building can be called silent
 SILENT_BUILDING_SHARE = 0.8  # of them silent on the night
 MAX_CHANCE = 1e-3  # what the earlier days of the home, or the building, make likelier than this is no failure
-MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def find_sensor_faults_in_arrays(
     readings: SensorReadings, register: pl.DataFrame, kinds: Mapping[str, str], nights: Sequence[dt.date]
 ) -> pl.DataFrame:
     """Return the same as `find_sensor_faults` of readings that are arrays already."""
-    building = _building_numbers(register, readings.households)
+    building = building_numbers(register, readings.households)
     is_door = np.array([kinds[signal] == "count" for signal in readings.signals], dtype=bool)
     found = [_faults_of_night(readings, night, is_door, building) for night in nights]
     return pl.concat([pl.DataFrame(schema=FAULT_SCHEMA), *found]).sort("night", "household", "signal")
@@ -133,7 +135,7 @@ def _to_arrays(
     first_day = first_night - dt.timedelta(days=LOOK_BACK_DAYS - 1)
     # a zero that a busy door contradicts is doubtful as a use, and just what is looked for here
     is_contradicted_zero = (pl.col("quality") == "doubtful") & (pl.col("value") == 0)
-    is_known = pl.col("quality").is_in(["read", "interpolated"]) | is_contradicted_zero
+    is_known = pl.col("quality").is_in(JUDGED_QUALITIES) | is_contradicted_zero
     rows = readings.filter(
         pl.col("day").is_between(first_day, last_night) & pl.col("signal").is_in(list(kinds))
     )
@@ -152,13 +154,13 @@ def _to_arrays(
     return SensorReadings(households, signals, first_day, value, lag)
 
 
-def _building_numbers(register: pl.DataFrame, households: Sequence[str]) -> np.ndarray:
+def building_numbers(register: pl.DataFrame, households: Sequence[str] | np.ndarray) -> np.ndarray:
     """Return (H,) number of each home's building, −1 where unknown."""
-    of_households = register.filter(pl.col("household").is_in(list(households)))
-    building_of = dict(of_households.select("household", "building").iter_rows())
-    names = sorted({building for building in building_of.values() if building is not None})
-    number = {name: i for i, name in enumerate(names)}
-    return np.array([number.get(building_of.get(household), -1) for household in households], dtype=np.int64)
+    numbers = register.select("building").unique().drop_nulls().sort("building").with_row_index("number")
+    homes = pl.DataFrame({"household": pl.Series(households, dtype=pl.String)})
+    places = register.select("household", "building").join(numbers, on="building", how="left")
+    numbered = homes.join(places, on="household", how="left", maintain_order="left")
+    return numbered["number"].cast(pl.Int64).fill_null(-1).to_numpy()
 
 
 def _faults_of_night(

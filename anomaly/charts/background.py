@@ -15,10 +15,9 @@ from matplotlib.patches import Patch
 
 from anomaly import messages
 from anomaly.charts.style import BLUE, GREY, HATCH_GREY, HAZE, INK, PALE, SAND, Labels
+from anomaly.tables import JUDGED_QUALITIES
 
 CHART_DAYS = 120
-BELIEVED = ("read", "interpolated")
-"""The qualities of days that are judged; any other day is marked."""
 
 # Inches: the width of a figure, the height of a row and of the title in it, and of the dates and legend
 # below.
@@ -64,7 +63,7 @@ def choose_background(
         "stretch": True,
         "holiday": "holiday" in kinds,
         "window": "window" in kinds,
-        "not_judged": bool(qualities - set(BELIEVED)),
+        "not_judged": bool(qualities - set(JUDGED_QUALITIES)),
         "doubtful": "doubtful" in qualities,
     }
     legend = tuple(key for key, is_there in in_picture.items() if is_there)

@@ -21,13 +21,13 @@ from matplotlib.ticker import MaxNLocator
 
 from anomaly import messages
 from anomaly.charts.background import (
-    BELIEVED,
     CHART_DAYS,
     Background,
     background_figure,
     choose_background,
 )
 from anomaly.charts.style import BLUE, GREY, HATCH_GREY, INK, PALE, FontFile, Labels, chart_style, labels_in
+from anomaly.tables import JUDGED_QUALITIES
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class DailySeries:
         return cls(
             at=date2num(days["day"].to_numpy()),
             values={name: column / unit.size for name, column in values.items()},
-            is_believed=days["quality"].is_in(BELIEVED).to_numpy(),
+            is_believed=days["quality"].is_in(JUDGED_QUALITIES).to_numpy(),
             unit=unit.name,
             is_whole=unit.size == 1,
             top=1.12 * largest / unit.size or 1.0,

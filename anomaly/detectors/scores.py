@@ -39,14 +39,6 @@ class Scores:
             self, score=self.score[homes, night_only], window=self.window[homes, night_only]
         )
 
-    def concat_homes(self, other: "Scores") -> "Scores":
-        """Return the homes of both, which must share their nights."""
-        return dataclasses.replace(
-            self,
-            score=np.concatenate([self.score, other.score]),
-            window=np.concatenate([self.window, other.window]),
-        )
-
     def pad_to(self, days: int) -> "Scores":
         """Return the same as the last of `days` days, with nothing to say of those before."""
         before = (0, 0), (days - self.score.shape[1], 0)

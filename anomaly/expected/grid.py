@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 
 from anomaly.expected import kernels
-
-JUDGED_QUALITIES = ("read", "interpolated")
+from anomaly.readings.arrays import MAX_LAG
+from anomaly.tables import JUDGED_QUALITIES
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,6 @@ class Grid:
     def ordinal(self) -> int:
         """Days from the epoch to the first day; weekly and monthly anchors are counted from the epoch."""
         return (self.first - dt.date(1970, 1, 1)).days
-
-    @property
-    def last(self) -> dt.date:
-        """The last day."""
-        return self.first + dt.timedelta(days=self.days - 1)
 
     def last_days(self, days: int) -> "Grid":
         """Return the last `days` days alone, or all where there are no more."""
@@ -124,7 +119,7 @@ def make_grid(readings: pl.DataFrame, calendar: pl.DataFrame, districts: Mapping
                 "home",
                 "value",
                 at=(pl.col("day") - first).dt.total_days(),
-                lag=(pl.col("known_on") - pl.col("day")).dt.total_days().clip(0, 32_000).cast(pl.Int16),
+                lag=(pl.col("known_on") - pl.col("day")).dt.total_days().clip(0, MAX_LAG).cast(pl.Int16),
             )
             .filter(pl.col("at").is_between(0, shape[2] - 1))
         )

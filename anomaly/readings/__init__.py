@@ -44,7 +44,7 @@ from anomaly.readings.latest_night import USUAL_HOMES_DAYS, find_latest_night, l
 from anomaly.readings.merge import file_sort_key, merge_rows
 from anomaly.readings.night_flow import has_night_flow, minimum_night_flow
 from anomaly.readings.parse import REJECT_SCHEMA, ROW_SCHEMA, parse_rows
-from anomaly.readings.signal_rule import SignalRule
+from anomaly.readings.signal_rule import SIGNAL_KINDS, SignalRule
 from anomaly.readings.sorting import argsort_integers
 from anomaly.readings.units import base_unit
 
@@ -58,6 +58,7 @@ __all__ = [
     "READING_SCHEMA",
     "REJECT_SCHEMA",
     "ROW_SCHEMA",
+    "SIGNAL_KINDS",
     "USUAL_HOMES_DAYS",
     "ArrayLayout",
     "IncrementalState",

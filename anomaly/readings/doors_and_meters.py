@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import polars as pl
 
-from anomaly.tables import UNKNOWN
+from anomaly.tables import JUDGED_QUALITIES, UNKNOWN
 
 CROSS_CHECK_DAYS = 60  # the days before a day that say what is usual; never the day itself or a later one
 MIN_KNOWN_DAYS = 14  # of them
@@ -46,9 +46,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     day = day - day.min()
     shape = int(home.max()) + 1, int(day.max()) + 1
     value = readings["value"].fill_null(UNKNOWN).to_numpy()
-    is_known = (
-        readings["quality"].is_in(["read", "interpolated"]) & readings["value"].is_not_null()
-    ).to_numpy()
+    is_known = (readings["quality"].is_in(JUDGED_QUALITIES) & readings["value"].is_not_null()).to_numpy()
     is_read = (readings["quality"] == "read").to_numpy()
     rows_of = {name: (readings["signal"] == name).to_numpy() for name in readings["signal"].unique()}
     doors = np.full(shape, UNKNOWN)

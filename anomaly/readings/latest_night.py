@@ -4,6 +4,8 @@ import datetime as dt
 
 import polars as pl
 
+from anomaly.tables import JUDGED_QUALITIES
+
 USUAL_HOMES_DAYS = 28  # trailing days that say how many homes usually have a whole day
 
 
@@ -15,7 +17,7 @@ def find_latest_night(readings: pl.DataFrame) -> dt.date | None:
     readings: READING_SCHEMA. A day is whole where its quality is read or interpolated. Usual: the median
     count of such homes over the 28 days that end at that day, of the days that have any.
     """
-    whole = readings.filter(pl.col("quality").is_in(["read", "interpolated"]))
+    whole = readings.filter(pl.col("quality").is_in(JUDGED_QUALITIES))
     if whole.is_empty():
         return None
     return latest_night_from_counts(whole.group_by("signal", "day").agg(homes=pl.len()))

@@ -37,14 +37,13 @@ from anomaly.report.page import (
     render,
 )
 from anomaly.report.rejudged import rejudged_case_paragraph
-from anomaly.tables import OUTCOMES
+from anomaly.tables import JUDGED_QUALITIES, OUTCOMES
 
 CHART_DAYS = 120
 TABLE_DAYS = 14
 ENOUGH_HISTORY = 98  # 84 days to learn from, older than 14
 KINDS = ("people", "door", "water", "power")
 """Kinds of case with explanations and checks of their own; all others share those of `other`."""
-BELIEVED = ("read", "interpolated")
 
 
 @dataclass(frozen=True)
@@ -278,7 +277,7 @@ def _what_speaks_against(page: CasePage, language: str) -> list[str]:
     if festive := page.calendar.filter(in_stretch, pl.col("kind").is_in(["holiday", "window"])).height:
         against.append(message(language, "case.against_holiday", days=festive))
     for signal, frame in page.series.items():
-        if lost := frame.filter(in_stretch, ~pl.col("quality").is_in(BELIEVED)).height:
+        if lost := frame.filter(in_stretch, ~pl.col("quality").is_in(JUDGED_QUALITIES)).height:
             name = _signal_name(signal, language)
             against.append(message(language, "case.against_gap", signal=name, days=lost))
     for flow in _night_flows(page):

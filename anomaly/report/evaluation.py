@@ -18,7 +18,7 @@ from anomaly.messages import (
     message_list,
     translate,
 )
-from anomaly.report.page import Site, index_link, language_links, render
+from anomaly.report.page import Site, language_links, page_links, render
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class EvaluationPage:
 def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]) -> str:
     """Return the page of an evaluation. images: addresses of the charts by capacity and by day."""
     site = page.site
-    all_nights = index_link("../", message(language, "page.all_nights"), site, language)
     as_set = page.card.filter(pl.col("capacity").is_null())
     capacities = page.card["capacity"].unique(maintain_order=True).to_list()
     found = _found_phrase(as_set, language)
@@ -58,7 +57,7 @@ def evaluation_html(page: EvaluationPage, language: str, images: tuple[str, str]
         site,
         language,
         title=message(language, "evaluation.title"),
-        links=[*([all_nights] if page.overview else []), *language_links(site, language, "index")],
+        links=(page_links if page.overview else language_links)(site, language, "index"),
         sentences=[found_sentence(row, language) for row in as_set.iter_rows(named=True)],
         wrong=_wrong_sentence(as_set, language),
         what=_what_was_done(page, language),

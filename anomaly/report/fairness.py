@@ -8,7 +8,7 @@ import polars as pl
 
 from anomaly.messages import format_number, format_percent, format_percent_range, message, translate
 from anomaly.outcomes import RATE_DENOMINATORS
-from anomaly.report.page import Site, index_link, language_links, render
+from anomaly.report.page import Site, page_links, render
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,7 @@ def fairness_html(page: FairnessPage, language: str) -> str:
         site,
         language,
         title=message(language, "fairness.title"),
-        links=[
-            index_link("../", message(language, "page.all_nights"), site, language),
-            *language_links(site, language, "index"),
-        ],
+        links=page_links(site, language),
         rule=message(language, "fairness.rule", times=times, least=page.rule["least_outcomes"]),
         **fairness_view(page.groups, language),
     )

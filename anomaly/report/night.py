@@ -28,8 +28,7 @@ from anomaly.report.account import stopped_sentences
 from anomaly.report.page import (
     Site,
     file_name,
-    index_link,
-    language_links,
+    page_links,
     part_stem,
     per_hundred,
     ratios_of,
@@ -48,10 +47,9 @@ MAX_COUNT_ROWS = 30
 class NightPage:
     """One night.
 
-    run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset,
-    ratios and, where a door's first listing is not its first night, first_listed (Boolean). cases:
-    `tables.Cases`. not_judged: reason, signal, homes. quality: signal, quality, days. rejects: source,
-    reason, rows. sparks: case_id → SVG. districts: district, homes, doors, largest_share (one home's part of
+    run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset and
+    ratios. cases: `tables.Cases`. not_judged: reason, signal, homes. quality: signal, quality, days. rejects:
+    source, reason, rows. sparks: case_id → SVG. districts: district, homes, doors, largest_share (one home's part of
     the use), or None. stopped: (kind or district, wrong, answered) of what is not listed because its doors
     were wrong too often. revisions: `tables.Revisions` of the run, where it judged the night again.
     """
@@ -64,7 +62,6 @@ class NightPage:
     quality: pl.DataFrame
     rejects: pl.DataFrame
     sparks: Mapping[str, str]
-    notes: Sequence[str] = ()
     districts: pl.DataFrame | None = None
     stopped: Sequence[tuple[str, int, int]] = ()
     revisions: pl.DataFrame = field(default_factory=partial(empty, Revisions))
@@ -87,16 +84,13 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         site,
         language,
         title=message(language, "night.title", night=format_day(language, run["night"])),
-        links=[
-            index_link("../", message(language, "page.all_nights"), site, language),
-            *language_links(site, language, part_stem("index", part)),
-        ],
+        links=page_links(site, language, part_stem("index", part)),
         sentence=_list_sentence(doors, language),
         wrong=promise,
         facts=_facts(run, language),
         revised=rejudged_night_paragraph(run, page.revisions, language),
         stopped=stopped_sentences(page.stopped, language),
-        degraded=[translate_note(language, note) for note in (run["notes"], *page.notes) if note],
+        degraded=[translate_note(language, note) for note in (run["notes"],) if note],
         parts=_part_links(page, part, language),
         round_href=file_name("round", language, site.languages),
         doors=rows,
@@ -125,10 +119,7 @@ def _list_sentence(doors: pl.DataFrame, language: str) -> str:
 
 def _promise_sentence(page: NightPage, language: str) -> str:
     """Return how many of the doors first listed tonight are expected to be wrong."""
-    if "first_listed" in page.worklist.columns:
-        first_listed = page.worklist.filter("first_listed").height
-    else:
-        first_listed = page.worklist.filter(status="new").height
+    first_listed = page.worklist.filter("first_listed").height
     key = ("night.wrong_none", "night.wrong_one", "night.wrong")[min(first_listed, 2)]
     wrong = format_number(language, page.run["expected_wrong_doors"], 1)
     return message(language, key, doors=format_number(language, first_listed), wrong=wrong)

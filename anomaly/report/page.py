@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,7 +13,14 @@ import polars as pl
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from anomaly.messages import because_sentence, format_day, format_number, join_sentences, message
+from anomaly.messages import (
+    CONTROL_SIGNS,
+    because_sentence,
+    format_day,
+    format_number,
+    join_sentences,
+    message,
+)
 from anomaly.outcomes import MIN_GROUP_HOMES
 
 RISE = 1.15
@@ -34,8 +40,6 @@ class Site:
     version: str
     settings_sha256: str
 
-
-_CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 # --- rendering ----------------------------------------------------------------------------------------------
 
@@ -79,7 +83,7 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
             **view,
         )
     )
-    return _CONTROL_SIGNS.sub(lambda found: ascii(found[0])[1:-1], page)
+    return CONTROL_SIGNS.sub(lambda found: ascii(found[0])[1:-1], page)
 
 
 def script(name: str) -> dict[str, str]:
@@ -124,6 +128,12 @@ def language_links(site: Site, language: str, stem: str) -> list[dict[str, str]]
         for other in site.languages
         if other != language
     ]
+
+
+def page_links(site: Site, language: str, stem: str = "index") -> list[dict[str, str]]:
+    """Return links to the page over all nights, and to this page, in a folder below it, in other languages."""
+    all_nights = index_link("../", message(language, "page.all_nights"), site, language)
+    return [all_nights, *language_links(site, language, stem)]
 
 
 # --- what several pages say ---------------------------------------------------------------------------------

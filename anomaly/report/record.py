@@ -17,7 +17,7 @@ from anomaly.messages import (
 )
 from anomaly.report.account import account_view
 from anomaly.report.fairness import fairness_view
-from anomaly.report.page import Site, index_link, language_links, render
+from anomaly.report.page import Site, page_links, render
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,7 @@ def record_html(page: RecordPage, language: str) -> str:
         site,
         language,
         title=message(language, "record.title"),
-        links=[
-            index_link("../", message(language, "page.all_nights"), site, language),
-            *language_links(site, language, "index"),
-        ],
+        links=page_links(site, language),
         draft=message(language, "record.draft"),
         state=message(
             language,

@@ -25,8 +25,9 @@ from anomaly.cases import CaseRules, WorklistRules
 from anomaly.detectors import REGISTER, DetectorRules
 from anomaly.evidence import EvidenceRules, signature_of
 from anomaly.expected import ExpectedRules
+from anomaly.messages import CONTROL_SIGNS
 from anomaly.outcomes import AccountRules
-from anomaly.readings import SignalRule, base_unit
+from anomaly.readings import SIGNAL_KINDS, SignalRule, base_unit
 from pipelines.config.sections import (
     ControlSection,
     EngineSection,
@@ -80,11 +81,6 @@ class Settings:
     notify: NotifySection
     publish: PublishSection
     engine: EngineSection
-
-    @property
-    def signal_kinds(self) -> dict[str, str]:
-        """Signal → count, usage or register."""
-        return {name: rule.kind for name, rule in self.rules.items()}
 
 
 def real_path(path: Path) -> Path:
@@ -203,7 +199,7 @@ def _refuse_control_signs(tree: object, where: str, path: Path) -> None:
     elif isinstance(tree, list):
         for item in tree:
             _refuse_control_signs(item, where, path)
-    elif isinstance(tree, str) and (found := _CONTROL_SIGNS.search(tree)):
+    elif isinstance(tree, str) and (found := CONTROL_SIGNS.search(tree)):
         raise SettingsError(f"{path}: [{where}] has the control sign {ascii(found[0])}; write plain text")
 
 
@@ -222,7 +218,6 @@ _Refuse = Callable[[str], typing.NoReturn]
 _SIGNAL_ROLES = ("clock", "exits", "household", "periods", "time", "value")
 _REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
-_CONTROL_SIGNS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # all but tab and line ends
 _MAX_NAME_LENGTH = 40
 _MAX_NUMBER, _MAX_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
 
@@ -301,7 +296,7 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse: _Ref
         refuse(f"{where}: {named}")
     if len(name) > _MAX_NAME_LENGTH:
         refuse(f"{where}: the name has {len(name)} characters; choose one of at most {_MAX_NAME_LENGTH}")
-    if section.kind not in ("count", "usage", "register"):
+    if section.kind not in SIGNAL_KINDS:
         refuse(f"{where} kind = {section.kind!r}; choose count, usage or register")
     if section.stamp not in ("start", "end"):
         refuse(f"{where} stamp = {section.stamp!r}; choose start or end")

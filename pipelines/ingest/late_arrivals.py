@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import polars as pl
 
-from anomaly.tables import QUALITIES
+from anomaly.tables import JUDGED_QUALITY_CODES
 from pipelines.errors import StateDamaged
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA
 from pipelines.storage.state import Store
@@ -24,8 +24,6 @@ CHANGE_SCHEMA = pl.Schema(
     | {f"{name}_before": STORED_CELL_SCHEMA[name] for name in ("quality", "lag")}
 )
 """A reading that a load writes; quality_before, lag_before: of what stood in its place, or null."""
-_JUDGED_QUALITIES = [QUALITIES.index("read"), QUALITIES.index("interpolated")]
-"""Readings of no other quality are judged."""
 
 
 class _JudgedNights(NamedTuple):
@@ -113,7 +111,7 @@ def describe_touched_nights(touched: dict[dt.date, int]) -> list[str]:
 def _known_on(quality: str, lag: str) -> pl.Expr:
     """Return the day on which a reading that can be judged was first known; null for any other."""
     known_on = pl.col("day") + pl.duration(days=lag)
-    return pl.when(pl.col(quality).is_in(_JUDGED_QUALITIES)).then(known_on)
+    return pl.when(pl.col(quality).is_in(JUDGED_QUALITY_CODES)).then(known_on)
 
 
 def _read_notes(store: Store) -> list[dict]:

@@ -38,9 +38,8 @@ from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.night import JudgedNights, TrackedHomes, judge_nights
 from pipelines.storage.audit_log import AuditLog
-from pipelines.storage.state import RUN_JOURNAL, UNFINISHED_RUN_FILE, Store
+from pipelines.storage.state import RUN_JOURNAL, RUN_LOCK_SECONDS, UNFINISHED_RUN_FILE, Store
 
-LOCK_SECONDS = 60.0  # to wait for another command, such as a decision that is being published
 LIBRARIES = (
     "duckdb",
     "fastexcel",
@@ -132,7 +131,7 @@ def run_nights(
     store.prepare()
     night_report.prepare_reports_folder(settings)
     with (
-        store.locked(LOCK_SECONDS, lambda holder: progress(Progress(f"waiting for {holder}"))),
+        store.locked(RUN_LOCK_SECONDS, lambda holder: progress(Progress(f"waiting for {holder}"))),
         engine.open_engine(settings.engine.kind, settings.engine.address) as block_engine,
         contextlib.ExitStack() as background,
     ):

@@ -31,9 +31,8 @@ from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.partitions import Partition, PartitionedTable, check_partitions
 from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows, as_stored
-from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, Store
+from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, RUN_LOCK_SECONDS, Store
 
-LOCK_SECONDS = 60.0  # to wait for another command
 FAR_AHEAD = dt.timedelta(days=60)
 """How far the clock may be ahead of all that the site has seen before it is taken for wrong."""
 DELETIONS, BEGUN = "deletions.jsonl", "pruning.json"
@@ -74,7 +73,7 @@ def prune(settings: Settings, dry_run: bool, clock_is_right: bool = False) -> Pr
     """
     store = Store(settings.store)
     store.prepare()
-    with store.locked(LOCK_SECONDS):
+    with store.locked(RUN_LOCK_SECONDS):
         _check_state(store)
         today = local_today(settings)
         newest_reading = _newest_reading(settings, store)

@@ -20,14 +20,14 @@ from pipelines.publish import parquet_export
 from pipelines.publish.duckdb_file import is_readable
 from pipelines.reporting.own_pages import is_own_page
 from pipelines.storage.atomic_write import make_folder, write_text
-from pipelines.storage.state import Store
+from pipelines.storage.state import RUN_JOURNAL, Store
 
 SITE_FILE = "site.json"
 """In the state: which settings file the store belongs to, relative to the store's folder."""
 REPORTS_SITE_FILE = ".site.json"
 """In the folder of the reports: the same, relative to that folder."""
 STATE_NAMES = frozenset(
-    ("version.json", "files.json", "homes.parquet", "runs.jsonl", "chain.json", "chain.lock", "journals.lock")
+    ("version.json", "files.json", "homes.parquet", RUN_JOURNAL, "chain.json", "chain.lock", "journals.lock")
 )
 """Of these at least one is in every state folder."""
 SAMPLE_FILES = (

@@ -121,9 +121,9 @@ def write_night_folder(
     try:
         for files in cases:
             for name, content in files.items():
-                write_new(draft / "cases" / name, content)
+                _write_own(draft, f"cases/{name}", content)
         for name, content in render_night(night_page).items():
-            write_new(draft / name, content)
+            _write_own(draft, name, content)
         sync_to_disk(draft / "cases")
         sync_to_disk(draft)
         # A folder cannot be replaced in one step: the old one moves aside, back if the new one fails.
@@ -138,6 +138,13 @@ def write_night_folder(
         raise
     _remove_own_pages(old, keep_others_in=night)
     return night
+
+
+def _write_own(folder: Path, name: str, content: bytes) -> None:
+    """Write a file of a night's report; it must bear a name by which it is later known as the tool's own."""
+    if not OWN_FILES.fullmatch(name):
+        raise ValueError(f"{name}: is none of own_pages.OWN_FILES, so it would never be replaced or removed")
+    write_new(folder / name, content)
 
 
 def remove_night_folder(night: Path) -> None:

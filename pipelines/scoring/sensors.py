@@ -79,7 +79,7 @@ def find_failed_sensors(
     silent, working = np.empty((2, len(states[0].silent), len(homes)), dtype=bool)
     silent[:, numbers] = np.concatenate([state.silent for state in states], axis=1)
     working[:, numbers] = np.concatenate([state.working for state in states], axis=1)
-    building = _building_numbers(inputs.register, homes.names)
+    building = sensor_faults.building_numbers(inputs.register, homes.names)
     for s in range(len(silent)):
         to_check |= sensor_faults.silent_buildings(silent[s], working[s], building)
         to_check[np.flatnonzero(~silent[s])[:1]] = True
@@ -116,14 +116,3 @@ def _recent_values(
         others = stored.read_arrays(checked[~at_hand], first, LOOK_BACK_DAYS)
         out[:, ~at_hand] = values_known_on_last_day(others, LOOK_BACK_DAYS)
     return out
-
-
-def _building_numbers(register: pl.DataFrame, households: np.ndarray) -> np.ndarray:
-    """Return (homes,) number of each home's building, −1 unknown."""
-    buildings = register["building"].unique().drop_nulls().to_frame()
-    places = register.select("household", "building").join(
-        buildings.with_row_index("number").cast({"number": pl.Int64}), on="building", how="left"
-    )
-    homes = pl.DataFrame({"household": pl.Series(households, dtype=pl.String)})
-    numbered = homes.join(places, on="household", how="left", maintain_order="left")
-    return numbered["number"].fill_null(-1).to_numpy()

@@ -47,6 +47,8 @@ UNFINISHED_RUN_FILE = "running.json"
 RUN_JOURNAL = "runs.jsonl"
 RUN_LOG, OLDER_RUN_LOG = "log.jsonl", "log.1.jsonl"
 """Beside the published file: every step of every run, the failed ones included."""
+RUN_LOCK_SECONDS = 60.0
+"""How long a night or a prune waits for another command, such as a decision that is being published."""
 SHORT_LOCK_SECONDS = 60.0
 """How long to wait for a lock that is held for a few writes: who has it longer has been stopped."""
 JUDGED_FILES = ("evidence.parquet", "rarities.parquet", "not_judged.parquet", "expected.parquet", "done.json")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from anomaly import readings
-from anomaly.tables import QUALITIES
+from anomaly.tables import JUDGED_QUALITY_CODES, QUALITIES
 from pipelines.storage.daily_readings import DailyReadings, to_labelled_frame, with_effective_quality
 from pipelines.storage.home_numbers import HOMES_PER_BLOCK
 from pipelines.storage.state import Store
@@ -20,7 +20,6 @@ HOMES_PER_SUM = 4 * HOMES_PER_BLOCK
 """Homes whose readings are added up at once."""
 LATEST_NIGHT_DAYS = (35, 100)
 """The latest night is looked for among so many last days first, then among more, then among all."""
-JUDGED_QUALITY_CODES = (QUALITIES.index("read"), QUALITIES.index("interpolated"))
 _CELL_COLUMNS = ("home", "day", "value", "quality", "mark")
 
 

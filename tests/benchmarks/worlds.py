@@ -133,7 +133,7 @@ def sample(name: str) -> Grid:
             rows.append(new.with_columns(order=pl.lit(room.file_sort_key(path.name))))
         rows = pl.concat(rows)
         parts.append(room.daily_readings(room.merge_rows(rows.clear(), rows)[0], rule))
-    daily = room.cross_check(pl.concat(parts), settings.signal_kinds)
+    daily = room.cross_check(pl.concat(parts), {name: rule.kind for name, rule in settings.rules.items()})
     calendar = calendar_days(settings.site.calendar, daily["day"].min(), daily["day"].max())
     return make_grid(daily, calendar, dict.fromkeys(daily["household"].unique()))
 

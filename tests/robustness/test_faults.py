@@ -147,7 +147,7 @@ def test_a_report_folder_that_takes_nothing_is_2_and_the_report_comes_later(
 
 
 def test_a_second_run_is_told_which_process_and_command_hold_the_lock_and_since_when(yesterday, monkeypatch):
-    monkeypatch.setattr(flow, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(flow, "RUN_LOCK_SECONDS", 0.1)
     bring(yesterday)
     holder = yesterday.file.parent / "run.holder"
     with start(yesterday, 0, "nightly") as first:

@@ -18,11 +18,6 @@ def test_select_gives_those_homes_on_that_night():
     assert (few.detector, few.signal, few.share) == ("probe", "water", 0.3)
 
 
-def test_concat_homes_puts_the_homes_of_both_one_after_the_other():
-    both = SCORES.select(np.array([0]), 1).concat_homes(SCORES.select(np.array([2]), 1))
-    assert both.score.tolist() == [[2.0], [6.0]] and both.window.tolist() == [[7], [14]]
-
-
 def test_pad_to_says_nothing_of_the_days_before():
     padded = SCORES.pad_to(4)
     np.testing.assert_array_equal(padded.score[0], [nan, nan, 1.0, 2.0])

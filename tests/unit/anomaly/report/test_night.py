@@ -25,7 +25,7 @@ def test_an_empty_night_is_a_good_night():
 
 def test_a_night_tells_what_it_promises_and_what_it_could_not_judge():
     doors = [case(1, status="new"), case(2, status="new"), case(3)]
-    night = night_page(doors, notes=("water.csv: half the usual rows",))
+    night = night_page(doors, again={"notes": "water.csv: half the usual rows"})
     shown = text(night)
     for sentence in (
         "3 homes to visit.",
@@ -139,6 +139,6 @@ def test_a_night_says_what_is_no_longer_listed():
 def test_what_comes_from_outside_is_escaped():
     evil = "<script>alert(1)</script>"
     rejects = pl.DataFrame({"source": [evil], "reason": [evil], "rows": [1]})
-    night = night_page([case(1, district=evil)], notes=(evil,), rejects=rejects)
+    night = night_page([case(1, district=evil)], again={"notes": evil}, rejects=rejects)
     html = report.night_html(night, "zh")
     assert evil not in html and "&lt;script&gt;" in html

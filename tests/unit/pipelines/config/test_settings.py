@@ -41,7 +41,7 @@ def test_purpose_store_and_one_signal_are_enough(tmp_path):
         and settings.worklist.doors_per_night == 20
         and settings.limits.rejects_share == 0.01
     )
-    assert settings.signal_kinds == {"power": "usage"} and settings.rules["power"].factor == 1000
+    assert settings.rules["power"].factor == 1000
 
 
 def test_a_mark_at_the_start_of_the_file_is_no_error(tmp_path):

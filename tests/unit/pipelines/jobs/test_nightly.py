@@ -367,7 +367,7 @@ def test_nothing_readable_leaves_yesterdays_file(tmp_path):
 
 
 def test_another_command_that_keeps_the_lock_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(flow, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(flow, "RUN_LOCK_SECONDS", 0.1)
     site = make_site(tmp_path, ["power"])
     site.file.parent.mkdir()
     (site.file.parent / "run.holder").write_text("process 4711, anomaly decide, since yesterday\n")

@@ -78,7 +78,7 @@ def test_a_night_that_is_done_gives_notice_in_counts(site):
 
 
 def test_a_degraded_and_a_failed_night_give_notice_too(site, monkeypatch):
-    monkeypatch.setattr(nightly, "LOCK_SECONDS", 0)
+    monkeypatch.setattr(nightly, "RUN_LOCK_SECONDS", 0)
     site.put(
         "water.csv", f"{SURGED},2026-05-01,12.5\n{SURGED},2026-05-02,13\n"
     )  # without a header: its first row is told as one

@@ -23,6 +23,18 @@ def test_every_page_and_file_that_is_written_is_known(tmp_path):
     refuse_foreign_nights(tmp_path, [NIGHT, date(2001, 1, 1)])
 
 
+def test_every_part_of_a_long_night_is_known():
+    names = writer.render_night(night_page([case(rank) for rank in range(1, 160)]))
+    assert {"index-2.html", "index-3.en.html", "round-2.html"} <= set(names)
+    assert all(map(OWN_FILES.fullmatch, names))
+
+
+def test_a_file_by_another_name_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="cases/note.txt: is none of own_pages.OWN_FILES"):
+        writer.write_night_folder(tmp_path, night_page([case()]), [{"note.txt": b"x"}])
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_page_of_another_program_is_not_replaced(tmp_path):
     page = tmp_path / "2026-03-01" / "index.html"
     page.parent.mkdir()
