@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from anomaly.readings.arrays import MAX_LAG
-from anomaly.tables import JUDGED_QUALITIES
+from anomaly.tables import JUDGED_QUALITIES, MAX_LAG
 
 DOOR_SILENT = "door silent while meters run: check the sensor"
 GATEWAY_SILENT = "gateway of the building silent"

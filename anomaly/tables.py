@@ -13,11 +13,13 @@ import dataframely as dy
 import polars as pl
 
 QUALITIES = ("read", "interpolated", "partial", "doubtful", "missing")
+"""Qualities of a daily reading. In stored cells a quality is its place here: only add at the end."""
 JUDGED_QUALITIES = ("read", "interpolated")
 """The qualities of days that are judged; a day of any other is not."""
 JUDGED_QUALITY_CODES = tuple(map(QUALITIES.index, JUDGED_QUALITIES))
 """Their places among QUALITIES, by which the state knows them."""
-"""Qualities of a daily reading. In stored cells a quality is its place here: only add at the end."""
+MAX_LAG = 32_000
+"""Days until a reading was known; larger lags are cut to it, so that they fit into int16."""
 UNKNOWN = -1
 """Stands for an unknown value in arrays of whole numbers, of which none is below zero."""
 STATUSES = ("new", "ongoing", "fading", "closed")

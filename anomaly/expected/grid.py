@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 
 from anomaly.expected import kernels
-from anomaly.readings.arrays import MAX_LAG
-from anomaly.tables import JUDGED_QUALITIES
+from anomaly.tables import JUDGED_QUALITIES, MAX_LAG
 
 
 @dataclass(frozen=True)

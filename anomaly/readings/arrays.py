@@ -11,7 +11,7 @@ import polars as pl
 
 from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, READ
 from anomaly.readings.doors_and_meters import DOUBTFUL_MARKS
-from anomaly.tables import UNKNOWN
+from anomaly.tables import MAX_LAG, UNKNOWN
 
 EPOCH = date(1970, 1, 1)
 COUNTS_ALWAYS = np.iinfo(np.int32).min
@@ -20,7 +20,6 @@ COUNTS_NEVER = np.iinfo(np.int32).max
 """In `ArrayLayout.counts_from`: no reading of the home counts."""
 NO_READING = np.iinfo(np.int32).max
 """In `ReadingArrays.first_reading`: the home has no reading of the signal."""
-MAX_LAG = 32_000  # days; larger lags are cut to it, so that they fit into int16
 
 
 @dataclass(frozen=True)

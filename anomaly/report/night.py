@@ -49,9 +49,9 @@ class NightPage:
 
     run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset and
     ratios. cases: `tables.Cases`. not_judged: reason, signal, homes. quality: signal, quality, days. rejects:
-    source, reason, rows. sparks: case_id → SVG. districts: district, homes, doors, largest_share (one home's part of
-    the use), or None. stopped: (kind or district, wrong, answered) of what is not listed because its doors
-    were wrong too often. revisions: `tables.Revisions` of the run, where it judged the night again.
+    source, reason, rows. sparks: case_id → SVG. districts: district, homes, doors, largest_share (one home's
+    part of the use), or None. stopped: (kind or district, wrong, answered) of what is not listed because its
+    doors were wrong too often. revisions: `tables.Revisions` of the run, where it judged the night again.
     """
 
     site: Site

@@ -131,7 +131,7 @@ def language_links(site: Site, language: str, stem: str) -> list[dict[str, str]]
 
 
 def page_links(site: Site, language: str, stem: str = "index") -> list[dict[str, str]]:
-    """Return links to the page over all nights, and to this page, in a folder below it, in other languages."""
+    """Return links to the page over all nights, a folder above, and to this page in other languages."""
     all_nights = index_link("../", message(language, "page.all_nights"), site, language)
     return [all_nights, *language_links(site, language, stem)]
 
