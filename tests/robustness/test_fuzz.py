@@ -52,7 +52,14 @@ def taken(folder: Path, first: int, count: int) -> list[dict]:
     return [line | {"done": was[line["number"]]} for line in lines if "outcome" in line]
 
 
-@pytest.mark.parametrize(("first", "count"), [(0, 60), pytest.param(1_000, 2_400, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    ("first", "count"),
+    [
+        (0, 60),
+        pytest.param(100, 300, marks=pytest.mark.long),
+        pytest.param(1_000, 2_400, marks=pytest.mark.endurance),
+    ],
+)
 def test_a_broken_file_is_told_in_a_line_or_its_rows_are_refused(tmp_path, first, count):
     found = taken(tmp_path, first, count)
     assert not [line for line in found if line["outcome"] == "failed"]

@@ -181,13 +181,24 @@ def test_some_harm_to_the_state_is_told_or_does_nothing(sites, tmp_path):
     assert trials(sites, tmp_path, 60, SEED) == []
 
 
-@pytest.mark.long
-def test_any_harm_to_the_state_is_told_or_does_nothing(sites, tmp_path):
-    assert trials(sites, tmp_path, 2000, SEED + 1) == []
+@pytest.mark.parametrize(
+    ("count", "seed"),
+    [
+        pytest.param(200, SEED + 1, marks=pytest.mark.long),
+        pytest.param(2000, SEED + 1000, marks=pytest.mark.endurance),
+    ],
+)
+def test_any_harm_to_the_state_is_told_or_does_nothing(sites, tmp_path, count, seed):
+    assert trials(sites, tmp_path, count, seed) == []
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("number", range(50))
+NIGHTS = [
+    pytest.param(number, marks=pytest.mark.long if number < 10 else pytest.mark.endurance)
+    for number in range(50)
+]
+
+
+@pytest.mark.parametrize("number", NIGHTS)
 def test_a_night_after_any_harm_shows_the_same_or_ends_in_one_line(sites, tmp_path, number):
     site = Site(shutil.copytree(sites.now.root, tmp_path / "site"))
     before = site.published(SHOWN)

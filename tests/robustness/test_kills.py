@@ -164,7 +164,7 @@ def throughout(writes: int, seconds: float) -> list[int | float]:
     ]
 
 
-@pytest.mark.long
+@pytest.mark.endurance
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_killed_anywhere(lanes, tmp_path, name):
     assert survive(lanes, tmp_path, name, throughout) >= 200 / len(COMMANDS)
@@ -175,6 +175,8 @@ def thrice(writes: int, seconds: float) -> list[int | float]:
     return [writes // 3, writes - 2, seconds / 2]
 
 
-@pytest.mark.parametrize("name", [pytest.param("later", marks=pytest.mark.long), "decide"])
+@pytest.mark.parametrize(
+    "name", ["decide", *(pytest.param(name, marks=pytest.mark.long) for name in COMMANDS if name != "decide")]
+)
 def test_a_command_killed_thrice(lanes, tmp_path, name):
     assert survive(lanes, tmp_path, name, thrice) == 3

@@ -3,7 +3,7 @@ flat.
 
 The number of homes is HOMES unless the environment says otherwise; the whole trial is
 
-    NIGHTS_HOMES=20000 python -m pytest tests/test_sixty_nights.py -m long -s
+    NIGHTS_HOMES=20000 python -m pytest tests/robustness/test_sixty_nights.py -m endurance -s
 
 which prints what each night took.
 """
@@ -139,7 +139,7 @@ def check(city: City, number: int) -> None:
     assert restated == city.values["power"][3, : len(restated)].tolist()
 
 
-@pytest.mark.long
+@pytest.mark.endurance
 def test_sixty_nights_with_a_fault_on_each(tmp_path):
     site = Site(tmp_path)
     site.configure(SIGNALS)
