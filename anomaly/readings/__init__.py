@@ -41,7 +41,7 @@ from anomaly.readings.downsample import to_daily_grain
 from anomaly.readings.household_register import parse_household_register
 from anomaly.readings.incremental import IncrementalState
 from anomaly.readings.latest_night import USUAL_HOMES_DAYS, find_latest_night, latest_night_from_counts
-from anomaly.readings.merge import file_sort_key, merge_rows
+from anomaly.readings.merge import file_sort_key, is_whole_row, merge_rows
 from anomaly.readings.night_flow import has_night_flow, minimum_night_flow
 from anomaly.readings.parse import REJECT_SCHEMA, ROW_SCHEMA, parse_rows
 from anomaly.readings.signal_rule import SIGNAL_KINDS, SignalRule
@@ -74,6 +74,7 @@ __all__ = [
     "find_latest_night",
     "has_night_flow",
     "homes_to_rebuild",
+    "is_whole_row",
     "latest_night_from_counts",
     "mark_contradictions",
     "merge_rows",

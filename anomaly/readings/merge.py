@@ -24,6 +24,11 @@ def file_sort_key(file: str) -> str:
     return "\x1f".join(padded)
 
 
+def is_whole_row() -> pl.Expr:
+    """Return whether a row was read after its day was over (see `parse.OPEN_DAY`)."""
+    return (pl.col("periods") >= 0).fill_null(True)
+
+
 def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     """Return one row for each (household, time, dated), sorted by them, and counts of the rows that lost.
 
@@ -32,7 +37,8 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     Both frames have the columns of `parse_rows` and a text column `order` (see `file_sort_key`); other
     columns are kept.
 
-    The row of the later file wins, within a file the later row; a file that comes again replaces its own
+    A row that was read when its day was over wins over one that was not. Of others the row of the later file
+    wins, within a file the later row; a file that comes again replaces its own
     rows. A row that lost is a duplicate if it says the same as the winner (not counted where the same file
     came again), and restated if it says something else. The order of the input rows does not matter.
     """
@@ -45,7 +51,7 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     same_key = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
     if not both.select(same_key.any()).item():
         return both.drop("is_new"), {"duplicate": 0, "restated": 0}
-    both = both.sort(*KEY, "order", "is_new", "row", *VALUE_COLUMNS, nulls_last=False)
+    both = both.sort(*KEY, is_whole_row(), "order", "is_new", "row", *VALUE_COLUMNS, nulls_last=False)
     lost = both.select(pl.struct(KEY).is_last_distinct().not_()).to_series()
     winners = both.filter(~lost)
     losers = both.filter(lost).join(

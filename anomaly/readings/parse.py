@@ -5,7 +5,7 @@
 """
 
 import dataclasses
-from datetime import date
+from datetime import date, datetime, timedelta
 
 import polars as pl
 
@@ -25,21 +25,24 @@ ROW_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 """A typed row. time: local and naive; where `dated`, the cell was a bare date and this is its midnight.
 value: base units, whole but for stamped rows of a use, which are summed before they are rounded.
-exits: passages outward, beside the entries in `value`. periods: finer periods that the row holds. row: number
-in its file.
+exits: passages outward, beside the entries in `value`. periods: finer periods that the row holds, or
+OPEN_PERIOD or OPEN_DAY. row: number in its file.
 """
+OPEN_PERIOD, OPEN_DAY = -1, -2
+"""In `periods`, of a row that was read before its own period was over, and of one of a day that was not over."""
 REJECT_SCHEMA = {"row": pl.Int64, "reason": pl.String}
 
 MAX_VALUE = 1e12  # base units; a larger number is no reading of a household meter
 FRACTION_DIGITS = 6
 """Of base units that are kept of a part of a day: 0.4 litre each five minutes is 115 litre a day, not 0."""
 MAX_COUNT = 1e9  # of exits, and of periods
+FAR_AHEAD = timedelta(days=2)  # a row so far after the beginning of today is kept where the clock is wrong
 _SPACES = r"[\s\u00a0\u2009\u202f]"
 _NUMBERS = ("value", "exits", "periods")
 
 
 def parse_rows(
-    raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None
+    raw: pl.DataFrame, rule: SignalRule, latest_day: date | None = None, read_at: datetime | None = None
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read one file's cells; return its rows and its rejects.
 
@@ -50,7 +53,8 @@ def parse_rows(
     says why a row could not be read from its file, if so.
     rows: ROW_SCHEMA. rejects: REJECT_SCHEMA; one reason a row, the first that applies.
     Rows after `latest_day` are refused, unless they are more than half of the file: then it is the clock that
-    is wrong.
+    is wrong. read_at: by the site's clock, when this content was first read; rows of a day that was not over
+    then are marked in `periods`, and a register's reading of such a day is the reading of that moment.
     """
     absent = [name for name in ("exits", "periods", "broken") if name not in raw.columns]
     cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
@@ -77,6 +81,8 @@ def parse_rows(
     typed = typed.with_columns(reason=_first_reason(typed, rule))
     if latest_day is not None:
         typed = _refuse_future(typed, rule, latest_day)
+    if read_at is not None:
+        typed = _mark_open_days(typed, rule, read_at)
     rejects = typed.filter(pl.col("reason").is_not_null()).select(pl.col("row").cast(pl.Int64), "reason")
     good = typed.filter(pl.col("reason").is_null()) if rejects.height else typed
     is_part_of_day = ~pl.col("dated") & pl.lit(rule.kind == "usage")
@@ -175,3 +181,24 @@ def _refuse_future(typed: pl.DataFrame, rule: SignalRule, latest_day: date) -> p
     if 2 * typed.select(is_late.sum()).item() > typed["reason"].null_count():
         return typed
     return typed.with_columns(reason=pl.when(is_late).then(pl.lit("in the future")).otherwise("reason"))
+
+
+def _mark_open_days(typed: pl.DataFrame, rule: SignalRule, read_at: datetime) -> pl.DataFrame:
+    """Mark the rows of days that were not over when they were read; none where that clock was wrong."""
+    today = datetime.combine(read_at.date(), datetime.min.time())
+    good, time = pl.col("reason").is_null(), pl.col("time")
+    if typed.select((good & (time >= today + FAR_AHEAD)).any()).item():
+        return typed
+    if rule.kind == "register":
+        of_this_moment = pl.col("dated") & (time == today)
+        return typed.with_columns(
+            time=pl.when(of_this_moment).then(pl.lit(read_at, pl.Datetime("us"))).otherwise("time"),
+            dated=pl.col("dated") & ~of_this_moment,
+        )
+    in_period = time - pl.duration(microseconds=1) if rule.stamp == "end" else time
+    is_open_day = pl.when("dated").then(time >= today).otherwise(in_period >= today)
+    # the period that is under way ends within the hour
+    is_open_period = pl.col("dated") | (time >= read_at + timedelta(hours=1))
+    mark = pl.when(is_open_period).then(OPEN_PERIOD).when(pl.col("periods").is_null()).then(OPEN_DAY)
+    periods = pl.when(is_open_day).then(mark.otherwise("periods")).otherwise("periods")
+    return typed.with_columns(periods=periods)

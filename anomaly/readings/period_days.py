@@ -11,7 +11,8 @@ import polars as pl
 
 from anomaly.readings.cells import LONGEST_GAP, MISSING, PARTIAL, READ, doubt_days, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
-from anomaly.readings.parse import FRACTION_DIGITS
+from anomaly.readings.merge import is_whole_row
+from anomaly.readings.parse import FRACTION_DIGITS, OPEN_PERIOD
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.sorting import sort_rows
 from anomaly.readings.timestamps import DAY, hours_in_day
@@ -19,6 +20,7 @@ from anomaly.readings.timestamps import DAY, hours_in_day
 REGULAR_SHARE = 0.8  # share of a home's steps that must equal the commonest for its cadence to be regular
 DISTINCT_STEPS = 16  # different steps counted for each home; all others are counted together
 REMEMBERED_STEPS = 512  # older ones count half, so that a home may change its cadence
+HALF_DAY = 43_200  # seconds
 LONGEST_STEP = 1.5 * 86_400  # seconds; rows further apart each hold several days, and make no day
 
 SENSOR_DAYS = 60  # trailing days that say how entries and exits usually compare …
@@ -41,7 +43,9 @@ def periods_to_days(
     days = days.select("household", "day", "value", "quality", "note", lag=pl.lit(0, pl.Int32))
     next_day = pl.col("day").max().dt.epoch("d").cast(pl.Int64) + 1
     homes = rows.group_by("household").agg(
-        at=row_position(rule.kind).max(), whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any()
+        # a row of a day that was not over comes again
+        at=pl.coalesce(row_position(rule.kind).filter(is_whole_row()).max(), pl.lit(0, pl.Int64)),
+        whole=(~pl.col("dated") | pl.col("exits").is_not_null()).any(),
     )
     homes = homes.join(days.group_by("household").agg(day=next_day), on="household")
     initial = IncrementalState.initial(rows.schema["household"])
@@ -84,7 +88,7 @@ def _days_of_dated_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """Return household, day, value, exits, whole of rows that each name a day."""
     value = pl.col("value").cast(pl.Int64)
     days = rows.select("household", value, "exits", "periods", day=pl.col("time").dt.date())
-    whole = pl.lit(True)
+    whole = is_whole_row()
     if rule.periods_per_day is not None:
         enough = pl.col("periods") >= _periods_in_day(days["day"], rule, rule.periods_per_day)
         whole = enough.fill_null(True)
@@ -124,7 +128,10 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
             rows=pl.len(),
             step=pl.col("step").last(),
             periods=pl.col("periods").sum(),
-            all_say_periods=pl.col("periods").is_not_null().all(),
+            all_say_periods=(pl.col("periods") >= 0).fill_null(False).all(),
+            any_whole=is_whole_row().any(),
+            any_open_day=(~is_whole_row()).any(),
+            any_open_period=(pl.col("periods") == OPEN_PERIOD).fill_null(False).any(),
         )
         .with_columns(day=pl.col("day_number").cast(pl.Int32).cast(pl.Date))
     )
@@ -135,6 +142,16 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
         # rows that say how many finer periods they hold tell it better than their number
         enough = pl.col("periods") >= _periods_in_day(days["day"], rule, rule.periods_per_day)
         whole = whole & (~pl.col("all_say_periods") | enough)
+    # a day that was not over is told by the rows that lack, where these come at a regular step within the day
+    read_later = pl.col("any_whole").reverse().cum_max().reverse().over("household")
+    is_open = (
+        pl.when(step == 0)
+        .then(pl.col("any_open_day") & ~read_later)
+        .when(step >= HALF_DAY)
+        .then("any_open_day")
+        .otherwise(False)
+    )
+    whole = whole & ~is_open & ~pl.col("any_open_period")
     value = pl.when(step <= LONGEST_STEP).then("value")
     return days.select("household", "day", value, "exits", whole=whole)
 
@@ -192,7 +209,9 @@ def _fill_missing_days(days: pl.DataFrame, next_days: pl.DataFrame) -> pl.DataFr
         missing = (pl.col("first") - pl.col("expected")).dt.total_days()
         is_first = pl.col("household") != pl.col("household").shift()
         goes_on = is_first.fill_null(True) & (missing <= LONGEST_GAP)
-        spans = spans.with_columns(first=pl.when(goes_on).then("expected").otherwise("first"))
+        # a day that was not over comes again
+        expected_or_again = pl.min_horizontal("expected", "first")
+        spans = spans.with_columns(first=pl.when(goes_on).then(expected_or_again).otherwise("first"))
     length = spans.select((pl.col("last") - pl.col("first")).dt.total_days() + 1).to_series()
     if (length == spans["len"]).all():
         return days

@@ -56,6 +56,11 @@ def correction_files(settings: Settings) -> list[Path]:
     return list(by_name.values())
 
 
+def local_now(settings: Settings) -> dt.datetime:
+    """Return the time of the site's clock to the second, without a zone."""
+    return dt.datetime.now(ZoneInfo(settings.site.timezone)).replace(microsecond=0, tzinfo=None)
+
+
 def local_today(settings: Settings) -> dt.date:
     """Return today's date in the site's time zone."""
     return dt.datetime.now(ZoneInfo(settings.site.timezone)).date()

@@ -31,6 +31,8 @@ class LedgerEntry(TypedDict, total=False):
     """Mark of the settings that say how its cells are read."""
     rows: int
     rejects: int
+    first_read: str
+    """When this content was first read, by the site's clock: the day of it was not over."""
     read_on: str
     """The day it was read, where it held rows of later days: it is read again once that day is over."""
     part: int
@@ -89,19 +91,25 @@ class FileLedger:
         self.store.write_json(LEDGER_FILE, self._sorted())
 
     def find_changed(
-        self, source: Source, root: Path, read_as: str, today: dt.date = dt.date.min
+        self,
+        source: Source,
+        root: Path,
+        read_as: str,
+        today: dt.date = dt.date.min,
+        now: dt.datetime | None = None,
     ) -> list[ChangedFile]:
         """Find the files of a source that are new, or whose content or reading differs from what was loaded.
 
         Only where size or time stamp differ is a file's SHA-256 worked out; where that is the same, the entry
-        is brought up to date and the file is not read. Raises SourceError.
+        is brought up to date and the file is not read. now: by the site's clock; it is kept with content that
+        was not read before, so that this gives the same rows whenever it is read again. Raises SourceError.
         """
         changed = []
         for path in find_files(root, source):
             name = file_name(path, root)
             with system_errors_as_source_errors(path, source):
                 stat = path.stat()
-            known = self.get(source.name, name)
+            known = before = self.get(source.name, name)
             if known and (known.get("read_as") != read_as or known.get("read_on", str(today)) < str(today)):
                 known = None
             if known and (known["bytes"], known["modified_ns"]) == (stat.st_size, stat.st_mtime_ns):
@@ -116,11 +124,27 @@ class FileLedger:
                 sha256=digest,
                 read_as=read_as,
             )
+            if now is not None:
+                entry["first_read"] = self._first_read(source.name, before, digest, today) or now.isoformat()
             if known and known["sha256"] == digest:
                 self.record(known | entry)
             else:
                 changed.append(ChangedFile(entry, path))
         return changed
+
+    def _first_read(self, source: str, before: LedgerEntry | None, digest: str, today: dt.date) -> str | None:
+        """Return when a source's content was first read, under whatever name; None for new content.
+
+        A file that held rows of later days is new once their day has come.
+        """
+        if before and before["sha256"] == digest:
+            return None if before.get("read_on", str(today)) < str(today) else before.get("first_read")
+        same = (
+            entry.get("first_read", "")
+            for (of_source, _), entry in self.entries.items()
+            if of_source == source and entry["sha256"] == digest
+        )
+        return min(filter(None, same), default=None)
 
     def _sorted(self) -> list[LedgerEntry]:
         return sorted(self.entries.values(), key=lambda entry: (entry["source"], entry["file"]))

@@ -81,6 +81,8 @@ class _Load:
     settings: Settings
     store: Store
     today: dt.date
+    now: dt.datetime | None
+    """By the site's clock; None: no day is open."""
     progress: ReportProgress
     ledger: FileLedger
     homes: HomeNumbers
@@ -90,15 +92,22 @@ class _Load:
     merge_counts: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
-def load(settings: Settings, store: Store, today: dt.date, progress: ReportProgress = no_progress) -> Inputs:
+def load(
+    settings: Settings,
+    store: Store,
+    today: dt.date,
+    progress: ReportProgress = no_progress,
+    now: dt.datetime | None = None,
+) -> Inputs:
     """Bring the state up to date with the sources and return what a night works on.
 
-    A source that cannot be read stops with one line in `failed`; what it gave earlier stays in use.
+    now: by the site's clock, to tell days that are not over; None: every day is. A source that cannot be read
+    stops with one line in `failed`; what it gave earlier stays in use.
     """
     _begin_anew_without_home_numbers(settings, store)
     ledger, encode_ids = FileLedger(store), id_encoder(settings, store)
     changes = _mend_readings(settings, store, ledger, progress)
-    run = _Load(settings, store, today, progress, ledger, HomeNumbers(store), changes, encode_ids)
+    run = _Load(settings, store, today, now, progress, ledger, HomeNumbers(store), changes, encode_ids)
     _load_signals(run)
     _load_register(run)
     if changes:
@@ -248,10 +257,14 @@ def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     """Yield what is new of one signal; raises SourceError for a file that stops it."""
     source, rule = run.settings.sources[name], run.settings.rules[name]
     latest_day = run.today + dt.timedelta(days=1)
-    changed = run.ledger.find_changed(source, run.settings.root, reading_mark(source, rule), run.today)
+    changed = run.ledger.find_changed(
+        source, run.settings.root, reading_mark(source, rule), run.today, run.now
+    )
 
     def parse(file: ChangedFile) -> tuple[pl.DataFrame, pl.DataFrame]:
-        return parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day)
+        first_read = file.entry.get("first_read")
+        read_at = dt.datetime.fromisoformat(first_read) if first_read else None
+        return parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day, read_at)
 
     done, files = 0, []
     for done, (file, parsed) in enumerate(zip(changed, prefetch_map(parse, changed), strict=True), start=1):

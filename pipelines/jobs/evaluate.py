@@ -17,7 +17,7 @@ import polars as pl
 
 from anomaly import charts, detectors, evaluation, evidence, expected, report
 from anomaly.readings import find_latest_night
-from pipelines.config.calendar import calendar_in_force
+from pipelines.config.calendar import calendar_in_force, local_now
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.errors import NothingToPlant
 from pipelines.ingest.inputs import Inputs
@@ -90,7 +90,7 @@ def evaluate_site(
     with tempfile.TemporaryDirectory(prefix="anomaly-evaluate-") as folder:
         store = Store(Path(folder) / "anomaly.duckdb")
         store.prepare()
-        stored = load(settings, store, dt.date.today(), progress)
+        stored = load(settings, store, dt.date.today(), progress, local_now(settings))
         homes = _homes_in_memory(settings, stored)
     last = find_latest_night(homes.readings)
     if last is None:

@@ -22,7 +22,7 @@ from anomaly import __version__, cases, detectors, expected
 from pipelines.cases import outcome_journal, rejudged
 from pipelines.cases.build import build_cases, homes_with_recent_case
 from pipelines.cases.snapshots import write_snapshots
-from pipelines.config.calendar import correction_files, local_today
+from pipelines.config.calendar import correction_files, local_now, local_today
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import AuditLogBroken, ExitCode, NoSuchNight, NothingReadable, StateDamaged
 from pipelines.ingest import late_arrivals
@@ -138,7 +138,7 @@ def run_nights(
         timer = StepTimer()
         state_check = check_state(settings, store)
         note_site(settings, store)
-        inputs = load(settings, store, started.date(), progress)
+        inputs = load(settings, store, started.date(), progress, local_now(settings))
         timer.end("load")
 
         nights = choose_nights(_latest_night(inputs))

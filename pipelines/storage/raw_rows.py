@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from anomaly.readings import file_sort_key
+from anomaly.readings import file_sort_key, is_whole_row
 from pipelines.storage.partitions import Partition, PartitionedTable, collect, scan
 from pipelines.storage.state import Store
 
@@ -27,7 +27,7 @@ RAW_ROW_KEY = ("home", "time", "dated")
 
 @dataclass(frozen=True)
 class RawRows:
-    """The raw rows of one signal; of two with one key that of the later file counts, then the later one."""
+    """The raw rows of one signal; of two with one key see `read`."""
 
     store: Store
     signal: str
@@ -47,14 +47,18 @@ class RawRows:
         return self.table.append(as_stored(rows), rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
-        """Read the rows of some homes (None: all), one a key, with `order`, the sort key of their file."""
+        """Read the rows of some homes (None: all), one a key, with `order`, the sort key of their file.
+
+        Of two with one key that counts which was read when its day was over, then that of the later file,
+        then the later one.
+        """
         frames = [
             collect(scan_rows(one, homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
             for one in self.partitions()
         ]
         rows = pl.concat([pl.DataFrame(schema=RAW_ROW_SCHEMA | {"partition": pl.Int64}), *frames])
         rows = rows.with_columns(order=file_sort_keys(rows["file"]))
-        rows = rows.sort(*RAW_ROW_KEY, "order", "partition", "row")
+        rows = rows.sort(*RAW_ROW_KEY, is_whole_row(), "order", "partition", "row")
         return rows.unique(RAW_ROW_KEY, keep="last", maintain_order=True).drop("partition")
 
     def homes_added_after(self, number: int) -> pl.Series:

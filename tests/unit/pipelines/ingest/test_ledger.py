@@ -103,3 +103,28 @@ def test_the_mark_changes_with_what_says_how_cells_are_read():
     assert mark != reading_mark(dataclasses.replace(SOURCE, separator=";"), RULE)
     assert mark != reading_mark(SOURCE, dataclasses.replace(RULE, unit="litre"))
     assert mark != reading_mark(SOURCE)
+
+
+def test_content_keeps_the_time_at_which_it_was_first_read(tmp_path):
+    ledger = FileLedger(Store(tmp_path / "out" / "anomaly.duckdb"))
+    source = Source("entries", "*.csv", {})
+    today = dt.date(2026, 6, 4)
+
+    def first_read(day, mark="m"):
+        now = dt.datetime(2026, 6, day, 2)
+        found = ledger.find_changed(source, tmp_path, mark, dt.date(2026, 6, day), now)
+        for entry, _ in found:
+            ledger.record(entry)
+        return {entry["file"]: entry["first_read"][8:10] for entry, _ in found}
+
+    (tmp_path / "a.csv").write_text("one")
+    assert first_read(4) == {"a.csv": "04"}
+    assert first_read(5) == {}
+    assert first_read(6, "other settings") == {"a.csv": "04"}
+    (tmp_path / "b.csv").write_text("one")  # the same content by another name
+    assert first_read(7, "other settings") == {"b.csv": "04"}
+    (tmp_path / "a.csv").write_text("one, and more")
+    assert first_read(8, "other settings") == {"a.csv": "08"}
+    # rows of later days were refused: once the day has come it is new
+    ledger.get("entries", "a.csv")["read_on"] = str(today + dt.timedelta(days=4))
+    assert first_read(9, "other settings") == {"a.csv": "09"}
