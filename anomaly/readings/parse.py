@@ -29,7 +29,7 @@ exits: passages outward, beside the entries in `value`. periods: finer periods t
 OPEN_PERIOD or OPEN_DAY. row: number in its file.
 """
 OPEN_PERIOD, OPEN_DAY = -1, -2
-"""In `periods`, of a row that was read before its own period was over, and of one of a day that was not over."""
+"""In `periods`, of a row that was read before its own period was over, and before its day was."""
 REJECT_SCHEMA = {"row": pl.Int64, "reason": pl.String}
 
 MAX_VALUE = 1e12  # base units; a larger number is no reading of a household meter
