@@ -46,6 +46,7 @@ from anomaly.readings.night_flow import has_night_flow, minimum_night_flow
 from anomaly.readings.parse import REJECT_SCHEMA, ROW_SCHEMA, parse_rows
 from anomaly.readings.signal_rule import SIGNAL_KINDS, SignalRule
 from anomaly.readings.sorting import argsort_integers
+from anomaly.readings.timestamps import read_times
 from anomaly.readings.units import base_unit
 
 __all__ = [
@@ -81,6 +82,7 @@ __all__ = [
     "minimum_night_flow",
     "parse_household_register",
     "parse_rows",
+    "read_times",
     "to_daily_grain",
     "to_labelled_frame",
     "write_cells",

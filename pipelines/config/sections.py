@@ -21,6 +21,14 @@ REFERENCE = Path(__file__).with_name("reference.toml")
 """The settings file that `anomaly init` writes: it shows every name with its default."""
 
 
+MADE_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "long": {},
+    "intervals": {"value": "(value)"},
+    "meters": {"household": "(meter)", "value": "(value)"},
+}
+"""Shape of a table → role → the column that is made for it as the table is brought into the long shape."""
+
+
 @dataclass(frozen=True)
 class SiteSection:
     """`[site]`: the site's name, calendar, time zone and languages."""
@@ -74,6 +82,8 @@ class SignalSection:
     files: str
     kind: str
     columns: Mapping[str, str]
+    shape: str = "long"
+    header_row: int = 1
     unit: str = "count"
     separator: str = ","
     decimal: str = "."
@@ -211,6 +221,15 @@ class Source:
     decimal: str = "."
     encoding: str = "auto"
     """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
+    shape: str = "long"
+    """One of MADE_COLUMNS."""
+    header_row: int = 1
+    """Line of a text or row of a sheet that names the columns, counted from 1; 1: the first that is not
+    blank. What stands before it is passed over."""
+    stamp: str = "start"
+    time_format: str | None = None
+    timezone: str = "UTC"
+    """These three say how days are read that are the rows of a table with a column for each period."""
     optional: frozenset[str] = field(default_factory=frozenset)
     """Roles whose column may be absent; such a role is read as nulls."""
     max_bytes: int = 1 << 30

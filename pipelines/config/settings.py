@@ -29,6 +29,7 @@ from anomaly.messages import CONTROL_SIGNS
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SIGNAL_KINDS, SignalRule, base_unit
 from pipelines.config.sections import (
+    MADE_COLUMNS,
     ControlSection,
     EngineSection,
     HouseholdsSection,
@@ -123,7 +124,7 @@ def load_settings(path: Path) -> Settings:
         purpose=file.purpose,
         store=real_path(root / file.store.path),
         reports=real_path(root / file.reports.path),
-        sources={name: _signal_source(name, section, file.limits) for name, section in signals},
+        sources={name: _signal_source(name, section, file.limits, file.site) for name, section in signals},
         rules={name: _signal_rule(name, section, file.site.timezone) for name, section in signals},
         households=_register_source(file.households, file.limits) if file.households else None,
         worklist=file.worklist,
@@ -216,6 +217,8 @@ _Refuse = Callable[[str], typing.NoReturn]
 """Raises SettingsError with the path of the file before the message."""
 
 _SIGNAL_ROLES = ("clock", "exits", "household", "periods", "time", "value")
+_ROLES_OF_ROWS = frozenset({"meter", "read_type", "unit"})
+"""They may stand beside a column for each period: what is so of a row is so of each of its cells."""
 _REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
 _MAX_NAME_LENGTH = 40
@@ -310,7 +313,27 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse: _Ref
         _signal_rule(name, section, timezone)
     except ValueError as error:
         refuse(f"{where}: {error}")
-    _check_columns(section.columns, ("household", "time", "value"), _SIGNAL_ROLES, where, refuse)
+    _check_shape(section, where, refuse)
+    made = MADE_COLUMNS[section.shape]
+    needed = [role for role in ("household", "time", "value") if role not in made]
+    _check_columns(section.columns, needed, _SIGNAL_ROLES, where, refuse)
+
+
+def _check_shape(section: SignalSection, where: str, refuse: _Refuse) -> None:
+    """Refuse an unknown shape, and what has no meaning beside it."""
+    if section.shape not in MADE_COLUMNS:
+        refuse(f"{where} shape = {section.shape!r}; choose {', '.join(MADE_COLUMNS)}")
+    if section.header_row < 1:
+        refuse(f"{where} header_row = {section.header_row}; rows are counted from 1")
+    if section.shape == "long":
+        return
+    allowed = {"time", "household"} - MADE_COLUMNS[section.shape].keys()
+    beside = _ROLES_OF_ROWS | ({"clock"} if section.shape == "meters" else set())
+    if further := sorted(section.columns.keys() - allowed - beside):
+        what = f"shape = {section.shape!r} finds {further[0]} by itself"
+        refuse(f"{where} columns: {what}; write columns = {{ {' = …, '.join(sorted(allowed))} = … }}")
+    if section.periods:
+        refuse(f"{where} periods has no meaning with shape = {section.shape!r}; take it out")
 
 
 def _check_separator(separator: str, where: str, refuse: _Refuse) -> None:
@@ -357,15 +380,20 @@ def _check_columns(
 # sections as the readers of files take them
 
 
-def _signal_source(name: str, section: SignalSection, limits: LimitsSection) -> Source:
+def _signal_source(name: str, section: SignalSection, limits: LimitsSection, site: SiteSection) -> Source:
     periods = {"periods": section.periods} if section.periods else {}
     return Source(
         name=name,
         files=section.files,
-        columns=dict(section.columns) | periods,
+        columns=dict(section.columns) | periods | dict(MADE_COLUMNS[section.shape]),
         separator=section.separator,
         decimal=section.decimal,
         encoding=section.encoding,
+        shape=section.shape,
+        header_row=section.header_row,
+        stamp=section.stamp,
+        time_format=section.time_format,
+        timezone=section.timezone or site.timezone,
         max_bytes=limits.file_mb << 20,
     )
 
@@ -376,7 +404,8 @@ def _signal_rule(name: str, section: SignalSection, timezone: str) -> SignalRule
         name=name,
         kind=section.kind,
         unit=section.unit,
-        time_format=section.time_format,
+        # the times of periods are made of the days, and written as ISO
+        time_format=section.time_format if section.shape != "intervals" else None,
         stamp=section.stamp,
         periods_per_day=section.periods_per_day,
         decimal=section.decimal,

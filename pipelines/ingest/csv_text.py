@@ -36,15 +36,28 @@ CELL_MARK = "\x1f"
 
 
 def read_csv_text(
-    path: Path, separator: str, encoding: str, max_bytes: int, packed: bool = False
+    path: Path, separator: str, encoding: str, max_bytes: int, packed: bool = False, header_row: int = 1
 ) -> TextTable:
-    """Read a file of delimited text: see `read_text` for parameters, `parse_delimited` for the table."""
-    text = read_text(path, encoding, max_bytes, packed)
+    """Read a file of delimited text: see `read_text` for parameters, `parse_delimited` for the table.
+
+    header_row: the line that names the columns, counted from 1; those before it are passed over.
+    """
+    text = pass_over_lines(read_text(path, encoding, max_bytes, packed), header_row - 1)
     if CELL_MARK.encode() in text:
         raise not_text()
     if text.count(b"\n") * CELL_BYTES > max_bytes:
         raise too_large(max_bytes)
     return parse_delimited(text, separator)
+
+
+def pass_over_lines(text: bytes, lines: int) -> bytes:
+    """Return a text without its first lines; raises MalformedFile where nothing else is there."""
+    start = 0
+    for _ in range(lines):
+        start = text.find(b"\n", start) + 1
+        if not start:
+            raise empty_file()
+    return text[start:] if start else text
 
 
 def parse_delimited(text: bytes, separator: str) -> TextTable:

@@ -26,13 +26,12 @@ def find_files(root: Path, source: Source) -> list[Path]:
     if literal.is_file():
         paths = [literal]
     else:
-        paths = [root / name for name in glob.glob(source.files, root_dir=root, recursive=True)]
+        paths = [
+            root / name for name in glob.glob(files_pattern(root, source), root_dir=root, recursive=True)
+        ]
     paths = [path for path in paths if path.is_file() and not _is_passing(path.name)]
     if not paths:
-        if literal.is_dir():
-            remedy = f'write files = "{source.files.rstrip("/")}/*"'
-        else:
-            remedy = f"check `files` in [{source.name}] and that the export has run"
+        remedy = f"check `files` in [{source.name}] and that the export has run"
         raise SourceError(source.name, source.files, "matches no file", remedy)
 
     def order(path: Path) -> tuple[str, str]:
@@ -40,6 +39,13 @@ def find_files(root: Path, source: Source) -> list[Path]:
         return file_sort_key(name), name
 
     return sorted(paths, key=order)
+
+
+def files_pattern(root: Path, source: Source) -> str:
+    """Return the glob of a source's files: of a folder, all files in it."""
+    if (root / source.files).is_dir():
+        return f"{glob.escape(source.files.rstrip('/'))}/*"
+    return source.files
 
 
 def file_name(path: Path, root: Path) -> str:

@@ -20,14 +20,28 @@ from pipelines.ingest.csv_text import read_csv_text
 from pipelines.ingest.files import system_errors_as_source_errors
 from pipelines.ingest.parquet_file import read_parquet_file
 from pipelines.ingest.roles import refuse_personal_columns, to_roles
+from pipelines.ingest.shapes import to_long
 from pipelines.ingest.text_table import MalformedFile, TextTable, first_line
 from pipelines.ingest.workbook import read_workbook
 
-TEXT_SUFFIXES = (".csv", ".txt", ".tsv")
-LIBRARY_READERS: dict[str, Callable[[Path, Source], TextTable]] = {
+
+def _read_delimited(path: Path, source: Source) -> TextTable:
+    """Read delimited text, packed or not; in a .tsv the default separator is a tab."""
+    separator = "\t" if _split_suffix(path)[0] == ".tsv" and source.separator == "," else source.separator
+    packed = _split_suffix(path)[1] is not None
+    return read_csv_text(path, separator, source.encoding, source.max_bytes, packed, source.header_row)
+
+
+READERS: dict[str, Callable[[Path, Source], TextTable]] = {
+    ".csv": _read_delimited,
+    ".txt": _read_delimited,
+    ".tsv": _read_delimited,
     ".parquet": read_parquet_file,
     ".xlsx": read_workbook,
 }
+"""Suffix of a file → what reads it. Messages, documentation and tests take the formats from here."""
+PACKINGS = (".gz",)
+"""Suffixes of packed text; behind one of them any suffix but that of another reader, or none, is text."""
 LIBRARY_ERRORS = (
     pl.exceptions.PolarsError,
     duckdb.Error,
@@ -60,34 +74,39 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
         with system_errors_as_source_errors(path, source):
             table = _read_table(path, source)
         refuse_personal_columns(table.cells, source)
-        return to_roles(table, source)
+        return to_roles(to_long(table, source), source)
     except MalformedFile as error:
         raise SourceError(
             source.name, str(path), error.problem, error.remedy, error.kept_problem, error.kept_remedy
         ) from None
 
 
-def _read_table(path: Path, source: Source) -> TextTable:
+def formats_in_words() -> str:
+    """Return the suffixes that are read, as a message names them."""
+    text = [suffix for suffix, reader in READERS.items() if reader is _read_delimited]
+    others = [suffix for suffix in READERS if suffix not in text]
+    return f"{', '.join(text)}, one of these with {' or '.join(PACKINGS)}, {' or '.join(others)}"
+
+
+def _split_suffix(path: Path) -> tuple[str, str | None]:
+    """Return the suffix of what a file holds, and of its packing if it is packed."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
-    packed = suffixes[-1:] == [".gz"]
-    if packed:
-        suffixes.pop()
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix in TEXT_SUFFIXES or (packed and suffix not in LIBRARY_READERS):
-        separator = "\t" if suffix == ".tsv" and source.separator == "," else source.separator
-        return read_csv_text(path, separator, source.encoding, source.max_bytes, packed)
-    if packed or suffix not in LIBRARY_READERS:
-        raise MalformedFile(
-            "is of a kind that is not read",
-            f"give {', '.join(TEXT_SUFFIXES)}, one of these with .gz, .parquet or .xlsx",
-        )
-    return _read_with_library(path, source, suffix)
+    packing = suffixes.pop() if suffixes and suffixes[-1] in PACKINGS else None
+    return suffixes[-1] if suffixes else "", packing
+
+
+def _read_table(path: Path, source: Source) -> TextTable:
+    suffix, packing = _split_suffix(path)
+    reader = READERS.get(suffix, _read_delimited if packing else None)
+    if reader is None or (packing and reader is not _read_delimited):
+        raise MalformedFile("is of a kind that is not read", f"give {formats_in_words()}")
+    return reader(path, source) if reader is _read_delimited else _read_with_library(path, source, suffix)
 
 
 def _read_with_library(path: Path, source: Source, suffix: str) -> TextTable:
     open(path, "rb").close()  # a file that is not there or not ours to read is no damaged one
     try:
-        return LIBRARY_READERS[suffix](path, source)
+        return READERS[suffix](path, source)
     except MalformedFile:
         raise
     except BaseException as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from anomaly.pii import find_personal_columns
-from pipelines.config.sections import Source
+from pipelines.config.sections import MADE_COLUMNS, Source
 from pipelines.ingest.text_table import MalformedFile, TextTable
 
 MEASURED_ROLES = frozenset({"time", "clock", "value", "exits", "periods"})
@@ -26,11 +26,8 @@ def to_roles(table: TextTable, source: Source) -> pl.DataFrame:
     source may lack is null where its column is absent; any other absent column raises MalformedFile with a
     guess.
     """
-    header = table.cells.columns
-    absent = {role: column for role, column in source.columns.items() if column not in header}
-    missing = [column for role, column in absent.items() if role not in source.optional]
-    if missing:
-        raise _missing_columns(missing, header, source)
+    check_columns(table.cells.columns, source, made=True)
+    absent = {role for role, column in source.columns.items() if column not in table.cells.columns}
     stripped = table.cells.with_columns(pl.col(pl.String).str.strip_chars())
     stripped = stripped.with_columns(pl.when(pl.col(pl.String) != "").then(pl.col(pl.String)))
     blank = pl.lit(None, dtype=pl.String)
@@ -44,8 +41,31 @@ def to_roles(table: TextTable, source: Source) -> pl.DataFrame:
     return (frame if kept.all() else frame.filter(kept)).drop("any cell")
 
 
+def check_columns(header: Sequence[str], source: Source, made: bool = False) -> None:
+    """Raise MalformedFile with a guess where a column that the settings name is absent.
+
+    made: the header is that of a table brought into the long shape, and has the columns made for that too.
+    """
+    missing = [
+        column
+        for role, column in source.columns.items()
+        if column not in header
+        and role not in source.optional
+        and (made or column not in MADE_COLUMNS[source.shape].values())
+    ]
+    if missing:
+        raise _missing_columns(missing, header, source)
+
+
+def columns_of_roles(source: Source) -> set[str]:
+    """Return the columns that the settings name."""
+    return set(source.columns.values()) - set(MADE_COLUMNS[source.shape].values())
+
+
 def holds_numbers(column: str, source: Source) -> bool:
-    """Return whether a column plays a role whose cells are numbers."""
+    """Return whether a column holds numbers: by its role, or as the values of a period or a home."""
+    if source.shape in ("intervals", "meters") and column not in columns_of_roles(source):
+        return True
     return any(source.columns.get(role) == column for role in NUMBER_ROLES)
 
 
@@ -73,7 +93,7 @@ def personal_columns(found: Mapping[str, str], header: Sequence[str]) -> Malform
     )
 
 
-def _missing_columns(missing: list[str], header: list[str], source: Source) -> MalformedFile:
+def _missing_columns(missing: list[str], header: Sequence[str], source: Source) -> MalformedFile:
     guesses = [guess for column in missing for guess in difflib.get_close_matches(column, header, n=1)]
     names = ", ".join(map(repr, missing))
     if len(header) == 1 and re.search(r"[;\t|,]", header[0]):

@@ -27,12 +27,18 @@ _CELL_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]+)(\d+)["']""")
 def read_workbook(path: Path, source: Source) -> TextTable:
     """Return every cell of the first sheet as text.
 
-    Where all times of a column are midnights they become dates.     Numbers get the decimal sign of the
+    Where all times of a column are midnights they become dates. Numbers get the decimal sign of the
     settings. Raises MalformedFile, and what fastexcel and zipfile raise.
     """
     _check_size(path, source.max_bytes)
     workbook = fastexcel.read_excel(path)
-    sheet = workbook.load_sheet(0, header_row=None, dtypes="string", whitespace_as_null=True).to_polars()
+    sheet = workbook.load_sheet(
+        0,
+        header_row=None,
+        skip_rows=0 if source.header_row > 1 else None,  # None: blank ones
+        dtypes="string",
+        whitespace_as_null=True,
+    ).to_polars()[source.header_row - 1 :]
     if sheet.is_empty():
         raise empty_file()
     header = unique_header(list(sheet.row(0)))

@@ -16,6 +16,7 @@ from pathlib import Path
 from pipelines.config.sections import Source
 from pipelines.config.settings import Settings, load_settings, real_path
 from pipelines.errors import SettingsError, StateError
+from pipelines.ingest.files import files_pattern
 from pipelines.publish import parquet_export
 from pipelines.publish.duckdb_file import is_readable
 from pipelines.reporting.own_pages import is_own_page
@@ -104,7 +105,7 @@ def _sources(settings: Settings) -> Iterator[tuple[str, Source]]:
 def _own_files_among_inputs(settings: Settings) -> Iterator[str]:
     """Look whether a file that the tool writes would be taken for an export."""
     for section, source in _sources(settings):
-        folder, pattern = _split_pattern(settings.root / source.files)
+        folder, pattern = _split_pattern(settings.root / files_pattern(settings.root, source))
         for path in _own_files(settings):
             if path.is_relative_to(folder) and _matches(pattern, path.relative_to(folder).parts):
                 yield (
@@ -146,7 +147,7 @@ def _matches(pattern: Sequence[str], parts: Sequence[str]) -> bool:
 def _reports_among_exports(settings: Settings) -> Iterator[str]:
     """Look whether the pages would lie in a folder of exports; that of the settings file may hold both."""
     for section, source in _sources(settings):
-        folder, pattern = _split_pattern(settings.root / source.files)
+        folder, pattern = _split_pattern(settings.root / files_pattern(settings.root, source))
         exports = folder if pattern else folder.parent
         if settings.reports.is_relative_to(exports) and not settings.root.is_relative_to(exports):
             yield (

@@ -210,11 +210,28 @@ def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, sectio
         ('time_format = "%Q/%Y"', "reads no day"),
         ('time_format = "%H:%M"', "reads no day"),
         ('time_format = "%d/%m"', "reads no day"),
+        ('shape = "wide"', "shape = 'wide'; choose long, intervals, meters"),
+        (
+            'shape = "meters"',
+            "columns: shape = 'meters' finds household by itself; write columns = { time = … }",
+        ),
+        ('shape = "intervals"', "finds value by itself; write columns = { household = …, time = … }"),
+        ("header_row = 0", "header_row = 0; rows are counted from 1"),
     ],
 )
 def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
     message = refusal(tmp_path, LEAST + line + "\n")
     assert words in message and "[signals.power]" in message, message
+
+
+def test_a_wide_table_needs_only_the_columns_that_stand_beside_its_values(tmp_path):
+    for shape, columns in {"meters": 'time = "day"', "intervals": 'household = "id", time = "day"'}.items():
+        wide = LEAST[: LEAST.index("columns = ")] + f'columns = {{ {columns} }}\nshape = "{shape}"\n'
+        source = load_settings(write(tmp_path, wide)).sources["power"]
+        assert source.columns.keys() == {"household", "time", "value"} and source.shape == shape
+    message = refusal(tmp_path, wide.replace('household = "id", ', ""))
+    assert "household is not mapped" in message
+    assert "periods has no meaning" in refusal(tmp_path, wide + 'periods = "n"\nperiods_per_day = 48\n')
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import os
 import time
 import zipfile
+from pathlib import PurePath
 
 import polars as pl
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pipelines.config.sections import Source
 from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import MAX_LINE_BYTES, MAX_UNCLOSED_QUOTES
-from pipelines.ingest.formats import read_file
+from pipelines.ingest.formats import PACKINGS, READERS, formats_in_words, read_file
 from tests.support.export_files import (
     COATS,
     COLUMNS,
@@ -24,6 +25,7 @@ from tests.support.export_files import (
     parquet,
     workbook,
 )
+from tests.support.paths import ROOT
 
 
 @pytest.mark.parametrize("name", COATS)
@@ -132,5 +134,13 @@ def test_a_file_that_is_gone_is_told(tmp_path):
 
 @pytest.mark.parametrize("name", ["water.xls", "water.json", "water", "water.xlsx.gz"])
 def test_a_kind_that_is_not_read_is_told_with_those_that_are(refused, name):
-    error = refused(PLAIN, name)
-    assert error.remedy == "give .csv, .txt, .tsv, one of these with .gz, .parquet or .xlsx"
+    assert refused(PLAIN, name).remedy == f"give {formats_in_words()}"
+
+
+def test_messages_and_documentation_name_every_format():
+    """A format is one line in READERS or PACKINGS; whoever reads of it finds all of them."""
+    page = (ROOT / "pipelines" / "ingest" / "README.md").read_text(encoding="utf-8")
+    for suffix in (*READERS, *PACKINGS):
+        assert suffix in formats_in_words() and f"`{suffix}`" in page, suffix
+    covered = {suffix.lower() for name in COATS for suffix in PurePath(name).suffixes}
+    assert covered >= {*READERS, *PACKINGS}

@@ -20,6 +20,13 @@ def site(tmp_path) -> Site:
     return make_site(tmp_path, ["power"])
 
 
+def test_a_folder_of_exports_may_not_be_that_of_the_store(site):
+    (site.root / "out").mkdir()
+    site.change("power*.csv", "out")
+    found, *_ = find_trouble(load_settings(site.settings))
+    assert f'files = "out" takes in {site.root / "out/anomaly.duckdb"}, which' in found
+
+
 @pytest.mark.parametrize(
     ("files", "taken"),
     [
