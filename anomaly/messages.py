@@ -112,6 +112,31 @@ def translate_note(language: str, note: str) -> str:
     return message(language, key) if key in catalogue(language) else translate_reason(language, note)
 
 
+def source_sentence(language: str, source: Mapping[str, Any]) -> str:
+    """Return what there is to know of a source on a night; empty where there is nothing.
+
+    source: a row of `tables.Sources`.
+    """
+    key = source["status"]
+    if key == "ok":
+        if not source["age_days"]:
+            return ""
+        key = "up_to"
+    elif key == "dead" and source["newest_day"] is None:
+        key = "dead_never"
+    return message(
+        language,
+        f"sources.{key}",
+        source=translate(language, "signals", source["source"]),
+        day=source["newest_day"],
+        age=source["age_days"],
+        usual=source["usual_age_days"] or 0,
+        read=format_number(language, source["homes_read"]),
+        homes=format_number(language, source["homes_usual"]),
+        share=format_number(language, 100 * source["share_judged"]),
+    )
+
+
 def translate_signature(language: str, signature: str) -> str:
     """Return the kind of a case in words, such as "more water than usual".
 

@@ -26,6 +26,8 @@ STATUSES = ("new", "ongoing", "fading", "closed")
 """Statuses of a case."""
 CHANGES = ("new", "gone", "changed")
 """How a case came out otherwise when its night was judged again."""
+SOURCE_STATUSES = ("ok", "late", "thin", "dead", "unreadable")
+"""How a source may be on a night; all but the first degrade it."""
 OUTCOMES = ("confirmed", "benign", "no_access", "not_visited", "contested")
 """Outcomes of a decision or visit."""
 
@@ -43,6 +45,7 @@ UNIT_NAMES_ZH = {
     "probability": "概率",
     "ratio": "比值",
     "row": "行",
+    "rows": "行",
     "score": "得分",
     "share": "比例",
     "signals": "项指标",
@@ -507,6 +510,58 @@ class Rejects(dy.Schema):
     reason = _column(dy.String, "why it was refused", "原因")
 
 
+class Sources(dy.Schema):
+    """One source on one night."""
+
+    night = _column(dy.Date, "the night", "日期", key=True)
+    source = _column(
+        dy.String, "section of the settings: a signal's name or `households`", "来源", key=True
+    )
+    newest_day = _column(
+        dy.Date,
+        "newest day fit to be judged for at least half of the usual homes, or for any where none is; "
+        "empty for the register and where there is none",
+        "至少半数常有住户可评估的最近日期，若无则为任一住户可评估的最近日期；登记册及无此日期时为空",
+        null=True,
+    )
+    age_days = _column(
+        dy.Int32, "days from newest_day to the night", "该日期距评估日期的天数", null=True, unit="days"
+    )
+    usual_age_days = _column(
+        dy.Int32,
+        "median of age_days over the last 28 nights on which the source was not dead; "
+        "empty before there are 5",
+        "此前28个未中断日期的 age_days 中位数；不足5个时为空",
+        null=True,
+        unit="days",
+    )
+    homes_usual = _column(
+        dy.Int64,
+        "homes it usually has: the most of any of the 28 days up to its newest, or read on a night of the "
+        "last 90 days; for the register its homes",
+        "常有住户数：截至最近日期的28天内或近90天内评估时的最大值；登记册为其住户数",
+        unit="homes",
+    )
+    homes_read = _column(
+        dy.Int64, "of these, homes whose newest_day is fit to be judged", "其中最近日期可评估的住户数", unit="homes"
+    )
+    share_judged = _column(
+        dy.Float64, "homes_read over homes_usual; 0 where there are none", "两者之比，无住户时为 0", unit="share"
+    )
+    estimated = _column(
+        dy.Int64, "homes whose newest_day is an estimate", "最近日期为估计值的住户数", unit="homes"
+    )
+    refused = _column(dy.Int64, "rows refused so far", "至今被拒绝的行数", unit="rows")
+    status = _column(
+        dy.String,
+        "ok; late: further behind than usual; thin: fewer than half of the usual homes; dead: nothing for "
+        "more than a week beyond that; unreadable: stopped by a file",
+        "ok 正常，late 比通常更迟，thin 不足常有住户的一半，dead 超出通常一周以上仍无数据，unreadable 文件无法读取",
+        check=lambda c: c.is_in(SOURCE_STATUSES),
+    )
+    note = _column(dy.String, "what there is to know, in English, or empty", "说明（英文），无则为空")
+
+
 PUBLISHED: dict[str, type[dy.Schema]] = {
     "runs": Runs,
     "households": Households,
@@ -523,6 +578,7 @@ PUBLISHED: dict[str, type[dy.Schema]] = {
     "not_judged": NotJudged,
     "rejects": Rejects,
     "revisions": Revisions,
+    "sources": Sources,
 }
 """The views of schema v1."""
 
