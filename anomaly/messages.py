@@ -124,16 +124,18 @@ def source_sentence(language: str, source: Mapping[str, Any]) -> str:
         key = "up_to"
     elif key == "dead" and source["newest_day"] is None:
         key = "dead_never"
+    elif key == "thin" and 2 * source["homes_read"] < source["homes_usual"]:
+        key = "thin_always"
+    elif key in ("late", "dead") and source["usual_age_days"] is not None:
+        key += "_usual"
     return message(
         language,
         f"sources.{key}",
         source=translate(language, "signals", source["source"]),
         day=source["newest_day"],
         age=source["age_days"],
-        usual=source["usual_age_days"] or 0,
-        read=format_number(language, source["homes_read"]),
+        usual=source["usual_age_days"],
         homes=format_number(language, source["homes_usual"]),
-        share=format_number(language, 100 * source["share_judged"]),
     )
 
 

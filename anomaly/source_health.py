@@ -14,9 +14,7 @@ DEAD_DAYS = 7
 """A source that is late by more than so many days is dead."""
 MIN_EARLIER_NIGHTS = 5
 """Earlier nights from which on they say how far behind a source usually is."""
-HOME_COUNT_SCHEMA = pl.Schema(
-    {"day": pl.Date, "homes": pl.Int64, "judged": pl.Int64, "estimated": pl.Int64}
-)
+HOME_COUNT_SCHEMA = pl.Schema({"day": pl.Date, "homes": pl.Int64, "judged": pl.Int64, "estimated": pl.Int64})
 """Of one signal. homes: with a day of any quality, a missing one included. judged: whose day is fit to be
 judged. estimated: whose day is an estimate."""
 
@@ -32,16 +30,13 @@ class SourceHealth:
     """Days from that day to the night."""
     homes_usual: int
     homes_read: int
-    """Of the newest day."""
+    """Of these, whose newest day is fit to be judged."""
+    share_judged: float
+    """The share of the usual homes of which the night itself is fit to be judged; 0 where there are none."""
     estimated: int
-    """Of the newest day."""
+    """Homes of which the newest day is an estimate."""
     status: str
     """One of `tables.SOURCE_STATUSES`."""
-
-    @property
-    def share_judged(self) -> float:
-        """The share of the usual homes whose newest day is fit to be judged."""
-        return self.homes_read / self.homes_usual if self.homes_usual else 0.0
 
 
 def source_health(
@@ -55,22 +50,21 @@ def source_health(
     """
     known = counts.filter(pl.col("day") <= night, pl.col("homes") > 0).sort("day")
     if known.is_empty():
-        return SourceHealth(None, None, homes_before, 0, 0, "dead")
+        return SourceHealth(None, None, homes_before, 0, 0.0, 0, "dead")
     window = known.filter(pl.col("day") > known["day"][-1] - dt.timedelta(days=LOOK_BACK_DAYS))
-    usual = max(int(window["homes"].max()), homes_before)
+    usual = max(*window["homes"].to_list(), homes_before)
     whole = known.filter(2 * pl.col("judged") >= usual)
     some = known.filter(pl.col("judged") > 0)
     if some.is_empty():
-        return SourceHealth(None, None, usual, 0, 0, "dead")
+        return SourceHealth(None, None, usual, 0, 0.0, 0, "dead")
     day, _, judged, estimated = (whole if whole.height else some).row(-1)
     age = (night - day).days
     status = _status(whole, some, night, age, usual_age)
-    return SourceHealth(day, age, usual, judged, estimated, status)
+    share = int(known.filter(pl.col("day") == night)["judged"].sum()) / usual
+    return SourceHealth(day, age, usual, judged, share, estimated, status)
 
 
-def _status(
-    whole: pl.DataFrame, some: pl.DataFrame, night: dt.date, age: int, usual_age: int | None
-) -> str:
+def _status(whole: pl.DataFrame, some: pl.DataFrame, night: dt.date, age: int, usual_age: int | None) -> str:
     """Return the status. whole, some: the days fit to be judged for half of the usual homes, for any home."""
     ordinary = usual_age or 0
     last_ordinary = ordinary + max(ordinary, ORDINARY_AGE_DAYS)

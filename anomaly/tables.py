@@ -514,9 +514,7 @@ class Sources(dy.Schema):
     """One source on one night."""
 
     night = _column(dy.Date, "the night", "日期", key=True)
-    source = _column(
-        dy.String, "section of the settings: a signal's name or `households`", "来源", key=True
-    )
+    source = _column(dy.String, "section of the settings: a signal's name or `households`", "来源", key=True)
     newest_day = _column(
         dy.Date,
         "newest day fit to be judged for at least half of the usual homes, or for any where none is; "
@@ -543,10 +541,16 @@ class Sources(dy.Schema):
         unit="homes",
     )
     homes_read = _column(
-        dy.Int64, "of these, homes whose newest_day is fit to be judged", "其中最近日期可评估的住户数", unit="homes"
+        dy.Int64,
+        "of these, homes whose newest_day is fit to be judged",
+        "其中最近日期可评估的住户数",
+        unit="homes",
     )
     share_judged = _column(
-        dy.Float64, "homes_read over homes_usual; 0 where there are none", "两者之比，无住户时为 0", unit="share"
+        dy.Float64,
+        "share of homes_usual of which the night itself is fit to be judged; 0 for a source that ends before",
+        "常有住户中评估当日可评估的比例；数据止于此前的来源为 0",
+        unit="share",
     )
     estimated = _column(
         dy.Int64, "homes whose newest_day is an estimate", "最近日期为估计值的住户数", unit="homes"
@@ -556,7 +560,8 @@ class Sources(dy.Schema):
         dy.String,
         "ok; late: further behind than usual; thin: fewer than half of the usual homes; dead: nothing for "
         "more than a week beyond that; unreadable: stopped by a file",
-        "ok 正常，late 比通常更迟，thin 不足常有住户的一半，dead 超出通常一周以上仍无数据，unreadable 文件无法读取",
+        "ok 正常，late 比通常更迟，thin 不足常有住户的一半，dead 超出通常一周以上仍无数据，"
+        "unreadable 文件无法读取",
         check=lambda c: c.is_in(SOURCE_STATUSES),
     )
     note = _column(dy.String, "what there is to know, in English, or empty", "说明（英文），无则为空")

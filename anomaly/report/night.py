@@ -19,6 +19,7 @@ from anomaly.messages import (
     join_sentences,
     message,
     more_people_cell,
+    source_sentence,
     translate,
     translate_note,
     translate_reason_group,
@@ -49,9 +50,10 @@ class NightPage:
 
     run: a row of `tables.Runs`. worklist: `tables.Worklist` with because_en, because_zh, status, onset and
     ratios. cases: `tables.Cases`. not_judged: reason, signal, homes. quality: signal, quality, days. rejects:
-    source, reason, rows. sparks: case_id → SVG. districts: district, homes, doors, largest_share (one home's
-    part of the use), or None. stopped: (kind or district, wrong, answered) of what is not listed because its
-    doors were wrong too often. revisions: `tables.Revisions` of the run, where it judged the night again.
+    source, reason, rows. sparks: case_id → SVG. ordinary_sources: rows of `tables.Sources` that are ok.
+    districts: district, homes, doors, largest_share (one home's part of the use), or None. stopped: (kind or
+    district, wrong, answered) of what is not listed because its doors were wrong too often. revisions:
+    `tables.Revisions` of the run, where it judged the night again.
     """
 
     site: Site
@@ -62,6 +64,7 @@ class NightPage:
     quality: pl.DataFrame
     rejects: pl.DataFrame
     sparks: Mapping[str, str]
+    ordinary_sources: Sequence[Mapping[str, Any]] = ()
     districts: pl.DataFrame | None = None
     stopped: Sequence[tuple[str, int, int]] = ()
     revisions: pl.DataFrame = field(default_factory=partial(empty, Revisions))
@@ -90,7 +93,8 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         facts=_facts(run, language),
         revised=rejudged_night_paragraph(run, page.revisions, language),
         stopped=stopped_sentences(page.stopped, language),
-        degraded=[translate_note(language, note) for note in (run["notes"],) if note],
+        degraded=[translate_note(language, note) for note in (_other_notes(page),) if note],
+        ordinary=[sentence for row in page.ordinary_sources if (sentence := source_sentence(language, row))],
         parts=_part_links(page, part, language),
         round_href=file_name("round", language, site.languages),
         doors=rows,
@@ -102,6 +106,12 @@ def night_html(page: NightPage, language: str, part: int = 1) -> str:
         rejects=_count_rows(page.rejects, "rows", {"source": "signals", "reason": "reason"}, language),
         **(script("list.js") if rows else {}),
     )
+
+
+def _other_notes(page: NightPage) -> str:
+    """Return the run's notes without those that the banner gives, each in the reader's language."""
+    in_banner = "; ".join(page.run.get("degraded", ()))
+    return page.run["notes"].removeprefix(in_banner).removeprefix("; ")
 
 
 def _list_sentence(doors: pl.DataFrame, language: str) -> str:

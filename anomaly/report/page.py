@@ -20,6 +20,8 @@ from anomaly.messages import (
     format_number,
     join_sentences,
     message,
+    source_sentence,
+    translate_note,
 )
 from anomaly.outcomes import MIN_GROUP_HOMES
 
@@ -32,13 +34,19 @@ LARGEST_SHARE = 0.15
 
 @dataclass(frozen=True)
 class Site:
-    """What stands on every page. purpose: name, legal_basis, owner, contact, expires (a date)."""
+    """What stands on every page.
+
+    purpose: name, legal_basis, owner, contact, expires (a date). degraded_sources: rows of `tables.Sources`
+    that are not ok on the night of the page; degraded_notes: further lines on what was wrong with its data.
+    """
 
     name: str
     purpose: Mapping[str, Any]
     languages: tuple[str, ...]
     version: str
     settings_sha256: str
+    degraded_sources: tuple[Mapping[str, Any], ...] = ()
+    degraded_notes: tuple[str, ...] = ()
 
 
 # --- rendering ----------------------------------------------------------------------------------------------
@@ -61,7 +69,8 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
     """Return the page of a template.
 
     view: the template's own names. In every template are besides: site, language, `t` (a sentence of the
-    catalogue), the style with its hash, the purpose's last day and the reader's rights. Control signs, which
+    catalogue), the style with its hash, the purpose's last day, what was wrong with the night's data, and the
+    reader's rights. Control signs, which
     only an id, a name or a reason can have brought, are shown as escapes.
     """
     css, css_hash = _read_template_file("page.css")
@@ -80,6 +89,10 @@ def render(template: str, site: Site, language: str, **view: object) -> str:
             rights=join_sentences(
                 language, reason_to_look, message(language, "page.object", contact=contact)
             ),
+            banner=[
+                *(source_sentence(language, source) for source in site.degraded_sources),
+                *(translate_note(language, note) for note in site.degraded_notes),
+            ],
             **view,
         )
     )

@@ -9,8 +9,9 @@ import datetime as dt
 import hashlib
 import json
 import platform
+import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import metadata
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import polars as pl
 
 from anomaly import __version__, cases, detectors, expected
+from anomaly.source_health import ORDINARY_AGE_DAYS
 from pipelines.cases import outcome_journal, rejudged
 from pipelines.cases.build import build_cases, homes_with_recent_case
 from pipelines.cases.snapshots import write_snapshots
@@ -37,9 +39,18 @@ from pipelines.reporting.own_pages import refuse_foreign_nights
 from pipelines.runtime import engine, process_pool
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.scoring.night import JudgedNights, TrackedHomes, judge_nights
+from pipelines.scoring.sources import (
+    USUAL_AGE_NIGHTS,
+    degraded_notes,
+    ordinary_notes,
+    read_sources,
+    write_sources,
+)
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.state import RUN_JOURNAL, RUN_LOCK_SECONDS, UNFINISHED_RUN_FILE, Store
 
+LIVE_DAYS = 14
+"""A site whose nights are usually judged within so many days is live, and waits for the next one."""
 LIBRARIES = (
     "duckdb",
     "fastexcel",
@@ -141,12 +152,16 @@ def run_nights(
         inputs = load(settings, store, started.date(), progress, local_now(settings))
         timer.end("load")
 
-        nights = choose_nights(_latest_night(inputs))
+        latest = _latest_night(inputs)
+        nights = choose_nights(latest)
         _refuse_nights_without_readings(inputs, nights)
+        overdue = overdue_notes(store.runs(), latest, local_today(settings)) if nights[-1] == latest else []
+        inputs.degraded.extend(overdue)
+        inputs.notes.extend(overdue)
         plan = make_plan(store, inputs, nights, wants_report)
         key = _inputs_key(settings, store, inputs)
         if not plan.mends and _all_done(settings, store, nights, key):
-            return _nothing_to_do(settings, inputs, nights[-1], state_check)
+            return _nothing_to_do(settings, inputs, store, nights[-1], state_check)
         refuse_foreign_nights(settings.reports, plan.reports)
         _note_begun(store, plan)
         rejudged.keep_previous_cases(store, plan.nights)
@@ -155,6 +170,7 @@ def run_nights(
         readings = partial(recent_readings, settings, inputs.stored)
         publication = background.enter_context(duckdb_file.start_publication(settings.store, readings))
         judged_nights = _judge(settings, inputs, store, plan.judge, block_engine, progress)
+        write_sources(settings, inputs, store, plan.judge)
         timer.end("judge")
 
         progress(Progress("publishing"))
@@ -169,7 +185,13 @@ def run_nights(
         timer.end("report")
 
         _write_manifest(settings, store, inputs, judged_nights.calendar, started, timer)
-        degraded = inputs.degraded + state_check.broken + parquet_export.sync_parquet_export(settings)
+        sources = read_sources(store, nights[-1:])
+        degraded = [
+            *inputs.degraded,
+            *degraded_notes(sources),
+            *state_check.broken,
+            *parquet_export.sync_parquet_export(settings),
+        ]
         _note_done(store, plan, key)
         return Result(
             night=nights[-1],
@@ -178,6 +200,7 @@ def run_nights(
             run=published.runs[plan.nights.index(nights[-1])],
             report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
+                *ordinary_notes(sources),
                 *state_check.remarks,
                 *published.put_aside,
                 *(line for night in nights for line in missed_nights(store, night)),
@@ -312,6 +335,28 @@ def _refuse_nights_without_readings(inputs: Inputs, nights: Sequence[dt.date]) -
             raise NoSuchNight(f"{night} lies {where} reading ({first} … {last}); ask for a night between")
 
 
+def overdue_notes(runs: Sequence[Mapping], latest: dt.date, today: dt.date) -> list[str]:
+    """Return a line where the latest night lies longer ago than it used to when the site was run.
+
+    runs: lines of the journal of runs. A site whose runs usually come more than LIVE_DAYS after their nights,
+    such as a study of old data, waits for nothing.
+    """
+    newest: dict[dt.date, int] = {}
+    for run in runs:
+        started = dt.datetime.fromisoformat(run["started_utc"]).date()
+        age = (started - dt.date.fromisoformat(run["night"])).days
+        newest[started] = min(age, newest.get(started, age))
+    if not newest:
+        return []
+    ages = [newest[started] for started in sorted(newest)]
+    usual = max(0, statistics.median_low(ages[-USUAL_AGE_NIGHTS:]))
+    age = (today - latest).days
+    if usual > LIVE_DAYS or age <= usual + max(usual, ORDINARY_AGE_DAYS):
+        return []
+    since = f"no source has a whole day since {latest}, {age} days ago (usually {usual})"
+    return [f"{since}; see whether the exports have run"]
+
+
 def missed_nights(store: Store, night: dt.date) -> list[str]:
     """Return a line on the nights between this one and the one judged before it, if there are any."""
     before = max((judged for judged in store.judged_nights() if judged < night), default=night)
@@ -354,13 +399,25 @@ def _all_done(settings: Settings, store: Store, nights: Sequence[dt.date], key: 
     )
 
 
-def _nothing_to_do(settings: Settings, inputs: Inputs, night: dt.date, state_check: StateCheck) -> Result:
+def _nothing_to_do(
+    settings: Settings, inputs: Inputs, store: Store, night: dt.date, state_check: StateCheck
+) -> Result:
+    sources = read_sources(store, [night])
     return Result(
         night=night,
         did=False,
-        degraded=inputs.degraded + state_check.broken + parquet_export.sync_parquet_export(settings),
+        degraded=[
+            *inputs.degraded,
+            *degraded_notes(sources),
+            *state_check.broken,
+            *parquet_export.sync_parquet_export(settings),
+        ],
         report=str(night_report.night_index_path(settings, night)),
-        remarks=[*state_check.remarks, *late_arrivals.describe_touched_nights(_touched_nights(settings))],
+        remarks=[
+            *ordinary_notes(sources),
+            *state_check.remarks,
+            *late_arrivals.describe_touched_nights(_touched_nights(settings)),
+        ],
         stopped=tuple(inputs.failed),
     )
 
@@ -486,6 +543,7 @@ def _run_lines(
     lines, judged_before = [], rejudged.times_judged(store)
     for night in nights:
         counts = store.read_json(f"nights/{night}/done.json", {})
+        degraded = [*inputs.notes, *degraded_notes(read_sources(store, [night]))]
         lines.append(
             {
                 "run": f"{night}-{started:%Y%m%dT%H%M%S.%fZ}",
@@ -499,7 +557,8 @@ def _run_lines(
                 "cases_open": history.open_cases[night],
                 "cases_new": history.new_cases[night],
                 "expected_wrong_doors": history.expected_wrong[night],
-                "notes": "; ".join([*inputs.notes, *missed_nights(store, night)]),
+                "notes": "; ".join([*degraded, *missed_nights(store, night)]),
+                "degraded": degraded,
                 "revised": judged_before[night],
                 "stopped": [
                     f"{name} not listed: {wrong} of its {n} answered doors were wrong"

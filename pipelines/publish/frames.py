@@ -25,6 +25,7 @@ from pipelines.cases.rejudged import read_revisions
 from pipelines.config.settings import Settings, listed_signatures
 from pipelines.ingest.inputs import Inputs
 from pipelines.publish.duckdb_file import NumberedReadings
+from pipelines.scoring.sources import read_sources
 from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import StoredReadings
 
@@ -56,6 +57,7 @@ def published_frames(
         "evidence": evidence_with_reasons(settings, store, nights, settings.site.languages[0]),
         "not_judged": _concat_nights(store, nights, "not_judged"),
         "rejects": inputs.rejects,
+        "sources": read_sources(store, nights),
         "revisions": revisions.filter(pl.col("signature").is_in(listed_signatures(settings))),
     }
     return {
@@ -140,6 +142,7 @@ def _runs(lines: Sequence[dict]) -> pl.DataFrame:
         | {
             "notes": "; ".join(filter(None, [line["notes"], *line.get("stopped", ())])),
             "stopped": None,
+            "degraded": None,
             "audit": None,
             "revised": line.get("revised", 0),
         }

@@ -11,7 +11,7 @@ from anomaly import __version__
 from pipelines.config.settings import Settings
 from pipelines.publish.dictionary import data_dictionary
 
-SCHEMA_VERSION = "1.1.1"
+SCHEMA_VERSION = "1.2.0"
 """Version of v1 and meta; tests/interface/test_interface.py says which change asks for the next one."""
 
 READABLE_SETTINGS = (

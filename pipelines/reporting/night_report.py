@@ -9,7 +9,7 @@ from `series_by_home`.
 import contextlib
 import datetime as dt
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from pipelines.reporting import writer
 from pipelines.runtime import process_pool
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.night import JudgedNights
+from pipelines.scoring.sources import degraded_sources, read_sources
 from pipelines.storage.atomic_write import make_folder
 from pipelines.storage.state import Store
 
@@ -79,6 +80,8 @@ class NightContext:
     records: dict[str, dict]
     run: dict
     revisions: pl.DataFrame
+    sources: pl.DataFrame
+    """tables.Sources of the night."""
 
 
 def night_index_path(settings: Settings, night: dt.date) -> Path:
@@ -111,15 +114,23 @@ def _note_first_day_drawn(store: Store, context: NightContext, series: Mapping[s
     store.write_json(name, {"draws_from": min(days, default=context.night)})
 
 
-def report_site(settings: Settings) -> report.Site:
-    """Return what every page says of the site: its name, the purpose, languages and versions."""
+def report_site(settings: Settings, context: "NightContext | None" = None) -> report.Site:
+    """Return what every page says of the site: its name, the purpose, languages and versions.
+
+    context: of the night that the page is of; then the page says what was wrong with the night's data.
+    """
     purpose = {
         name: getattr(settings.purpose, name)
         for name in ("name", "legal_basis", "owner", "contact", "expires")
     }
-    return report.Site(
+    site = report.Site(
         settings.site.name, purpose, tuple(settings.site.languages), __version__, settings.sha256
     )
+    if context is None:
+        return site
+    bad = degraded_sources(context.sources)
+    others = [note for note in context.run.get("degraded", ()) if note not in bad["note"]]
+    return replace(site, degraded_sources=tuple(bad.to_dicts()), degraded_notes=tuple(others))
 
 
 def prepare_reports_folder(settings: Settings) -> None:
@@ -184,6 +195,7 @@ def gather_night_context(
         revisions=read_revisions(store, night).filter(
             pl.col("revised") == run["revised"], pl.col("signature").is_in(listed_signatures(settings))
         ),
+        sources=read_sources(store, [night]),
     )
 
 
@@ -242,7 +254,7 @@ def build_case_page(context: NightContext, case: dict, series: SignalSeries) -> 
     days_read = (~np.isnan(grid.value[:, home, : day + 1])).sum(axis=1)
     first_shown = night - dt.timedelta(days=days_on_page(context.settings) - 1)
     return report.CasePage(
-        site=report_site(context.settings),
+        site=report_site(context.settings, context),
         night=night,
         case=case,
         building=case["building"],
@@ -301,7 +313,7 @@ def _build_night_page(
     shares = _largest_shares(weeks)
     store.write(QUALITY_FILE, _quality(weeks, shares))
     return report.NightPage(
-        site=report_site(context.settings),
+        site=report_site(context.settings, context),
         run=context.run,
         worklist=doors,
         cases=with_reasons(context.history.cases.join(districts, on="household", how="left")),
@@ -315,6 +327,7 @@ def _build_night_page(
         districts=_district_counts(shares, districts, doors),
         stopped=outcome_journal.stopped_groups(context.settings, store, night),
         revisions=context.revisions,
+        ordinary_sources=context.sources.filter(pl.col("status") == "ok").to_dicts(),
     )
 
 

@@ -59,6 +59,7 @@ HISTORY_FILE = "history.parquet"
 _MADE_ANEW = (
     *NIGHT_FILES,
     HISTORY_FILE,
+    "sources.parquet",
     "key.json",
     "report.json",
     "site.json",

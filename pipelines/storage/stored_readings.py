@@ -4,13 +4,14 @@ labelled."""
 import datetime as dt
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from anomaly import readings
+from anomaly.source_health import HOME_COUNT_SCHEMA
 from anomaly.tables import JUDGED_QUALITY_CODES, QUALITIES
 from pipelines.storage.daily_readings import DailyReadings, to_labelled_frame, with_effective_quality
 from pipelines.storage.home_numbers import HOMES_PER_BLOCK
@@ -43,6 +44,9 @@ class StoredReadings:
     """Numbers of the homes that the register lacks; they do not count."""
     moved_in: pl.DataFrame
     """household, moved_in of the homes whose earlier readings are other people's."""
+    _home_counts: dict[tuple[str, dt.date | None], pl.DataFrame] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def count_cells(self) -> int:
         """Count the stored cells; a home and day that was stored twice may count twice."""
@@ -80,18 +84,40 @@ class StoredReadings:
         return self._latest_night_since(None)
 
     def _latest_night_since(self, first: dt.date | None) -> dt.date | None:
-        counts = [self._count_judged_homes(name, first) for name in sorted(self.rules)]
+        counts = [
+            self.count_homes(name, first)
+            .filter(pl.col("judged") > 0)
+            .select(pl.lit(name).alias("signal"), "day", homes="judged")
+            for name in sorted(self.rules)
+        ]
         return readings.latest_night_from_counts(pl.concat(counts))
 
-    def _count_judged_homes(self, signal: str, first: dt.date | None) -> pl.DataFrame:
-        """Return signal, day, homes: how many homes have a value fit to be judged."""
+    def count_homes(self, signal: str, first: dt.date | None) -> pl.DataFrame:
+        """Return HOME_COUNT_SCHEMA of the days from `first` on (None: all): how many homes have each.
+
+        What was counted once is remembered: a run asks several times for the same days.
+        """
+        key = (signal, first)
+        if key not in self._home_counts:
+            self._home_counts[key] = self._count_homes(signal, first)
+        return self._home_counts[key]
+
+    def _count_homes(self, signal: str, first: dt.date | None) -> pl.DataFrame:
         # whose the readings are takes longest to read: not asked where all of them count
         all_count = self.unregistered.is_empty() and self.moved_in.is_empty()
         columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
         cells = self._that_count(DailyReadings(self.store, signal).read(first, columns=columns))
-        judged = with_effective_quality(cells).filter(pl.col("quality").is_in(JUDGED_QUALITY_CODES))
+        estimated = [code for code, name in enumerate(QUALITIES) if name == "estimated"]
+        quality = pl.col("quality")
         return (
-            judged.group_by("day").agg(homes=pl.len()).select(pl.lit(signal).alias("signal"), "day", "homes")
+            with_effective_quality(cells)
+            .group_by("day")
+            .agg(
+                homes=pl.len(),
+                judged=quality.is_in(JUDGED_QUALITY_CODES).sum(),
+                estimated=quality.is_in(estimated).sum(),
+            )
+            .cast(HOME_COUNT_SCHEMA)
         )
 
     def cells(self, first: dt.date | None = None, last: dt.date | None = None) -> pl.DataFrame:

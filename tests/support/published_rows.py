@@ -39,6 +39,10 @@ ROWS = {
     "misses": [(1, 0, 0, None, None, None, 1, None, None, None)],
     "not_judged": [(NIGHT, "0002", "water", "no whole day yet")],
     "rejects": [("water", "water.csv", 3, "no value")],
+    "sources": [
+        (NIGHT, "water", NIGHT, 0, None, 2, 2, 1.0, 0, 1, "ok", ""),
+        (NIGHT, "power", None, None, None, 2, 0, 0.0, 0, 0, "dead", "power is dead"),
+    ],
     "revisions": [(NIGHT, 1, "0001", "water", "changed", CODE, CODE, 8000.0, 9000.0, None, 1)],
 }
 """Table → its rows as tuples."""

@@ -504,3 +504,36 @@ def test_the_manifest_says_what_made_the_night_and_how_long_each_step_took(site_
     assert {f["file"]: len(f["sha256"]) for f in manifest["inputs"]} == dict.fromkeys(
         ("entries.csv", "water.csv", "power.csv"), 64
     )
+
+
+def run_line(started: str, night: str) -> dict:
+    return {"started_utc": f"{started}T03:00:00", "night": night}
+
+
+@pytest.mark.parametrize(
+    ("runs", "overdue"),
+    [
+        ([], False),
+        ([run_line("2026-08-12", "2026-05-14")], False),  # a study of old data waits for nothing
+        ([run_line("2026-05-15", "2026-05-14")], True),
+        ([run_line("2026-05-14", "2026-05-04"), run_line("2026-05-15", "2026-05-14")], True),
+        ([run_line("2026-05-15", "2026-03-01"), run_line("2026-05-15", "2026-05-14")], True),  # a backfill
+        ([run_line("2026-08-12", "2026-08-11")], True),
+    ],
+)
+def test_three_months_without_any_data_degrade_a_live_site(runs, overdue):
+    from pipelines.jobs.nightly import overdue_notes
+
+    today, latest = dt.date(2026, 8, 13), dt.date(2026, 5, 14)
+    notes = overdue_notes(runs, latest, today)
+    assert bool(notes) == overdue
+    if overdue:
+        assert notes[0].startswith("no source has a whole day since 2026-05-14, 91 days ago (usually 1)")
+
+
+def test_a_few_days_without_data_are_ordinary():
+    from pipelines.jobs.nightly import overdue_notes
+
+    runs, latest = [run_line("2026-05-15", "2026-05-14")], dt.date(2026, 5, 14)
+    assert not overdue_notes(runs, latest, dt.date(2026, 5, 18))
+    assert overdue_notes(runs, latest, dt.date(2026, 5, 19))
