@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numba
 import numpy as np
 
+from anomaly.compiled import compiled
 from anomaly.expected.expectation import Expectation
 from anomaly.peer_stats import PeerLookup, PeerStats, compute_locally, peer_lookup
 
@@ -84,7 +85,7 @@ def scale_by_night_spread(
         return np.clip(z / np.fmax(1.0, lookup("calm", upper_spread)), -clip, clip)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def window_sums(z, lag, span_days, days, last=0):
     """Return Σz/√(n · span) over each window's days known by its last day; NaN under half of them.
 
@@ -179,7 +180,7 @@ def _past_scale(score: np.ndarray, ordinal: int) -> np.ndarray:
     return np.repeat(share * own + (1 - share) * FIRST_SCALE, np.diff(np.append(anchors, len(nights))))
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def _past_quantiles(nights, first, stop, quantile):
     """Return the quantile of the known scores of each span of nights (NaN for none), and how many they are.
 

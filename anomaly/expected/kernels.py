@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from anomaly.compiled import compiled
 from anomaly.expected.rules import ExpectedRules
 from anomaly.tables import UNKNOWN
 
@@ -84,7 +85,7 @@ def kernel_params(rules: ExpectedRules, weekday: np.ndarray, ordinal: int, days:
 # --- finding medians and quantiles --------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@compiled()
 def _quantile(sorted_values, q):
     """Return the quantile q of sorted values, linear between the two nearest."""
     place = q * (sorted_values.size - 1)
@@ -93,7 +94,7 @@ def _quantile(sorted_values, q):
     return sorted_values[below] + (sorted_values[above] - sorted_values[below]) * (place - below)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _median_by_counting(values, low, high):
     """Return the median of values, none NaN, by looking for it between `low` and `high` first.
 
@@ -124,7 +125,7 @@ def _median_by_counting(values, low, high):
     return np.median(values)
 
 
-@numba.njit(cache=True, fastmath=True)
+@compiled(fastmath=True)
 def _guess_median(values):
     """Return two numbers that the median of values, none NaN, probably lies between: around their mean."""
     low, high, total = np.inf, -np.inf, 0.0
@@ -135,7 +136,7 @@ def _guess_median(values):
     return mean - margin, mean + margin
 
 
-@numba.njit(cache=True)
+@compiled()
 def _count_below(values, at):
     n = 0
     for k in range(len(values)):
@@ -143,7 +144,7 @@ def _count_below(values, at):
     return n
 
 
-@numba.njit(cache=True, fastmath={"nnan", "nsz"})
+@compiled(fastmath={"nnan", "nsz"})
 def _median_next_to(values, at):
     """Return the median of values of which half, rounded down, lie below `at`."""
     above, below = np.inf, -np.inf
@@ -153,7 +154,7 @@ def _median_next_to(values, at):
     return above if len(values) % 2 else (below + above) / 2
 
 
-@numba.njit(cache=True, fastmath={"nnan", "nsz"})
+@compiled(fastmath={"nnan", "nsz"})
 def _partial_sort_columns(rows, n):
     """Sort the smaller half of the first n rows, each of the seven columns by itself; none is NaN.
 
@@ -175,7 +176,7 @@ def _partial_sort_columns(rows, n):
 # --- coarse registers ---------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_step(series, lag, step):
     """Write the greatest common divisor of the values until a week before each day, at least 1.
 
@@ -193,7 +194,7 @@ def _fill_step(series, lag, step):
     return fine_from
 
 
-@numba.njit(cache=True)
+@compiled()
 def _average_coarse_days(series, lag, step, span, params):
     """Put the mean of the last `coarse_days` days in place of the value, on days of a coarse register.
 
@@ -224,7 +225,7 @@ def _average_coarse_days(series, lag, step, span, params):
     return fine_from
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def fill_steps(value, lag, step):
     """Write into `step` (H, T) the step that each home's register moved in until a week before each day.
 
@@ -234,7 +235,7 @@ def fill_steps(value, lag, step):
         _fill_step(value[h], lag[h], step[h])
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def average_coarse_days(series, lag, step, span, params):
     """Put means in place of the values of coarse registers; `series` and `span` (H, T) are written to."""
     for h in numba.prange(len(series)):
@@ -244,7 +245,7 @@ def average_coarse_days(series, lag, step, span, params):
 # --- vacant days --------------------------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_buckets(series, lag, bucket):
     """Write the bucket, one of BUCKETS in ascending order, of each number from 0 on.
 
@@ -255,12 +256,12 @@ def _fill_buckets(series, lag, bucket):
         bucket[t] = number if (lag[t] == 0) & (series[t] == series[t]) else BUCKETS
 
 
-@numba.njit(cache=True)
+@compiled()
 def _smallest_of_bucket(bucket):
     return np.int32((bucket + 127 * OCTAVE) << 20).view(np.float32) - 1.0
 
 
-@numba.njit(cache=True)
+@compiled()
 def _bucket_of_rank(count, rank, bucket, before):
     """Return the bucket that holds the value of that rank, and how many values lie before it.
 
@@ -275,7 +276,7 @@ def _bucket_of_rank(count, rank, bucket, before):
     return bucket, before
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_quantile_bounds(series, lag, params, lower, upper, bucket, count):
     """Write bounds of each day's trailing quantile, from counting the values of its window by buckets.
 
@@ -322,7 +323,7 @@ class VacancyBuffers(NamedTuple):
     undecided: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled()
 def _vacancy_buffers(signals, length):
     return VacancyBuffers(
         np.empty((signals, length)),
@@ -335,7 +336,7 @@ def _vacancy_buffers(signals, length):
     )
 
 
-@numba.njit(cache=True)
+@compiled()
 def _flag_days(series, lag, share, lower, upper, seen, occupied, undecided):
     """Mark the days on which one signal is seen, shows that somebody was there, and leaves that open."""
     for t in range(len(series)):
@@ -345,7 +346,7 @@ def _flag_days(series, lag, share, lower, upper, seen, occupied, undecided):
         undecided[t] |= known & (series[t] > share * lower[t])
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_vacant(series, lag, params, buffers, vacant):
     """Write on which days every signal that is there is low against its own trailing quantile.
 
@@ -376,7 +377,7 @@ def _fill_vacant(series, lag, params, buffers, vacant):
         )
 
 
-@numba.njit(cache=True)
+@compiled()
 def _is_vacant(series, lag, params, t, lower):
     """Return whether day t is vacant, by the quantiles themselves; a signal with `lower` NaN has no say."""
     anchor = max(0, t - (params.ordinal + t) % WEEK)
@@ -389,7 +390,7 @@ def _is_vacant(series, lag, params, t, lower):
     return True
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def vacant_days(series, lag, params):
     """Return (H, T) bool: days on which every present signal is low against the home's own 60 % quantile.
 
@@ -426,7 +427,7 @@ class WindowBuffers(NamedTuple):
     rest: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled()
 def _window_buffers(window_days, asked_days):
     """Return buffers for windows of `window_days` days before each of `asked_days` days."""
     longest = window_days + asked_days + WEEK
@@ -441,7 +442,7 @@ def _window_buffers(window_days, asked_days):
     )
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_from_rule(y, params, rule, usual, spread, count, buffers):
     """Fill in those of the last days that no earlier rule filled in and this one can.
 
@@ -492,7 +493,7 @@ def _fill_from_rule(y, params, rule, usual, spread, count, buffers):
             count[t - shift] = n
 
 
-@numba.njit(cache=True)
+@compiled()
 def _update_window_stats(values, weekday, level, deviation, buffers):
     """Return the median and the median deviation of a window, and fill in the base of each weekday.
 
@@ -521,7 +522,7 @@ def _update_window_stats(values, weekday, level, deviation, buffers):
     return level, _median_by_counting(rest[: len(values)], 0.9 * deviation, 1.1 * deviation)
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def usual_and_spread(y, params):
     """Return the usual level of each of the last days, its spread, and the days it rests on, all (H, days).
 
@@ -540,7 +541,7 @@ def usual_and_spread(y, params):
     return usual, spread, count
 
 
-@numba.njit(cache=True)
+@compiled()
 def _mix_spread(spread, count, peers_spread, params):
     """Mix a home's variance with its peers' median variance; a short history leans on the peers'."""
     for k in range(len(spread)):
@@ -552,7 +553,7 @@ def _mix_spread(spread, count, peers_spread, params):
             spread[k] = max(spread[k], params.least_spread)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _raise_to_past_level(y, usual, spread, params):
     """Raise usual to a level lived at within the past year, less PAST_LEVEL_LUCK spreads: it is not a surge.
 
@@ -575,7 +576,7 @@ def _raise_to_past_level(y, usual, spread, params):
         k = stop
 
 
-@numba.njit(cache=True)
+@compiled()
 def _second_block_median(y, end, lowest):
     """Return the second-highest block median of the year up to `end` where it exceeds `lowest`, else −inf."""
     highest, second, known = -np.inf, lowest, np.empty(BLOCK_DAYS)
@@ -603,7 +604,7 @@ def _second_block_median(y, end, lowest):
     return second if second > lowest else -np.inf
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def mix_spread_and_past(y, usual, spread, count, peers_spread, params):
     """Mix spreads with the peers' and raise usual to levels lived at before; both are written to.
 
@@ -615,7 +616,7 @@ def mix_spread_and_past(y, usual, spread, count, peers_spread, params):
             _raise_to_past_level(y[h], usual[h], spread[h], params)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _floor(usual, offset, peers_level, params):
     """Return usual, at least a share of the peers' median level (NaN with too few peers)."""
     if np.isnan(usual) or np.isnan(peers_level):
@@ -623,7 +624,7 @@ def _floor(usual, offset, peers_level, params):
     return max(usual, np.log(params.floor_share * peers_level + offset))
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def raise_to_floor(usual, offset, peers_level, params):
     """Raise usual (H, days) of near-empty homes to the floor; offset: (H, days), peers_level: (days,)."""
     for h in numba.prange(len(usual)):
@@ -640,7 +641,7 @@ class InUnits(NamedTuple):
     surprise: float
 
 
-@numba.njit(cache=True)
+@compiled()
 def _in_units(centre, spread, x, offset, step):
     """Turn an expectation in logarithms into units.
 
@@ -656,7 +657,7 @@ def _in_units(centre, spread, x, offset, step):
     )
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def to_units(centre, spread, x, offset, step):
     """Return expected, low, high and surprise, all (H, days), of expectations in logarithms (H, days)."""
     expected, low, high, surprise = (
@@ -677,7 +678,7 @@ def to_units(centre, spread, x, offset, step):
 # --- what all homes did on a day ----------------------------------------------------------------------------
 
 
-@numba.njit(cache=True)
+@compiled()
 def _insert(ordered, n, value):
     """Put a value into the first n of `ordered`, which stay sorted."""
     at = n
@@ -687,14 +688,14 @@ def _insert(ordered, n, value):
     ordered[at] = value
 
 
-@numba.njit(cache=True)
+@compiled()
 def _remove(ordered, n, value):
     """Take a value out of the first n of `ordered`."""
     for k in range(np.searchsorted(ordered[:n], value), n - 1):
         ordered[k] = ordered[k + 1]
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def trailing_level(x, usable, guard, days, least):
     """Return the median of the last `days` usable values older than the guard, NaN under `least`, (H, T).
 
@@ -718,7 +719,7 @@ def trailing_level(x, usable, guard, days, least):
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _median_without(sorted_values, own):
     """Return the median of sorted values with one occurrence of `own` left out (NaN: nothing is left out)."""
     if np.isnan(own):
@@ -731,7 +732,7 @@ def _median_without(sorted_values, own):
     return (sorted_values[low] + sorted_values[high]) / 2
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def shared_shock(departure, group, peers_min):
     """Return the day's median departure over each home's peers, the home itself left out, (H, T).
 
@@ -767,7 +768,7 @@ def shared_shock(departure, group, peers_min):
     return out
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def group_shock(departure, group, groups, peers_min):
     """Return what `shared_shock` gives for a home that has no part in it, by its group, (groups, T)."""
     length = departure.shape[1]
@@ -790,7 +791,7 @@ def group_shock(departure, group, groups, peers_min):
     return out
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def median_by_day(value, least):
     """Return the median of each day's known values, (H, T) → (T,); NaN where fewer than `least` are known."""
     out = np.full(value.shape[1], np.nan)
@@ -836,7 +837,7 @@ class SeriesBuffers(NamedTuple):
     y: np.ndarray
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def expect_recent_days(value, lag, group, offset, may_be_coarse, peers, params):
     """Return RecentArrays of homes that are none of the peers.
 
@@ -891,7 +892,7 @@ def expect_recent_days(value, lag, group, offset, may_be_coarse, peers, params):
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_series(value, lag, may_be_coarse, s, params, buffers):
     """Fill in the series of signal s, its step and span; return the day from which on both are 1."""
     series, step, span = buffers.series[s], buffers.step[s], buffers.span[s]
@@ -904,7 +905,7 @@ def _fill_series(value, lag, may_be_coarse, s, params, buffers):
     return fine_from
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_log_values(value, lag, vacant, shock, fine_from, offset, logs, s, params, buffers):
     """Fill in y of the days looked back on: log values less the shock of their day, NaN where not usable."""
     series, step, span, y = buffers.series[s], buffers.step[s], buffers.span[s], buffers.y
@@ -926,7 +927,7 @@ def _fill_log_values(value, lag, vacant, shock, fine_from, offset, logs, s, para
         )
 
 
-@numba.njit(cache=True)
+@compiled()
 def _fill_recent_days(s, h, shock, offset, peers, params, buffers, windows, out):
     """Write the expectations of the last days of signal s of home h into RecentArrays."""
     days, length = params.days, len(buffers.y)

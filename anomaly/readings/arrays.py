@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import polars as pl
 
+from anomaly.compiled import compiled
 from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, READ
 from anomaly.readings.doors_and_meters import DOUBTFUL_MARKS
 from anomaly.tables import MAX_LAG, UNKNOWN
@@ -157,7 +157,7 @@ def _chunks(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
     return (tuple(column.to_numpy() for column in chunk) for chunk in zip(*chunks, strict=True))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _write_columns(
     cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, first_reading
 ):
@@ -193,7 +193,7 @@ def add_home_totals(cells: pl.DataFrame, totals: np.ndarray) -> None:
         _add_columns(home, value, quality, mark, totals)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled(nogil=True)
 def _add_columns(home, value, quality, mark, totals):
     for k in range(len(home)):
         judgeable = quality[k] in (READ, INTERPOLATED) and mark[k] & DOUBTFUL_MARKS == 0

@@ -9,6 +9,7 @@ import numba
 import numpy as np
 import polars as pl
 
+from anomaly.compiled import compiled
 from anomaly.tables import JUDGED_QUALITIES, UNKNOWN
 
 CROSS_CHECK_DAYS = 60  # the days before a day that say what is usual; never the day itself or a later one
@@ -68,7 +69,7 @@ def cross_check(readings: pl.DataFrame, kinds: Mapping[str, str]) -> pl.DataFram
     )
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def mark_contradictions(meter, doors, marks_before, first):
     """Return (H, T) uint8: the bits of each day of a meter, anew from day `first` on.
 
@@ -108,7 +109,7 @@ def mark_contradictions(meter, doors, marks_before, first):
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _zeros_are_rare(meter, t):
     """Return whether zeros are rare in the days before t."""
     known, zeros = 0, 0
@@ -118,7 +119,7 @@ def _zeros_are_rare(meter, t):
     return known >= MIN_KNOWN_DAYS and zeros <= MAX_ZERO_SHARE * known
 
 
-@numba.njit(cache=True)
+@compiled()
 def _usual_passages(doors, t):
     """Return the median of the days before t, or UNKNOWN.
 
@@ -131,13 +132,13 @@ def _usual_passages(doors, t):
     return np.median(before) if before.size >= MIN_KNOWN_DAYS else float(UNKNOWN)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _is_busy(doors, t):
     usual = _usual_passages(doors, t)
     return usual >= 0 and doors[t] >= BUSY_SHARE * usual and doors[t] >= BUSY_PASSAGES
 
 
-@numba.njit(cache=True)
+@compiled()
 def _is_exceptional(meter, t):
     """Return whether day t exceeds CATCH_UP_QUANTILE of the days of use before it."""
     before = meter[max(0, t - CROSS_CHECK_DAYS) : t]

@@ -9,6 +9,7 @@ between two readings that lie a day apart is that of the day between the midnigh
 import numba
 import numpy as np
 
+from anomaly.compiled import compiled
 from anomaly.readings.cells import DOUBTFUL, INTERPOLATED, MISSING, READ, note_code
 from anomaly.readings.register_cleaning import (
     DECIDED_BY,
@@ -35,7 +36,7 @@ _NO_NOTE, _GAP, _UNCONFIRMED = note_code(None), note_code("gap"), note_code("unc
 _GLITCH, _RESET = note_code("glitch"), note_code("reset")
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def daily_use(times, cleaned, stood_for, night_of, starts, home_of_span, first_day, last_day, max_distance):
     """Return the days of each span from `first_day` to `last_day`: (days of all spans, 5) int64.
 
@@ -66,7 +67,7 @@ def daily_use(times, cleaned, stood_for, night_of, starts, home_of_span, first_d
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _read_midnights(times, cleaned, stood_for, midnights, max_distance):
     """Return (midnights, 4) int64: each midnight of one home, with the columns above."""
     edges = np.zeros((len(midnights), 4), np.int64)
@@ -94,7 +95,7 @@ def _read_midnights(times, cleaned, stood_for, midnights, max_distance):
     return edges
 
 
-@numba.njit(cache=True)
+@compiled()
 def _read_between(times, cleaned, left, right, at, max_distance, edge):
     """Write level and segment of the midnight `at` between two believed readings; return how it is known."""
     edge[_LEVEL], edge[_SEGMENT] = cleaned[right, LEVEL], cleaned[right, SEGMENT]
@@ -111,7 +112,7 @@ def _read_between(times, cleaned, left, right, at, max_distance, edge):
     return _BETWEEN
 
 
-@numba.njit(cache=True)
+@compiled()
 def _read_from_one_side(times, cleaned, stood_for, following, at, edge):
     """Write the midnight `at` of which only one side has a reading close by, if any; `following`: the next.
 
@@ -132,7 +133,7 @@ def _read_from_one_side(times, cleaned, stood_for, following, at, edge):
     edge[_LEVEL], edge[_SEGMENT] = cleaned[near, LEVEL], cleaned[near, SEGMENT]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _write_metering_days(times, cleaned, stood_for, night_of, start, end, first_day, out):
     """Write days that no midnight gives: each between two readings (start … end) that lie a day apart."""
     for j in range(start + 1, end):
@@ -161,7 +162,7 @@ def _write_metering_days(times, cleaned, stood_for, night_of, start, end, first_
             out[k, USE] = closing[LEVEL] - opening[LEVEL]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _write_day(opening, closing, day, night_of, out):
     """Write the day between two midnights."""
     out[KNOWN_ON] = day

@@ -5,10 +5,10 @@ are is seen from its own rows (`cadence_seconds`). Where entries and exits are c
 `_mark_failed_sensor` finds the days on which one of them failed.
 """
 
-import numba
 import numpy as np
 import polars as pl
 
+from anomaly.compiled import compiled
 from anomaly.readings.cells import LONGEST_GAP, MISSING, PARTIAL, READ, doubt_days, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
 from anomaly.readings.merge import is_whole_row
@@ -156,7 +156,7 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     return days.select("household", "day", value, "exits", whole=whole)
 
 
-@numba.njit(cache=True)
+@compiled()
 def cadence_seconds(times, days, starts):
     """Return (rows,) int64: the usual step between a home's rows in seconds, 0 where they are irregular.
 
@@ -182,7 +182,7 @@ def cadence_seconds(times, days, starts):
     return out
 
 
-@numba.njit(cache=True)
+@compiled()
 def _place_of_step(steps, counts, step):
     """Return where `step` is counted: at its own place, a free one, or the last one, for all others."""
     for k in range(DISTINCT_STEPS):

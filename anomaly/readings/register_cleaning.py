@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
+from anomaly.compiled import compiled
 from anomaly.readings.timestamps import DAY
 
 # Columns of a cleaned reading. LEVEL: base units, so that levels of one segment may be subtracted. SEGMENT:
@@ -89,7 +90,7 @@ class CleanedRegisters(NamedTuple):
     first_open_day: np.ndarray
 
 
-@numba.njit(cache=True)
+@compiled()
 def initial_states(times, values, starts):
     """Return (homes, STATE_SIZE) int64: the state of homes of which nothing is known yet.
 
@@ -103,7 +104,7 @@ def initial_states(times, values, starts):
     return states
 
 
-@numba.njit(cache=True, parallel=True, nogil=True)
+@compiled(parallel=True, nogil=True)
 def clean(times, values, starts, limits, states):
     """Clean the registers of some homes; return CleanedRegisters.
 
@@ -136,7 +137,7 @@ def clean(times, values, starts, limits, states):
     return CleanedRegisters(readings, midnights, resume_index, resume_state, first_open_day)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _clean_home(times, values, limits, state, out, midnights, day_states, day_starts):
     """Clean the readings of one home into `out` and `midnights`; `state` goes along with them.
 
@@ -180,7 +181,7 @@ def _clean_home(times, values, limits, state, out, midnights, day_states, day_st
             out[j, SEGMENT] = PENDING
 
 
-@numba.njit(cache=True)
+@compiled()
 def _midnight_stood_for(time, state):
     """Return the midnight that a reading stands for, as the day since 1970 that begins there, or NO_MIDNIGHT.
 
@@ -198,7 +199,7 @@ def _midnight_stood_for(time, state):
     return (time - 1 - NEAR_MIDNIGHT + DAY // 2) // DAY
 
 
-@numba.njit(cache=True)
+@compiled()
 def _resume_point(times, cleaned, day_starts):
     """Return where later readings must begin, as a place in `day_starts`, and the first open day.
 
@@ -221,7 +222,7 @@ def _resume_point(times, cleaned, day_starts):
     return (earliest if place < 0 else place), open_day
 
 
-@numba.njit(cache=True)
+@compiled()
 def _classify(time, value, state, limits):
     """Return whether a reading fits on the line, drops below it, or rises high or impossibly above it."""
     rise, days = value - state[BASE], (time - state[BASE_TIME]) / DAY
@@ -232,7 +233,7 @@ def _classify(time, value, state, limits):
     return _HIGH if rise > _unremarkable_rise(days, state, limits) else _FITS
 
 
-@numba.njit(cache=True)
+@compiled()
 def _unremarkable_rise(days, state, limits):
     """Return the rise over so many days that needs no second reading."""
     if np.isinf(limits.floor_per_day):
@@ -242,25 +243,25 @@ def _unremarkable_rise(days, state, limits):
     return per_day * max(days, 1.0)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _allowed_drop(state, limits):
     return max(limits.jitter, 2 * _known_step(state))
 
 
-@numba.njit(cache=True)
+@compiled()
 def _known_step(state):
     """Return the step in which the register counts, as far as its rises tell; 0 while there are too few."""
     return state[STEP] if state[RISES] >= STEP_RISES else 0
 
 
-@numba.njit(cache=True)
+@compiled()
 def _follows_previous(times, values, j, state, limits):
     """Return whether reading j goes on from the reading before it, which waits."""
     rise, days = values[j] - values[j - 1], (times[j] - times[j - 1]) / DAY
     return -_allowed_drop(state, limits) <= rise <= limits.max_per_day * max(days, MIN_SPAN)
 
 
-@numba.njit(cache=True)
+@compiled()
 def _believe(times, values, i, j, state, out):
     """Put reading i, believed because of reading j, on the line; a register never runs backwards."""
     rise = values[i] - state[BASE]
@@ -283,7 +284,7 @@ def _believe(times, values, i, j, state, out):
         state[ANCHOR_DAY], state[ANCHOR_LEVEL] = day, level
 
 
-@numba.njit(cache=True)
+@compiled()
 def _change_base(times, values, first, state, limits, out):
     """Make reading `first` the new base: a roll-over goes on counting, a reset begins a new segment."""
     old, new = state[BASE], values[first]

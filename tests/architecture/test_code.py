@@ -109,7 +109,9 @@ def test_every_detector_is_registered_and_has_a_test_of_its_name():
 
 def compiled_functions(tree: ast.Module) -> dict[str, set[str]]:
     """Return the functions that numba compiles, with the names used in each."""
-    compiled = (f for f in functions(tree) if any("njit" in ast.unparse(mark) for mark in f.decorator_list))
+    compiled = (
+        f for f in functions(tree) if any("compiled(" in ast.unparse(mark) for mark in f.decorator_list)
+    )
     return {f.name: {node.id for node in ast.walk(f) if isinstance(node, ast.Name)} for f in compiled}
 
 

@@ -362,6 +362,17 @@ def test_every_detector_has_its_line():
     assert set(first_column("anomaly/README.md", "|".join(REGISTER))) == set(REGISTER)
 
 
+def test_every_module_and_folder_of_the_library_has_its_line():
+    """Rows may name several."""
+    rows = re.findall(
+        r"^\| (`.*?`) \|", (ROOT / "anomaly/README.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    named = {name for row in rows for name in re.findall(r"`([\w.]+/?)`", row)}
+    folders = {f"{path.name}/" for path in (ROOT / "anomaly").iterdir() if path.is_dir()} - {"__pycache__/"}
+    modules = {path.name for path in (ROOT / "anomaly").glob("*.py")} - {"__init__.py"}
+    assert not (folders | modules) - named
+
+
 def test_every_sample_has_its_line():
     text = (ROOT / "sample_data/README.md").read_text(encoding="utf-8")
     samples = [path.parent.name for path in (ROOT / "sample_data").glob("*/anomaly.toml")]
