@@ -55,13 +55,13 @@ class EvidenceRules:
             raise ValueError(f"kept_share = {self.kept_share}; write a share above 0 and at most 1")
 
 
-def case_rarity(rules: EvidenceRules, kinds: int) -> float:
+def opening_rarity(rules: EvidenceRules, kinds: int) -> float:
     """Return the rarity a new case needs when `kinds` kinds of case share the allowance of chance cases."""
     return HOUSEHOLD_NIGHTS / rules.chance_cases * max(kinds, 1)
 
 
 @dataclass(frozen=True)
-class RankedScores:
+class RatedScores:
     """A detector's scores with the rarity and chance of every home, (H,) arrays by night index."""
 
     scores: Scores
@@ -71,26 +71,26 @@ class RankedScores:
     """Whether these scores may open a case."""
 
 
-def score_rarity(
+def rate_scores(
     scores: Iterable[Scores],
     nights: Iterable[int],
-    needed_rarity: float,
+    opening_rarity: float,
     second_opinion: Collection[str] = (),
     tails: Sequence[TailModel] | None = None,
-) -> list[RankedScores]:
+) -> list[RatedScores]:
     """Return the rarity and chance of every home on each asked night, for each detector's scores.
 
     A home looked at in several ways is that much likelier to show something by chance. So where several
     scores can open the same kind of case, each has its share of the allowance, and its rarity is multiplied
     by that.
 
-    nights: night indexes. needed_rarity: the rarity that makes a case. second_opinion: detectors whose scores
-    open no case and are not counted. tails: one for each of the scores, where the tail is known from other
-    homes; else each night's own is fitted to the scores given.
+    nights: night indexes. opening_rarity: the rarity that makes a case. second_opinion: detectors whose
+    scores open no case and are not counted. tails: one for each of the scores, where the tail is known from
+    other homes; else each night's own is fitted to the scores given.
     """
     scores, nights = list(scores), list(nights)
     opening = [one for one in scores if one.detector not in second_opinion]
-    ranked = []
+    rated = []
     for i, one in enumerate(scores):
         asked = sum(other.share for other in opening if other.signal == one.signal)
         share = min(1.0, one.share / asked) if asked else 1.0
@@ -98,10 +98,10 @@ def score_rarity(
         for night in nights:
             tail = fit_tail(one.score, night) if tails is None else tails[i]
             rarity[night] = tail.rarity(one.score[:, night]) * share
-            chance[night] = tail.chance_ordinary(one.score[:, night], needed_rarity / share)
+            chance[night] = tail.chance_ordinary(one.score[:, night], opening_rarity / share)
             del tail  # so that only one is held at a time: at a large site each is hundreds of megabytes
-        ranked.append(RankedScores(one, rarity, chance, one.detector not in second_opinion))
-    return ranked
+        rated.append(RatedScores(one, rarity, chance, one.detector not in second_opinion))
+    return rated
 
 
 def days_since_onset(surprise: np.ndarray, longest: int = ONSET_DAYS) -> int:
@@ -127,17 +127,17 @@ def observed_ratio(value: np.ndarray, expected: np.ndarray) -> float:
 
 
 def evidence_frame(
-    expected: Expectation, ranked: Sequence[RankedScores], night: int, min_rarity: float
+    expected: Expectation, rated: Sequence[RatedScores], night: int, evidence_rarity: float
 ) -> pl.DataFrame:
     """Return the evidence of one night (EVIDENCE_SCHEMA): a row for each home, detector and signal.
 
-    night: day index in `expected`. The onset of the rise, and the ratio of each signal since, are worked out
-    here, from what that night knew.
+    Only scores of at least `evidence_rarity` are evidence. night: day index in `expected`. The onset of the
+    rise, and the ratio of each signal since, are worked out here, from what that night knew.
     """
     rows, rise_of = [], functools.cache(functools.partial(_rise, expected, night))
-    for one in ranked:
+    for one in rated:
         with np.errstate(invalid="ignore"):
-            homes = np.flatnonzero(one.rarity[night] >= min_rarity)
+            homes = np.flatnonzero(one.rarity[night] >= evidence_rarity)
         rows += [_evidence_row(expected, one, int(home), night, rise_of) for home in homes]
     return pl.DataFrame(rows, schema=EVIDENCE_SCHEMA, orient="row").sort("household", "detector", "signal")
 
@@ -187,7 +187,7 @@ def _signal_indexes(expected: Expectation, signal: str) -> list[int]:
 
 
 def _evidence_row(
-    expected: Expectation, one: RankedScores, home: int, night: int, rise_of: Callable[[int, str], _Rise]
+    expected: Expectation, one: RatedScores, home: int, night: int, rise_of: Callable[[int, str], _Rise]
 ) -> dict[str, object]:
     grid, signal = expected.grid, one.scores.signal
     window_days = int(one.scores.window[home, night])

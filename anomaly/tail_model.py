@@ -82,22 +82,22 @@ class TailModel:
         beyond = max(0.0, np.log(rarity) - log_rarity[-1])
         return float(np.interp(np.log(rarity), log_rarity, at) + self.slope * beyond)
 
-    def chance_ordinary(self, score: np.ndarray, case_rarity: float) -> np.ndarray:
-        """Return the chance that an episode of this score is ordinary, where `case_rarity` makes a case.
+    def chance_ordinary(self, score: np.ndarray, opening_rarity: float) -> np.ndarray:
+        """Return the chance that an episode of this score is ordinary, where `opening_rarity` makes a case.
 
         A local false discovery rate (Efron 2004). Of the past episodes that rare, the ordinary tail explains
         `ordinary` and the rest are an excess. One standard error of the count is taken off, so that only an
         evident excess counts; in a long past without any a few surges are taken for granted (MIN_EXCESS), so
         that what lies far out is not thought ordinary. Ordinary episodes are spread evenly over
-        case_rarity / rarity, those in excess as its power EXCESS_POWER − 1.
+        opening_rarity / rarity, those in excess as its power EXCESS_POWER − 1.
         """
-        ordinary = max(self.home_nights / case_rarity, 1e-9)
-        seen = float(self.count_episodes(np.array([self.score_at(case_rarity)]))[0])
+        ordinary = max(self.home_nights / opening_rarity, 1e-9)
+        seen = float(self.count_episodes(np.array([self.score_at(opening_rarity)]))[0])
         excess = max(
-            MIN_EXCESS * self.home_nights / (self.home_nights + case_rarity),
+            MIN_EXCESS * self.home_nights / (self.home_nights + opening_rarity),
             (seen - np.sqrt(seen) - ordinary) / ordinary,
         )
-        place = np.minimum(case_rarity / self.rarity(score), 1.0)
+        place = np.minimum(opening_rarity / self.rarity(score), 1.0)
         chance = 1.0 / (1.0 + excess * EXCESS_POWER * place ** (EXCESS_POWER - 1.0))
         return np.where(np.isnan(score), np.nan, np.maximum(chance, 0.01))
 

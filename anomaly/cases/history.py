@@ -44,7 +44,7 @@ class CaseHistory:
 
 def build_case_history(
     nights: Mapping[dt.date, JudgedNight],
-    min_rarity: float,
+    opening_rarity: float,
     feedback: Feedback = Feedback(),
     rules: CaseRules = CaseRules(),
     worklist_rules: WorklistRules = WorklistRules(),
@@ -52,10 +52,10 @@ def build_case_history(
 ) -> CaseHistory:
     """Build all cases and worklists from the judged nights and what people have answered.
 
-    min_rarity: rarity of the evidence that opens a case, or brings an answered one back. snapshot_nights:
+    opening_rarity: rarity of the evidence that opens a case, or brings an answered one back. snapshot_nights:
     nights whose cases are to be given as each of them saw them.
     """
-    book = _CaseBook(rules, min_rarity)
+    book = _CaseBook(rules, opening_rarity)
     decisions = feedback.decisions()
     doors, new_cases, open_cases, expected_wrong, snapshots = [], {}, {}, {}, {}
     for night in sorted(nights):
@@ -99,8 +99,8 @@ def _to_frame(cases: Iterable[Case], night: dt.date) -> pl.DataFrame:
 class _CaseBook:
     """The cases so far: all by id, the open ones by home, and by home those that were closed."""
 
-    def __init__(self, rules: CaseRules, min_rarity: float):
-        self.rules, self.min_rarity = rules, min_rarity
+    def __init__(self, rules: CaseRules, opening_rarity: float):
+        self.rules, self.opening_rarity = rules, opening_rarity
         self.cases: dict[str, Case] = {}
         self.open_by_home: dict[str, list[Case]] = {}
         self.closed_by_home: dict[str, list[Case]] = {}
@@ -141,7 +141,7 @@ class _CaseBook:
             case = find_case(row, open_here, self.rules) or self._find_answered_case(row, night)
             if case is not None:
                 self._add_to_case(case, row, night)
-            elif row["rarity"] >= self.min_rarity:
+            elif row["rarity"] >= self.opening_rarity:
                 case = open_case(row, night)
                 self.cases[case.case_id] = case
                 self.open_by_home.setdefault(row["household"], []).append(case)
@@ -168,7 +168,7 @@ class _CaseBook:
         """Let a case grow with evidence; an answered one comes back only with what is new."""
         comes_back = (
             case.answer is not None
-            and row["rarity"] >= self.min_rarity
+            and row["rarity"] >= self.opening_rarity
             and case.is_brought_back_by(row, night, self.rules)
         )
         if case.closed and not comes_back and case.decision != "contested":

@@ -49,7 +49,7 @@ def build_cases(
     homes = pl.concat([no_home, *(night.evidence["household"] for night in nights.values())]).unique()
     history = cases.build_case_history(
         nights,
-        evidence.case_rarity(settings.evidence, len(kinds)),
+        evidence.opening_rarity(settings.evidence, len(kinds)),
         outcome_journal.read_feedback(settings, store, homes, until),
         settings.cases,
         settings.worklist,

@@ -25,7 +25,7 @@ from pipelines.ingest.loader import load
 from pipelines.reporting import night_report, writer
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.homes import index_homes, samples_everybody
-from pipelines.scoring.rarity import rarity_needed
+from pipelines.scoring.rarity import opening_rarity
 from pipelines.scoring.sample import everybody_since
 from pipelines.storage.state import Store
 
@@ -125,11 +125,11 @@ def evaluate_site(
         site_homes=len(stored.dwelling_districts),
         rounds=rounds,
         share=plan.share,
-        card=_card_by_capacity(judged, rarity_needed(settings)),
+        card=_card_by_capacity(judged, opening_rarity(settings)),
         shapes=evaluation.score_card(
-            evaluation.detection_delays(judged, rarity_needed(settings)), ("size", "shape")
+            evaluation.detection_delays(judged, opening_rarity(settings)), ("size", "shape")
         ),
-        by_day=evaluation.share_found_by_day(_lasting_surges(judged, rarity_needed(settings))),
+        by_day=evaluation.share_found_by_day(_lasting_surges(judged, opening_rarity(settings))),
         groups=_smallest_surges_tonight(settings, homes, last, seed, progress),
     )
 
@@ -200,7 +200,7 @@ def _largest_rarities(
     homes, stop = seen.grid.households, seen.grid.index(last) + 1
     start = seen.grid.index(first) - evaluation.QUIET_NIGHTS
     nights = range(max(0, start), stop)
-    rated = evidence.score_rarity(_case_scores(settings, seen), nights, rarity_needed(settings))
+    rated = evidence.rate_scores(_case_scores(settings, seen), nights, opening_rarity(settings))
     rarity = np.full((len(homes), stop - start), np.nan)
     for night in nights:
         rarity[:, night - start] = _largest_rarity(rated, night, len(homes))
@@ -219,7 +219,7 @@ def _case_scores(settings: Settings, seen: expected.Expectation) -> list:
     ]
 
 
-def _largest_rarity(rated: list[evidence.RankedScores], night: int, homes: int) -> np.ndarray:
+def _largest_rarity(rated: list[evidence.RatedScores], night: int, homes: int) -> np.ndarray:
     """Return (homes,) the largest rarity of each home on a night; NaN where it was not judged."""
     largest = np.full(homes, np.nan)
     for one in rated:
@@ -262,8 +262,8 @@ def _smallest_surges_tonight(
 
 def _opens_case(settings: Settings, seen: expected.Expectation, night: int) -> np.ndarray:
     """Return (H,) whether each home's rarity on the night is enough for a case."""
-    rated = evidence.score_rarity(_case_scores(settings, seen), [night], rarity_needed(settings))
-    return _largest_rarity(rated, night, len(seen.grid.households)) >= rarity_needed(settings)
+    rated = evidence.rate_scores(_case_scores(settings, seen), [night], opening_rarity(settings))
+    return _largest_rarity(rated, night, len(seen.grid.households)) >= opening_rarity(settings)
 
 
 def _smallest_size_shown(

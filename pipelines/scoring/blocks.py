@@ -22,7 +22,7 @@ from pipelines.ingest.inputs import Inputs
 from pipelines.runtime.engine import Engine
 from pipelines.runtime.progress import Progress, ReportProgress
 from pipelines.scoring.homes import ExpectedHomes, HomeIndex, make_integer_grid
-from pipelines.scoring.rarity import largest_rarity, rank_scores, rarity_table, rarity_written, score_homes
+from pipelines.scoring.rarity import evidence_rarity, largest_rarity, rarity_table, rate_scores, score_homes
 from pipelines.scoring.sample import FirstBlockCache, FittedSample
 from pipelines.scoring.sensors import SensorState, sensor_state
 from pipelines.storage.daily_readings import DailyReadings
@@ -80,11 +80,11 @@ def score_sampled_homes(
 ) -> ScoredHomes:
     """Return what the homes of the sample give to the night."""
     at = sample.expected.grid.index(night.date)
-    ranked = rank_scores(settings, sample.scores, at, night.tails)
+    rated = rate_scores(settings, sample.scores, at, night.tails)
     readings = sample.readings.first_days(night.calendar.height)
     judgeable = homes.judgeable[homes.sample]
     judged_signals = expected.judgeable_signals(sample.expected, at)
-    rare = largest_rarity(ranked, at, len(judgeable)) >= rarity_written(settings)
+    rare = largest_rarity(rated, at, len(judgeable)) >= evidence_rarity(settings)
     asked_history = np.flatnonzero(judgeable & (night.history_days > 0))
     return ScoredHomes(
         homes=homes.sample,
@@ -93,7 +93,7 @@ def score_sampled_homes(
         not_judged=sample.reasons_not_judged(
             settings, night.date, readings.has_readings & ~judged_signals & judgeable
         ),
-        rarities=rarity_table(settings, sample.grid.households, ranked, at),
+        rarities=rarity_table(settings, sample.grid.households, rated, at),
         standing_out=homes.sample[judgeable & (rare | night.tracked[homes.sample])],
         readings=None,
         sensors=sensor_state(settings, homes.sample, readings, np.arange(len(judgeable)), keep_all=True),
@@ -162,16 +162,16 @@ class ScoreBlock:
         grid = make_integer_grid(settings, homes, every, readings, night.calendar)
         days = min(WINDOW_DAYS, grid.days)
         seen, vacant = expected.expect_recent_fused(grid, settings.expected, self.peers, days)
-        ranked = rank_scores(settings, score_homes(settings, seen, self.peers), TONIGHT, night.tails)
+        rated = rate_scores(settings, score_homes(settings, seen, self.peers), TONIGHT, night.tails)
 
         others = np.setdiff1d(every, homes.sample)
         judgeable = homes.judgeable & np.isin(every, others)
         judged_signals = expected.judgeable_signals(seen, days - 1)
-        rare = largest_rarity(ranked, TONIGHT, len(every)) >= rarity_written(settings)
+        rare = largest_rarity(rated, TONIGHT, len(every)) >= evidence_rarity(settings)
         standing_out = np.flatnonzero(judgeable & (rare | block.tracked))
         asked_history = np.flatnonzero(judgeable & (night.history_days > 0))
         names = pl.Series(homes.names[judgeable], dtype=pl.String)
-        rarities = rarity_table(settings, grid.households, ranked, TONIGHT)
+        rarities = rarity_table(settings, grid.households, rated, TONIGHT)
         return ScoredHomes(
             homes=block.numbers.start + others,
             has_readings=readings.has_readings[:, others],

@@ -22,10 +22,10 @@ from pipelines.scoring.homes import ExpectedHomes, HomeIndex, make_integer_grid
 from pipelines.scoring.rarity import (
     RARITY_SCHEMA,
     evidence_for_night,
+    evidence_rarity,
     largest_rarity,
-    rank_scores,
     rarity_table,
-    rarity_written,
+    rate_scores,
     score_homes,
 )
 from pipelines.scoring.sample import ExpectedSample, FittedSample
@@ -128,26 +128,26 @@ def find_evidence(
     found, rarities = [], [pl.DataFrame(schema=RARITY_SCHEMA)]
     for homes in detailed:
         last = homes.expected.grid.days - 1
-        ranked = _rank_last_night(settings, homes.scores, last, night)
-        found.append(evidence_for_night(settings, homes.expected, ranked, last).filter(~has_failed))
+        rated = _rate_last_night(settings, homes.scores, last, night)
+        found.append(evidence_for_night(settings, homes.expected, rated, last).filter(~has_failed))
 
-        rare = largest_rarity(ranked, last, len(homes.grid.households)) >= rarity_written(settings)
+        rare = largest_rarity(rated, last, len(homes.grid.households)) >= evidence_rarity(settings)
         odd = [home in with_failed for home in homes.grid.households]
         rows = np.flatnonzero(rare & np.array(odd, dtype=bool))
         if len(rows):
             without = _without_sensors(homes.expected.select(rows, last + 1), failed)
             scores = score_homes(settings, without.last_days(WINDOW_DAYS), peers)
-            ranked = _rank_last_night(settings, scores, last, night)
-            found.append(evidence_for_night(settings, without, ranked, last))
-            rarities.append(rarity_table(settings, without.grid.households, ranked, last))
+            rated = _rate_last_night(settings, scores, last, night)
+            found.append(evidence_for_night(settings, without, rated, last))
+            rarities.append(rarity_table(settings, without.grid.households, rated, last))
     return NightEvidence(pl.concat(found).sort("household", "detector", "signal"), pl.concat(rarities))
 
 
-def _rank_last_night(
+def _rate_last_night(
     settings: Settings, scores: Sequence[Scores], last: int, night: Night
-) -> list[evidence.RankedScores]:
+) -> list[evidence.RatedScores]:
     """Return the rarities of the night, whose scores are the last, as column `last`."""
-    return rank_scores(settings, [one.pad_to(last + 1) for one in scores], last, night.tails)
+    return rate_scores(settings, [one.pad_to(last + 1) for one in scores], last, night.tails)
 
 
 def _without_sensors(seen: Expectation, failed: Collection[tuple[str, str]]) -> Expectation:

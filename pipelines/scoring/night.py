@@ -32,7 +32,7 @@ from pipelines.scoring.details import (
     with_all_days,
 )
 from pipelines.scoring.homes import HomeIndex, first_day, index_homes, samples_everybody
-from pipelines.scoring.rarity import rarity_needed
+from pipelines.scoring.rarity import opening_rarity
 from pipelines.scoring.sample import (
     FirstBlockCache,
     everybody_since,
@@ -221,7 +221,7 @@ def _write_night(
     store.write(f"{folder}/expected.parquet", expected_of(detailed, found["household"].unique(), FROZEN_DAYS))
     counts = {"night": night.date, "judged": judged, "not_judged": not_judged.height}
     store.write_json(f"{folder}/done.json", counts)
-    return frozenset(found.filter("opens", pl.col("rarity") >= rarity_needed(settings))["household"])
+    return frozenset(found.filter("opens", pl.col("rarity") >= opening_rarity(settings))["household"])
 
 
 def _judged_homes(homes: HomeIndex, scored: Sequence[ScoredHomes]) -> np.ndarray:

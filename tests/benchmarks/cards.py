@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from anomaly.evidence import EvidenceRules, case_rarity
+from anomaly.evidence import EvidenceRules, opening_rarity
 from tests.benchmarks.bootstrap import recall_errors
 from tests.benchmarks.scoring import (
     BUDGETS,
@@ -66,7 +66,7 @@ def _city_cell(seeds: list[Point]) -> str:
 def promise_row(name: str, cases: Sequence[Trial]) -> list[str]:
     """What the tool's own threshold gives: alarms on homes without a target against those promised, and
     recall."""
-    level = float(np.log(case_rarity(EvidenceRules(), KINDS)))
+    level = float(np.log(opening_rarity(EvidenceRules(), KINDS)))
     rates = [rate_at([one], level) for one in cases]
     reached = point(cases, level)
     recall = (

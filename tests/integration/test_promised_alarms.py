@@ -16,13 +16,13 @@ def nights_of(seed):
     nuisances only."""
     world = worlds.city("nuisances", seed, HOMES)
     seen = expect(world.grid)
-    needed = evidence.case_rarity(evidence.EvidenceRules(), KINDS)
+    needed = evidence.opening_rarity(evidence.EvidenceRules(), KINDS)
     every = detectors.DetectorRules()
     rules = detectors.DetectorRules(
         use=tuple(name for name in every.use if name not in every.second_opinions)
     )
     nights = range(*world.nights)
-    rated = evidence.score_rarity(
+    rated = evidence.rate_scores(
         [one for detector in detectors.chosen_detectors(rules) for one in detector(seen)], nights, needed
     )
     found = {world.grid.day(t): evidence.evidence_frame(seen, rated, t, needed * 0.1) for t in nights}

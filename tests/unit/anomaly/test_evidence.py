@@ -10,12 +10,12 @@ from anomaly import evidence, tail_model
 from anomaly.detectors import Scores
 from anomaly.evidence import (
     EvidenceRules,
-    RankedScores,
-    case_rarity,
+    RatedScores,
     days_since_onset,
     evidence_frame,
     observed_ratio,
-    score_rarity,
+    opening_rarity,
+    rate_scores,
     signature_of,
 )
 from anomaly.expected import expect
@@ -181,9 +181,9 @@ def test_chance_falls_where_the_past_shows_an_excess():
 
 
 def test_the_allowance_is_shared_by_the_kinds_of_case():
-    assert case_rarity(EvidenceRules(chance_cases=5.0), 1) == 6_000
-    assert case_rarity(EvidenceRules(chance_cases=5.0), 4) == 24_000
-    assert case_rarity(EvidenceRules(chance_cases=10.0), 0) == 3_000
+    assert opening_rarity(EvidenceRules(chance_cases=5.0), 1) == 6_000
+    assert opening_rarity(EvidenceRules(chance_cases=5.0), 4) == 24_000
+    assert opening_rarity(EvidenceRules(chance_cases=10.0), 0) == 3_000
 
 
 def scores(detector, signal, score):
@@ -195,12 +195,12 @@ def test_a_second_way_to_the_same_case_halves_its_rarity():
     night = score.shape[1] - 1
     score[0, night] = 2.0
     one = [scores("together", "all", score), scores("alone", "water", score)]
-    alone = score_rarity(one, [night], 6000.0)
-    both = score_rarity([*one, scores("twin", "all", score)], [night], 6000.0)
+    alone = rate_scores(one, [night], 6000.0)
+    both = rate_scores([*one, scores("twin", "all", score)], [night], 6000.0)
     assert [r.opens for r in both] == [True, True, True]
     assert both[0].rarity[night][0] == pytest.approx(alone[0].rarity[night][0] / 2)
     assert both[1].rarity[night][0] == alone[1].rarity[night][0]
-    second = score_rarity([*one, scores("twin", "all", score)], [night], 6000.0, second_opinion=("twin",))
+    second = rate_scores([*one, scores("twin", "all", score)], [night], 6000.0, second_opinion=("twin",))
     assert second[0].rarity[night][0] == alone[0].rarity[night][0]
     assert [r.opens for r in second] == [True, True, False]
 
@@ -210,18 +210,18 @@ def test_a_score_that_asks_for_a_tenth_of_the_allowance_gets_a_tenth_of_it():
     night = score.shape[1] - 1
     score[0, night] = 2.0
     short = Scores("spike", "all", score, np.full(score.shape, 3, dtype=np.int16), share=0.1)
-    alone = score_rarity([scores("together", "all", score)], [night], 6000.0)[0].rarity[night][0]
-    both = score_rarity([scores("together", "all", score), short], [night], 6000.0)
+    alone = rate_scores([scores("together", "all", score)], [night], 6000.0)[0].rarity[night][0]
+    both = rate_scores([scores("together", "all", score), short], [night], 6000.0)
     assert [one.rarity[night][0] for one in both] == pytest.approx([alone / 1.1, alone / 11])
     # asked by itself it has all of it
-    assert score_rarity([short], [night], 6000.0)[0].rarity[night][0] == alone
+    assert rate_scores([short], [night], 6000.0)[0].rarity[night][0] == alone
 
 
 def test_a_night_is_rated_the_same_alone_or_among_others_and_knows_nothing_later():
     score = ordinary(homes=50, nights=120)
     score[3, 60] = nan
-    among = score_rarity([scores("alone", "water", score)], [50, 60, 119], 6000.0)[0]
-    alone = score_rarity([scores("alone", "water", score[:, :61])], [60], 6000.0)[0]
+    among = rate_scores([scores("alone", "water", score)], [50, 60, 119], 6000.0)[0]
+    alone = rate_scores([scores("alone", "water", score[:, :61])], [60], 6000.0)[0]
     np.testing.assert_array_equal(among.rarity[60], alone.rarity[60])
     np.testing.assert_array_equal(among.chance[60], alone.chance[60])
     assert np.isnan(among.rarity[60][3]) and np.isnan(among.chance[60][3])
@@ -238,7 +238,7 @@ def test_of_many_nights_that_are_rated_one_past_is_held_at_a_time(monkeypatch):
         return past
 
     monkeypatch.setattr(evidence, "fit_tail", noted)
-    score_rarity(
+    rate_scores(
         [scores("alone", signal, ordinary(homes=50, nights=300)) for signal in ("power", "water")],
         range(200, 300),
         6000.0,
@@ -317,7 +317,7 @@ def site():
 def rated(signal, rarity, window=7, opens=True):
     score = np.full((2, 67), 1.5)
     scores = Scores("probe", signal, score, np.full((2, 67), window, dtype=np.int16))
-    return RankedScores(scores, {66: np.array(rarity)}, {66: np.array([0.2, 0.9])}, opens)
+    return RatedScores(scores, {66: np.array(rarity)}, {66: np.array([0.2, 0.9])}, opens)
 
 
 def test_the_evidence_of_a_night():

@@ -240,8 +240,8 @@ def test_a_door_that_comes_back_after_ten_silent_days_is_no_case():
     scores = [
         one for detector in detectors.chosen_detectors(detectors.DetectorRules()) for one in detector(seen)
     ]
-    needed = evidence.case_rarity(evidence.EvidenceRules(), 4)
-    rated = evidence.score_rarity(scores, range(180, 200), needed, ("forest",))
+    needed = evidence.opening_rarity(evidence.EvidenceRules(), 4)
+    rated = evidence.rate_scores(scores, range(180, 200), needed, ("forest",))
     largest = np.array(
         [np.nanmax([one.rarity[t][:6] for one in rated if one.opens], axis=0) for t in range(180, 200)]
     )

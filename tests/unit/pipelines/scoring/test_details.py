@@ -16,7 +16,7 @@ from pipelines.scoring.details import (
     select_sampled,
     with_all_days,
 )
-from pipelines.scoring.rarity import rank_scores, rarity_written, score_homes
+from pipelines.scoring.rarity import evidence_rarity, rate_scores, score_homes
 from tests.unit.pipelines.scoring.conftest import DAYS, LAST, score_all
 
 SHOWN = 40
@@ -90,18 +90,18 @@ def test_what_a_failed_sensor_gave_has_no_part_in_any_evidence_of_its_home(fitte
         alone.surprise[alone.grid.signals.index(signal)] = np.nan
         alone = dataclasses.replace(alone.last_days(WINDOW_DAYS), scored_nights=1)
         scores = score_homes(settings, alone, sample.peers)
-        ranked = rank_scores(settings, scores, -1, night.tails)
+        rated = rate_scores(settings, scores, -1, night.tails)
         expected = {
             (one.scores.detector, one.scores.signal): one.rarity[-1][0]
-            for one in ranked
-            if one.rarity[-1][0] >= rarity_written(settings)
+            for one in rated
+            if one.rarity[-1][0] >= evidence_rarity(settings)
         }
         of_home = after.filter(pl.col("household") == home)
         assert {
             (d, s): r for d, s, r in of_home.select("detector", "signal", "rarity").iter_rows()
         } == expected
         largest = max(
-            (one.rarity[-1][0] for one in ranked if one.opens and one.rarity[-1][0] >= 10), default=None
+            (one.rarity[-1][0] for one in rated if one.opens and one.rarity[-1][0] >= 10), default=None
         )
         told = dict(rarities.iter_rows()).get(home)
         assert told == largest

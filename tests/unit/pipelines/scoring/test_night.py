@@ -14,7 +14,7 @@ from pipelines.ingest.inputs import stored_inputs
 from pipelines.jobs import nightly as flow
 from pipelines.scoring import blocks
 from pipelines.scoring.night import expect_homes, judge_nights
-from pipelines.scoring.rarity import evidence_for_night, rarity_needed, rarity_table
+from pipelines.scoring.rarity import evidence_for_night, opening_rarity, rarity_table
 from pipelines.storage.home_numbers import home_blocks
 from pipelines.storage.state import Store
 from tests.support.site import FIRST, SURGED, Site
@@ -46,18 +46,18 @@ def test_a_small_site_is_judged_as_the_plain_functions_of_the_library_do(plain):
     calendar = calendar_in_force(settings, FIRST, LAST)
     seen = expected.expect(expected.make_grid(inputs.readings, calendar, inputs.dwelling_districts))
     scores = [one for detector in detectors.chosen_detectors() for one in detector(seen)]
-    ranked = evidence.score_rarity(
-        scores, [DAYS - 1], rarity_needed(settings), settings.detectors.second_opinions
+    rated = evidence.rate_scores(
+        scores, [DAYS - 1], opening_rarity(settings), settings.detectors.second_opinions
     )
     kinds = {name: rule.kind for name, rule in settings.rules.items()}
     failed = sensor_faults.find_sensor_faults(inputs.readings, inputs.register, kinds, [LAST])
     healthy = ~pl.col("household").is_in(failed["household"].implode())
-    found = evidence_for_night(settings, seen, ranked, DAYS - 1).filter(healthy)
+    found = evidence_for_night(settings, seen, rated, DAYS - 1).filter(healthy)
     written = store.read(f"nights/{LAST}/evidence.parquet")
     assert written.filter(healthy).rows() == found.rows() and found.height > 5
     assert written.join(failed, on=["household", "signal"]).is_empty()
     rarities = store.read(f"nights/{LAST}/rarities.parquet")
-    plain_rarities = rarity_table(settings, seen.grid.households, ranked, DAYS - 1)
+    plain_rarities = rarity_table(settings, seen.grid.households, rated, DAYS - 1)
     assert rarities.filter(healthy).rows() == plain_rarities.filter(healthy).rows()
     judged = expected.judgeable_signals(seen, DAYS - 1)
     counts = store.read_json(f"nights/{LAST}/done.json", {})
