@@ -108,7 +108,7 @@ def test_nothing_of_ray_is_imported_where_no_cluster_is_asked_for(tmp_path, monk
 def test_what_a_block_raises_stops_the_night_and_the_next_run_judges_it(tmp_path, monkeypatch):
     site = town(tmp_path / "town", sample=130, days=60)
     with monkeypatch.context() as patch:
-        patch.setattr(blocks, "rank_scores", broken)
+        patch.setattr(blocks, "rate_scores", broken)
         told = site.nightly(code=2)
     assert "the block cannot be read" in told.stderr and not site.file.exists()
     site.nightly()
