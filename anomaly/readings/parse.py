@@ -11,6 +11,7 @@ import polars as pl
 
 from anomaly.readings.clock_cells import join_clocks
 from anomaly.readings.clock_changes import separate_passes
+from anomaly.readings.passages import count_passages
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.timestamps import read_times
 
@@ -46,7 +47,7 @@ def parse_rows(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read one file's cells; return its rows and its rejects.
 
-    Each input row is in exactly one of them, in input order.
+    Each input row is in exactly one of them, in input order; those of an event log are counted.
 
     raw: text columns household, time, value [, clock, exits, periods, broken], and `row` (Int64); times may
     be typed days, and value, exits and periods typed numbers. clock: of the day that `time` names. `broken`
@@ -87,10 +88,11 @@ def parse_rows(
     good = typed.filter(pl.col("reason").is_null()) if rejects.height else typed
     is_part_of_day = ~pl.col("dated") & pl.lit(rule.kind == "usage")
     whole, exact = pl.col("base").round(0), pl.col("base").round(FRACTION_DIGITS)
-    good = separate_passes(good, rule).with_columns(
+    good = (good if rule.events else separate_passes(good, rule)).with_columns(
         value=pl.when(is_part_of_day).then(exact).otherwise(whole)
     )
-    return good.select(pl.col(name).cast(dtype) for name, dtype in ROW_SCHEMA.items()), rejects
+    rows = good.select(pl.col(name).cast(dtype) for name, dtype in ROW_SCHEMA.items())
+    return count_passages(rows) if rule.events else rows, rejects
 
 
 def _blank_to_null(cells: pl.DataFrame, numbers: dict[str, pl.Series]) -> pl.DataFrame:

@@ -119,6 +119,7 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     counts = rows.group_by("household", maintain_order=True).agg(n=pl.len())["n"].to_numpy()
     starts = np.concatenate(([0], counts.cumsum())).astype(np.int64)
     step = cadence_seconds(rows["at"].to_numpy(), rows["day_number"].to_numpy(), starts)
+    step = np.zeros_like(step) if rule.events else step  # nobody comes and goes by the clock
     days = (
         rows.with_columns(step=step)
         .group_by("household", "day_number", maintain_order=True)

@@ -25,6 +25,7 @@ class SignalRule:
     timezone: IANA name of the zone in which a day begins.
     source_timezone: IANA name of the zone of times without an offset; None: the same.
     max_per_day: base units that no day exceeds; None: DAY_CAPS of the base unit; 0: no cap.
+    events: the rows of a count are passages, each one of its own, and come when they like.
     boundary_hours: how far from midnight a register reading may lie and still tell the level at midnight.
 
     Raises ValueError, one line, when a field cannot be meant.
@@ -41,6 +42,7 @@ class SignalRule:
     source_timezone: str | None = None
     max_per_day: int | None = None
     boundary_hours: float = 3.0
+    events: bool = False
 
     def __post_init__(self) -> None:
         base_unit(self.unit)

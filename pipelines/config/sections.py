@@ -27,6 +27,10 @@ MADE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "meters": {"household": "(meter)", "value": "(value)"},
 }
 """Shape of a table → role → the column that is made for it as the table is brought into the long shape."""
+FILE_COLUMN = "(file)"
+"""The column that is made of the id in a file's name."""
+PASSAGE_COLUMN = "(passage)"
+"""The column that is made for an event log: 1 in each row."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class SignalSection:
     columns: Mapping[str, str]
     shape: str = "long"
     header_row: int = 1
+    household_from_file: str | None = None
     unit: str = "count"
     separator: str = ","
     decimal: str = "."
@@ -223,6 +228,8 @@ class Source:
     """auto: UTF-8, UTF-16 with a mark, else GB18030; or a name Python knows."""
     shape: str = "long"
     """One of MADE_COLUMNS."""
+    household_from_file: str | None = None
+    """Pattern that finds the id in a file's name, by its group if it has one."""
     header_row: int = 1
     """Line of a text or row of a sheet that names the columns, counted from 1; 1: the first that is not
     blank. What stands before it is passed over."""

@@ -29,7 +29,9 @@ from anomaly.messages import CONTROL_SIGNS
 from anomaly.outcomes import AccountRules
 from anomaly.readings import SIGNAL_KINDS, SignalRule, base_unit
 from pipelines.config.sections import (
+    FILE_COLUMN,
     MADE_COLUMNS,
+    PASSAGE_COLUMN,
     ControlSection,
     EngineSection,
     HouseholdsSection,
@@ -219,6 +221,8 @@ _Refuse = Callable[[str], typing.NoReturn]
 _SIGNAL_ROLES = ("clock", "exits", "household", "periods", "time", "value")
 _ROLES_OF_ROWS = frozenset({"meter", "read_type", "unit"})
 """They may stand beside a column for each period: what is so of a row is so of each of its cells."""
+EVENT = "event"
+"""The kind of a signal whose rows are passages: a count, once they are counted."""
 _REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
 _MAX_NAME_LENGTH = 40
@@ -238,6 +242,11 @@ def _check_file(file: SettingsFile, path: Path) -> None:
     _check_numbers(file, refuse)
     for name, section in file.signals.items():
         _check_signal(name, section, file.site.timezone, refuse)
+        if section.household_from_file and file.pseudonyms:
+            refuse(
+                f"[signals.{name}] household_from_file: names of files are kept, and with them the ids that "
+                "[pseudonyms] is to hide; give the ids a column of their own"
+            )
     if file.households:
         _check_separator(file.households.separator, "[households]", refuse)
         _check_columns(file.households.columns, ("household",), _REGISTER_ROLES, "[households]", refuse)
@@ -299,8 +308,8 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse: _Ref
         refuse(f"{where}: {named}")
     if len(name) > _MAX_NAME_LENGTH:
         refuse(f"{where}: the name has {len(name)} characters; choose one of at most {_MAX_NAME_LENGTH}")
-    if section.kind not in SIGNAL_KINDS:
-        refuse(f"{where} kind = {section.kind!r}; choose count, usage or register")
+    if section.kind not in (*SIGNAL_KINDS, EVENT):
+        refuse(f"{where} kind = {section.kind!r}; choose count, usage, register or event")
     if section.stamp not in ("start", "end"):
         refuse(f"{where} stamp = {section.stamp!r}; choose start or end")
     if section.periods and not section.periods_per_day:
@@ -314,7 +323,7 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse: _Ref
     except ValueError as error:
         refuse(f"{where}: {error}")
     _check_shape(section, where, refuse)
-    made = MADE_COLUMNS[section.shape]
+    made = _made_columns(section)
     needed = [role for role in ("household", "time", "value") if role not in made]
     _check_columns(section.columns, needed, _SIGNAL_ROLES, where, refuse)
 
@@ -325,6 +334,11 @@ def _check_shape(section: SignalSection, where: str, refuse: _Refuse) -> None:
         refuse(f"{where} shape = {section.shape!r}; choose {', '.join(MADE_COLUMNS)}")
     if section.header_row < 1:
         refuse(f"{where} header_row = {section.header_row}; rows are counted from 1")
+    _check_household_from_file(section, where, refuse)
+    if section.kind == EVENT and (section.shape != "long" or section.unit != "count"):
+        refuse(f"{where} kind = {EVENT!r}: a row is one passage; take out shape and unit")
+    if section.kind == EVENT and (further := sorted({"value", "exits", "periods"} & section.columns.keys())):
+        refuse(f"{where} kind = {EVENT!r}: a row is one passage; take out columns.{further[0]}")
     if section.shape == "long":
         return
     allowed = {"time", "household"} - MADE_COLUMNS[section.shape].keys()
@@ -334,6 +348,25 @@ def _check_shape(section: SignalSection, where: str, refuse: _Refuse) -> None:
         refuse(f"{where} columns: {what}; write columns = {{ {' = …, '.join(sorted(allowed))} = … }}")
     if section.periods:
         refuse(f"{where} periods has no meaning with shape = {section.shape!r}; take it out")
+
+
+def _check_household_from_file(section: SignalSection, where: str, refuse: _Refuse) -> None:
+    pattern = section.household_from_file
+    if pattern is None:
+        return
+    try:
+        groups = re.compile(pattern).groups
+    except re.error as error:
+        refuse(
+            f"{where} household_from_file = {pattern!r} is no pattern ({error}); "
+            "write for example 'meter_(\\d+)'"
+        )
+    if groups > 1:
+        refuse(
+            f"{where} household_from_file = {pattern!r} has {groups} groups; put brackets round the id alone"
+        )
+    if "household" in section.columns or section.shape == "meters":
+        refuse(f"{where} household_from_file: the id stands in the file already; take one of them out")
 
 
 def _check_separator(separator: str, where: str, refuse: _Refuse) -> None:
@@ -380,17 +413,28 @@ def _check_columns(
 # sections as the readers of files take them
 
 
+def _made_columns(section: SignalSection) -> dict[str, str]:
+    """Return role → column of the columns that are made as a file is read."""
+    made = dict(MADE_COLUMNS[section.shape])
+    if section.household_from_file:
+        made["household"] = FILE_COLUMN
+    if section.kind == EVENT:
+        made["value"] = PASSAGE_COLUMN
+    return made
+
+
 def _signal_source(name: str, section: SignalSection, limits: LimitsSection, site: SiteSection) -> Source:
     periods = {"periods": section.periods} if section.periods else {}
     return Source(
         name=name,
         files=section.files,
-        columns=dict(section.columns) | periods | dict(MADE_COLUMNS[section.shape]),
+        columns=dict(section.columns) | periods | _made_columns(section),
         separator=section.separator,
         decimal=section.decimal,
         encoding=section.encoding,
         shape=section.shape,
         header_row=section.header_row,
+        household_from_file=section.household_from_file,
         stamp=section.stamp,
         time_format=section.time_format,
         timezone=section.timezone or site.timezone,
@@ -402,7 +446,8 @@ def _signal_rule(name: str, section: SignalSection, timezone: str) -> SignalRule
     factor = base_unit(section.unit)[1]
     return SignalRule(
         name=name,
-        kind=section.kind,
+        kind="count" if section.kind == EVENT else section.kind,
+        events=section.kind == EVENT,
         unit=section.unit,
         # the times of periods are made of the days, and written as ISO
         time_format=section.time_format if section.shape != "intervals" else None,

@@ -1,11 +1,10 @@
 """Read the text of a file: unpack it, and bring it to UTF-8."""
 
-import gzip
 import io
-import zlib
 from pathlib import Path
 
 from pipelines.ingest.text_table import MalformedFile, empty_file, not_text, too_large
+from pipelines.ingest.unpacking import unpacked_chunks
 
 CHUNK_BYTES = 1 << 22
 UTF8_MARK = b"\xef\xbb\xbf"
@@ -17,8 +16,8 @@ _CUT_SHORT = ("unexpected end of data", "incomplete multibyte sequence", "trunca
 def read_text(path: Path, encoding: str, max_bytes: int, packed: bool = False) -> bytes:
     """Return a file's text as UTF-8 without a mark, its lines ended by newlines.
 
-    encoding: a name Python knows, or "auto": UTF-8, UTF-16 with a mark, else GB18030. packed: the file is a
-    gzip file. Raises MalformedFile for what is no text, empty, damaged, or larger than `max_bytes`.
+    encoding: a name Python knows, or "auto": UTF-8, UTF-16 with a mark, else GB18030. packed: the file is one
+    of PACKINGS. Raises MalformedFile for what is no text, empty, damaged, or larger than `max_bytes`.
     """
     data = _unpack(path, max_bytes) if packed else _read(path, max_bytes)
     data = (_guess_utf8(data) if encoding == "auto" else _to_utf8(data, encoding)).removeprefix(UTF8_MARK)
@@ -36,20 +35,14 @@ def _read(path: Path, max_bytes: int) -> bytes:
 
 
 def _unpack(path: Path, max_bytes: int) -> bytes:
-    """Unpack a gzip file, and give it up as soon as it grows too large or turns out not to be text."""
+    """Unpack a file, and give it up as soon as it grows too large or turns out not to be text."""
     content = io.BytesIO()
-    try:
-        with gzip.open(path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                if content.tell() + len(chunk) > max_bytes:
-                    raise too_large(max_bytes)
-                content.write(chunk)
-                if b"\0" in chunk and content.getbuffer()[:2] not in UTF16_MARKS:
-                    raise not_text()
-    except EOFError:
-        raise MalformedFile("is cut short", "copy or export it again") from None
-    except (gzip.BadGzipFile, zlib.error):
-        raise MalformedFile("is not a sound gzip file", "copy or export it again") from None
+    for chunk in unpacked_chunks(path, CHUNK_BYTES):
+        if content.tell() + len(chunk) > max_bytes:
+            raise too_large(max_bytes)
+        content.write(chunk)
+        if b"\0" in chunk and content.getbuffer()[:2] not in UTF16_MARKS:
+            raise not_text()
     return content.getvalue()
 
 

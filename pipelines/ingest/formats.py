@@ -20,8 +20,9 @@ from pipelines.ingest.csv_text import read_csv_text
 from pipelines.ingest.files import system_errors_as_source_errors
 from pipelines.ingest.parquet_file import read_parquet_file
 from pipelines.ingest.roles import refuse_personal_columns, to_roles
-from pipelines.ingest.shapes import to_long
+from pipelines.ingest.shapes import add_made_columns, to_long
 from pipelines.ingest.text_table import MalformedFile, TextTable, first_line
+from pipelines.ingest.unpacking import PACKINGS, TEXT_SUFFIXES
 from pipelines.ingest.workbook import read_workbook
 
 
@@ -33,15 +34,11 @@ def _read_delimited(path: Path, source: Source) -> TextTable:
 
 
 READERS: dict[str, Callable[[Path, Source], TextTable]] = {
-    ".csv": _read_delimited,
-    ".txt": _read_delimited,
-    ".tsv": _read_delimited,
+    **dict.fromkeys(TEXT_SUFFIXES, _read_delimited),
     ".parquet": read_parquet_file,
     ".xlsx": read_workbook,
 }
 """Suffix of a file → what reads it. Messages, documentation and tests take the formats from here."""
-PACKINGS = (".gz",)
-"""Suffixes of packed text; behind one of them any suffix but that of another reader, or none, is text."""
 LIBRARY_ERRORS = (
     pl.exceptions.PolarsError,
     duckdb.Error,
@@ -74,6 +71,7 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
         with system_errors_as_source_errors(path, source):
             table = _read_table(path, source)
         refuse_personal_columns(table.cells, source)
+        table = add_made_columns(table, path, source)
         return to_roles(to_long(table, source), source)
     except MalformedFile as error:
         raise SourceError(
@@ -83,9 +81,8 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
 
 def formats_in_words() -> str:
     """Return the suffixes that are read, as a message names them."""
-    text = [suffix for suffix, reader in READERS.items() if reader is _read_delimited]
-    others = [suffix for suffix in READERS if suffix not in text]
-    return f"{', '.join(text)}, one of these with {' or '.join(PACKINGS)}, {' or '.join(others)}"
+    others = [suffix for suffix in READERS if suffix not in TEXT_SUFFIXES]
+    return f"{', '.join(TEXT_SUFFIXES)}, one of these with {' or '.join(PACKINGS)}, {' or '.join(others)}"
 
 
 def _split_suffix(path: Path) -> tuple[str, str | None]:

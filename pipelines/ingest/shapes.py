@@ -6,6 +6,7 @@ Every cell becomes a row that keeps the number of the row it stood in; an empty 
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import polars as pl
 
 from anomaly.pii import find_personal_columns
 from anomaly.readings import SignalRule, read_times
-from pipelines.config.sections import MADE_COLUMNS, Source
+from pipelines.config.sections import FILE_COLUMN, MADE_COLUMNS, PASSAGE_COLUMN, Source
 from pipelines.ingest.roles import check_columns, columns_of_roles, personal_columns
 from pipelines.ingest.text_table import MalformedFile, TextTable
 
@@ -51,6 +52,31 @@ def to_long(table: TextTable, source: Source) -> TextTable:
         return table
     check_columns(table.cells.columns, source)
     return _SHAPES[source.shape](table, source)
+
+
+def add_made_columns(table: TextTable, path: Path, source: Source) -> TextTable:
+    """Return a table with what is not in its cells: the id in the file's name, and 1 for each passage.
+
+    Raises MalformedFile for a name without an id.
+    """
+    made = {}
+    if source.household_from_file:
+        found = re.search(source.household_from_file, path.name)
+        if not found or not (household := found[1] if found.re.groups else found[0]):
+            raise MalformedFile(
+                "has a name in which no id is found",
+                f"set household_from_file in [signals.{source.name}], or name other files",
+            )
+        made[FILE_COLUMN] = household
+    if PASSAGE_COLUMN in source.columns.values():
+        made[PASSAGE_COLUMN] = "1"
+    if not made:
+        return table
+    has_cells = pl.any_horizontal(pl.all().cast(pl.String).str.strip_chars() != "").fill_null(False)
+    cells = table.cells.with_columns(
+        pl.when(has_cells).then(pl.lit(text)).alias(name) for name, text in made.items()
+    )
+    return TextTable(cells, table.row, table.broken)
 
 
 # a column for each period of the day

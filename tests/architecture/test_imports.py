@@ -41,7 +41,7 @@ INPUT_AND_OUTPUT = re.compile(
 )
 """Calls that read or write files, or ask the clock, whatever they are called on."""
 NEVER_IMPORTED = {"pandas", "pyarrow", "plotly", "pydantic", "seaborn"}
-NAMED_OTHERWISE = {"PIL": "pillow", "sklearn": "scikit-learn"}
+NAMED_OTHERWISE = {"backports": "backports-zstd", "PIL": "pillow", "sklearn": "scikit-learn"}
 """Name to import → name to install, where they differ."""
 
 

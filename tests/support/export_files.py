@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import zipfile
 from datetime import date, datetime
 
 import polars as pl
@@ -60,6 +61,21 @@ def parquet(frame: pl.DataFrame) -> bytes:
     return content.getvalue()
 
 
+def zipped(files: dict[str, bytes | str]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def zstandard(text: bytes) -> bytes:
+    """Return a frame of one block that is not compressed: header, size, content (RFC 8878)."""
+    assert len(text) < 256
+    block = (len(text) << 3 | 1).to_bytes(3, "little")
+    return b"\x28\xb5\x2f\xfd\x20" + bytes([len(text)]) + block + text
+
+
 TYPED = {"home": ["0001", "0002"], "day": [date(2024, 1, 1), date(2024, 1, 2)], "reading": [12.5, 13.0]}
 COATS = {
     "water.csv": PLAIN.encode(),
@@ -74,6 +90,8 @@ COATS = {
     "tabs.tsv": PLAIN.replace(",", "\t").encode(),
     "water.csv.gz": gzip.compress(PLAIN.encode()),
     "water.gz": gzip.compress(PLAIN.encode("utf-16")),
+    "water.csv.zip": zipped({"out/": "", "out/water.csv": PLAIN, "__MACOSX/out/._water.csv": "x"}),
+    "water.csv.zst": zstandard(PLAIN.encode()),
     "water.parquet": parquet(pl.DataFrame(TYPED)),
     "text.parquet": parquet(
         pl.DataFrame(

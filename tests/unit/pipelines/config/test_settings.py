@@ -1,6 +1,7 @@
 """The settings file: every name known or refused with a guess, every default written down."""
 
 import datetime as dt
+import re
 import tomllib
 
 import pytest
@@ -90,7 +91,7 @@ def test_what_is_misspelt_is_refused_with_a_guess(tmp_path, old, new, words):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ('kind = "usage"', 'kind = "total"', "choose count, usage or register"),
+        ('kind = "usage"', 'kind = "total"', "choose count, usage, register or event"),
         ('unit = "kWh"', 'unit = "gallon"', "unit 'gallon' is not known"),
         ('unit = "kWh"', 'unit = "kWh"\nstamp = "middle"', "choose start or end"),
         ('unit = "kWh"', 'unit = "kWh"\ndecimal = ";"', "decimal ';' is not known"),
@@ -216,12 +217,31 @@ def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, sectio
             "columns: shape = 'meters' finds household by itself; write columns = { time = … }",
         ),
         ('shape = "intervals"', "finds value by itself; write columns = { household = …, time = … }"),
+        ('household_from_file = "m("', "household_from_file = 'm(' is no pattern"),
+        ('household_from_file = "(a)(b)"', "has 2 groups; put brackets round the id alone"),
+        ('household_from_file = "a"', "the id stands in the file already"),
         ("header_row = 0", "header_row = 0; rows are counted from 1"),
     ],
 )
 def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
     message = refusal(tmp_path, LEAST + line + "\n")
     assert words in message and "[signals.power]" in message, message
+
+
+def test_an_event_log_needs_home_and_time(tmp_path):
+    log = LEAST[: LEAST.index("[signals.power]")] + '[signals.power]\nfiles = "a.csv"\nkind = "event"\n'
+    named = 'columns = { household = "id", time = "at" }\n'
+    settings = load_settings(write(tmp_path, log + named))
+    assert (settings.rules["power"].kind, settings.rules["power"].events) == ("count", True)
+    assert "take out columns.value" in refusal(tmp_path, log + named.replace("}", ', value = "n" }'))
+    assert "take out shape and unit" in refusal(tmp_path, log + named + 'unit = "kWh"\n')
+
+
+def test_ids_in_names_of_files_are_not_hidden_by_pseudonyms(tmp_path):
+    named = re.sub(r'household = "[^"]*", ', "", LEAST) + "household_from_file = 'm(\\d+)'\n"
+    assert load_settings(write(tmp_path, named)).sources["power"].columns["household"] == "(file)"
+    message = refusal(tmp_path, named + '[pseudonyms]\nkey = "k"\n')
+    assert "names of files are kept" in message
 
 
 def test_a_wide_table_needs_only_the_columns_that_stand_beside_its_values(tmp_path):

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from anomaly.readings import SignalRule, parse_rows
-from pipelines.config.sections import MADE_COLUMNS, Source
+from pipelines.config.sections import FILE_COLUMN, MADE_COLUMNS, PASSAGE_COLUMN, Source
 from pipelines.ingest.shapes import find_periods
 from tests.support.export_files import broken, cells, parquet, workbook
 
@@ -218,3 +218,28 @@ def test_lines_before_the_header_are_passed_over(read, refused):
     assert cells(read(sheet, "w.xlsx", header_row=3)) == [("0001", "2024-01-01", "12.5", 1)]
     assert "is empty" in str(refused(text, header_row=9))
     assert "is empty" in str(refused(sheet, "w.xlsx", header_row=9))
+
+
+# what is not in the cells
+
+
+def test_the_id_may_stand_in_the_files_name(read, refused):
+    named = {"columns": {"household": FILE_COLUMN, "time": "day", "value": "reading"}}
+    text = "day,reading\n2024-01-01,12.5\n\n"
+    found = read(text, "meter_0012.csv", household_from_file=r"meter_(\d+)", **named)
+    assert cells(found) == [("0012", "2024-01-01", "12.5", 1)]
+    found = read(text, "meter_0012.csv", household_from_file=r"\d+", **named)
+    assert cells(found) == [("0012", "2024-01-01", "12.5", 1)]
+    error = refused(text, "total.csv", household_from_file=r"meter_(\d+)", **named)
+    assert "has a name in which no id is found" in str(error)
+    wide = f"day,{','.join(HOURS)}\n2024-01-01,{one('3', 23)}\n"
+    columns = {"household": FILE_COLUMN, "time": "day", "value": "(value)"}
+    found = read(wide, "m7.csv", household_from_file=r"m(\d)", shape="intervals", columns=columns)
+    assert rows(found, "intervals") == [("7", "2024-01-01 23:00:00", "3", 1)]
+
+
+def test_each_row_of_an_event_log_is_one_passage(read):
+    columns = {"household": "home", "time": "day", "value": PASSAGE_COLUMN}
+    found = read("home,day\n0001,2024-01-01 08:00\n0001,2024-01-01 08:00\n\n1\n", columns=columns)
+    assert [row[2:] for row in cells(found)] == [("1", 1), ("1", 2)]
+    assert broken(found) == [(4, "wrong number of cells")]
