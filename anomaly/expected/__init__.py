@@ -6,9 +6,9 @@ order of the steps; each step is a module of its own.
 """
 
 from anomaly.expected.decompose import decompose, level_shifts
-from anomaly.expected.expectation import Expectation
+from anomaly.expected.expectation import Expectation, expected_frame
 from anomaly.expected.grid import Grid, make_grid, resolution
-from anomaly.expected.judgeable import expected_frame, judgeable_signals, not_judged_frame
+from anomaly.expected.judgeable import judgeable_signals, not_judged_frame
 from anomaly.expected.model import expect, expect_recent, log_offset
 from anomaly.expected.peers import peer_medians_frame
 from anomaly.expected.recent import expect_recent_fused

@@ -95,36 +95,3 @@ def _reason(rules: ExpectedRules) -> pl.Expr:
             )
         )
     )
-
-
-def expected_frame(expected: Expectation, night: int, homes: np.ndarray, days: int) -> pl.DataFrame:
-    """Return tables.ExpectedDays, without night and unit, of the last `days` days as the night saw them.
-
-    night: day index. homes: places in the grid.
-    """
-    grid = expected.grid
-    at = np.arange(max(0, night - days + 1), night + 1)
-    cells = np.ix_(np.arange(len(grid.signals)), homes, at)
-    known = ~np.isnan(expected.expected[cells])
-    s, h, d = np.nonzero(known)
-    value = np.where(grid.lag[cells] + at <= night, grid.value[cells], np.nan)[known]
-    surprise = np.where(np.isnan(value), np.nan, expected.surprise[cells][known])
-    frame = pl.DataFrame(
-        {
-            "household": np.array(grid.households, dtype=object)[homes][h] if len(homes) else [],
-            "signal": np.array(grid.signals, dtype=object)[s] if len(grid.signals) else [],
-            "day": (at[d] + grid.ordinal).astype("datetime64[D]"),
-            "value": value,
-            "expected": expected.expected[cells][known],
-            "low": expected.low[cells][known],
-            "high": expected.high[cells][known],
-            "surprise": surprise,
-        },
-        schema_overrides={"household": pl.String, "signal": pl.String, "day": pl.Date},
-        nan_to_null=True,
-    )
-    return frame.with_columns(
-        pl.col("value").cast(pl.Int64),
-        pl.col("expected", "low", "high").round(2),
-        pl.col("surprise").round(4),
-    ).sort("household", "signal", "day")

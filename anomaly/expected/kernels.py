@@ -52,7 +52,7 @@ HOMES_PER_TASK = 64
 class KernelParams(NamedTuple):
     """The rules of the expectation and the days it is made for, as kernels take them.
 
-    ladder: (rules, 3) int64 of (guard days, least days, days between renewals: 1 or 7), first choice first.
+    baselines: (2, 3) int64 of (guard days, least days, days between renewals: 1 or 7), first choice first.
     weekday: (T,) int8, effective place in the week. ordinal: days from the epoch to the first day.
     days: how many of the last days are asked for. The other fields are those of ExpectedRules.
     """
@@ -70,7 +70,7 @@ class KernelParams(NamedTuple):
     coarse_days: int
     floor_share: float
     past_level: bool
-    ladder: np.ndarray
+    baselines: np.ndarray
     weekday: np.ndarray
     ordinal: int
     days: int
@@ -411,7 +411,7 @@ def vacant_days(series, lag, params):
 
 
 class WindowBuffers(NamedTuple):
-    """Arrays that `_fill_from_rule` works in.
+    """Arrays that `_fill_from_baseline` works in.
 
     values, day, weekday: the days of the window in order, their values and weekdays, as many as there may be.
     base: (7,) the usual level of each weekday. by_weekday: the values, a column each weekday.
@@ -443,15 +443,15 @@ def _window_buffers(window_days, asked_days):
 
 
 @compiled()
-def _fill_from_rule(y, params, rule, usual, spread, count, buffers):
-    """Fill in those of the last days that no earlier rule filled in and this one can.
+def _fill_from_baseline(y, params, baseline, usual, spread, count, buffers):
+    """Fill in those of the last days that no earlier baseline filled in and this one can.
 
-    y: (T,) NaN where not usable. rule: a row of params.ladder. The window holds the last `baseline_days`
-    usable days older than the guard, looked for three times as far back, so that an absence does not empty
-    it. A rule that is renewed weekly rests on the days up to the last anchor older than its guard: for a week
-    its window, which costs the most, stays as it is.
+    y: (T,) NaN where not usable. baseline: a row of params.baselines. The window holds the last
+    `baseline_days` usable days older than the guard, looked for three times as far back, so that an absence
+    does not empty it. A baseline that is renewed weekly rests on the days up to the last anchor older than
+    its guard: for a week its window, which costs the most, stays as it is.
     """
-    guard, least, renewal = rule[0], rule[1], rule[2]
+    guard, least, renewal = baseline[0], baseline[1], baseline[2]
     days = params.baseline_days
     shift, last = len(y) - len(count), len(y)
     while last > shift and count[last - 1 - shift] > 0:
@@ -528,7 +528,7 @@ def usual_and_spread(y, params):
 
     y: (H, T) float64 log values without the shock of their day, NaN where not known and occupied. usual =
     median + weekday median shrunk by n / (n + 3); spread = 1.4826 · MAD of what is left; of the window of the
-    first rule of the ladder that has enough days. NaN and 0 (int16) where none has.
+    first of the baselines that has enough days. NaN and 0 (int16) where none has.
     """
     homes = len(y)
     usual = np.full((homes, params.days), np.nan)
@@ -536,8 +536,8 @@ def usual_and_spread(y, params):
     count = np.zeros((homes, params.days), dtype=np.int16)
     for h in numba.prange(homes):
         buffers = _window_buffers(params.baseline_days, params.days)
-        for rule in params.ladder:
-            _fill_from_rule(y[h], params, rule, usual[h], spread[h], count[h], buffers)
+        for baseline in params.baselines:
+            _fill_from_baseline(y[h], params, baseline, usual[h], spread[h], count[h], buffers)
     return usual, spread, count
 
 
@@ -933,8 +933,8 @@ def _fill_recent_days(s, h, shock, offset, peers, params, buffers, windows, out)
     days, length = params.days, len(buffers.y)
     usual, spread = np.full(days, np.nan), np.full(days, np.nan)
     count = out.history_days[s, h]
-    for rule in params.ladder:
-        _fill_from_rule(buffers.y, params, rule, usual, spread, count, windows)
+    for baseline in params.baselines:
+        _fill_from_baseline(buffers.y, params, baseline, usual, spread, count, windows)
     _mix_spread(spread, count, peers.spread[s], params)
     if params.past_level:
         _raise_to_past_level(buffers.y, usual, spread, params)

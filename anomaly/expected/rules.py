@@ -73,7 +73,7 @@ class ExpectedRules:
                 raise ValueError(f"{days} and nothing would be judged; write fewer")
 
     @property
-    def ladder(self) -> np.ndarray:
+    def baselines(self) -> np.ndarray:
         """(2, 3) int64: guard days, least days, days between renewals of the full and the short baseline.
 
         For each day the first of them with enough days is taken.
@@ -94,7 +94,7 @@ class ExpectedRules:
 
         Of its own readings: those of the baselines, of the vacancy and of the past level.
         """
-        baselines = [guard + renewal + 3 * self.baseline_days - 1 for guard, _, renewal in self.ladder]
+        lengths = [guard + renewal + 3 * self.baseline_days - 1 for guard, _, renewal in self.baselines]
         vacancy = self.vacancy_days + 7
         past_level = self.guard_days + 6 + PAST_LEVEL_DAYS if self.past_level else 0
-        return max(*map(int, baselines), vacancy, past_level)
+        return max(*map(int, lengths), vacancy, past_level)

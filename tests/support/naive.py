@@ -274,13 +274,13 @@ def average_coarse_days(value, lag, resolution, guard, share, n):
     return series, span
 
 
-def usual_and_spread(y, usable, weekday, ordinal, ladder, days):
+def usual_and_spread(y, usable, weekday, ordinal, baselines, days):
     """Twin of expected.kernels.usual_and_spread for one home: (usual, spread, count) of each day."""
     out = []
     for t in range(len(y)):
         renewed = [
             (latest(usable, t - (ordinal + t - guard) % step, guard, days), least)
-            for guard, least, step in ladder
+            for guard, least, step in baselines
         ]
         rungs = [at for at, least in renewed if len(at) >= least]
         if not rungs:

@@ -114,12 +114,12 @@ def test_vacant_days(length, unit, share, days, least, ordinal, data):
 @given(series, st.integers(0, 6), st.integers(0, 6), st.integers(1, 12), st.integers(0, 99))
 def test_usual_and_spread(y, first, ordinal, days, before):
     weekday = ((np.arange(len(y)) + first) % 7).astype(np.int8)
-    ladder = np.array([[5, 6, 7], [2, 3, 1]])
+    baselines = np.array([[5, 6, 7], [2, 3, 1]])
     last = len(y) - min(before, len(y) - 1)
-    rules = params(len(y), last, ordinal, weekday=weekday, ladder=ladder, baseline_days=days)
+    rules = params(len(y), last, ordinal, weekday=weekday, baselines=baselines, baseline_days=days)
     usual, spread, count = kernels.usual_and_spread(np.array([y]), rules)
     usable = ~np.isnan(y)
-    twin = naive.usual_and_spread(y, usable, weekday.tolist(), ordinal, ladder.tolist(), days)
+    twin = naive.usual_and_spread(y, usable, weekday.tolist(), ordinal, baselines.tolist(), days)
     assert_same(np.stack([usual[0], spread[0], count[0]], axis=1), twin[-last:])
 
 

@@ -195,7 +195,7 @@ def test_a_count_is_never_coarse():
     assert (seen.span_days == 1).all()
 
 
-def test_the_ladder_of_a_short_history():
+def test_a_short_history_rests_on_the_short_baseline():
     seen = expect(water(a=FLAT[:60]))
     assert np.isnan(seen.surprise[0, 0, :16]).all() and not np.isnan(seen.surprise[0, 0, 16:]).any()
     # 10 days at least 7 old; 26 of them; those up to the last Thursday at least 11 days ago, day 22; a week
