@@ -28,6 +28,7 @@ from pipelines import errors
 from pipelines.cli.commands import main
 from pipelines.config.sections import SettingsFile
 from pipelines.config.settings import load_settings
+from pipelines.ingest.ledger import LedgerEntry
 from tests.support.documentation import (
     PAGES,
     README,
@@ -314,6 +315,7 @@ COLUMN_ROLES = {"household_id", "moved_in", "no_access", "not_visited"}
 @every_page
 def test_names_with_underscores_are_settings_columns_or_outcomes(page):
     known = {name for names in settings_names().values() for name in names} | COLUMN_ROLES
+    known |= set(LedgerEntry.__annotations__)  # of the manifest
     known |= {
         column for table in (*tables.PUBLISHED.values(), *tables.META.values()) for column in table.columns()
     }
