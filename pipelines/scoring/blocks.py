@@ -161,12 +161,12 @@ class ScoreBlock:
         every = np.arange(len(homes))
         grid = make_integer_grid(settings, homes, every, readings, night.calendar)
         days = min(WINDOW_DAYS, grid.days)
-        seen, vacant = expected.expect_recent_fused(grid, settings.expected, self.peers, days)
-        rated = rate_scores(settings, score_homes(settings, seen, self.peers), TONIGHT, night.tails)
+        expectation, vacant = expected.expect_recent_fused(grid, settings.expected, self.peers, days)
+        rated = rate_scores(settings, score_homes(settings, expectation, self.peers), TONIGHT, night.tails)
 
         others = np.setdiff1d(every, homes.sample)
         judgeable = homes.judgeable & np.isin(every, others)
-        judged_signals = expected.judgeable_signals(seen, days - 1)
+        judged_signals = expected.judgeable_signals(expectation, days - 1)
         rare = largest_rarity(rated, TONIGHT, len(every)) >= evidence_rarity(settings)
         standing_out = np.flatnonzero(judgeable & (rare | block.tracked))
         asked_history = np.flatnonzero(judgeable & (night.history_days > 0))
@@ -176,14 +176,14 @@ class ScoreBlock:
             homes=block.numbers.start + others,
             has_readings=readings.has_readings[:, others],
             judged=np.any(judged_signals[:, others] & judgeable[others], axis=0),
-            not_judged=ExpectedHomes(grid, seen, vacant).reasons_not_judged(
+            not_judged=ExpectedHomes(grid, expectation, vacant).reasons_not_judged(
                 settings, night.date, readings.has_readings & ~judged_signals & judgeable
             ),
             rarities=rarities.filter(pl.col("household").is_in(names.implode())),
             standing_out=block.numbers.start + standing_out,
             readings=readings.select_homes(standing_out),
             sensors=sensor_state(settings, block.numbers.start + others, readings, others),
-            history=expected.expected_frame(seen, days - 1, asked_history, 1),
+            history=expected.expected_frame(expectation, days - 1, asked_history, 1),
         )
 
 

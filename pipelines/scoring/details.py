@@ -97,8 +97,10 @@ def expect_others(
     readings: those of the homes, on the calendar's days. days: how many of the last are asked.
     """
     grid = make_integer_grid(settings, homes, numbers, readings, calendar)
-    seen, vacant = expected.expect_recent_fused(grid, settings.expected, sample.peers, min(days, grid.days))
-    return ExpectedHomes(grid, seen, vacant)
+    expectation, vacant = expected.expect_recent_fused(
+        grid, settings.expected, sample.peers, min(days, grid.days)
+    )
+    return ExpectedHomes(grid, expectation, vacant)
 
 
 class NightEvidence(NamedTuple):
@@ -150,14 +152,14 @@ def _rate_last_night(
     return rate_scores(settings, [one.pad_to(last + 1) for one in scores], last, night.tails)
 
 
-def _without_sensors(seen: Expectation, failed: Collection[tuple[str, str]]) -> Expectation:
+def _without_sensors(expectation: Expectation, failed: Collection[tuple[str, str]]) -> Expectation:
     """Return the same as if some sensors, (household, signal), had given nothing; of the last night."""
-    grid = seen.grid
+    grid = expectation.grid
     is_failed = np.array([[(home, signal) in failed for home in grid.households] for signal in grid.signals])
     return dataclasses.replace(
-        seen,
-        expected=np.where(is_failed[:, :, None], np.nan, seen.expected),
-        surprise=np.where(is_failed[:, :, None], np.nan, seen.surprise),
+        expectation,
+        expected=np.where(is_failed[:, :, None], np.nan, expectation.expected),
+        surprise=np.where(is_failed[:, :, None], np.nan, expectation.surprise),
         scored_nights=1,
     )
 
@@ -175,9 +177,13 @@ def with_all_days(parts: Sequence[ExpectedHomes], households: Collection[str]) -
     """Return some of the homes on all their days."""
     found = []
     for homes in parts:
-        seen = homes.on_all_days(_rows(homes.grid.households, households), homes.grid.days)
-        resolution = expected.resolution(seen.grid.value, seen.grid.lag)
-        found.append(dataclasses.replace(seen, grid=dataclasses.replace(seen.grid, resolution=resolution)))
+        expectation = homes.on_all_days(_rows(homes.grid.households, households), homes.grid.days)
+        resolution = expected.resolution(expectation.grid.value, expectation.grid.lag)
+        found.append(
+            dataclasses.replace(
+                expectation, grid=dataclasses.replace(expectation.grid, resolution=resolution)
+            )
+        )
     return functools.reduce(Expectation.concat_homes, found)
 
 

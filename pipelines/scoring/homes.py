@@ -171,8 +171,8 @@ class ExpectedHomes:
         """Return some of the homes on the first days; before those of `expected` nothing was expected."""
         grid = self.grid.select(rows, days)
         value = np.where(grid.value == UNKNOWN, np.nan, grid.value)
-        seen = self.expected.select(rows, days - (self.grid.days - self.expected.grid.days))
-        return seen.pad_to(dataclasses.replace(grid, value=value), self.vacant[rows, :days])
+        expectation = self.expected.select(rows, days - (self.grid.days - self.expected.grid.days))
+        return expectation.pad_to(dataclasses.replace(grid, value=value), self.vacant[rows, :days])
 
     def reasons_not_judged(self, settings: Settings, night: dt.date, asked: np.ndarray) -> pl.DataFrame:
         """Return household, signal, reason: why the night cannot judge the signals asked for, (S, H) bool."""

@@ -28,12 +28,12 @@ def evidence_rarity(settings: Settings) -> float:
     return opening_rarity(settings) * settings.evidence.kept_share
 
 
-def score_homes(settings: Settings, seen: Expectation, peers: PeerStats) -> list[Scores]:
+def score_homes(settings: Settings, expectation: Expectation, peers: PeerStats) -> list[Scores]:
     """Return the scores of every detector that the settings choose."""
     return [
         scores
         for detector in detectors.chosen_detectors(settings.detectors)
-        for scores in detector(seen, peers)
+        for scores in detector(expectation, peers)
     ]
 
 
@@ -79,11 +79,11 @@ def rarity_table(
 
 
 def evidence_for_night(
-    settings: Settings, seen: Expectation, rated: Sequence[evidence.RatedScores], night: int
+    settings: Settings, expectation: Expectation, rated: Sequence[evidence.RatedScores], night: int
 ) -> pl.DataFrame:
     """Return the night's evidence that the purpose allows (`evidence.EVIDENCE_SCHEMA`).
 
-    night: its column in `seen` and `ranked`.
+    night: its column in `expectation` and `rated`.
     """
-    found = evidence.evidence_frame(seen, rated, night, evidence_rarity(settings))
+    found = evidence.evidence_frame(expectation, rated, night, evidence_rarity(settings))
     return found.filter(pl.col("signature").is_in(listed_signatures(settings)))

@@ -130,8 +130,8 @@ def expect_sample(
     """Work out what was to be expected of the sample on so many last days. readings: those of the sample."""
     grid = make_float_grid(settings, homes, homes.sample, readings, calendar)
     peers = PeerStats(homes.district_count)
-    seen, vacant = expected.expect_recent(grid, settings.expected, peers, min(days, grid.days))
-    return ExpectedSample(grid, seen, vacant, readings, peers)
+    expectation, vacant = expected.expect_recent(grid, settings.expected, peers, min(days, grid.days))
+    return ExpectedSample(grid, expectation, vacant, readings, peers)
 
 
 def fit_sample(
