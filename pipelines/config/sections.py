@@ -25,6 +25,7 @@ MADE_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "long": {},
     "intervals": {"value": "(value)"},
     "meters": {"household": "(meter)", "value": "(value)"},
+    "nem12": {"household": "(NMI)", "time": "(time)", "value": "(value)"},
 }
 """Shape of a table → role → the column that is made for it as the table is brought into the long shape."""
 FILE_COLUMN = "(file)"
@@ -85,7 +86,7 @@ class SignalSection:
 
     files: str
     kind: str
-    columns: Mapping[str, str]
+    columns: Mapping[str, str] = field(default_factory=dict)
     shape: str = "long"
     header_row: int = 1
     household_from_file: str | None = None
@@ -230,6 +231,8 @@ class Source:
     """One of MADE_COLUMNS."""
     household_from_file: str | None = None
     """Pattern that finds the id in a file's name, by its group if it has one."""
+    unit: str = "count"
+    """What the settings say of the values; files in which a unit stands are compared with it."""
     header_row: int = 1
     """Line of a text or row of a sheet that names the columns, counted from 1; 1: the first that is not
     blank. What stands before it is passed over."""

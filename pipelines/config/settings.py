@@ -345,7 +345,15 @@ def _check_shape(section: SignalSection, where: str, refuse: _Refuse) -> None:
     beside = _ROLES_OF_ROWS | ({"clock"} if section.shape == "meters" else set())
     if further := sorted(section.columns.keys() - allowed - beside):
         what = f"shape = {section.shape!r} finds {further[0]} by itself"
-        refuse(f"{where} columns: {what}; write columns = {{ {' = …, '.join(sorted(allowed))} = … }}")
+        write = (
+            f"write columns = {{ {' = …, '.join(sorted(allowed))} = … }}" if allowed else "take columns out"
+        )
+        refuse(f"{where} columns: {what}; {write}")
+    if section.shape == "nem12":
+        if section.kind != "usage" or section.stamp != "start" or section.unit not in ("Wh", "kWh", "MWh"):
+            refuse(f'{where} shape = "nem12" has kind = "usage", unit = "kWh" (Wh, MWh) and stamp = "start"')
+        if section.time_format or section.household_from_file or section.header_row != 1:
+            refuse(f'{where} shape = "nem12": take out time_format, household_from_file and header_row')
     if section.periods:
         refuse(f"{where} periods has no meaning with shape = {section.shape!r}; take it out")
 
@@ -435,6 +443,7 @@ def _signal_source(name: str, section: SignalSection, limits: LimitsSection, sit
         shape=section.shape,
         header_row=section.header_row,
         household_from_file=section.household_from_file,
+        unit=section.unit,
         stamp=section.stamp,
         time_format=section.time_format,
         timezone=section.timezone or site.timezone,

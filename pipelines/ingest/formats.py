@@ -18,6 +18,7 @@ from pipelines.config.sections import Source
 from pipelines.errors import SourceError
 from pipelines.ingest.csv_text import read_csv_text
 from pipelines.ingest.files import system_errors_as_source_errors
+from pipelines.ingest.nem12 import read_nem12
 from pipelines.ingest.parquet_file import read_parquet_file
 from pipelines.ingest.roles import refuse_personal_columns, to_roles
 from pipelines.ingest.shapes import add_made_columns, to_long
@@ -30,6 +31,8 @@ def _read_delimited(path: Path, source: Source) -> TextTable:
     """Read delimited text, packed or not; in a .tsv the default separator is a tab."""
     separator = "\t" if _split_suffix(path)[0] == ".tsv" and source.separator == "," else source.separator
     packed = _split_suffix(path)[1] is not None
+    if source.shape == "nem12":
+        return read_nem12(path, source, packed)
     return read_csv_text(path, separator, source.encoding, source.max_bytes, packed, source.header_row)
 
 
@@ -97,6 +100,8 @@ def _read_table(path: Path, source: Source) -> TextTable:
     reader = READERS.get(suffix, _read_delimited if packing else None)
     if reader is None or (packing and reader is not _read_delimited):
         raise MalformedFile("is of a kind that is not read", f"give {formats_in_words()}")
+    if source.shape == "nem12" and reader is not _read_delimited:
+        raise MalformedFile("is no NEM12 file", f"give {', '.join(TEXT_SUFFIXES)}, or take `shape` out")
     return reader(path, source) if reader is _read_delimited else _read_with_library(path, source, suffix)
 
 

@@ -211,7 +211,7 @@ def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, sectio
         ('time_format = "%Q/%Y"', "reads no day"),
         ('time_format = "%H:%M"', "reads no day"),
         ('time_format = "%d/%m"', "reads no day"),
-        ('shape = "wide"', "shape = 'wide'; choose long, intervals, meters"),
+        ('shape = "wide"', "shape = 'wide'; choose long, intervals, meters, nem12"),
         (
             'shape = "meters"',
             "columns: shape = 'meters' finds household by itself; write columns = { time = … }",
@@ -226,6 +226,16 @@ def test_what_would_judge_nothing_or_break_the_night_is_refused(tmp_path, sectio
 def test_what_no_export_can_be_read_with_is_refused(tmp_path, line, words):
     message = refusal(tmp_path, LEAST + line + "\n")
     assert words in message and "[signals.power]" in message, message
+
+
+def test_nem12_needs_no_columns(tmp_path):
+    log = LEAST[: LEAST.index("[signals.power]")]
+    log += '[signals.power]\nfiles = "a.csv"\nkind = "usage"\nunit = "kWh"\nshape = "nem12"\n'
+    source = load_settings(write(tmp_path, log)).sources["power"]
+    assert source.columns.keys() == {"household", "time", "value"} and source.unit == "kWh"
+    assert "take columns out" in refusal(tmp_path, log + 'columns = { time = "day" }\n')
+    assert 'has kind = "usage"' in refusal(tmp_path, log.replace("usage", "register"))
+    assert "take out time_format" in refusal(tmp_path, log + 'time_format = "%Y%m%d"\n')
 
 
 def test_an_event_log_needs_home_and_time(tmp_path):
