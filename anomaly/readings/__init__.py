@@ -38,7 +38,7 @@ from anomaly.readings.doors_and_meters import (
     mark_contradictions,
 )
 from anomaly.readings.downsample import to_daily_grain
-from anomaly.readings.household_register import parse_household_register
+from anomaly.readings.household_register import parse_household_register, parse_signal_ids
 from anomaly.readings.incremental import IncrementalState
 from anomaly.readings.latest_night import USUAL_HOMES_DAYS, find_latest_night, latest_night_from_counts
 from anomaly.readings.merge import file_sort_key, is_whole_row, merge_rows
@@ -82,6 +82,7 @@ __all__ = [
     "minimum_night_flow",
     "parse_household_register",
     "parse_rows",
+    "parse_signal_ids",
     "read_times",
     "to_daily_grain",
     "to_labelled_frame",

@@ -103,11 +103,14 @@ class ArrayLayout:
     counts_from: (homes of the site,) int32, the day (since 1970) from which a home's readings are its own,
     because other people lived there before; COUNTS_ALWAYS or COUNTS_NEVER where no such day divides them.
     first_day: the day of the first column.
+    counts_until: (homes of the site,) int32, the day from which on they are not its own any more, because its
+    people moved out; None: that day comes for no home.
     """
 
     row_of_home: np.ndarray
     counts_from: np.ndarray
     first_day: date
+    counts_until: np.ndarray | None = None
 
 
 class _CellColumns(NamedTuple):
@@ -131,6 +134,9 @@ def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays,
     cells = cells.select(
         "home", pl.col("day").to_physical(), pl.col("value").fill_null(UNKNOWN), "quality", "lag", "mark"
     )
+    counts_until = layout.counts_until
+    if counts_until is None:
+        counts_until = np.full(len(layout.counts_from), COUNTS_NEVER, np.int32)
     first_reading = arrays.first_reading[signal]
     replace = bool((first_reading != NO_READING).any())
     return all(
@@ -138,6 +144,7 @@ def write_cells(cells: pl.DataFrame, layout: ArrayLayout, arrays: ReadingArrays,
             _CellColumns(*columns),
             layout.row_of_home,
             layout.counts_from,
+            counts_until,
             (layout.first_day - EPOCH).days,
             replace,
             arrays.value[signal],
@@ -159,7 +166,16 @@ def _chunks(cells: pl.DataFrame) -> Iterator[tuple[np.ndarray, ...]]:
 
 @compiled(nogil=True)
 def _write_columns(
-    cells, row_of_home, counts_from, first_day, replace, value, lag, contradicted_zero, first_reading
+    cells,
+    row_of_home,
+    counts_from,
+    counts_until,
+    first_day,
+    replace,
+    value,
+    lag,
+    contradicted_zero,
+    first_reading,
 ):
     """Write cells into the (H, T) arrays of their signal; `replace`: some may have been written before."""
     largest = np.iinfo(value.dtype).max
@@ -168,7 +184,7 @@ def _write_columns(
         h, t = row_of_home[home], day - first_day
         if h < 0 or t < 0 or t >= value.shape[1]:
             continue
-        if day < counts_from[home] or counts_from[home] == COUNTS_NEVER:
+        if day < counts_from[home] or day >= counts_until[home] or counts_from[home] == COUNTS_NEVER:
             continue
         if amount > largest:
             return False

@@ -72,10 +72,11 @@ class ReportsSection:
 
 @dataclass(frozen=True)
 class HouseholdsSection:
-    """`[households]`: the register of homes, role → column."""
+    """`[households]`: the register of homes, role → column; ids: signal → column of the ids it has there."""
 
     files: str
     columns: Mapping[str, str]
+    ids: Mapping[str, str] = field(default_factory=dict)
     separator: str = ","
     encoding: str = "auto"
 
@@ -222,7 +223,7 @@ class Source:
     """A path or glob relative to the settings."""
     columns: Mapping[str, str]
     """Role → column. A signal has household, time, clock, value, exits and periods; the register has
-    household, building, district, class, residents and moved_in."""
+    household, building, district, class, residents, moved_in and moved_out."""
     separator: str = ","
     decimal: str = "."
     encoding: str = "auto"

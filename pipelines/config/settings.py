@@ -223,7 +223,7 @@ _ROLES_OF_ROWS = frozenset({"meter", "read_type", "unit"})
 """They may stand beside a column for each period: what is so of a row is so of each of its cells."""
 EVENT = "event"
 """The kind of a signal whose rows are passages: a count, once they are counted."""
-_REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "residents")
+_REGISTER_ROLES = ("building", "class", "district", "household", "moved_in", "moved_out", "residents")
 _PLACEHOLDER = re.compile(r"State (?:what|the|who|where)\b")  # of the reference; "State Grid" is an owner
 _MAX_NAME_LENGTH = 40
 _MAX_NUMBER, _MAX_DAYS = 1e12, 36_500  # beyond them sums and dates overflow
@@ -250,6 +250,7 @@ def _check_file(file: SettingsFile, path: Path) -> None:
     if file.households:
         _check_separator(file.households.separator, "[households]", refuse)
         _check_columns(file.households.columns, ("household",), _REGISTER_ROLES, "[households]", refuse)
+        _check_names(file.households.ids, file.signals, "[households] ids", refuse)
     signatures = list(dict.fromkeys(["people", "door", "water", "power", *map(signature_of, file.signals)]))
     _check_names(file.purpose.signatures, signatures, "[purpose] signatures", refuse)
     _check_names(file.worklist.desks, signatures, "[worklist] desks", refuse)
@@ -474,7 +475,7 @@ def _register_source(section: HouseholdsSection, limits: LimitsSection) -> Sourc
     return Source(
         name="households",
         files=section.files,
-        columns=dict(section.columns),
+        columns=dict(section.columns) | {f"id:{signal}": column for signal, column in section.ids.items()},
         separator=section.separator,
         encoding=section.encoding,
         max_bytes=limits.file_mb << 20,

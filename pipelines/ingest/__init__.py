@@ -12,6 +12,7 @@ The order, and the module that does each step:
 5. `incremental`        write the raw rows, and the daily readings that come of them
    `late_arrivals`      note which judged nights they touch
 6. `register`           load the household register, which is read whole
+   `signal_ids`         give the ids that a signal has of its own the homes that the register gives them
 7. `contradictions`     mark the days of meters that the door counts contradict
 8. `inputs`             hand the night what the state holds then
 

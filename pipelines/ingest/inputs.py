@@ -14,6 +14,7 @@ from pipelines.config.settings import Settings
 from pipelines.errors import SourceError
 from pipelines.ingest.incremental import StoredSignal
 from pipelines.ingest.ledger import LedgerEntry, read_entries
+from pipelines.ingest.signal_ids import signals_with_ids
 from pipelines.storage.home_numbers import HomeNumbers
 from pipelines.storage.raw_rows import RawRows
 from pipelines.storage.rejects import commonest_reason, read_rejects
@@ -98,20 +99,28 @@ def stored_inputs(
             rejects = pl.concat([rejects, *_stranger_rejects(settings, store, strangers)])
             rejects = rejects.sort("source", "file", "row")
     else:
-        unknown = {name: REGISTER_SCHEMA[name] for name in ("building", "district", "class", "moved_in")}
-        nulls = [pl.lit(None, kind).alias(name) for name, kind in unknown.items()]
+        known = ("household", "ambiguous")
+        nulls = [
+            pl.lit(None, kind).alias(name) for name, kind in REGISTER_SCHEMA.items() if name not in known
+        ]
         register = seen.select("household", *nulls, ambiguous=False)
+    unmatched = _unmatched_lines(settings, store, strangers, households)
     degraded = _degraded_lines(settings, files, rejects)
-    moved = register.filter(pl.col("moved_in").is_not_null()).select("household", "moved_in")
+    moved = register.filter(pl.any_horizontal(pl.col("moved_in", "moved_out").is_not_null()))
+    stays = moved.select("household", "moved_in", "moved_out")
     return Inputs(
-        stored=StoredReadings(store, settings.rules, households, strangers, moved),
+        stored=StoredReadings(store, settings.rules, households, strangers, stays),
         register=register.sort("household"),
         rejects=rejects,
         files=files,
         failed=failed,
         merge_counts=merge_counts or {},
-        degraded=[*(f"{source} stopped: {error}" for source, error in failed.items()), *degraded],
-        notes=[*(f"{source} stopped: {error.kept}" for source, error in failed.items()), *degraded],
+        degraded=[*(f"{source} stopped: {error}" for source, error in failed.items()), *degraded, *unmatched],
+        notes=[
+            *(f"{source} stopped: {error.kept}" for source, error in failed.items()),
+            *degraded,
+            *unmatched.values(),
+        ],
     )
 
 
@@ -131,6 +140,32 @@ def _stranger_rejects(settings: Settings, store: Store, homes: pl.Series) -> lis
         .select(source=pl.lit(name), file=pl.col("file").str.replace(r"^/.*/", ""), row="row", reason=reason)
         for name in settings.sources
     ]
+
+
+def _unmatched_lines(
+    settings: Settings, store: Store, strangers: pl.Series, households: pl.Series
+) -> dict[str, str]:
+    """Return a line for each source of which too many ids are not in the register, and it as it may be kept.
+
+    The line for the terminal has two examples.
+    """
+    lines = {}
+    for name, rule in settings.rules.items() if strangers.len() else ():
+        homes = StoredSignal(store, rule).homes()
+        unmatched = homes.filter(homes.is_in(strangers.implode())).sort()
+        if unmatched.len() <= settings.limits.rejects_share * homes.len():
+            continue
+        examples = [households[home].removeprefix(f"{name}:") for home in unmatched.head(2)]
+        what = f"{name}: {unmatched.len()} of {homes.len()} ids are not in the register"
+        if name in signals_with_ids(settings.households):
+            remedy = f"complete the column that ids = {{ {name} = … }} in [households] names"
+        else:
+            remedy = (
+                f"set ids = {{ {name} = … }} in [households] where the register has them in another column"
+            )
+        told = f"{what}, such as {' and '.join(map(repr, examples))}; {remedy}"
+        lines[printable(told)] = f"{what}; {remedy}"
+    return lines
 
 
 def _degraded_lines(settings: Settings, files: Sequence[LedgerEntry], rejects: pl.DataFrame) -> list[str]:

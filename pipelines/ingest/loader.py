@@ -28,6 +28,7 @@ from pipelines.ingest.inputs import Inputs, stored_inputs
 from pipelines.ingest.ledger import ChangedFile, FileLedger, LedgerEntry, read_entries, reading_mark
 from pipelines.ingest.pseudonyms import EncodeIds, id_encoder
 from pipelines.ingest.register import load_register
+from pipelines.ingest.signal_ids import ids_mark, read_signal_ids, signals_with_ids, to_households
 from pipelines.runtime.process_pool import prefetch, prefetch_map
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.daily_readings import DailyReadings
@@ -108,8 +109,10 @@ def load(
     ledger, encode_ids = FileLedger(store), id_encoder(settings, store)
     changes = _mend_readings(settings, store, ledger, progress)
     run = _Load(settings, store, today, now, progress, ledger, HomeNumbers(store), changes, encode_ids)
-    _load_signals(run)
-    _load_register(run)
+    # whose the ids of signals are must be known before these are read
+    steps = [_load_signals, _load_register]
+    for step in reversed(steps) if signals_with_ids(settings.households) else steps:
+        step(run)
     if changes:
         progress(Progress("comparing doors and meters"))
         update_contradictions(store, settings.rules, changes)
@@ -257,14 +260,17 @@ def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     """Yield what is new of one signal; raises SourceError for a file that stops it."""
     source, rule = run.settings.sources[name], run.settings.rules[name]
     latest_day = run.today + dt.timedelta(days=1)
-    changed = run.ledger.find_changed(
-        source, run.settings.root, reading_mark(source, rule), run.today, run.now
-    )
+    mark, ids = reading_mark(source, rule), None
+    if name in signals_with_ids(run.settings.households):
+        ids = read_signal_ids(run.store, name)
+        mark = f"{mark}-{ids_mark(ids)}"
+    changed = run.ledger.find_changed(source, run.settings.root, mark, run.today, run.now)
 
     def parse(file: ChangedFile) -> tuple[pl.DataFrame, pl.DataFrame]:
         first_read = file.entry.get("first_read")
         read_at = dt.datetime.fromisoformat(first_read) if first_read else None
-        return parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day, read_at)
+        rows, refused = parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day, read_at)
+        return (rows if ids is None else to_households(rows, ids, rule)), refused
 
     done, files = 0, []
     for done, (file, parsed) in enumerate(zip(changed, prefetch_map(parse, changed), strict=True), start=1):

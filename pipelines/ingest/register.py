@@ -7,16 +7,17 @@ from pathlib import Path
 
 import polars as pl
 
-from anomaly.readings import parse_household_register
+from anomaly.readings import parse_household_register, parse_signal_ids
 from pipelines.config.sections import Source
 from pipelines.ingest.files import file_name, find_files
 from pipelines.ingest.formats import read_file
 from pipelines.ingest.ledger import FileLedger, reading_mark
 from pipelines.ingest.pseudonyms import EncodeIds
+from pipelines.ingest.signal_ids import ROLE, encode_signal_ids, signals_with_ids, write_signal_ids
 from pipelines.storage.rejects import replace_rejects
 from pipelines.storage.stored_register import has_register, write_register
 
-_OPTIONAL_COLUMNS = ("building", "district", "class", "moved_in", "broken")
+_OPTIONAL_COLUMNS = ("building", "district", "class", "moved_in", "moved_out", "broken")
 
 
 def load_register(source: Source, root: Path, ledger: FileLedger, encode_ids: EncodeIds) -> None:
@@ -28,12 +29,16 @@ def load_register(source: Source, root: Path, ledger: FileLedger, encode_ids: En
         return
     frames = []
     for name, path in paths.items():
-        raw = encode_ids(read_file(path, source))
+        raw = encode_signal_ids(encode_ids(read_file(path, source)), encode_ids)
         absent = [column for column in _OPTIONAL_COLUMNS if column not in raw.columns]
         raw = raw.with_columns(pl.lit(None, pl.String).alias(column) for column in absent)
         frames.append(raw.with_columns(file=pl.lit(name)))
     cells = pl.concat(frames, how="diagonal")
     register, refused = parse_household_register(cells)
+    if signals := signals_with_ids(source):
+        ids, contested = parse_signal_ids(cells, {signal: f"{ROLE}{signal}" for signal in signals})
+        write_signal_ids(ledger.store, ids)
+        refused = pl.concat([refused, contested]).unique(["file", "row"], keep="first", maintain_order=True)
     # of files that did not change too: an id may be ambiguous since another file gives it
     entries = {file: ledger.get(source.name, file) for file in paths}
     entries |= {entry["file"]: entry for entry, _ in changed}

@@ -33,7 +33,7 @@ class DaySpan(NamedTuple):
 
 @dataclass(frozen=True)
 class StoredReadings:
-    """The readings that count: of the homes of the register, if there is one, from the day they moved in."""
+    """The readings that count: of the register's homes, if there is one, while their people live there."""
 
     store: Store
     rules: Mapping[str, readings.SignalRule]
@@ -42,8 +42,9 @@ class StoredReadings:
     """(N,) ids of all homes seen, by number."""
     unregistered: pl.Series
     """Numbers of the homes that the register lacks; they do not count."""
-    moved_in: pl.DataFrame
-    """household, moved_in of the homes whose earlier readings are other people's."""
+    stays: pl.DataFrame
+    """household, moved_in, moved_out of the homes whose other readings are other people's: from the day they
+    moved in to the day before they moved out, without an end where that is null."""
     _home_counts: dict[tuple[str, dt.date | None], pl.DataFrame] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -104,7 +105,7 @@ class StoredReadings:
 
     def _count_homes(self, signal: str, first: dt.date | None) -> pl.DataFrame:
         # whose the readings are takes longest to read: not asked where all of them count
-        all_count = self.unregistered.is_empty() and self.moved_in.is_empty()
+        all_count = self.unregistered.is_empty() and self.stays.is_empty()
         columns = ("day", "quality", "mark") if all_count else ("home", "day", "quality", "mark")
         cells = self._that_count(DailyReadings(self.store, signal).read(first, columns=columns))
         estimated = [code for code, name in enumerate(QUALITIES) if name == "estimated"]
@@ -141,7 +142,7 @@ class StoredReadings:
         name."""
         row_of_home = np.full(len(self.households), -1, np.int32)
         row_of_home[homes] = np.arange(len(homes), dtype=np.int32)
-        layout = readings.ArrayLayout(row_of_home, self._counts_from, first)
+        layout = readings.ArrayLayout(row_of_home, self._counts_from, first, self._counts_until)
         for dtype in (np.int32, np.int64):  # the second where a value does not fit into the first
             arrays = readings.ReadingArrays.unknown(len(self.rules), len(homes), days, dtype)
             # side by side the signals are hardly sooner there, and take half as much memory again
@@ -170,11 +171,24 @@ class StoredReadings:
         """(N,) days since 1970 from which on each home's readings count: see
         `anomaly.readings.ArrayLayout`."""
         counts_from = np.full(len(self.households), readings.COUNTS_ALWAYS, np.int32)
-        homes = self.households.to_frame("household").with_row_index("home")
-        moved = self.moved_in.join(homes, on="household")
+        moved = self._stays_by_home.drop_nulls("moved_in")
         counts_from[moved["home"].to_numpy()] = moved["moved_in"].to_physical().to_numpy()
         counts_from[self.unregistered.to_numpy()] = readings.COUNTS_NEVER
         return counts_from
+
+    @functools.cached_property
+    def _counts_until(self) -> np.ndarray:
+        """(N,) days since 1970 from which on each home's readings count no more."""
+        counts_until = np.full(len(self.households), readings.COUNTS_NEVER, np.int32)
+        moved = self._stays_by_home.drop_nulls("moved_out")
+        counts_until[moved["home"].to_numpy()] = moved["moved_out"].to_physical().to_numpy()
+        return counts_until
+
+    @functools.cached_property
+    def _stays_by_home(self) -> pl.DataFrame:
+        """home, moved_in, moved_out of `stays`."""
+        homes = self.households.to_frame("household").with_row_index("home")
+        return self.stays.join(homes, on="household").select("home", "moved_in", "moved_out")
 
     def count_qualities(self, day: dt.date) -> pl.DataFrame:
         """Return signal, quality, days: how many readings of the day are of each quality."""
@@ -214,16 +228,15 @@ class StoredReadings:
         return pl.concat(frames)
 
     def _that_count(self, cells: pl.DataFrame) -> pl.DataFrame:
-        """Leave out homes that do not count, and what was before a home moved in."""
+        """Leave out homes that do not count, and what was before a home moved in or after it moved out."""
         if self.unregistered.len():
             cells = cells.filter(~pl.col("home").is_in(self.unregistered.implode()))
-        if self.moved_in.is_empty():
+        if self.stays.is_empty():
             return cells
-        homes = self.households.to_frame("household").with_row_index("home")
-        moved = self.moved_in.join(homes, on="household").select("home", "moved_in")
-        dated = cells.join(moved, on="home", how="left", maintain_order="left")
-        since = dated.filter(pl.col("moved_in").is_null() | (pl.col("day") >= pl.col("moved_in")))
-        return since.drop("moved_in")
+        stays = cells.join(self._stays_by_home, on="home", how="left", maintain_order="left")
+        is_before = (pl.col("day") < pl.col("moved_in")).fill_null(False)
+        is_after = (pl.col("day") >= pl.col("moved_out")).fill_null(False)
+        return stays.filter(~is_before & ~is_after).drop("moved_in", "moved_out")
 
     def read_labelled(
         self, homes: pl.Series | None = None, first: dt.date | None = None, last: dt.date | None = None

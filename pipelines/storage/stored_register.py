@@ -12,10 +12,12 @@ REGISTER_SCHEMA = pl.Schema(
         "district": pl.String,
         "class": pl.String,
         "moved_in": pl.Date,
+        "moved_out": pl.Date,
         "ambiguous": pl.Boolean,
     }
 )
-"""moved_in: earlier history is not this home's. ambiguous: the id was given with different places."""
+"""moved_in: earlier history is not this home's; moved_out: nor is what comes from that day on. ambiguous: the
+id was given with different places."""
 
 
 def has_register(store: Store) -> bool:
@@ -25,7 +27,10 @@ def has_register(store: Store) -> bool:
 
 def read_stored_register(store: Store) -> pl.DataFrame:
     """Return the register (REGISTER_SCHEMA), one row a home; empty where none was loaded."""
-    return store.read(REGISTER_FILE, REGISTER_SCHEMA)
+    register = store.read(REGISTER_FILE, REGISTER_SCHEMA)
+    if "moved_out" not in register.columns:  # of an older version
+        register = register.with_columns(moved_out=pl.lit(None, pl.Date))
+    return register.select(REGISTER_SCHEMA.keys())
 
 
 def write_register(store: Store, register: pl.DataFrame) -> None:

@@ -1,5 +1,6 @@
 """Cells laid out as arrays."""
 
+import dataclasses
 import datetime as dt
 
 import numpy as np
@@ -108,6 +109,14 @@ def test_days_before_a_home_moved_in_other_days_and_strangers_are_left_out():
         [UNKNOWN, UNKNOWN, 6, UNKNOWN],
         [UNKNOWN] * 4,
     ] and out.has_readings.tolist() == [[True, False]]
+
+
+def test_days_from_the_day_a_home_moved_out_are_left_out():
+    frame = cells((1, 0, 5, "read", 0, 0), (1, 1, 6, "read", 0, 0), (1, 2, 7, "read", 0, 0))
+    until = np.full(10, room.COUNTS_NEVER, np.int32)
+    until[1] = (FIRST - arrays.EPOCH).days + 2
+    where = dataclasses.replace(place({1: 0}), counts_until=until)
+    assert laid(frame, where).value[0].tolist()[0][:3] == [5, 6, UNKNOWN]
 
 
 @pytest.mark.parametrize("value", [2**31 - 1, 2**31, 2**50])

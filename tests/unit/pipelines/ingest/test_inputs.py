@@ -60,7 +60,8 @@ def settings(households: object = None, rejects_share: float = 0.5) -> SimpleNam
 
 def register(*homes: tuple) -> pl.DataFrame:
     names = ("household", "building", "district", "class", "moved_in", "ambiguous")
-    return pl.DataFrame([dict(zip(names, home, strict=True)) for home in homes], infer_schema_length=None)
+    rows = [dict(zip(names, home, strict=True)) | {"moved_out": None} for home in homes]
+    return pl.DataFrame(rows, infer_schema_length=None)
 
 
 def test_without_a_register_every_home_seen_is_a_household(store):

@@ -1,5 +1,6 @@
 """The readings that count: whose they are, from which day on, and the forms in which they are read."""
 
+import dataclasses
 import datetime as dt
 
 import numpy as np
@@ -37,13 +38,16 @@ def stored(store) -> StoredReadings:
         RULES,
         households=pl.Series(["d", "b", "c"]),
         unregistered=pl.Series([2], dtype=pl.UInt32),
-        moved_in=pl.DataFrame({"household": ["b"], "moved_in": [day(1)]}),
+        stays=pl.DataFrame(
+            {"household": ["b"], "moved_in": [day(1)], "moved_out": [None]},
+            schema_overrides={"moved_out": pl.Date},
+        ),
     )
 
 
 @pytest.fixture
 def empty(store) -> StoredReadings:
-    none = pl.DataFrame(schema={"household": pl.String, "moved_in": pl.Date})
+    none = pl.DataFrame(schema={"household": pl.String, "moved_in": pl.Date, "moved_out": pl.Date})
     return StoredReadings(store, RULES, pl.Series([], dtype=pl.String), pl.Series([], dtype=pl.UInt32), none)
 
 
@@ -63,6 +67,21 @@ def test_cells_are_those_of_homes_that_count_from_the_day_they_moved_in(stored):
         (1, water, day(1), 21, READ),
     ]
     assert stored.cells(day(2))["value"].to_list() == [500]
+
+
+def test_readings_from_the_day_a_home_moved_out_do_not_count(stored):
+    stays = pl.DataFrame(
+        {"household": ["b", "d"], "moved_in": [None, None], "moved_out": [day(1), day(2)]},
+        schema_overrides={"moved_in": pl.Date},
+    )
+    moved = dataclasses.replace(stored, stays=stays)
+    assert moved.cells().select("home", "signal", "day").sort(pl.all()).rows() == [
+        (0, 0, day(1)),
+        (0, 1, day(0)),
+        (0, 1, day(1)),
+        (1, 1, day(0)),
+    ]
+    assert moved.read_arrays(np.array([1]), FIRST, 2).value[1].tolist() == [[20, UNKNOWN]]
 
 
 def test_arrays_have_homes_in_the_order_asked_and_unknown_where_a_day_must_not_be_judged(stored):
@@ -120,5 +139,5 @@ def test_the_latest_night_is_the_last_on_which_the_sources_were_whole(empty, day
     alone = [(0, number, 1, READ) for number in range(40, 40 + days_alone)]
     add(store, "water", *whole, *alone)
     homes = pl.Series([str(home) for home in range(10)])
-    stored = StoredReadings(store, RULES, homes, empty.unregistered, empty.moved_in)
+    stored = StoredReadings(store, RULES, homes, empty.unregistered, empty.stays)
     assert stored.find_latest_night() == day(39)

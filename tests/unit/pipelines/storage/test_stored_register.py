@@ -16,6 +16,7 @@ def test_a_register_that_was_written_is_read(store):
         "district": "N",
         "class": "shop",
         "moved_in": None,
+        "moved_out": None,
         "ambiguous": False,
     }
     write_register(store, pl.DataFrame([home | {"row": 5}]))
