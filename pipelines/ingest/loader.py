@@ -285,13 +285,7 @@ def _check_file(
     run: _Load, source: str, entry: LedgerEntry, rows: pl.DataFrame, refused: pl.DataFrame
 ) -> ReadFile:
     """Number the homes of a file's rows and fill in its entry; SourceError where a column cannot be used."""
-    if refused.height and not rows.height and refused["reason"].is_in(_COLUMN_REASONS).all():
-        raise SourceError(
-            source,
-            entry["file"],
-            f"has no row that can be used ({commonest_reason(refused)})",
-            f"check columns, unit and time_format in [signals.{source}]",
-        )
+    refuse_unusable_file(source, entry["file"], rows, refused)
     # what a prune removed stays removed, even where the file is read again
     rows = rows.filter(pl.col("time") >= run.store.first_kept_day("readings"))
     entry["rows"], entry["rejects"] = rows.height, refused.height
@@ -299,6 +293,17 @@ def _check_file(
     if refused["reason"].is_in(["in the future"]).any():
         entry["read_on"] = str(run.today)
     return ReadFile(entry, run.homes.replace_ids(rows), refused)
+
+
+def refuse_unusable_file(source: str, file: str, rows: pl.DataFrame, refused: pl.DataFrame) -> None:
+    """Raise SourceError where every row of a file is refused for what a column holds."""
+    if refused.height and not rows.height and refused["reason"].is_in(_COLUMN_REASONS).all():
+        raise SourceError(
+            source,
+            file,
+            f"has no row that can be used ({commonest_reason(refused)})",
+            f"check columns, unit and time_format in [signals.{source}]",
+        )
 
 
 def _write_batch(run: _Load, batch: Batch, counts: dict[str, int]) -> None:

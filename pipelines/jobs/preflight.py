@@ -1,31 +1,44 @@
 """`anomaly doctor`: checks before the night of what would stop or degrade it."""
 
 import contextlib
+import dataclasses
 import datetime as dt
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import filelock
-import polars as pl
 
 from anomaly import charts
-from anomaly.messages import printable
-from anomaly.readings import parse_rows
+from anomaly.messages import printable, source_sentence
 from pipelines.config.calendar import calendar_in_force
 from pipelines.config.settings import Settings, check_purpose
 from pipelines.errors import SettingsError, SourceError, StateError
 from pipelines.ingest import pseudonyms
 from pipelines.ingest.files import find_files
-from pipelines.ingest.formats import read_file
+from pipelines.jobs.nightly import overdue_notes
 from pipelines.jobs.site_places import find_trouble
+from pipelines.jobs.source_samples import (
+    SourceSample,
+    commonest_doubt,
+    files_gone,
+    health_on,
+    newest_night,
+    refused_line,
+    sample_sources,
+    unmatched_ids,
+    usual_values,
+)
 from pipelines.publish.duckdb_file import OFFLINE, log_files
 from pipelines.runtime import engine
+from pipelines.scoring.sources import read_sources
 from pipelines.storage.state import STATE_VERSION, Store
 
 LOW_DISK_BYTES = 1 << 30
+SHOWN_FILES = 3
 
 
 @dataclass(frozen=True)
@@ -40,10 +53,14 @@ class Finding:
 def check_site(settings: Settings, now: dt.datetime | None = None) -> list[Finding]:
     """Check purpose, sources, folders, engine, file, disk, calendar, clock and fonts; changes nothing."""
     now = now or dt.datetime.now()
-    sources, latest_reading = _check_sources(settings)
+    samples = sample_sources(settings, now)
+    latest_reading = max((sample.latest_time for sample in samples if sample.latest_time), default=None)
     return [
         _check_purpose(settings, now.date()),
-        *sources,
+        *_check_sources(settings, samples),
+        *_check_ids(settings, samples),
+        _check_night(settings, samples, now.date()),
+        *_check_files_gone(settings),
         *_check_pseudonyms(settings),
         _check_store(Store(settings.store)),
         _check_reports(settings),
@@ -69,27 +86,100 @@ def _check_purpose(settings: Settings, today: dt.date) -> Finding:
     return Finding("purpose", left > 30, detail)
 
 
-def _check_sources(settings: Settings) -> tuple[list[Finding], dt.datetime | None]:
-    """Read the newest file of each source; returns the findings and the latest time in any of the files."""
-    sources = dict(settings.sources)
-    if settings.households:
-        sources["households"] = settings.households
-    findings: list[Finding] = []
-    times: list[dt.datetime] = []
-    for name, source in sources.items():
-        try:
-            files = find_files(settings.root, source)
-            newest = files[-1]  # in the order in which they are loaded: a copied folder's times say nothing
-            cells = read_file(newest, source)
-            if name in settings.rules:
-                rows, _ = parse_rows(cells, settings.rules[name])
-                times += rows.select(pl.col("time").max()).to_series().drop_nulls().to_list()
-            count = f"{len(files)} file{'s' * (len(files) != 1)}"
-            detail = f"{count}, {cells.height} rows in the newest ({newest.name})"
-            findings.append(Finding(f"source {name}", True, printable(detail)))
-        except SourceError as error:
-            findings.append(Finding(f"source {name}", False, str(error)))
-    return findings, max(times, default=None)
+def _check_sources(settings: Settings, samples: Sequence[SourceSample]) -> list[Finding]:
+    """Check each source: whether it would stop, what it would have refused, how far its days reach."""
+    night = newest_night(samples)
+    usual = _usual_ages(settings)
+    return [_check_source(settings, sample, night, usual.get(sample.name)) for sample in samples]
+
+
+def _check_source(
+    settings: Settings, sample: SourceSample, night: dt.date | None, usual_age: int | None
+) -> Finding:
+    what = f"source {sample.name}"
+    if sample.error is not None:
+        return Finding(what, False, str(sample.error))
+    facts, troubles = [sample.summary], []
+    if refused := refused_line(sample, settings.limits.rejects_share):
+        troubles.append(refused)
+    if sample.days is not None:
+        base = settings.rules[sample.name].base
+        unit = "passages" if base == "count" else base
+        health = health_on(sample, night or dt.date.max, usual_age)
+        if health.newest_day:
+            facts.append(f"newest usable day {health.newest_day}")
+        if values := usual_values(sample):
+            facts.append(f"a home's last days {', '.join(map(str, values))} {unit}")
+        if health.status != "ok":
+            row = {
+                "source": sample.name,
+                "usual_age_days": usual_age,
+                **dataclasses.asdict(health),
+            }
+            trouble = source_sentence("en", row)
+            if 2 * health.homes_read < health.homes_usual and (doubt := commonest_doubt(sample)):
+                trouble += f" (most days are {doubt})"
+                if doubt == "doubtful":
+                    trouble += f"; check unit and max_per_day in [signals.{sample.name}]"
+            troubles.append(trouble)
+    return Finding(what, not troubles, printable("; ".join([*facts, *troubles])))
+
+
+def _usual_ages(settings: Settings) -> dict[str, int | None]:
+    """Return how many days each signal is usually behind, as the latest night had it."""
+    with contextlib.suppress(OSError, StateError):  # the store's finding
+        store = Store(settings.store)
+        latest = read_sources(store, store.judged_nights()[-1:])
+        return dict(latest.select("source", "usual_age_days").iter_rows())
+    return {}
+
+
+def _check_ids(settings: Settings, samples: Sequence[SourceSample]) -> list[Finding]:
+    """Check that the sources number the homes alike; no finding where there is one source alone."""
+    with_homes = [sample for sample in samples if sample.homes]
+    if len(with_homes) < 2:
+        return []
+    trouble = unmatched_ids(samples, settings.limits.rejects_share)
+    homes = len(frozenset().union(*(sample.homes for sample in with_homes)))
+    fine = f"{len(with_homes)} sources speak of {homes} homes by the same ids"
+    return [Finding("ids", not trouble, printable("; ".join(trouble) or fine))]
+
+
+def _check_night(settings: Settings, samples: Sequence[SourceSample], today: dt.date) -> Finding:
+    """Say which night can be judged, with which signals."""
+    night = newest_night(samples)
+    if night is None:
+        return Finding("night", False, "no source holds a whole day: nothing can be judged")
+    usual, whole, behind = _usual_ages(settings), [], []
+    for sample in samples:
+        if sample.days is None:
+            continue
+        newest = health_on(sample, night, usual.get(sample.name)).newest_day
+        if newest == night:
+            whole.append(sample.name)
+        elif newest:
+            age, ordinary = (night - newest).days, usual.get(sample.name)
+            known = "" if ordinary is None else f", usually {ordinary}"
+            behind.append(f"{sample.name} up to {newest} ({age} day{'s' * (age != 1)} behind{known})")
+    detail = "; ".join([f"{night} can be judged with {', '.join(whole)}", *behind])
+    overdue: list[str] = []
+    with contextlib.suppress(OSError, StateError, KeyError):  # the store's finding
+        overdue = overdue_notes(Store(settings.store).runs(), night, today)
+    return Finding("night", not overdue, printable("; ".join([detail, *overdue])))
+
+
+def _check_files_gone(settings: Settings) -> list[Finding]:
+    """Name files that were loaded and are gone; no finding where all are there."""
+    gone: list[str] = []
+    with contextlib.suppress(OSError, StateError):  # the store's finding
+        gone = files_gone(settings, Store(settings.store))
+    if not gone:
+        return []
+    shown = ", ".join(gone[:SHOWN_FILES]) + (" …" if len(gone) > SHOWN_FILES else "")
+    one = len(gone) == 1
+    number = "1 file that was loaded is" if one else f"{len(gone)} files that were loaded are"
+    detail = f"{number} gone; what {'it' if one else 'they'} gave stays in use: {shown}"
+    return [Finding("files", False, printable(detail))]
 
 
 def _check_pseudonyms(settings: Settings) -> list[Finding]:

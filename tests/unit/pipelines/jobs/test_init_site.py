@@ -41,3 +41,14 @@ def test_the_next_step_can_be_pasted_whatever_the_folder_is_called(tmp_path):
     assert next_step(tmp_path / "my site" / "anomaly.toml").endswith(
         f"then: anomaly doctor --settings '{tmp_path}/my site/anomaly.toml'"
     )
+
+
+def test_another_unit_needs_no_other_cap(tmp_path):
+    """A cap in the settings would be 50 litres once `unit` is litre: more than most homes use in a day."""
+    target = create_site(tmp_path / "new")[0]
+    text = target.read_text(encoding="utf-8").replace('"State ', '"We state ')
+    caps = []
+    for unit in ("m3", "litre"):
+        target.write_text(text.replace('unit = "m3"', f'unit = "{unit}"'), encoding="utf-8")
+        caps.append(load_settings(target).rules["water"].day_cap)
+    assert caps == [50_000, 50_000]

@@ -8,9 +8,10 @@ from collections import namedtuple
 from pathlib import Path
 
 import filelock
+import polars as pl
 import pytest
 
-from tests.support.site import LAST, Site, make_site
+from tests.support.site import LAST, Site, daily, make_site, rows, until
 
 
 def findings(site: Site) -> tuple[int, dict[str, dict]]:
@@ -163,7 +164,9 @@ def test_doctor_reads_the_newest_file_as_loading_orders_them(tmp_path):
     for number in (10, 2):
         site.put(f"water-{number}.csv", (site.root / "water.csv").read_text())
         os.utime(site.root / f"water-{number}.csv", (1_700_000_000 - number,) * 2)
-    assert findings(site)[1]["source water"]["detail"].endswith("(water-10.csv)")
+    assert findings(site)[1]["source water"]["detail"].startswith(
+        "3 files, 1800 rows in the newest (water-10.csv);"
+    )
 
 
 def test_doctor_opens_the_published_file(tmp_path):
@@ -192,3 +195,56 @@ def test_doctor_says_how_to_get_a_chinese_font(tmp_path, monkeypatch):
 
     monkeypatch.setattr(charts, "chinese_font", lambda: None)
     assert "pip install '.[zh]' from the checkout" in findings(make_site(tmp_path))[1]["fonts"]["detail"]
+
+
+def test_doctor_says_which_night_can_be_judged_with_what(tmp_path):
+    site = make_site(tmp_path)
+    site.put("water.csv", until(rows("water", daily()["water"]), LAST - dt.timedelta(days=3)))
+    _, found = findings(site)
+    day = LAST - dt.timedelta(days=3)
+    assert found["source water"]["fine"] and f"newest usable day {day}" in found["source water"]["detail"]
+    assert found["night"] == {
+        "message_type": "finding",
+        "what": "night",
+        "fine": True,
+        "detail": f"{LAST} can be judged with entries, power; water up to {day} (3 days behind)",
+    }
+    assert found["ids"]["detail"] == "3 sources speak of 24 homes by the same ids"
+    site.put("water.csv", until(rows("water", daily()["water"]), LAST - dt.timedelta(days=16)))
+    _, found = findings(site)
+    assert not found["source water"]["fine"] and "water is dead" in found["source water"]["detail"]
+
+
+def test_doctor_says_how_late_a_signal_usually_is(tmp_path):
+    site = make_site(tmp_path, ("power", "water"))
+    site.put("water.csv", until(rows("water", daily()["water"]), LAST - dt.timedelta(days=8)))
+    site.run("backfill", "--from", str(LAST - dt.timedelta(days=8)), "--to", str(LAST))
+    assert "(8 days behind, usually 4)" in findings(site)[1]["night"]["detail"]
+
+
+def test_doctor_warns_of_days_above_max_per_day(tmp_path):
+    site = make_site(tmp_path)
+    site.change('unit = "kWh"', 'unit = "kWh"\nmax_per_day = 0.5')
+    detail = findings(site)[1]["source power"]["detail"]
+    assert "(most days are doubtful); check unit and max_per_day in [signals.power]" in detail
+
+
+def test_doctor_finds_that_nothing_can_be_judged(tmp_path):
+    site = make_site(tmp_path, ("power",))
+    site.put("power.csv", "id,day,used\n")
+    code, found = findings(site)
+    assert code == 3 and not found["night"]["fine"] and "nothing can be judged" in found["night"]["detail"]
+    assert site.run("nightly").exit_code == 4
+
+
+def test_doctor_names_files_that_are_gone_and_ids_that_differ(tmp_path):
+    site = make_site(tmp_path, ("power", "water"))
+    site.put("power-2.csv", "id,day,used\n0001,2026-05-14,3\n")
+    site.nightly()
+    (tmp_path / "power-2.csv").unlink()
+    site.put("water.csv", rows("water", daily()["water"]).with_columns(id="W" + pl.col("id")))
+    _, found = findings(site)
+    assert found["files"]["detail"] == (
+        "1 file that was loaded is gone; what it gave stays in use: power: power-2.csv"
+    )
+    assert "share 0 of 24 ids" in found["ids"]["detail"] and not found["ids"]["fine"]

@@ -1,0 +1,198 @@
+"""Read a sample of every source as the night will read it, and compare the sources, for `anomaly doctor`."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from anomaly.readings import SignalRule, daily_readings, parse_household_register, parse_rows
+from anomaly.source_health import HOME_COUNT_SCHEMA, SourceHealth, source_health
+from pipelines.config.settings import Settings
+from pipelines.errors import SourceError
+from pipelines.ingest.files import file_name, find_files
+from pipelines.ingest.formats import read_file
+from pipelines.ingest.ledger import read_entries
+from pipelines.ingest.loader import refuse_unusable_file
+from pipelines.storage.rejects import commonest_reason
+from pipelines.storage.state import Store
+
+SAMPLE_FILES = 8
+"""The newest files of a source, in the order in which they are loaded, are read."""
+SAMPLE_HOMES = 2_000
+"""Of so many homes days are made."""
+SHOWN_DAYS = 5
+SHARED_IDS = 0.5
+"""Two sources that share fewer of the ids of the smaller one number homes differently."""
+JUDGED = ("read", "interpolated")
+
+
+@dataclass(frozen=True)
+class SourceSample:
+    """What the newest files of a source hold."""
+
+    name: str
+    summary: str = ""
+    """How many files there are, and how large the newest is."""
+    error: SourceError | None = None
+    """Why the source would stop."""
+    homes: frozenset[str] = frozenset()
+    rows: int = 0
+    refused: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"reason": pl.String}))
+    latest_time: dt.datetime | None = None
+    days: pl.DataFrame | None = None
+    """READING_SCHEMA of some homes; None for the register."""
+
+    def counts(self) -> pl.DataFrame:
+        """Return HOME_COUNT_SCHEMA of the days."""
+        if self.days is None:
+            return pl.DataFrame(schema=HOME_COUNT_SCHEMA)
+        quality = pl.col("quality")
+        counts = self.days.group_by("day").agg(
+            homes=pl.len(),
+            judged=quality.is_in(JUDGED).sum(),
+            estimated=(quality == "estimated").sum(),
+        )
+        return counts.cast(HOME_COUNT_SCHEMA).sort("day")
+
+
+def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
+    """Read a sample of each signal and of the register."""
+    samples = []
+    sources = dict(settings.sources)
+    if settings.households:
+        sources["households"] = settings.households
+    for name, source in sources.items():
+        try:
+            files = find_files(settings.root, source)
+            frames = [(path, read_file(path, source)) for path in files[-SAMPLE_FILES:]]
+            rule = settings.rules.get(name)
+            if rule is None:
+                sample = _register_sample([frame for _, frame in frames])
+            else:
+                sample = _signal_sample(settings, rule, frames, now)
+            newest, cells = frames[-1]
+            count = f"{len(files)} file{'s' * (len(files) != 1)}"
+            summary = f"{count}, {cells.height} rows in the newest ({newest.name})"
+            samples.append(SourceSample(name, summary, **sample))
+        except SourceError as error:
+            samples.append(SourceSample(name, error=error))
+    return samples
+
+
+def _register_sample(frames: Sequence[pl.DataFrame]) -> dict:
+    cells = pl.concat(frames, how="diagonal")
+    absent = [
+        name for name in ("building", "district", "class", "moved_in", "broken") if name not in cells.columns
+    ]
+    cells = cells.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    register, refused = parse_household_register(cells.with_columns(file=pl.lit("")))
+    return {"homes": frozenset(register["household"]), "rows": cells.height, "refused": refused}
+
+
+def _signal_sample(settings: Settings, rule: SignalRule, frames: Sequence[tuple], now: dt.datetime) -> dict:
+    """Parse the files, oldest first. Raises SourceError for a file that would stop the source."""
+    rows, refused = [], []
+    for path, cells in frames:
+        good, bad = parse_rows(cells, rule, now.date() + dt.timedelta(days=1))
+        refuse_unusable_file(rule.name, file_name(path, settings.root), good, bad)
+        rows.append(good)
+        refused.append(bad)
+    every = pl.concat(rows)
+    homes = every["household"].unique(maintain_order=True)
+    some = every.filter(pl.col("household").is_in(homes.head(SAMPLE_HOMES).implode()))
+    some = some.unique(["household", "time", "dated"], keep="last", maintain_order=True)
+    return {
+        "homes": frozenset(homes),
+        "rows": sum(cells.height for _, cells in frames),
+        "refused": pl.concat(refused),
+        "latest_time": every["time"].max(),
+        "days": daily_readings(some, rule),
+    }
+
+
+def newest_night(samples: Sequence[SourceSample]) -> dt.date | None:
+    """Return the latest day on which half of the homes of some signal have a usable day."""
+    health = [source_health(sample.counts(), dt.date.max) for sample in samples if sample.days is not None]
+    return max((one.newest_day for one in health if one.newest_day), default=None)
+
+
+def health_on(sample: SourceSample, night: dt.date, usual_age: int | None) -> SourceHealth:
+    """Return how whole the sample of a signal is on a night."""
+    return source_health(sample.counts(), night, usual_age)
+
+
+def usual_values(sample: SourceSample) -> list[int]:
+    """Return the last usable daily values of the home in the middle; empty where there is none."""
+    if sample.days is None:
+        return []
+    good = sample.days.filter(pl.col("quality").is_in(JUDGED), pl.col("value").is_not_null())
+    if good.is_empty():
+        return []
+    medians = good.group_by("household").agg(pl.col("value").median()).sort("value", "household")
+    home = medians["household"][medians.height // 2]
+    return good.filter(pl.col("household") == home).sort("day")["value"].tail(SHOWN_DAYS).to_list()
+
+
+def commonest_doubt(sample: SourceSample) -> str:
+    """Return the quality that most of the days have which cannot be judged."""
+    assert sample.days is not None
+    bad = sample.days.filter(~pl.col("quality").is_in(JUDGED))["quality"]
+    return bad.value_counts(sort=True)[bad.name][0] if len(bad) else ""
+
+
+def refused_line(sample: SourceSample, most: float) -> str:
+    """Return a line where a larger share of the rows than `most` would be refused; empty otherwise."""
+    count = sample.refused.height
+    if not sample.rows or count / sample.rows <= most:
+        return ""
+    why = commonest_reason(sample.refused)
+    return f"{count} of {sample.rows} rows would be refused ({count / sample.rows:.1%}), mostly: {why}"
+
+
+def unmatched_ids(samples: Sequence[SourceSample], most: float) -> list[str]:
+    """Return a line for each signal whose ids the register, or where there is none another signal, lacks.
+
+    The lines quote two ids of each: they are for the terminal alone.
+    """
+    by_name: Mapping[str, SourceSample] = {sample.name: sample for sample in samples if sample.homes}
+    signals = [sample for name, sample in by_name.items() if name != "households"]
+    lines = []
+    if register := by_name.get("households"):
+        for sample in signals:
+            strangers = sample.homes - register.homes
+            if len(strangers) > most * len(sample.homes):
+                part = (
+                    f"{len(strangers)} of {len(sample.homes)} homes of {sample.name} are not in the register"
+                )
+                lines.append(f"{part} ({_examples(strangers)}; in the register: {_examples(register.homes)})")
+        return lines
+    for number, one in enumerate(signals):
+        for other in signals[number + 1 :]:
+            shared, fewer = len(one.homes & other.homes), min(len(one.homes), len(other.homes))
+            if shared < SHARED_IDS * fewer:
+                part = f"{one.name} and {other.name} share {shared} of {fewer} ids"
+                lines.append(f"{part} ({_examples(one.homes)}; {_examples(other.homes)})")
+    return lines
+
+
+def files_gone(settings: Settings, store: Store) -> list[str]:
+    """Return the source and name of each file that was loaded and that its source no longer has."""
+    sources = dict(settings.sources)
+    if settings.households:
+        sources["households"] = settings.households
+    gone = []
+    for entry in read_entries(store):
+        if (source := sources.get(entry["source"])) is None:
+            continue
+        try:
+            there = {file_name(path, settings.root) for path in find_files(settings.root, source)}
+        except SourceError:
+            there = set()
+        if entry["file"] not in there and not (settings.root / entry["file"]).exists():
+            gone.append(f"{entry['source']}: {entry['file']}")
+    return sorted(gone)
+
+
+def _examples(ids: frozenset[str]) -> str:
+    return ", ".join(repr(one) for one in sorted(ids)[:2])
