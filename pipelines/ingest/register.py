@@ -17,7 +17,7 @@ from pipelines.ingest.signal_ids import ROLE, encode_signal_ids, signals_with_id
 from pipelines.storage.rejects import replace_rejects
 from pipelines.storage.stored_register import has_register, write_register
 
-_OPTIONAL_COLUMNS = ("building", "district", "class", "moved_in", "moved_out", "broken")
+OPTIONAL_COLUMNS = ("building", "district", "class", "moved_in", "moved_out", "broken")
 
 
 def load_register(source: Source, root: Path, ledger: FileLedger, encode_ids: EncodeIds) -> None:
@@ -30,7 +30,7 @@ def load_register(source: Source, root: Path, ledger: FileLedger, encode_ids: En
     frames = []
     for name, path in paths.items():
         raw = encode_signal_ids(encode_ids(read_file(path, source)), encode_ids)
-        absent = [column for column in _OPTIONAL_COLUMNS if column not in raw.columns]
+        absent = [column for column in OPTIONAL_COLUMNS if column not in raw.columns]
         raw = raw.with_columns(pl.lit(None, pl.String).alias(column) for column in absent)
         frames.append(raw.with_columns(file=pl.lit(name)))
     cells = pl.concat(frames, how="diagonal")

@@ -14,6 +14,7 @@ from pipelines.ingest.files import file_name, find_files
 from pipelines.ingest.formats import read_file
 from pipelines.ingest.ledger import read_entries
 from pipelines.ingest.loader import refuse_unusable_file
+from pipelines.ingest.register import OPTIONAL_COLUMNS
 from pipelines.storage.rejects import commonest_reason
 from pipelines.storage.state import Store
 
@@ -82,9 +83,7 @@ def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
 
 def _register_sample(frames: Sequence[pl.DataFrame]) -> dict:
     cells = pl.concat(frames, how="diagonal")
-    absent = [
-        name for name in ("building", "district", "class", "moved_in", "broken") if name not in cells.columns
-    ]
+    absent = [name for name in OPTIONAL_COLUMNS if name not in cells.columns]
     cells = cells.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
     register, refused = parse_household_register(cells.with_columns(file=pl.lit("")))
     return {"homes": frozenset(register["household"]), "rows": cells.height, "refused": refused}
