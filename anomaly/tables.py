@@ -12,7 +12,7 @@ from typing import Any
 import dataframely as dy
 import polars as pl
 
-QUALITIES = ("read", "interpolated", "partial", "doubtful", "missing")
+QUALITIES = ("read", "interpolated", "partial", "doubtful", "missing", "estimated")
 """Qualities of a daily reading. In stored cells a quality is its place here: only add at the end."""
 JUDGED_QUALITIES = ("read", "interpolated")
 """The qualities of days that are judged; a day of any other is not."""
@@ -131,9 +131,10 @@ class Readings(dy.Schema):
     unit = _column(dy.String, "base unit of value: count, litre, Wh, cent …", "基本单位")
     quality = _column(
         dy.String,
-        "read, interpolated (to midnight), partial (part of the day), doubtful (not believed) or missing; "
-        "only read and interpolated days are judged",
-        "质量：read 实读，interpolated 插值到零点，partial 不足一日，doubtful 存疑，missing 缺失；"
+        "read, interpolated (to midnight), partial (part of the day), doubtful (not believed), missing or "
+        "estimated (no reading of the meter); only read and interpolated days are judged",
+        "质量：read 实读，interpolated 插值到零点，partial 不足一日，doubtful 存疑，missing 缺失，"
+        "estimated 估算；"
         "仅前两种参与评估",
     )
 

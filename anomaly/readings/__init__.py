@@ -11,8 +11,10 @@ The order in which a reading is made, and the module that holds each rule:
    - a register, in `register_days`: `register_cleaning` finds the readings to be believed (roll-backs,
      glitches, roll-overs, resets), `midnights` reads the register off at the local midnights and subtracts;
    - a count or use, in `period_days`: periods are summed, and whole days told from partial and missing ones;
-     days on which one of two door sensors failed are doubtful. `incremental` holds what is remembered of a
-     signal, so that new rows do not mean reading all again.
+     days on which one of two door sensors failed are doubtful; `mean_power` makes power a use, and
+     `restarting_register` reads registers that begin anew each day;
+   - homes with several meters, or with estimated readings, in `meters`.
+   `incremental` holds what is remembered of a signal, so that new rows do not mean reading all again.
 5. `cells`: the form of a day: quality, note, and the day whose night is the first to know it.
 6. `doors_and_meters`: the signals of one home are checked against each other.
 7. `arrays`: days laid out for scoring; `latest_night`: the night they reach.
@@ -43,7 +45,7 @@ from anomaly.readings.incremental import IncrementalState
 from anomaly.readings.latest_night import USUAL_HOMES_DAYS, find_latest_night, latest_night_from_counts
 from anomaly.readings.merge import file_sort_key, is_whole_row, merge_rows
 from anomaly.readings.night_flow import has_night_flow, minimum_night_flow
-from anomaly.readings.parse import REJECT_SCHEMA, ROW_SCHEMA, parse_rows
+from anomaly.readings.parse import EXTRA_COLUMNS, REJECT_SCHEMA, ROW_SCHEMA, parse_rows
 from anomaly.readings.signal_rule import SIGNAL_KINDS, SignalRule
 from anomaly.readings.sorting import argsort_integers
 from anomaly.readings.timestamps import read_times
@@ -55,6 +57,7 @@ __all__ = [
     "COUNTS_NEVER",
     "CROSS_CHECK_DAYS",
     "DOUBTFUL_MARKS",
+    "EXTRA_COLUMNS",
     "NOTE_LABELS",
     "READING_SCHEMA",
     "REJECT_SCHEMA",

@@ -40,7 +40,7 @@ NOTE_LABELS = (
 """What the note of a day says; the code of a note is its place here. Codes are stored: only add at the
 end."""
 
-READ, INTERPOLATED, PARTIAL, DOUBTFUL, MISSING = range(len(QUALITIES))
+READ, INTERPOLATED, PARTIAL, DOUBTFUL, MISSING, ESTIMATED = range(len(QUALITIES))
 """The codes of the qualities: their places in tables.QUALITIES. Codes are stored."""
 
 LONGEST_GAP = 400

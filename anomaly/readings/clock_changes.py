@@ -71,7 +71,7 @@ def separate_passes(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
         is_near = rows.select((near & ~pl.col("dated")).fill_null(False)).to_series()
         if not is_near.any():
             continue
-        key = ("household", "time")
+        key = ["household", "time", *(name for name in ("meter",) if name in rows.columns)]
         in_hour = pl.col("time").is_between(start, start + fold)
         told = rows.filter(is_near).select(
             *key,

@@ -6,6 +6,7 @@ import polars as pl
 
 from anomaly.readings.cells import READING_SCHEMA, doubt_days, to_labelled_frame
 from anomaly.readings.incremental import IncrementalState, row_position
+from anomaly.readings.meters import advance_meters, must_see_all
 from anomaly.readings.period_days import periods_to_days
 from anomaly.readings.register_days import register_to_days
 from anomaly.readings.signal_rule import SignalRule
@@ -41,12 +42,22 @@ def advance(
     Days: household, in its own type, and CELL_SCHEMA, sorted by household and day. Taken from state to state,
     the days (of two for one home and day the later) are what `daily_readings` gives for all rows at once.
     """
-    to_days = register_to_days if rule.kind == "register" else periods_to_days
-    days, newer = to_days(rows, rule, state)
+    if "meter" in rows.columns or ("estimated" in rows.columns and rule.kind == "register"):
+        days, newer = advance_meters(rows, rule, state, _advance_plain)
+    else:
+        days, newer = _advance_plain(rows, rule, state)
     days = days.with_columns(pl.col("household").set_sorted())
     if rule.day_cap is not None:
         days = doubt_days(days, (pl.col("value") > rule.day_cap).fill_null(False), "glitch")
     return days, state.updated_with(newer)
+
+
+def _advance_plain(
+    rows: pl.DataFrame, rule: SignalRule, state: IncrementalState
+) -> tuple[pl.DataFrame, IncrementalState]:
+    """Return the days of rows that all count, and a state of the homes in them."""
+    to_days = register_to_days if rule.kind == "register" and not rule.restarts else periods_to_days
+    return to_days(rows, rule, state)
 
 
 def homes_to_rebuild(rows: pl.DataFrame, rule: SignalRule, state: IncrementalState) -> pl.Series:
@@ -63,4 +74,7 @@ def homes_to_rebuild(rows: pl.DataFrame, rule: SignalRule, state: IncrementalSta
     must = (pl.col("at") <= pl.col("last")) | pl.col("whole")
     if rule.kind != "register":
         must = must | ~pl.col("dated") | pl.col("exits").is_not_null()
-    return rows_of_known.filter(must)["household"].unique()
+    found = rows_of_known.filter(must)["household"]
+    if "meter" in rows.columns or "estimated" in rows.columns:
+        found = pl.concat([found, must_see_all(rows, rule, state)])
+    return found.unique()

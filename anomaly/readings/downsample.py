@@ -34,12 +34,10 @@ def to_daily_grain(rows: pl.DataFrame, rule: SignalRule, before: date) -> pl.Dat
 
 
 def _first_and_last_two_of_day(fine: pl.DataFrame) -> pl.DataFrame:
-    days = fine.group_by("household", "day", maintain_order=True)
-    return (
-        pl.concat([part.select(fine.columns) for part in (days.head(2), days.tail(2))])
-        .select(fine.columns)
-        .unique(["household", "time"], maintain_order=True)
-    )
+    series = ["household", *(name for name in ("meter", "estimated") if name in fine.columns)]
+    days = fine.group_by(*series, "day", maintain_order=True)
+    ends = pl.concat([part.select(fine.columns) for part in (days.head(2), days.tail(2))])
+    return ends.unique([*series, "time"], maintain_order=True)
 
 
 def _one_row_a_day(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
@@ -49,11 +47,13 @@ def _one_row_a_day(fine: pl.DataFrame, rows: pl.DataFrame, rule: SignalRule) -> 
     """
     readings = daily_readings(rows.with_columns(pl.col("household").cast(pl.String)), rule)
     whole_days = readings.filter(~pl.col("quality").is_in(["partial", "missing"]))
-    made_here = ("household", "day", "time", "dated", "value", "exits", "periods")
-    last_values = [pl.col(name).last() for name in fine.columns if name not in made_here]
+    series = ["household", *(name for name in ("meter",) if name in fine.columns)]
+    made_here = (*series, "day", "time", "dated", "value", "exits", "periods", "estimated")
+    other_values = [pl.col(name).last() for name in fine.columns if name not in made_here]
+    other_values += [pl.col(name).any() for name in fine.columns if name == "estimated"]
     exits = pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum())
-    days = fine.group_by("household", "day", maintain_order=True).agg(
-        round_once(pl.col("value").sum()), exits, *last_values
+    days = fine.group_by(*series, "day", maintain_order=True).agg(
+        round_once(pl.col("value").sum()), exits, *other_values
     )
     days = days.join(
         whole_days.select(pl.col("household").cast(fine.schema["household"]), "day"),

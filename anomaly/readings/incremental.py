@@ -15,7 +15,7 @@ class IncrementalState:
 
     homes: one row a home: household; at (µs, `row_position` of its last row); day (since 1970; the first that
     later rows may change); whole (its rows must be seen together each time); state (`register_cleaning`
-    state; null but for registers).
+    state; null but for registers); meter (the number of its one meter; null where none is named, or several).
     rows: household, time, dated, value: readings of registers that must be cleaned again with the next ones.
     """
 
@@ -34,6 +34,7 @@ class IncrementalState:
             "day": pl.Int64,
             "whole": pl.Boolean,
             "state": pl.Array(pl.Int64, STATE_SIZE),
+            "meter": pl.UInt32,
         }
         rows = {"household": household, "time": pl.Datetime("us"), "dated": pl.Boolean, "value": pl.Int64}
         return cls(pl.DataFrame(schema=homes), pl.DataFrame(schema=rows))
@@ -47,6 +48,8 @@ class IncrementalState:
             zeros = [pl.lit(0, pl.Int64)] * (STATE_SIZE - width)
             padded = pl.concat_list(pl.col("state").arr.to_list(), *zeros).list.to_array(STATE_SIZE)
             homes = homes.with_columns(state=pl.when(pl.col("state").is_not_null()).then(padded))
+        if "meter" not in homes.columns:
+            homes = homes.with_columns(meter=pl.lit(None, pl.UInt32))
         return cls(homes, rows)
 
     def updated_with(self, newer: "IncrementalState") -> "IncrementalState":

@@ -11,6 +11,11 @@ VALUE_COLUMNS = ("value", "exits", "periods")
 """Two rows of one key that agree in these say the same."""
 
 
+def key_of_rows(rows: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns that no two rows may share: KEY, and the meter where rows name one."""
+    return (*KEY, "meter") if "meter" in rows.columns else KEY
+
+
 def file_sort_key(file: str) -> str:
     """Return a text that sorts files by folder, stem and suffix, with numbers by size.
 
@@ -30,7 +35,7 @@ def is_whole_row() -> pl.Expr:
 
 
 def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return one row for each (household, time, dated), sorted by them, and counts of the rows that lost.
+    """Return one row for each key (see `key_of_rows`), sorted by it, and counts of the rows that lost.
 
     Counts: `{"duplicate": n, "restated": n}`.
 
@@ -47,15 +52,16 @@ def merge_rows(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, d
     )
     if both.is_empty():
         return both.drop("is_new"), {"duplicate": 0, "restated": 0}
-    both = sort_rows(both, KEY)
-    same_key = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in KEY)
+    key = key_of_rows(both)
+    both = sort_rows(both, key)
+    same_key = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in key)
     if not both.select(same_key.any()).item():
         return both.drop("is_new"), {"duplicate": 0, "restated": 0}
-    both = both.sort(*KEY, is_whole_row(), "order", "is_new", "row", *VALUE_COLUMNS, nulls_last=False)
-    lost = both.select(pl.struct(KEY).is_last_distinct().not_()).to_series()
+    both = both.sort(*key, is_whole_row(), "order", "is_new", "row", *VALUE_COLUMNS, nulls_last=False)
+    lost = both.select(pl.struct(key).is_last_distinct().not_()).to_series()
     winners = both.filter(~lost)
     losers = both.filter(lost).join(
-        winners.select(*KEY, "order", "is_new", *VALUE_COLUMNS), on=KEY, suffix="_winner"
+        winners.select(*key, "order", "is_new", *VALUE_COLUMNS), on=key, suffix="_winner"
     )
     says_same = pl.all_horizontal(pl.col(name).eq_missing(pl.col(f"{name}_winner")) for name in VALUE_COLUMNS)
     same_file_again = (

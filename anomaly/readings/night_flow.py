@@ -37,14 +37,16 @@ def minimum_night_flow(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
 
 def _register_hours(rows: pl.DataFrame) -> pl.DataFrame:
     """Return household, hour, use: from the last reading in the hour before to the last one in the hour."""
-    stamped = rows.filter(~pl.col("dated")).sort("household", "time")
+    series = ["household", *(name for name in ("meter",) if name in rows.columns)]
+    stamped = rows.filter(~pl.col("dated")).sort(*series, "time")
     hour = (pl.col("time") - pl.duration(microseconds=1)).dt.truncate(
         "1h"
     )  # a reading on the hour closes the one before
-    last = stamped.group_by("household", hour=hour, maintain_order=True).agg(pl.col("value").last())
-    follows = pl.col("hour").shift().over("household") == pl.col("hour") - pl.duration(hours=1)
-    use = pl.col("value") - pl.col("value").shift().over("household")
-    return last.select("household", "hour", use=pl.when(follows).then(use)).drop_nulls("use")
+    last = stamped.group_by(*series, hour=hour, maintain_order=True).agg(pl.col("value").last())
+    follows = pl.col("hour").shift().over(series) == pl.col("hour") - pl.duration(hours=1)
+    use = pl.col("value") - pl.col("value").shift().over(series)
+    uses = last.select("household", "hour", use=pl.when(follows).then(use)).drop_nulls("use")
+    return uses if len(series) == 1 else uses.group_by("household", "hour").agg(pl.col("use").sum())
 
 
 def _usage_hours(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:

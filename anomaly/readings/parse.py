@@ -5,15 +5,18 @@
 """
 
 import dataclasses
+import zlib
 from datetime import date, datetime, timedelta
 
 import polars as pl
 
 from anomaly.readings.clock_cells import join_clocks
 from anomaly.readings.clock_changes import separate_passes
+from anomaly.readings.mean_power import period_hours
 from anomaly.readings.passages import count_passages
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.timestamps import read_times
+from anomaly.readings.units import UNITS, is_power
 
 ROW_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "household": pl.String,
@@ -31,6 +34,9 @@ OPEN_PERIOD or OPEN_DAY. row: number in its file.
 """
 OPEN_PERIOD, OPEN_DAY = -1, -2
 """In `periods`, of a row that was read before its own period was over, and before its day was."""
+EXTRA_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {"meter": pl.UInt32, "estimated": pl.Boolean}
+"""Columns that rows have beside ROW_SCHEMA where their file names them: a number of the meter's own, so that
+two meters of a home are told apart, and whether the value was estimated."""
 REJECT_SCHEMA = {"row": pl.Int64, "reason": pl.String}
 
 MAX_VALUE = 1e12  # base units; a larger number is no reading of a household meter
@@ -39,6 +45,9 @@ FRACTION_DIGITS = 6
 MAX_COUNT = 1e9  # of exits, and of periods
 FAR_AHEAD = timedelta(days=2)  # a row so far after the beginning of today is kept where the clock is wrong
 _SPACES = r"[\s\u00a0\u2009\u202f]"
+_APOSTROPHES = "['\u2019]"
+_FULL_WIDTH = {chr(ord(sign) + 0xFEE0): sign for sign in "0123456789.,-+"}
+"""Signs of numbers as East Asian keyboards write them, and what they are in ASCII."""
 _NUMBERS = ("value", "exits", "periods")
 
 
@@ -47,18 +56,23 @@ def parse_rows(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Read one file's cells; return its rows and its rejects.
 
-    Each input row is in exactly one of them, in input order; those of an event log are counted.
+    Each input row is in exactly one of them, in input order, but for those that the rule passes over: rows of
+    meters that it does not keep, and values that say there was no reading. Those of an event log are counted.
 
-    raw: text columns household, time, value [, clock, exits, periods, broken], and `row` (Int64); times may
-    be typed days, and value, exits and periods typed numbers. clock: of the day that `time` names. `broken`
-    says why a row could not be read from its file, if so.
-    rows: ROW_SCHEMA. rejects: REJECT_SCHEMA; one reason a row, the first that applies.
-    Rows after `latest_day` are refused, unless they are more than half of the file: then it is the clock that
-    is wrong. read_at: by the site's clock, when this content was first read; rows of a day that was not over
-    then are marked in `periods`, and a register's reading of such a day is the reading of that moment.
+    raw: text columns household, time, value [, clock, exits, periods, meter, read_type, unit, broken], and
+    `row` (Int64); times may be typed days, and value, exits and periods typed numbers. clock: of the day that
+    `time` names. `broken` says why a row could not be read from its file, if so.
+    rows: ROW_SCHEMA, and those of EXTRA_COLUMNS for which there is a column (`meter` only where it makes a
+    difference: where meters are summed, or of a register). rejects: REJECT_SCHEMA; one reason a row, the
+    first that applies. Rows after `latest_day` are refused, unless they are more than half of the file: then
+    it is the clock that is wrong. read_at: by the site's clock, when this content was first read; rows of a
+    day that was not over then are marked in `periods`, and a register's reading of such a day is the reading
+    of that moment.
     """
     absent = [name for name in ("exits", "periods", "broken") if name not in raw.columns]
     cells = raw.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
+    cells = _pass_over(cells, rule)
+    extras = _extra_columns(cells, rule)
     numbers = {name: _read_numbers(cells[name], rule.decimal) for name in _NUMBERS}
     cells = _blank_to_null(cells, numbers)
     times_rule = rule
@@ -78,8 +92,14 @@ def parse_rows(
         periods_cell="periods",
         periods=numbers["periods"],
     ).hstack(read_times(cells["time"], times_rule))
-    typed = typed.with_columns(base=pl.col("number") * rule.factor)
+    typed = typed.hstack(extras)
+    if "unit" in cells.columns:
+        typed = _apply_unit_column(typed, cells["unit"], rule)
+    else:
+        typed = typed.with_columns(base=pl.col("number") * (rule.factor * rule.multiplier))
     typed = typed.with_columns(reason=_first_reason(typed, rule))
+    if rule.is_power or "is_power" in typed.columns:
+        typed = _power_to_use(typed, rule)
     if latest_day is not None:
         typed = _refuse_future(typed, rule, latest_day)
     if read_at is not None:
@@ -91,8 +111,70 @@ def parse_rows(
     good = (good if rule.events else separate_passes(good, rule)).with_columns(
         value=pl.when(is_part_of_day).then(exact).otherwise(whole)
     )
-    rows = good.select(pl.col(name).cast(dtype) for name, dtype in ROW_SCHEMA.items())
+    schema = dict(ROW_SCHEMA) if rule.events else ROW_SCHEMA | {name: EXTRA_COLUMNS[name] for name in extras.columns}
+    rows = good.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
     return count_passages(rows) if rule.events else rows, rejects
+
+
+def _pass_over(cells: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """Return the rows without those of other meters, and those whose value says there was no reading."""
+    if rule.keep and "meter" in cells.columns:
+        is_kept = pl.col("meter").cast(pl.String).str.strip_chars().is_in(rule.keep).fill_null(False)
+        cells = cells.filter(is_kept | pl.col("broken").is_not_null())
+    if rule.absent:
+        words = [word.strip().casefold() for word in rule.absent]
+        value = pl.col("value").cast(pl.String).str.strip_chars().str.to_lowercase()
+        cells = cells.filter(~value.is_in(words).fill_null(False))
+    return cells
+
+
+def _extra_columns(cells: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """Return those of EXTRA_COLUMNS that the cells give."""
+    extras = {}
+    if "meter" in cells.columns and (rule.combine or rule.kind == "register"):
+        words = cells["meter"].cast(pl.String).str.strip_chars().fill_null("")
+        distinct = words.unique()
+        numbers = [zlib.crc32(word.encode()) for word in distinct]
+        extras["meter"] = words.replace_strict(distinct, numbers, return_dtype=pl.UInt32)
+    if "read_type" in cells.columns and rule.actual:
+        word = cells["read_type"].cast(pl.String).str.strip_chars().str.to_lowercase().fill_null("")
+        extras["estimated"] = ~word.is_in([one.strip().casefold() for one in rule.actual])
+    return pl.DataFrame(extras)
+
+
+def _apply_unit_column(typed: pl.DataFrame, units: pl.Series, rule: SignalRule) -> pl.DataFrame:
+    """Return the rows with `base` by the unit of each, `unit_problem` where it has none, and `is_power`."""
+    words = units.cast(pl.String).str.strip_chars().fill_null("")
+    factors: dict[str, float | None] = {}
+    problems: dict[str, str | None] = {}
+    for word in words.unique():
+        base, factor = UNITS.get((word or rule.unit).replace("³", "3").lower(), (None, None))
+        factors[word] = factor if base == rule.base else None
+        other = "unit not known" if base is None else f"unit of another quantity than {rule.base}"
+        problems[word] = None if base == rule.base else other
+    power = [word for word in factors if is_power(word or rule.unit)]
+    names = list(factors)
+    factor_of_row = words.replace_strict(names, list(factors.values()), return_dtype=pl.Float64)
+    typed = typed.with_columns(
+        base=pl.col("number") * factor_of_row * rule.multiplier,
+        unit_problem=words.replace_strict(names, list(problems.values()), return_dtype=pl.String),
+    )
+    return typed.with_columns(is_power=words.is_in(power)) if power else typed
+
+
+def _power_to_use(typed: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
+    """Return the rows with mean power made a use; those whose period nothing tells get a reason."""
+    has_power = pl.col("is_power") if "is_power" in typed.columns else pl.lit(True)
+    in_use = typed.select((has_power & pl.col("reason").is_null()).alias("in use"))["in use"]
+    places = in_use.arg_true()
+    hours = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(typed))
+    if len(places):
+        hours = hours.scatter(places, period_hours(typed.filter(in_use), rule))
+    unknown = in_use & hours.is_null()
+    return typed.with_columns(
+        base=pl.when(in_use).then(pl.col("base") * hours).otherwise("base"),
+        reason=pl.when(unknown).then(pl.lit("length of the period not known")).otherwise("reason"),
+    )
 
 
 def _blank_to_null(cells: pl.DataFrame, numbers: dict[str, pl.Series]) -> pl.DataFrame:
@@ -114,7 +196,7 @@ def _blank_to_null(cells: pl.DataFrame, numbers: dict[str, pl.Series]) -> pl.Dat
 def _read_numbers(cells: pl.Series, decimal: str) -> pl.Series:
     """Return Float64; null where the cell is no plain number.
 
-    Signs between thousands are accepted only in groups of three.
+    Signs between thousands are accepted only in groups of three, and never behind a lone 0.
     """
     if cells.dtype != pl.String:
         return cells.cast(pl.Float64)
@@ -122,8 +204,10 @@ def _read_numbers(cells: pl.Series, decimal: str) -> pl.Series:
     if decimal == "." and _all_read(plain, cells):  # most files need nothing more
         return plain
     group_sign = "," if decimal == "." else "."
-    text = pl.col("cell").str.replace_all(_SPACES, "")
-    grouped = text.str.contains(rf"^[+-]?\d{{1,3}}(\{group_sign}\d{{3}})+(\{decimal}\d+)?$")
+    text = pl.col("cell").str.replace_all(_SPACES, "").str.replace_many(_FULL_WIDTH)
+    apostrophes = text.str.contains(rf"^[+-]?[1-9]\d{{0,2}}({_APOSTROPHES}\d{{3}})+(\{decimal}\d+)?$")
+    text = pl.when(apostrophes).then(text.str.replace_all(_APOSTROPHES, "")).otherwise(text)
+    grouped = text.str.contains(rf"^[+-]?[1-9]\d{{0,2}}(\{group_sign}\d{{3}})+(\{decimal}\d+)?$")
     text = pl.when(grouped).then(text.str.replace_all(group_sign, "", literal=True)).otherwise(text)
     has_group_sign = text.str.contains(group_sign, literal=True)
     text = pl.when(~has_group_sign).then(text.str.replace(decimal, ".", literal=True))
@@ -150,6 +234,10 @@ def _first_reason(typed: pl.DataFrame, rule: SignalRule) -> pl.Expr:
         (base > MAX_VALUE, "value out of range"),
         (pl.lit(must_be_whole) & (number != number.round(0)), "value not whole"),
     ]
+    if "unit_problem" in typed.columns:
+        problem = pl.col("unit_problem")
+        kinds = typed["unit_problem"].drop_nulls().unique().sort()
+        reasons[5:5] = [(problem.eq_missing(pl.lit(kind)), kind) for kind in kinds]
     for name in ("exits", "periods"):
         if typed[f"{name}_cell"].null_count() < len(typed):
             reasons.append((_is_no_count(name), f"{name} not a whole number"))

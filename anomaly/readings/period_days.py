@@ -9,10 +9,11 @@ import numpy as np
 import polars as pl
 
 from anomaly.compiled import compiled
-from anomaly.readings.cells import LONGEST_GAP, MISSING, PARTIAL, READ, doubt_days, note_code
+from anomaly.readings.cells import ESTIMATED, LONGEST_GAP, MISSING, PARTIAL, READ, doubt_days, note_code
 from anomaly.readings.incremental import IncrementalState, row_position
 from anomaly.readings.merge import is_whole_row
 from anomaly.readings.parse import FRACTION_DIGITS, OPEN_PERIOD
+from anomaly.readings.restarting_register import restarting_days
 from anomaly.readings.signal_rule import SignalRule
 from anomaly.readings.sorting import sort_rows
 from anomaly.readings.timestamps import DAY, hours_in_day
@@ -49,7 +50,9 @@ def periods_to_days(
     )
     homes = homes.join(days.group_by("household").agg(day=next_day), on="household")
     initial = IncrementalState.initial(rows.schema["household"])
-    homes = homes.with_columns(state=pl.lit(None, initial.homes.schema["state"]))
+    homes = homes.with_columns(
+        state=pl.lit(None, initial.homes.schema["state"]), meter=pl.lit(None, pl.UInt32)
+    )
     return days, IncrementalState(homes.select(initial.homes.columns), initial.rows)
 
 
@@ -61,7 +64,9 @@ def sum_periods(rows: pl.DataFrame, rule: SignalRule, next_days: pl.DataFrame) -
     next_days: household, day (since 1970): of homes that had rows before, the day that their next row was to
     give.
     """
-    if rows["dated"].all():
+    if rule.restarts:
+        days = restarting_days(rows, rule)
+    elif rows["dated"].all():
         days = sort_rows(_days_of_dated_rows(rows, rule), ("household", "day"))
     else:
         dated = _days_of_dated_rows(rows.filter("dated"), rule)
@@ -70,9 +75,18 @@ def sum_periods(rows: pl.DataFrame, rule: SignalRule, next_days: pl.DataFrame) -
         # where a home gives both a day's row and finer rows, the day's row is the whole
         days = days.unique(["household", "day"], keep="first", maintain_order=True).sort("household", "day")
     days = _fill_missing_days(days, next_days)
-    no_value, whole = pl.col("value").is_null(), pl.col("whole")
+    no_value, whole, estimated = pl.col("value").is_null(), pl.col("whole"), pl.lit(False)
+    if "estimated" in days.columns:
+        estimated = pl.col("estimated")
     days = days.with_columns(
-        quality=pl.when(no_value).then(MISSING).when(whole).then(READ).otherwise(PARTIAL).cast(pl.UInt8),
+        quality=pl.when(no_value)
+        .then(MISSING)
+        .when(estimated)
+        .then(ESTIMATED)
+        .when(whole)
+        .then(READ)
+        .otherwise(PARTIAL)
+        .cast(pl.UInt8),
         note=pl.when(no_value)
         .then(note_code("gap"))
         .when(whole)
@@ -87,12 +101,18 @@ def sum_periods(rows: pl.DataFrame, rule: SignalRule, next_days: pl.DataFrame) -
 def _days_of_dated_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     """Return household, day, value, exits, whole of rows that each name a day."""
     value = pl.col("value").cast(pl.Int64)
-    days = rows.select("household", value, "exits", "periods", day=pl.col("time").dt.date())
+    day = pl.col("time").dt.date()
+    days = rows.select("household", value, "exits", "periods", *_estimated_column(rows), day=day)
     whole = is_whole_row()
     if rule.periods_per_day is not None:
         enough = pl.col("periods") >= _periods_in_day(days["day"], rule, rule.periods_per_day)
         whole = enough.fill_null(True)
-    return days.select("household", "day", "value", "exits", whole=whole)
+    return days.select("household", "day", "value", "exits", *_estimated_column(rows), whole=whole)
+
+
+def _estimated_column(rows: pl.DataFrame) -> list[str]:
+    """Return the name of the column that says which rows are estimated, where there is one."""
+    return [name for name in rows.columns if name == "estimated"]
 
 
 def round_once(total: pl.Expr) -> pl.Expr:
@@ -115,7 +135,8 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     at = pl.col("time").dt.epoch("us")
     # a row that names the end of its period belongs to the day before at midnight
     day_number = (at - (1 if rule.stamp == "end" else 0)) // DAY
-    rows = rows.select("household", "value", "exits", "periods", at=at, day_number=day_number)
+    flags = _estimated_column(rows)
+    rows = rows.select("household", "value", "exits", "periods", *flags, at=at, day_number=day_number)
     counts = rows.group_by("household", maintain_order=True).agg(n=pl.len())["n"].to_numpy()
     starts = np.concatenate(([0], counts.cumsum())).astype(np.int64)
     step = cadence_seconds(rows["at"].to_numpy(), rows["day_number"].to_numpy(), starts)
@@ -125,6 +146,7 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
         .group_by("household", "day_number", maintain_order=True)
         .agg(
             round_once(pl.col("value").sum()).cast(pl.Int64),
+            *(pl.col(name).any() for name in flags),
             exits=pl.when(pl.col("exits").null_count() < pl.len()).then(pl.col("exits").sum()),
             rows=pl.len(),
             step=pl.col("step").last(),
@@ -154,7 +176,7 @@ def _days_of_stamped_rows(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     )
     whole = whole & ~is_open & ~pl.col("any_open_period")
     value = pl.when(step <= LONGEST_STEP).then("value")
-    return days.select("household", "day", value, "exits", whole=whole)
+    return days.select("household", "day", value, "exits", *flags, whole=whole)
 
 
 @compiled()

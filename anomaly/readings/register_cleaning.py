@@ -70,6 +70,8 @@ class RegisterLimits(NamedTuple):
     jitter: int  # a drop up to this is no fault
     max_per_day: float  # no day exceeds it
     floor_per_day: float  # a day's rise up to this never waits; inf: only the home's own days tell
+    dial_unit: float = 1.0  # what the dial's last digit counts
+    smallest_dial: float = 10_000.0  # no dial is passed below it
 
 
 class CleanedRegisters(NamedTuple):
@@ -288,9 +290,11 @@ def _believe(times, values, i, j, state, out):
 def _change_base(times, values, first, state, limits, out):
     """Make reading `first` the new base: a roll-over goes on counting, a reset begins a new segment."""
     old, new = state[BASE], values[first]
-    dial = 10_000  # the dial's end: the next power of ten
-    while dial <= old or dial < 10_000 * _known_step(state):
-        dial *= 10
+    # the dial's end: the next power of ten of what its last digit counts
+    dial_end = limits.dial_unit
+    while dial_end < limits.smallest_dial or round(dial_end) <= old or dial_end < 10_000 * _known_step(state):
+        dial_end *= 10
+    dial = np.int64(round(dial_end))
     use, days = dial - old + new, (times[first] - state[BASE_TIME]) / DAY
     likely = min(_unremarkable_rise(days, state, limits), limits.max_per_day * max(days, MIN_SPAN))
     near_end = dial - old <= dial // 10 and new <= dial // 10

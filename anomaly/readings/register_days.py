@@ -18,6 +18,9 @@ JITTER = {"litre": 20, "Wh": 20}
 DEFAULT_JITTER = 5
 FLOORS = {"litre": 2_000.0, "Wh": 60_000.0}
 """Use of a day that needs no second reading; for other units only the home's own days tell."""
+SMALLEST_DIALS = {"litre": 1e7, "Wh": 1e7}
+"""Base units at which the smallest dial begins anew: household meters have four whole digits of m³ or kWh at
+least (old dial meters; newer ones five or six). Below it a fall to 0 is a reset."""
 
 _NOTE_OF_READING = np.array([note_code(label) for label in register_cleaning.READING_NOTES], np.uint8)
 
@@ -75,6 +78,7 @@ def register_to_days(
         at="end",
         day=pl.Series(cleaned.first_open_day),
         whole=pl.lit(False),
+        meter=pl.lit(None, pl.UInt32),
         state=pl.Series(cleaned.resume_state, dtype=pl.Array(pl.Int64, STATE_SIZE)),
     )
     needed_again = np.arange(len(times)) >= np.repeat(cleaned.resume_index, np.diff(starts))
@@ -88,6 +92,8 @@ def register_limits(rule: SignalRule) -> RegisterLimits:
         jitter=JITTER.get(rule.base, DEFAULT_JITTER),
         max_per_day=np.inf if rule.day_cap is None else float(rule.day_cap),
         floor_per_day=FLOORS.get(rule.base, np.inf),
+        dial_unit=rule.factor * rule.multiplier,
+        smallest_dial=SMALLEST_DIALS.get(rule.base, 10_000.0) * rule.multiplier,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-from anomaly.readings.units import DAY_CAPS, base_unit
+from anomaly.readings.units import DAY_CAPS, base_unit, is_power
 
 SIGNAL_KINDS = ("count", "usage", "register")
 STAMPS = ("start", "end")
@@ -27,6 +27,12 @@ class SignalRule:
     max_per_day: base units that no day exceeds; None: DAY_CAPS of the base unit; 0: no cap.
     events: the rows of a count are passages, each one of its own, and come when they like.
     boundary_hours: how far from midnight a register reading may lie and still tell the level at midnight.
+    combine: "sum": rows of one home and time that differ in their meter are summed; None: they contradict.
+    keep: words of the meter column that are read; rows with others are passed over. Empty: all.
+    actual: words of the read-type column; a row with another one is estimated. Empty: all rows are actual.
+    absent: words in the value column that say there was no reading; such a row is passed over.
+    multiplier: what a meter's values are multiplied by, such as the ratio of its current transformer.
+    restarts: "daily": a register that begins at 0 each day.
 
     Raises ValueError, one line, when a field cannot be meant.
     """
@@ -43,6 +49,12 @@ class SignalRule:
     max_per_day: int | None = None
     boundary_hours: float = 3.0
     events: bool = False
+    combine: str | None = None
+    keep: tuple[str, ...] = ()
+    actual: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    multiplier: float = 1.0
+    restarts: str | None = None
 
     def __post_init__(self) -> None:
         base_unit(self.unit)
@@ -50,9 +62,11 @@ class SignalRule:
             ("kind", self.kind, SIGNAL_KINDS),
             ("stamp", self.stamp, STAMPS),
             ("decimal", self.decimal, (".", ",")),
+            ("combine", self.combine, (None, "sum")),
+            ("restarts", self.restarts, (None, "daily")),
         ):
             if value not in allowed:
-                choices = ", ".join(allowed)
+                choices = ", ".join(filter(None, allowed))
                 raise ValueError(
                     f"signal {self.name!r}: {field} {value!r} is not known; write one of {choices}"
                 )
@@ -64,6 +78,12 @@ class SignalRule:
             raise ValueError(
                 f"signal {self.name!r}: periods_per_day {self.periods_per_day} must be at least 1"
             )
+        if not 0 < self.multiplier < 1e9:
+            raise ValueError(f"signal {self.name!r}: multiplier {self.multiplier} must be above 0")
+        if self.restarts and self.kind != "register":
+            raise ValueError(f"signal {self.name!r}: restarts belongs to a register, and kind is {self.kind}")
+        if self.is_power and self.kind != "usage":
+            raise ValueError(f'signal {self.name!r}: unit {self.unit!r} is mean power; write kind = "usage"')
         for timezone in (self.timezone, self.source_timezone):
             _check_timezone(timezone)
 
@@ -76,6 +96,11 @@ class SignalRule:
     def factor(self) -> float:
         """Base units in one `unit`."""
         return base_unit(self.unit)[1]
+
+    @property
+    def is_power(self) -> bool:
+        """True where values are mean power, which the length of its period makes a use."""
+        return is_power(self.unit)
 
     @property
     def day_cap(self) -> int | None:

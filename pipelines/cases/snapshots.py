@@ -20,7 +20,7 @@ from pipelines.config.settings import Settings
 from pipelines.ingest.inputs import Inputs
 from pipelines.scoring.night import FROZEN_DAYS, JudgedNights
 from pipelines.storage.partitions import collect
-from pipelines.storage.raw_rows import RawRows, scan_rows
+from pipelines.storage.raw_rows import RawRows, concat_rows, scan_rows
 from pipelines.storage.state import Store
 
 FLOW_DAYS = 84
@@ -150,7 +150,9 @@ def _minimum_flows(
         found = [collect(scan_rows(one, numbers["home"]).filter(finer), [one]) for one in partitions]
         if not found:
             continue
-        rows = pl.concat(found).unique(["home", "time"], keep="last", maintain_order=True)
+        rows = concat_rows(found)
+        key = ["home", "time", *(name for name in ("meter",) if name in rows.columns)]
+        rows = rows.unique(key, keep="last", maintain_order=True)
         flow = minimum_night_flow(rows.join(numbers, on="home"), rule).filter(pl.col("day") >= first)
         flows.append(flow.with_columns(signal=pl.lit(name)).select(FLOW_SCHEMA.keys()))
     return pl.concat(flows)

@@ -102,6 +102,13 @@ class SignalSection:
     periods_per_day: int | None = None
     max_per_day: float | None = None
     boundary_hours: float = 3.0
+    combine: str | None = None
+    keep: tuple[str, ...] = ()
+    actual: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+    multiplier: float = 1.0
+    restarts: str | None = None
+    sheet: str | None = None
 
 
 @dataclass(frozen=True)
@@ -222,8 +229,8 @@ class Source:
     files: str
     """A path or glob relative to the settings."""
     columns: Mapping[str, str]
-    """Role → column. A signal has household, time, clock, value, exits and periods; the register has
-    household, building, district, class, residents, moved_in and moved_out."""
+    """Role → column. A signal has household, time, clock, value, exits, periods, meter, read_type and unit;
+    the register has household, building, district, class, residents, moved_in and moved_out."""
     separator: str = ","
     decimal: str = "."
     encoding: str = "auto"
@@ -243,5 +250,7 @@ class Source:
     """These three say how days are read that are the rows of a table with a column for each period."""
     optional: frozenset[str] = field(default_factory=frozenset)
     """Roles whose column may be absent; such a role is read as nulls."""
+    sheet: str | None = None
+    """Name of a workbook's sheet, "*" for all with the header of the first; None: the only one with data."""
     max_bytes: int = 1 << 30
     """What a file may hold once it is unpacked; a larger one is refused while it is being unpacked."""

@@ -218,7 +218,7 @@ def _guess(name: str, known: Iterable[str], otherwise: str) -> str:
 _Refuse = Callable[[str], typing.NoReturn]
 """Raises SettingsError with the path of the file before the message."""
 
-_SIGNAL_ROLES = ("clock", "exits", "household", "periods", "time", "value")
+_SIGNAL_ROLES = ("clock", "exits", "household", "meter", "periods", "read_type", "time", "unit", "value")
 _ROLES_OF_ROWS = frozenset({"meter", "read_type", "unit"})
 """They may stand beside a column for each period: what is so of a row is so of each of its cells."""
 EVENT = "event"
@@ -319,6 +319,7 @@ def _check_signal(name: str, section: SignalSection, timezone: str, refuse: _Ref
         remedy = 'write for example "%d/%m/%Y %H:%M:%S", or leave it out for ISO'
         refuse(f"{where} time_format = {section.time_format!r} reads no day; {remedy}")
     _check_separator(section.separator, where, refuse)
+    _check_cells(section, where, refuse)
     try:
         _signal_rule(name, section, timezone)
     except ValueError as error:
@@ -376,6 +377,22 @@ def _check_household_from_file(section: SignalSection, where: str, refuse: _Refu
         )
     if "household" in section.columns or section.shape == "meters":
         refuse(f"{where} household_from_file: the id stands in the file already; take one of them out")
+
+
+def _check_cells(section: SignalSection, where: str, refuse: _Refuse) -> None:
+    """Refuse settings of cells that need a column which is not mapped, and columns that need a setting."""
+    for setting, role in (("combine", "meter"), ("keep", "meter"), ("actual", "read_type")):
+        if getattr(section, setting) and role not in section.columns:
+            refuse(f'{where} {setting} needs columns = {{ {role} = "name in the file", … }}')
+    if "read_type" in section.columns and not section.actual:
+        refuse(
+            f'{where} columns.read_type needs actual = ["A"]: the words of readings that are not estimated'
+        )
+    if "meter" in section.columns and section.kind != "register" and not (section.combine or section.keep):
+        remedy = 'write combine = "sum", or keep = ["a word of it"]'
+        refuse(f"{where} columns.meter needs to know what to do with several meters; {remedy}")
+    if "unit" in section.columns and section.unit == "count":
+        refuse(f'{where} columns.unit needs unit = "kWh" or another: what rows without one are in')
 
 
 def _check_separator(separator: str, where: str, refuse: _Refuse) -> None:
@@ -448,6 +465,7 @@ def _signal_source(name: str, section: SignalSection, limits: LimitsSection, sit
         stamp=section.stamp,
         time_format=section.time_format,
         timezone=section.timezone or site.timezone,
+        sheet=section.sheet,
         max_bytes=limits.file_mb << 20,
     )
 
@@ -468,6 +486,12 @@ def _signal_rule(name: str, section: SignalSection, timezone: str) -> SignalRule
         source_timezone=section.timezone,
         max_per_day=None if section.max_per_day is None else round(section.max_per_day * factor),
         boundary_hours=section.boundary_hours,
+        combine=section.combine,
+        keep=section.keep,
+        actual=section.actual,
+        absent=section.absent,
+        multiplier=section.multiplier,
+        restarts=section.restarts,
     )
 
 

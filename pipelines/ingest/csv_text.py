@@ -47,7 +47,18 @@ def read_csv_text(
         raise not_text()
     if text.count(b"\n") * CELL_BYTES > max_bytes:
         raise too_large(max_bytes)
-    return parse_delimited(text, separator)
+    header = text[: text.find(b"\n") + 1]
+    is_joined = bool(header.strip()) and text.find(b"\n" + header) >= 0
+    table = parse_delimited(text, separator)
+    return _without_further_headers(table) if is_joined else table
+
+
+def _without_further_headers(table: TextTable) -> TextTable:
+    """Return a table without the rows that are its header again, as in files joined one behind another."""
+    names = table.cells.columns
+    is_header = pl.all_horizontal(pl.col(name).str.strip_chars() == name for name in names)
+    keep = table.cells.select(~is_header.fill_null(False)).to_series()
+    return TextTable(table.cells.filter(keep), table.row.filter(keep), table.broken.filter(keep))
 
 
 def pass_over_lines(text: bytes, lines: int) -> bytes:

@@ -8,6 +8,7 @@ from pipelines.ingest.unpacking import unpacked_chunks
 
 CHUNK_BYTES = 1 << 22
 UTF8_MARK = b"\xef\xbb\xbf"
+CUT_LINE = b'"cut'
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _CUT_SHORT = ("unexpected end of data", "incomplete multibyte sequence", "truncated data")
 """What Python's decoders say of a character that is not there to its end."""
@@ -20,9 +21,13 @@ def read_text(path: Path, encoding: str, max_bytes: int, packed: bool = False) -
     of PACKINGS. Raises MalformedFile for what is no text, empty, damaged, or larger than `max_bytes`.
     """
     data = _unpack(path, max_bytes) if packed else _read(path, max_bytes)
+    if data[-1:] == b"\0" and data[:2] not in UTF16_MARKS:
+        data = _without_zeros_at_end(data)
     data = (_guess_utf8(data) if encoding == "auto" else _to_utf8(data, encoding)).removeprefix(UTF8_MARK)
     if b"\0" in data:
         raise not_text()
+    if UTF8_MARK in data:
+        data = _join_files(data)
     if not data.strip():
         raise empty_file()
     return data if b"\n" in data else data.replace(b"\r", b"\n")
@@ -41,9 +46,29 @@ def _unpack(path: Path, max_bytes: int) -> bytes:
         if content.tell() + len(chunk) > max_bytes:
             raise too_large(max_bytes)
         content.write(chunk)
-        if b"\0" in chunk and content.getbuffer()[:2] not in UTF16_MARKS:
+        text = chunk.rstrip(b"\0")
+        if (b"\0" in text or not text) and content.getbuffer()[:2] not in UTF16_MARKS:
             raise not_text()
     return content.getvalue()
+
+
+def _without_zeros_at_end(data: bytes) -> bytes:
+    """Return a text without the zero bytes behind it, which a writer that was cut off leaves.
+
+    A last line that does not end was cut: one quote that never closes stands in its place, to be refused.
+    """
+    text = data.rstrip(b"\0")
+    if text.endswith((b"\n", b"\r")) or not text:
+        return text
+    return text[: text.rfind(b"\n") + 1] + CUT_LINE
+
+
+def _join_files(data: bytes) -> bytes:
+    """Return a text made of several files one behind another as one: each began with a mark of its own."""
+    header = data[: data.find(b"\n") + 1].rstrip(b"\r\n")
+    if header:
+        data = data.replace(UTF8_MARK + header, b"\n" + header)
+    return data.replace(b"\n" + UTF8_MARK, b"\n").replace(b"\n\n" + header, b"\n" + header)
 
 
 def _to_utf8(data: bytes, encoding: str) -> bytes:

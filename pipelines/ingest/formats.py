@@ -3,12 +3,14 @@
 Nothing is cleaned here. What cannot be read is one SourceError: what, where, what to do.
 """
 
+import contextlib
 import lzma
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import fastexcel
@@ -20,7 +22,7 @@ from pipelines.ingest.csv_text import read_csv_text
 from pipelines.ingest.files import system_errors_as_source_errors
 from pipelines.ingest.nem12 import read_nem12
 from pipelines.ingest.parquet_file import read_parquet_file
-from pipelines.ingest.roles import refuse_personal_columns, to_roles
+from pipelines.ingest.roles import columns_of_roles, refuse_personal_columns, to_roles
 from pipelines.ingest.shapes import add_made_columns, to_long
 from pipelines.ingest.text_table import MalformedFile, TextTable, first_line
 from pipelines.ingest.unpacking import PACKINGS, TEXT_SUFFIXES
@@ -60,8 +62,20 @@ LIBRARY_ERRORS = (
 """What the libraries raise for a damaged file."""
 
 
+class FileCells(NamedTuple):
+    """The cells of a file: columns named by role, with `row` and `broken`, and those that are not mapped."""
+
+    roles: pl.DataFrame
+    others: pl.DataFrame
+
+
 def read_file(path: Path, source: Source) -> pl.DataFrame:
-    """Return one file as columns named by role, `row` and `broken`.
+    """Return one file as columns named by role; see `read_cells`."""
+    return read_cells(path, source).roles
+
+
+def read_cells(path: Path, source: Source) -> FileCells:
+    """Return one file as columns named by role, `row` and `broken`, beside its other columns.
 
     `row` is an Int64, 1 for the first row below the header. Cells are text, but for typed days and numbers of
     Parquet; they are stripped, empty ones null; rows without any cell are left out but counted. `broken`
@@ -70,12 +84,26 @@ def read_file(path: Path, source: Source) -> pl.DataFrame:
     SourceError.
     """
     path = Path(path)
-    try:
+    with malformed_as_source_error(path, source):
         with system_errors_as_source_errors(path, source):
             table = _read_table(path, source)
         refuse_personal_columns(table.cells, source)
-        table = add_made_columns(table, path, source)
-        return to_roles(to_long(table, source), source)
+        long = to_long(add_made_columns(table, path, source), source)
+        roles = to_roles(long, source)
+        mapped = set(source.columns.values()) | columns_of_roles(source)
+        others = long.cells.select(name for name in long.cells.columns if name not in mapped)
+        if others.columns and roles.height < len(long.row):
+            others = others.filter(long.row.is_in(roles["row"].implode()))
+        if others.height != roles.height:  # cells of a wide row, some of which were left out
+            others = pl.DataFrame()
+        return FileCells(roles, others)
+
+
+@contextlib.contextmanager
+def malformed_as_source_error(path: Path, source: Source) -> Iterator[None]:
+    """Raise a MalformedFile of the block as SourceError."""
+    try:
+        yield
     except MalformedFile as error:
         raise SourceError(
             source.name, str(path), error.problem, error.remedy, error.kept_problem, error.kept_remedy

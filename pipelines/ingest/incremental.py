@@ -23,7 +23,7 @@ from anomaly.readings import (
 from pipelines.ingest import late_arrivals
 from pipelines.storage.daily_readings import STORED_CELL_SCHEMA, DailyReadings
 from pipelines.storage.home_numbers import home_blocks
-from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows, file_sort_keys
+from pipelines.storage.raw_rows import RawRows, as_raw_rows, concat_rows, file_sort_keys
 from pipelines.storage.state import Store
 
 REBUILD_HOMES = 1 << 17
@@ -81,7 +81,8 @@ class StoredSignal:
         return DailyReadings(self.store, self.rule.name)
 
     def ingest(self, new: pl.DataFrame, changes: ReadingChanges) -> IngestedRows:
-        """Write new rows (RAW_ROW_SCHEMA) and the readings that come of them, and count these in `changes`.
+        """Write new rows (RAW_ROW_SCHEMA, EXTRA_COLUMNS) and the readings that come of them, and count these
+        in `changes`.
 
         `file` is an Enum, because ten million texts take longer to move than all else. Written in this order,
         so that a load that is broken off can be mended: rows, notes of late arrivals, readings, incremental
@@ -97,9 +98,11 @@ class StoredSignal:
         for homes in _chunks(late_homes):
             stored = self.rows.read(homes)
             of_homes = new.filter(pl.col("home").is_in(homes.implode()))
-            merged, more = _merge(stored, of_homes.cast({"file": pl.String, "order": pl.String}))
+            of_homes = of_homes.cast({"file": pl.String, "order": pl.String})
+            stored, of_homes = _with_same_columns(stored, of_homes)
+            merged, more = _merge(stored, of_homes)
             counts = {name: count + more[name] for name, count in counts.items()}
-            added.append(merged.join(stored, on=list(RAW_ROW_SCHEMA), how="anti", nulls_equal=True))
+            added.append(merged.join(stored, on=as_raw_rows(stored).columns, how="anti", nulls_equal=True))
         partition = self._add_rows(added)
 
         cells, state = self._advance(on_time, state)
@@ -187,7 +190,7 @@ class StoredSignal:
 
     def _add_rows(self, frames: Sequence[pl.DataFrame]) -> int | None:
         """Write rows as one partition and return its number; None where there is no row."""
-        rows = pl.concat([frame.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA) for frame in frames])
+        rows = concat_rows([as_raw_rows(frame) for frame in frames])
         return self.rows.add(rows).number if rows.height else None
 
     def _advance(self, rows: pl.DataFrame, state: IncrementalState) -> tuple[pl.DataFrame, IncrementalState]:
@@ -217,6 +220,12 @@ class StoredSignal:
 def _as_library_rows(rows: pl.DataFrame) -> pl.DataFrame:
     """Return rows as the library names them: there a home's number stands for its id."""
     return rows.rename({"home": "household"})
+
+
+def _with_same_columns(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return both frames with the extra columns that either has."""
+    both = concat_rows([stored, new])
+    return both[: len(stored)], both[len(stored) :]
 
 
 def _merge(stored: pl.DataFrame, new: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:

@@ -22,6 +22,9 @@ from pipelines.storage.state import Store
 from pipelines.storage.stored_readings import StoredReadings
 from pipelines.storage.stored_register import REGISTER_SCHEMA, has_register, read_stored_register
 
+MAX_LINES = 20
+"""On refused rows, that one run prints."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -42,6 +45,8 @@ class Inputs:
     """A line for each thing that is wrong with an input, for the terminal alone: it may quote cells."""
     notes: list[str] = field(default_factory=list)
     """The same lines as they may be kept: without anything that stood in a file, and without folders."""
+    refused_rows: list[str] = field(default_factory=list)
+    """Lines on the rows that the load before refused, with their cells, for the terminal alone."""
 
     @cached_property
     def readings(self) -> pl.DataFrame:
@@ -78,8 +83,9 @@ def stored_inputs(
     store: Store,
     failed: Mapping[str, SourceError] | None = None,
     merge_counts: Mapping[str, Mapping[str, int]] | None = None,
+    refused_rows: Sequence[str] = (),
 ) -> Inputs:
-    """Return the inputs as the state holds them; failed, merge_counts: how the load before went."""
+    """Return the inputs as the state holds them; failed, merge_counts, refused_rows: how the load went."""
     failed = failed or {}
     files = [
         LedgerEntry(**{name: value for name, value in entry.items() if name != "part"})  # type: ignore[typeddict-item]
@@ -121,7 +127,15 @@ def stored_inputs(
             *degraded,
             *unmatched.values(),
         ],
+        refused_rows=_first_lines(refused_rows),
     )
+
+
+def _first_lines(lines: Sequence[str]) -> list[str]:
+    """Return as many of the lines as a terminal shows at once, and how many were left out."""
+    left_out = len(lines) - MAX_LINES
+    more = [f"{left_out:,} more lines on refused rows; see v1.rejects"] if left_out > 0 else []
+    return [*lines[:MAX_LINES], *more]
 
 
 def _homes_seen(settings: Settings, store: Store, households: pl.Series) -> pl.DataFrame:

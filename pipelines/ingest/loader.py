@@ -13,6 +13,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -22,18 +23,22 @@ from pipelines.config.settings import Settings
 from pipelines.errors import SourceError, StateDamaged
 from pipelines.ingest.contradictions import update_contradictions
 from pipelines.ingest.files import file_name, find_files
-from pipelines.ingest.formats import read_file
+from pipelines.ingest.formats import malformed_as_source_error, read_cells
+from pipelines.ingest.implausible_rows import refuse_implausible_rows
 from pipelines.ingest.incremental import ReadingChanges, StoredSignal
 from pipelines.ingest.inputs import Inputs, stored_inputs
 from pipelines.ingest.ledger import ChangedFile, FileLedger, LedgerEntry, read_entries, reading_mark
+from pipelines.ingest.lost_meaning import refuse_doubtful_decimals, refuse_lost_ids
 from pipelines.ingest.pseudonyms import EncodeIds, id_encoder
+from pipelines.ingest.refused_rows import describe_refused_rows
 from pipelines.ingest.register import load_register
+from pipelines.ingest.repeated_rows import settle_repeated_rows
 from pipelines.ingest.signal_ids import ids_mark, read_signal_ids, signals_with_ids, to_households
 from pipelines.runtime.process_pool import prefetch, prefetch_map
 from pipelines.runtime.progress import Progress, ReportProgress, no_progress
 from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.home_numbers import HOMES_FILE, HomeNumbers
-from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows
+from pipelines.storage.raw_rows import RawRows, as_raw_rows
 from pipelines.storage.rejects import commonest_reason, replace_rejects
 from pipelines.storage.state import Store
 
@@ -50,7 +55,8 @@ _COLUMN_REASONS = ["value not a number", "time not readable", "no value", "no ti
 
 
 class ReadFile(NamedTuple):
-    """A file as it was read: its rows (RAW_ROW_SCHEMA but `file`) and those refused (row, reason)."""
+    """A file as it was read: its rows (RAW_ROW_SCHEMA but `file`, EXTRA_COLUMNS) and those refused (row,
+    reason)."""
 
     entry: LedgerEntry
     rows: pl.DataFrame
@@ -91,6 +97,8 @@ class _Load:
     encode_ids: EncodeIds
     failed: dict[str, SourceError] = field(default_factory=dict)
     merge_counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    refused_rows: list[str] = field(default_factory=list)
+    """Lines on the refused rows of the files read, for the terminal alone."""
 
 
 def load(
@@ -121,7 +129,7 @@ def load(
     store.write_json(MADE_WITH_FILE, made_with(settings, store))
     ledger.write()
     store.path(UNFINISHED_LOAD_FILE).unlink(missing_ok=True)
-    return stored_inputs(settings, store, run.failed, run.merge_counts)
+    return stored_inputs(settings, store, run.failed, run.merge_counts, run.refused_rows)
 
 
 def made_with(settings: Settings, store: Store) -> dict[str, Any]:
@@ -269,7 +277,20 @@ def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     def parse(file: ChangedFile) -> tuple[pl.DataFrame, pl.DataFrame]:
         first_read = file.entry.get("first_read")
         read_at = dt.datetime.fromisoformat(first_read) if first_read else None
-        rows, refused = parse_rows(run.encode_ids(read_file(file.path, source)), rule, latest_day, read_at)
+        cells, others = read_cells(file.path, source)
+        with malformed_as_source_error(file.path, source):
+            refuse_lost_ids(cells, source)
+            if not rule.events:
+                refuse_doubtful_decimals(cells, source, rule)
+            rows, refused = parse_rows(run.encode_ids(cells), rule, latest_day, read_at)
+            if not rule.events:  # of a log each row is a passage
+                rows, refused = settle_repeated_rows(
+                    rows, refused, cells=cells, others=others, rule=rule, source=source
+                )
+                refuse_implausible_rows(rows, rule, source)
+        if refused.height:
+            shown_name = PurePath(file.entry["file"]).name
+            run.refused_rows.extend(describe_refused_rows(refused, cells, rule, source, shown_name))
         return (rows if ids is None else to_households(rows, ids, rule)), refused
 
     done, files = 0, []
@@ -321,7 +342,7 @@ def _write_batch(run: _Load, batch: Batch, counts: dict[str, int]) -> None:
     names = pl.Enum([entry["file"] for entry, _, _ in batch.files])
     frames = [rows.with_columns(file=pl.lit(entry["file"], names)) for entry, rows, _ in batch.files]
     rows = pl.concat(frames, rechunk=True)  # in one piece they are sorted five times as fast
-    ingested = signal.ingest(rows.select(RAW_ROW_SCHEMA.keys()), run.changes)
+    ingested = signal.ingest(as_raw_rows(rows, names), run.changes)
     if void:
         _mark_rebuilding(run.store, batch.source)
         signal.rebuild(len(run.homes))

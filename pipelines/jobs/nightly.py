@@ -201,6 +201,7 @@ def run_nights(
             report=str(night_report.night_index_path(settings, nights[-1])),
             remarks=[
                 *ordinary_notes(sources),
+                *inputs.refused_rows,
                 *state_check.remarks,
                 *published.put_aside,
                 *(line for night in nights for line in missed_nights(store, night)),
@@ -415,6 +416,7 @@ def _nothing_to_do(
         report=str(night_report.night_index_path(settings, night)),
         remarks=[
             *ordinary_notes(sources),
+            *inputs.refused_rows,
             *state_check.remarks,
             *late_arrivals.describe_touched_nights(_touched_nights(settings)),
         ],

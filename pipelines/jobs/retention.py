@@ -30,7 +30,7 @@ from pipelines.storage.atomic_write import draft_path, find_leftovers, remove_dr
 from pipelines.storage.audit_log import AuditLog
 from pipelines.storage.daily_readings import DailyReadings
 from pipelines.storage.partitions import Partition, PartitionedTable, check_partitions
-from pipelines.storage.raw_rows import RAW_ROW_SCHEMA, RawRows, as_stored
+from pipelines.storage.raw_rows import RawRows, as_raw_rows, as_stored
 from pipelines.storage.state import RETENTION_FLOOR_FILE, RUN_JOURNAL, RUN_LOCK_SECONDS, Store
 
 FAR_AHEAD = dt.timedelta(days=60)
@@ -279,7 +279,7 @@ def _reduced_parts(store: Store, rule: SignalRule, before: dt.date) -> list[tupl
     for part in rows.partitions():
         lines = pl.read_parquet(part.path, glob=False, columns=["file", "row"])
         of_part = left.join(lines, on=["file", "row"], how="semi", maintain_order="left")
-        reduced.append((part, of_part.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA)))
+        reduced.append((part, as_raw_rows(of_part)))
     return reduced
 
 

@@ -1,11 +1,11 @@
 """Keep the rows of every export as they came: from them readings are made again when something comes late."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
-from anomaly.readings import file_sort_key, is_whole_row
+from anomaly.readings import EXTRA_COLUMNS, file_sort_key, is_whole_row
 from pipelines.storage.partitions import Partition, PartitionedTable, collect, scan
 from pipelines.storage.state import Store
 
@@ -21,8 +21,11 @@ RAW_ROW_SCHEMA = pl.Schema(
         "file": pl.String,
     }
 )
-"""Of rows in memory; a partition whose values are all whole holds them as Int64."""
+"""Of rows in memory; a partition whose values are all whole holds them as Int64. Rows of a signal whose files
+name meters or kinds of reading have EXTRA_COLUMNS too."""
 RAW_ROW_KEY = ("home", "time", "dated")
+_ABSENT = {"meter": 0, "estimated": False}
+"""What a row has in an extra column that its partition was written without."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class RawRows:
 
     def add(self, rows: pl.DataFrame) -> Partition:
         """Write more rows (RAW_ROW_SCHEMA, at least one) as a partition of their own."""
-        rows = rows.select(RAW_ROW_SCHEMA.keys()).cast(RAW_ROW_SCHEMA).sort("home", maintain_order=True)
+        rows = as_raw_rows(rows).sort("home", maintain_order=True)
         return self.table.append(as_stored(rows), rows["time"].min().date(), rows["time"].max().date())
 
     def read(self, homes: range | pl.Series | None = None) -> pl.DataFrame:
@@ -56,10 +59,11 @@ class RawRows:
             collect(scan_rows(one, homes).with_columns(partition=pl.lit(one.number, pl.Int64)), [one])
             for one in self.partitions()
         ]
-        rows = pl.concat([pl.DataFrame(schema=RAW_ROW_SCHEMA | {"partition": pl.Int64}), *frames])
+        rows = concat_rows([pl.DataFrame(schema=RAW_ROW_SCHEMA | {"partition": pl.Int64}), *frames])
         rows = rows.with_columns(order=file_sort_keys(rows["file"]))
-        rows = rows.sort(*RAW_ROW_KEY, is_whole_row(), "order", "partition", "row")
-        return rows.unique(RAW_ROW_KEY, keep="last", maintain_order=True).drop("partition")
+        key = (*RAW_ROW_KEY, "meter") if "meter" in rows.columns else RAW_ROW_KEY
+        rows = rows.sort(*key, is_whole_row(), "order", "partition", "row")
+        return rows.unique(key, keep="last", maintain_order=True).drop("partition")
 
     def homes_added_after(self, number: int) -> pl.Series:
         """Return the homes with rows in a partition of a later number."""
@@ -86,6 +90,30 @@ class RawRows:
 def scan_rows(partition: Partition, homes: range | pl.Series | None = None) -> pl.LazyFrame:
     """Scan the rows of some homes (None: all) in a partition as RAW_ROW_SCHEMA."""
     return scan([partition], homes).with_columns(pl.col("value").cast(pl.Float64))
+
+
+def as_raw_rows(rows: pl.DataFrame, files: pl.Enum | None = None) -> pl.DataFrame:
+    """Return rows as RAW_ROW_SCHEMA, with those of EXTRA_COLUMNS that they have; files: the type of
+    `file`."""
+    extras = {name: kind for name, kind in EXTRA_COLUMNS.items() if name in rows.columns}
+    schema = pl.Schema(RAW_ROW_SCHEMA | extras | ({"file": files} if files else {}))
+    return rows.select(schema.keys()).cast(schema)
+
+
+def concat_rows(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all frames; a row has 0 or false in an extra column that its frame lacks."""
+    extras = [name for name in EXTRA_COLUMNS if any(name in frame.columns for frame in frames)]
+    if not extras:
+        return pl.concat(frames)
+    whole = [
+        frame.with_columns(
+            pl.lit(_ABSENT[name], EXTRA_COLUMNS[name]).alias(name)
+            for name in extras
+            if name not in frame.columns
+        )
+        for frame in frames
+    ]
+    return pl.concat([frame.select(whole[0].columns) for frame in whole])
 
 
 def as_stored(rows: pl.DataFrame) -> pl.DataFrame:

@@ -12,9 +12,9 @@ class Register:
     """Twin of readings.register_cleaning.clean for one home: looks ahead from each reading that does not fit,
     instead of keeping a queue."""
 
-    def __init__(self, times, values, jitter, per_day, floor):
+    def __init__(self, times, values, jitter, per_day, floor, unit=1, smallest=10_000):
         self.times, self.values = times, values
-        self.limits = jitter, per_day, floor
+        self.limits, self.dial = (jitter, per_day, floor), (unit, smallest)
         self.base, self.time, self.offset, self.segment = values[0], times[0], 0, 0
         self.rises, self.step = 0, 0
         self.largest, self.seen, self.anchor = 0, 0, None
@@ -62,9 +62,13 @@ class Register:
             self.anchor = day, level
 
     def change_base(self, i):
-        top = 10_000
-        while top <= self.base or top < 10_000 * self.known_step():
-            top *= 10
+        unit, smallest = self.dial
+        digits = 0
+        while (top := unit * 10**digits) < max(smallest, 10_000 * self.known_step()) or round(
+            top
+        ) <= self.base:
+            digits += 1
+        top = round(top)
         new, days = self.values[i], (self.times[i] - self.time) / DAY
         use = top - self.base + new
         likely = min(self.usual(days), self.limits[1] * max(days, 0.25))

@@ -10,7 +10,7 @@ SELECT
     readings."day",
     readings."value",
     signals.unit,
-    (['read', 'interpolated', 'partial', 'doubtful', 'missing'])[readings.quality + 1] AS quality
+    (['read', 'interpolated', 'partial', 'doubtful', 'missing', 'estimated'])[readings.quality + 1] AS quality
 FROM readings
 JOIN homes USING (home)
 JOIN signals USING ("signal");

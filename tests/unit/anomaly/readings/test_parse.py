@@ -48,7 +48,7 @@ def test_units():
     assert [base_unit(u) for u in ("m3", "m³", "kWh", "MWh", "l", "litre", "cent", "count")] == [
         ("litre", 1000.0), ("litre", 1000.0), ("Wh", 1000.0), ("Wh", 1e6), ("litre", 1.0), ("litre", 1.0), ("cent", 1.0), ("count", 1.0),
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="'gallon' is not known; write one of cent, count, kWh"):
+    with pytest.raises(ValueError, match="'gallon' is not known; write one of cent, count, ft3, gallon_uk"):
         base_unit("gallon")
 
 

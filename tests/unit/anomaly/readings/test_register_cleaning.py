@@ -153,7 +153,7 @@ def test_exchange_for_a_used_meter():
 
 
 def test_roll_over():
-    days = told(dated(99_600, 99_800, 30, 250, 400))
+    days = told(dated(9_999_600, 9_999_800, 30, 250, 400))
     assert days[2:] == [(3, 230, "read", "rollover", 2), (4, 220, "read", None, 1), (5, 150, "read", None, 0)]
     # an electricity meter of five digits in whole kWh
     power = told(dated(99_988_000, 99_994_000, 2_000, 9_000, 15_000), SignalRule("power", "register", "kWh"))
@@ -163,7 +163,14 @@ def test_roll_over():
         (5, 6_000, "read", None, 0),
     ]
     # from the middle of the dial it is an exchange
-    assert told(dated(59_600, 59_800, 30, 250, 400))[2][1:4] == (None, "doubtful", "reset")
+    assert told(dated(5_959_600, 5_959_800, 30, 250, 400))[2][1:4] == (None, "doubtful", "reset")
+    # no household meter has a dial of a hundred cubic metres, nor one of ten kilowatt hours
+    assert told(dated(99_600, 99_800, 30, 250, 400))[2][1:4] == (None, "doubtful", "reset")
+    # a dial that counts cubic feet ends at a power of ten of these
+    feet = SignalRule("gas", "register", "ft3")
+    dial = 28.316846592 * 1e6
+    over = told(dated(dial - 400, dial - 200, 30, 250, 400), feet)
+    assert over[2] == (3, 231, "read", "rollover", 2)
 
 
 def test_rollback_is_held():
@@ -329,7 +336,7 @@ STEPS = st.sampled_from([1, 30, 60, 60, 180, 360, 600, 1440, 1440, 4000])
 WALKS = st.lists(st.tuples(STEPS, CHANGES), min_size=1, max_size=45)
 
 
-def walk(steps, start=96_000):
+def walk(steps, start=9_996_000):
     """Times (µs) and readings of a register with every fault at hand."""
     time, line, seen, times, values = 0, start, start, [], []
     for minutes, change in steps:
@@ -337,7 +344,7 @@ def walk(steps, start=96_000):
         if change == "back":
             seen = line
         elif change in ("zero", "low", "top"):
-            seen = {"zero": 0, "low": 40, "top": 99_900}[change]
+            seen = {"zero": 0, "low": 40, "top": 9_999_900}[change]
         else:
             seen = max(seen + change, 0)
             line = max(line, seen) if abs(change) < 5_000 else line
@@ -448,7 +455,7 @@ def test_days_agree_with_the_slow_twin(steps, whole_days):
         for t, d, v in rows.sort("time").select("time", "dated", "value").iter_rows()
     ]
     times = [t for t, _ in plain]
-    settled = naive.Register(times, [v for _, v in plain], 20, 50_000, 2_000).clean()
+    settled = naive.Register(times, [v for _, v in plain], 20, 50_000, 2_000, 1000, 10_000_000).clean()
     assert days["day"].to_list() == [days["day"][0] + timedelta(n) for n in range(len(days))]
     for day, value in days.select("day", "value").iter_rows():
         at = (day - date(1970, 1, 1)).days * DAY

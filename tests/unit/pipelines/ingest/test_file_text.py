@@ -10,6 +10,8 @@ from pipelines.ingest.file_text import read_text
 from pipelines.ingest.text_table import MalformedFile
 from tests.support.export_files import (
     PLAIN,
+    PLAIN_ROWS,
+    broken,
     cells,
 )
 
@@ -87,3 +89,22 @@ def test_a_damaged_gzip_file_is_told(tmp_path):
         (tmp_path / "w.gz").write_bytes(content)
         with pytest.raises(MalformedFile, match=problem):
             read_text(tmp_path / "w.gz", "latin-1", 1000, packed=True)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_zeros_that_a_broken_writer_left_at_the_end(read, packed):
+    def at(content: bytes):
+        return read(gzip.compress(content), "water.csv.gz") if packed else read(content)
+
+    whole = at(PLAIN.encode() + b"\0" * 4096)
+    assert cells(whole) == PLAIN_ROWS
+    cut = at(PLAIN.encode().rstrip(b"\n") + b"\0" * 100)  # "13" may have been the beginning of "137"
+    assert cells(cut) == PLAIN_ROWS[:1] and broken(cut) == [(2, "quote not closed")]
+
+
+def test_files_joined_one_behind_another_are_one(read):
+    marked = b"\xef\xbb\xbf" + PLAIN.encode()
+    twice = [(*PLAIN_ROWS[0][:3], 4), (*PLAIN_ROWS[1][:3], 5)]
+    assert cells(read(marked * 2)) == PLAIN_ROWS + twice
+    assert cells(read(PLAIN.encode() * 2)) == PLAIN_ROWS + twice
+    assert cells(read(marked.rstrip(b"\n") + marked)) == PLAIN_ROWS + twice, "without a line end between them"
