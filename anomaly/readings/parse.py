@@ -111,7 +111,11 @@ def parse_rows(
     good = (good if rule.events else separate_passes(good, rule)).with_columns(
         value=pl.when(is_part_of_day).then(exact).otherwise(whole)
     )
-    schema = dict(ROW_SCHEMA) if rule.events else ROW_SCHEMA | {name: EXTRA_COLUMNS[name] for name in extras.columns}
+    schema = (
+        dict(ROW_SCHEMA)
+        if rule.events
+        else ROW_SCHEMA | {name: EXTRA_COLUMNS[name] for name in extras.columns}
+    )
     rows = good.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
     return count_passages(rows) if rule.events else rows, rejects
 
