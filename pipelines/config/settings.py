@@ -127,7 +127,7 @@ def load_settings(path: Path) -> Settings:
         store=real_path(root / file.store.path),
         reports=real_path(root / file.reports.path),
         sources={name: _signal_source(name, section, file.limits, file.site) for name, section in signals},
-        rules={name: _signal_rule(name, section, file.site.timezone) for name, section in signals},
+        rules={name: _rule_of_file(name, file) for name, _ in signals},
         households=_register_source(file.households, file.limits) if file.households else None,
         worklist=file.worklist,
         expected=file.expected,
@@ -468,6 +468,13 @@ def _signal_source(name: str, section: SignalSection, limits: LimitsSection, sit
         sheet=section.sheet,
         max_bytes=limits.file_mb << 20,
     )
+
+
+def _rule_of_file(name: str, file: SettingsFile) -> SignalRule:
+    """Return how a signal is read; the meters of a home that has several ids of its own are summed."""
+    rule = _signal_rule(name, file.signals[name], file.site.timezone)
+    has_own_ids = file.households is not None and name in file.households.ids
+    return dataclasses.replace(rule, combine="sum") if has_own_ids else rule
 
 
 def _signal_rule(name: str, section: SignalSection, timezone: str) -> SignalRule:
