@@ -92,7 +92,10 @@ def parse_delimited(text: bytes, separator: str) -> TextTable:
         raise empty_file()
     bare = pl.col("line").str.replace_all(separator, CELL_MARK, literal=True)
     records = records.with_columns(line=_mark_cells(separator) if quoted else bare)
-    header = unique_header(records["line"][0].split(CELL_MARK))
+    names = records["line"][0].split(CELL_MARK)
+    if not any(name.strip() for name in names):
+        raise empty_file()
+    header = unique_header(names)
     first = records["row"][0]
     return _split_marked(records.slice(1).with_columns(pl.col("row").cast(pl.Int64) - first), header)
 

@@ -146,3 +146,9 @@ def test_whatever_pythons_writer_writes_is_read_back(read, rows, all_quoted):
     ).writerows([COLUMNS.values(), *rows])
     expected = [tuple(cell.strip() or None for cell in row) for row in rows]
     assert [row[:3] for row in cells(read(text.getvalue()))] == [row for row in expected if any(row)]
+
+
+@pytest.mark.parametrize("text", [b'""', b'""\n', b'"",""\n', b'" ","\t"\n', b'"",""\n1,2\n'])
+def test_a_header_of_empty_cells_is_none(text):
+    with pytest.raises(MalformedFile):
+        csv_text.parse_delimited(text, ",")
