@@ -309,7 +309,7 @@ def test_settings_exist(page):
             assert name in names[section], code
 
 
-COLUMN_ROLES = {"household_id", "moved_in", "moved_out", "no_access", "not_visited"}
+COLUMN_ROLES = {"household_id", "moved_in", "moved_out", "no_access", "not_visited", "read_type"}
 
 
 @every_page
