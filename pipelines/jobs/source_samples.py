@@ -6,7 +6,13 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from anomaly.readings import SignalRule, daily_readings, parse_household_register, parse_rows
+from anomaly.readings import (
+    SignalRule,
+    daily_readings,
+    parse_household_register,
+    parse_rows,
+    parse_signal_ids,
+)
 from anomaly.source_health import HOME_COUNT_SCHEMA, SourceHealth, source_health
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError
@@ -15,6 +21,7 @@ from pipelines.ingest.formats import read_file
 from pipelines.ingest.ledger import read_entries
 from pipelines.ingest.loader import refuse_unusable_file
 from pipelines.ingest.register import OPTIONAL_COLUMNS
+from pipelines.ingest.signal_ids import ROLE, SIGNAL_ID_SCHEMA, signals_with_ids, to_households
 from pipelines.storage.rejects import commonest_reason
 from pipelines.storage.state import Store
 
@@ -59,7 +66,7 @@ class SourceSample:
 
 def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
     """Read a sample of each signal and of the register."""
-    samples = []
+    samples, ids = [], _signal_ids(settings)
     sources = dict(settings.sources)
     if settings.households:
         sources["households"] = settings.households
@@ -71,7 +78,7 @@ def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
             if rule is None:
                 sample = _register_sample([frame for _, frame in frames])
             else:
-                sample = _signal_sample(settings, rule, frames, now)
+                sample = _signal_sample(settings, rule, frames, now, ids.filter(pl.col("signal") == name))
             newest, cells = frames[-1]
             count = f"{len(files)} file{'s' * (len(files) != 1)}"
             summary = f"{count}, {cells.height} rows in the newest ({newest.name})"
@@ -81,21 +88,40 @@ def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
     return samples
 
 
-def _register_sample(frames: Sequence[pl.DataFrame]) -> dict:
+def _signal_ids(settings: Settings) -> pl.DataFrame:
+    """Return SIGNAL_ID_SCHEMA of the signals whose own ids the register gives."""
+    none, source = pl.DataFrame(schema=SIGNAL_ID_SCHEMA), settings.households
+    if source is None or not (signals := signals_with_ids(source)):
+        return none
+    try:
+        frames = [read_file(path, source) for path in find_files(settings.root, source)]
+    except SourceError:  # the register's finding
+        return none
+    cells = _with_optional_columns(frames)
+    return parse_signal_ids(cells, {signal: f"{ROLE}{signal}" for signal in signals})[0]
+
+
+def _with_optional_columns(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
     cells = pl.concat(frames, how="diagonal")
     absent = [name for name in OPTIONAL_COLUMNS if name not in cells.columns]
-    cells = cells.with_columns(pl.lit(None, pl.String).alias(name) for name in absent)
-    register, refused = parse_household_register(cells.with_columns(file=pl.lit("")))
+    return cells.with_columns(*(pl.lit(None, pl.String).alias(name) for name in absent), file=pl.lit(""))
+
+
+def _register_sample(frames: Sequence[pl.DataFrame]) -> dict:
+    cells = _with_optional_columns(frames)
+    register, refused = parse_household_register(cells)
     return {"homes": frozenset(register["household"]), "rows": cells.height, "refused": refused}
 
 
-def _signal_sample(settings: Settings, rule: SignalRule, frames: Sequence[tuple], now: dt.datetime) -> dict:
+def _signal_sample(
+    settings: Settings, rule: SignalRule, frames: Sequence[tuple], now: dt.datetime, ids: pl.DataFrame
+) -> dict:
     """Parse the files, oldest first. Raises SourceError for a file that would stop the source."""
     rows, refused = [], []
     for path, cells in frames:
         good, bad = parse_rows(cells, rule, now.date() + dt.timedelta(days=1))
         refuse_unusable_file(rule.name, file_name(path, settings.root), good, bad)
-        rows.append(good)
+        rows.append(to_households(good, ids, rule) if ids.height else good)
         refused.append(bad)
     every = pl.concat(rows)
     homes = every["household"].unique(maintain_order=True)

@@ -74,6 +74,16 @@ def test_ids_are_compared_between_sources_and_with_the_register(tmp_path):
     assert line.startswith("24 of 24 homes of water are not in the register ('W0000', 'W0001'; in the reg")
 
 
+def test_ids_that_the_register_gives_for_a_signal_match(tmp_path):
+    site = make_site(tmp_path, ("power", "water"))
+    site.put("water.csv", rows("water", VALUES["water"]).with_columns(id="W" + pl.col("id")))
+    site.put("households.csv", "id,meter\n" + "".join(f"{home:04},W{home:04}\n" for home in range(24)))
+    register = '[households]\nfiles = "households.csv"\ncolumns = { household = "id" }\n'
+    site.change("[signals.power]", register + 'ids = { water = "meter" }\n\n[signals.power]')
+    found = list(samples_of(site).values())
+    assert unmatched_ids(found, 0.01) == [] and newest_night(found) == LAST
+
+
 def test_a_night_is_the_latest_of_any_signal(tmp_path):
     site = make_site(tmp_path, ("power", "water"))
     site.put("water.csv", until(rows("water", VALUES["water"]), LAST - dt.timedelta(days=3)))
