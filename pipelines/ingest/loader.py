@@ -13,12 +13,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import polars as pl
 
-from anomaly.readings import parse_rows
+from anomaly.readings import SignalRule, parse_rows
+from pipelines.config.sections import Source
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError, StateDamaged
 from pipelines.ingest.contradictions import update_contradictions
@@ -264,6 +265,37 @@ def _read_batches(run: _Load) -> Iterator[Batch]:
             yield Batch(name, error=error)
 
 
+class ParsedFile(NamedTuple):
+    """The rows of a file and those refused, as `parse_rows` gives them, and the cells that they come from."""
+
+    rows: pl.DataFrame
+    refused: pl.DataFrame
+    cells: pl.DataFrame
+
+
+def parse_file(
+    path: Path,
+    source: Source,
+    rule: SignalRule,
+    encode_ids: EncodeIds,
+    latest_day: dt.date,
+    read_at: dt.datetime | None,
+) -> ParsedFile:
+    """Read a file of a signal; raises SourceError for one that stops its source."""
+    cells, others = read_cells(path, source)
+    with malformed_as_source_error(path, source):
+        refuse_lost_ids(cells, source)
+        if not rule.events:
+            refuse_doubtful_decimals(cells, source, rule)
+        rows, refused = parse_rows(encode_ids(cells), rule, latest_day, read_at)
+        if not rule.events:  # of a log each row is a passage
+            rows, refused = settle_repeated_rows(
+                rows, refused, cells=cells, others=others, rule=rule, source=source
+            )
+            refuse_implausible_rows(rows, rule, source)
+    return ParsedFile(rows, refused, cells)
+
+
 def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     """Yield what is new of one signal; raises SourceError for a file that stops it."""
     source, rule = run.settings.sources[name], run.settings.rules[name]
@@ -277,17 +309,7 @@ def _read_signal(run: _Load, name: str) -> Iterator[Batch]:
     def parse(file: ChangedFile) -> tuple[pl.DataFrame, pl.DataFrame]:
         first_read = file.entry.get("first_read")
         read_at = dt.datetime.fromisoformat(first_read) if first_read else None
-        cells, others = read_cells(file.path, source)
-        with malformed_as_source_error(file.path, source):
-            refuse_lost_ids(cells, source)
-            if not rule.events:
-                refuse_doubtful_decimals(cells, source, rule)
-            rows, refused = parse_rows(run.encode_ids(cells), rule, latest_day, read_at)
-            if not rule.events:  # of a log each row is a passage
-                rows, refused = settle_repeated_rows(
-                    rows, refused, cells=cells, others=others, rule=rule, source=source
-                )
-                refuse_implausible_rows(rows, rule, source)
+        rows, refused, cells = parse_file(file.path, source, rule, run.encode_ids, latest_day, read_at)
         if refused.height:
             shown_name = PurePath(file.entry["file"]).name
             run.refused_rows.extend(describe_refused_rows(refused, cells, rule, source, shown_name))

@@ -188,7 +188,7 @@ def run_nights(
         sources = read_sources(store, nights[-1:])
         degraded = [
             *inputs.degraded,
-            *degraded_notes(sources),
+            *degraded_notes(sources, inputs.notes),
             *state_check.broken,
             *parquet_export.sync_parquet_export(settings),
         ]
@@ -409,7 +409,7 @@ def _nothing_to_do(
         did=False,
         degraded=[
             *inputs.degraded,
-            *degraded_notes(sources),
+            *degraded_notes(sources, inputs.notes),
             *state_check.broken,
             *parquet_export.sync_parquet_export(settings),
         ],
@@ -545,7 +545,7 @@ def _run_lines(
     lines, judged_before = [], rejudged.times_judged(store)
     for night in nights:
         counts = store.read_json(f"nights/{night}/done.json", {})
-        degraded = [*inputs.notes, *degraded_notes(read_sources(store, [night]))]
+        degraded = [*inputs.notes, *degraded_notes(read_sources(store, [night]), inputs.notes)]
         lines.append(
             {
                 "run": f"{night}-{started:%Y%m%dT%H%M%S.%fZ}",

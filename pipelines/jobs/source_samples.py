@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import polars as pl
 
@@ -10,16 +11,16 @@ from anomaly.readings import (
     SignalRule,
     daily_readings,
     parse_household_register,
-    parse_rows,
     parse_signal_ids,
 )
 from anomaly.source_health import HOME_COUNT_SCHEMA, SourceHealth, source_health
+from pipelines.config.sections import Source
 from pipelines.config.settings import Settings
 from pipelines.errors import SourceError
 from pipelines.ingest.files import file_name, find_files
 from pipelines.ingest.formats import read_file
 from pipelines.ingest.ledger import read_entries
-from pipelines.ingest.loader import refuse_unusable_file
+from pipelines.ingest.loader import parse_file, refuse_unusable_file
 from pipelines.ingest.register import OPTIONAL_COLUMNS
 from pipelines.ingest.signal_ids import ROLE, SIGNAL_ID_SCHEMA, signals_with_ids, to_households
 from pipelines.storage.rejects import commonest_reason
@@ -73,15 +74,15 @@ def sample_sources(settings: Settings, now: dt.datetime) -> list[SourceSample]:
     for name, source in sources.items():
         try:
             files = find_files(settings.root, source)
-            frames = [(path, read_file(path, source)) for path in files[-SAMPLE_FILES:]]
+            sampled = files[-SAMPLE_FILES:]
             rule = settings.rules.get(name)
             if rule is None:
-                sample = _register_sample([frame for _, frame in frames])
+                sample = _register_sample([read_file(path, source) for path in sampled])
             else:
-                sample = _signal_sample(settings, rule, frames, now, ids.filter(pl.col("signal") == name))
-            newest, cells = frames[-1]
+                own_ids = ids.filter(pl.col("signal") == name)
+                sample = _signal_sample(settings.root, source, rule, sampled, now, own_ids)
             count = f"{len(files)} file{'s' * (len(files) != 1)}"
-            summary = f"{count}, {cells.height} rows in the newest ({newest.name})"
+            summary = f"{count}, {sample.pop('newest_rows')} rows in the newest ({files[-1].name})"
             samples.append(SourceSample(name, summary, **sample))
         except SourceError as error:
             samples.append(SourceSample(name, error=error))
@@ -110,26 +111,36 @@ def _with_optional_columns(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
 def _register_sample(frames: Sequence[pl.DataFrame]) -> dict:
     cells = _with_optional_columns(frames)
     register, refused = parse_household_register(cells)
-    return {"homes": frozenset(register["household"]), "rows": cells.height, "refused": refused}
+    return {
+        "newest_rows": frames[-1].height,
+        "homes": frozenset(register["household"]),
+        "rows": cells.height,
+        "refused": refused,
+    }
 
 
 def _signal_sample(
-    settings: Settings, rule: SignalRule, frames: Sequence[tuple], now: dt.datetime, ids: pl.DataFrame
+    root: Path, source: Source, rule: SignalRule, files: Sequence[Path], now: dt.datetime, ids: pl.DataFrame
 ) -> dict:
     """Parse the files, oldest first. Raises SourceError for a file that would stop the source."""
-    rows, refused = [], []
-    for path, cells in frames:
-        good, bad = parse_rows(cells, rule, now.date() + dt.timedelta(days=1))
-        refuse_unusable_file(rule.name, file_name(path, settings.root), good, bad)
+    rows, refused, heights = [], [], []
+    for path in files:
+        latest_day = now.date() + dt.timedelta(days=1)
+        good, bad, cells = parse_file(path, source, rule, lambda frame: frame, latest_day, None)
+        refuse_unusable_file(rule.name, file_name(path, root), good, bad)
         rows.append(to_households(good, ids, rule) if ids.height else good)
         refused.append(bad)
-    every = pl.concat(rows)
+        heights.append(cells.height)
+    every = pl.concat(rows, how="diagonal")
     homes = every["household"].unique(maintain_order=True)
     some = every.filter(pl.col("household").is_in(homes.head(SAMPLE_HOMES).implode()))
-    some = some.unique(["household", "time", "dated"], keep="last", maintain_order=True)
+    keys = [name for name in ("household", "time", "dated", "meter") if name in some.columns]
+    if not rule.events:  # of a log each row is a passage
+        some = some.unique(keys, keep="last", maintain_order=True)
     return {
+        "newest_rows": heights[-1],
         "homes": frozenset(homes),
-        "rows": sum(cells.height for _, cells in frames),
+        "rows": sum(heights),
         "refused": pl.concat(refused),
         "latest_time": every["time"].max(),
         "days": daily_readings(some, rule),

@@ -72,9 +72,14 @@ def degraded_sources(sources: pl.DataFrame) -> pl.DataFrame:
     return sources.filter(pl.col("status").is_in(["late", "thin", "dead"]))
 
 
-def degraded_notes(sources: pl.DataFrame) -> list[str]:
-    """Return a line for each of them."""
-    return degraded_sources(sources)["note"].to_list()
+def degraded_notes(sources: pl.DataFrame, other_notes: Sequence[str] = ()) -> list[str]:
+    """Return a line for each of them.
+
+    other_notes: lines that there are anyway; where one says why a source has no day at all, it is enough.
+    """
+    named = {note.partition(":")[0] for note in other_notes}
+    explained = pl.col("newest_day").is_null() & pl.col("source").is_in(list(named))
+    return degraded_sources(sources).filter(~explained)["note"].to_list()
 
 
 def ordinary_notes(sources: pl.DataFrame) -> list[str]:

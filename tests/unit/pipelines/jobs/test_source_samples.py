@@ -8,6 +8,7 @@ import pytest
 from pipelines.config.settings import load_settings
 from pipelines.ingest.loader import load
 from pipelines.jobs.source_samples import (
+    SourceSample,
     commonest_doubt,
     files_gone,
     health_on,
@@ -92,11 +93,17 @@ def test_a_night_is_the_latest_of_any_signal(tmp_path):
     assert health_on(found["water"], LAST, None).age_days == 3
 
 
-def test_days_above_the_cap_are_doubtful(tmp_path):
+def test_a_cap_below_every_ordinary_day_would_stop_the_source(tmp_path):
     site = make_site(tmp_path, ("power",))
     site.change('unit = "kWh"', 'unit = "kWh"\nmax_per_day = 0.5')
     found = samples_of(site)["power"]
-    assert commonest_doubt(found) == "doubtful" and newest_night([found]) is None
+    assert "max_per_day" in str(found.error) and newest_night([found]) is None
+
+
+def test_the_commonest_reason_for_days_that_cannot_be_judged():
+    days = pl.DataFrame({"quality": ["read", "doubtful", "doubtful", "missing"]})
+    assert commonest_doubt(SourceSample("power", days=days)) == "doubtful"
+    assert commonest_doubt(SourceSample("power", days=days.head(1))) == ""
 
 
 def test_files_that_were_loaded_and_are_gone_are_named(tmp_path):
