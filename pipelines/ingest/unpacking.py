@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from backports import zstd
+
 from pipelines.ingest.text_table import MalformedFile
 
 TEXT_SUFFIXES = (".csv", ".txt", ".tsv")
@@ -25,11 +27,7 @@ def unpacked_chunks(path: Path, chunk_bytes: int) -> Iterator[bytes]:
                 yield chunk
     except EOFError:
         raise MalformedFile("is cut short", "copy or export it again") from None
-    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, ValueError):
-        raise damaged from None
-    except Exception as error:
-        if type(error).__name__ != "ZstdError":  # its class is there only where its library is
-            raise
+    except (gzip.BadGzipFile, zipfile.BadZipFile, zlib.error, zstd.ZstdError, ValueError):
         raise damaged from None
 
 
@@ -64,13 +62,7 @@ def _is_export(member: zipfile.ZipInfo) -> bool:
 
 
 def _open_zstd(path: Path) -> IO[bytes]:
-    try:
-        from backports import zstd
-    except ImportError:
-        raise MalformedFile(
-            "is packed with Zstandard, for which a library is missing", "install backports-zstd"
-        ) from None
-    return zstd.open(path, "rb")
+    return cast(IO[bytes], zstd.open(path, "rb"))
 
 
 PACKINGS: dict[str, Callable[[Path], IO[bytes]]] = {".gz": _open_gzip, ".zip": _open_zip, ".zst": _open_zstd}

@@ -30,8 +30,6 @@ from tests.support.paths import ROOT
 
 @pytest.mark.parametrize("name", COATS)
 def test_one_table_in_every_coat(read, name):
-    if name.endswith(".zst"):
-        pytest.importorskip("backports.zstd")
     assert cells(read(COATS[name], name)) == PLAIN_ROWS
 
 
