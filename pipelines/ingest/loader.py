@@ -187,26 +187,30 @@ def _mend_readings(
 ) -> ReadingChanges:
     """Make good what an earlier load, other rules or a lost file have left undone; return what changed."""
     changes = ReadingChanges()
-    before = _read_made_with(store)
-    if store.path(UNFINISHED_LOAD_FILE).exists():
-        done = sum(source != "households" for source, _ in ledger.entries)
-        progress(Progress(f"the last load was broken off: going on after {done} files"))
-        changes.everything = True
-        for rule in settings.rules.values():
-            StoredSignal(store, rule).repair(changes)
-    now = made_with(settings, store)
-    for name, rule in settings.rules.items():
-        signal = StoredSignal(store, rule)
+    before, now = _read_made_with(store), made_with(settings, store)
+    signals = {name: StoredSignal(store, rule) for name, rule in settings.rules.items()}
+    to_rebuild = []
+    for name, signal in signals.items():
         # a partition that was rewritten has another checksum in its name, and the same number
         lost = {part[:6] for part in before["parts"].get(name, [])} - {
             part[:6] for part in now["parts"][name]
         }
         other_rule = before["rules"].get(name) != now["rules"][name]
         if RawRows(store, name).partitions() and (lost or other_rule or not signal.is_whole()):
-            _mark_unfinished(store)
-            _mark_rebuilding(store, name)
-            signal.rebuild(len(HomeNumbers(store)))
-            changes.everything = True
+            to_rebuild.append(name)
+    was_broken_off = store.path(UNFINISHED_LOAD_FILE).exists()
+    for name in to_rebuild:  # before anything is written: a new partition may have the number of a lost one
+        _mark_unfinished(store)
+        _mark_rebuilding(store, name)
+        changes.everything = True
+    if was_broken_off:
+        done = sum(source != "households" for source, _ in ledger.entries)
+        progress(Progress(f"the last load was broken off: going on after {done} files"))
+        changes.everything = True
+        for signal in signals.values():
+            signal.repair(changes)
+    for name in to_rebuild:
+        signals[name].rebuild(len(HomeNumbers(store)))
     changes.everything |= before["rules"].keys() != now["rules"].keys()
     return changes
 

@@ -75,14 +75,19 @@ def test_without_a_journal_the_frames_are_empty(store):
 
 
 def test_the_register_is_read_where_the_settings_name_one(store):
-    register = pl.DataFrame([("0001", "7", "North", None, None, False)], schema=REGISTER_SCHEMA, orient="row")
+    register = pl.DataFrame(
+        [("0001", "7", "North", None, None, None, False)], schema=REGISTER_SCHEMA, orient="row"
+    )
     store.write("register.parquet", register)
     assert read_register(settings_for(), store).is_empty()
     assert read_register(settings_for(households=object()), store).equals(register)
 
 
 def test_feedback_is_what_a_night_knows_with_the_districts_of_the_homes(store):
-    rows = [("0001", None, "North", None, None, False), ("0002", None, "South", None, None, False)]
+    rows = [
+        (home, None, district, None, None, None, False)
+        for home, district in (("0001", "North"), ("0002", "South"))
+    ]
     store.write("register.parquet", pl.DataFrame(rows, schema=REGISTER_SCHEMA, orient="row"))
     store.append_line(OUTCOMES, answer_line("c1", "contested", NIGHTS[1]))
     store.append_line(OUTCOMES, answer_line("c1", "benign", NIGHTS[3]))

@@ -35,7 +35,7 @@ def store(tmp_path) -> Store:
 
 def register_of(*homes: tuple[str, str | None]) -> pl.DataFrame:
     """Return a register of (home, district)."""
-    rows = [(home, None, district, None, None, False) for home, district in homes]
+    rows = [(home, None, district, None, None, None, False) for home, district in homes]
     return pl.DataFrame(rows, schema=REGISTER_SCHEMA, orient="row")
 
 

@@ -22,7 +22,7 @@ def store(tmp_path) -> Store:
     store = Store(tmp_path / "anomaly.duckdb")
     homes = [(f"{home:04}", "North" if home < 20 else "South", None, False) for home in range(40)]
     homes += [("0090", "North", "shop", False), ("0091", "North", None, True)]  # neither may be judged
-    rows = [(home, None, district, kind, None, twice) for home, district, kind, twice in homes]
+    rows = [(home, None, district, kind, None, None, twice) for home, district, kind, twice in homes]
     store.write("register.parquet", pl.DataFrame(rows, schema=REGISTER_SCHEMA, orient="row"))
     write_night(store, NIGHTS[0], evidence_row("0001"), evidence_row("0002"))
     store.append_line("outcomes.jsonl", answer_line("c1", "benign", NIGHTS[1], district="North"))
