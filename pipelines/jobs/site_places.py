@@ -15,18 +15,15 @@ from pathlib import Path
 
 from pipelines.config.sections import Source
 from pipelines.config.settings import Settings, load_settings, real_path
-from pipelines.errors import SettingsError, StateError
+from pipelines.errors import StateError
 from pipelines.ingest.files import files_pattern
 from pipelines.publish import parquet_export
 from pipelines.publish.duckdb_file import is_readable
 from pipelines.reporting.own_pages import is_own_page
-from pipelines.storage.atomic_write import make_folder, write_text
 from pipelines.storage.state import RUN_JOURNAL, Store
 
 SITE_FILE = "site.json"
 """In the state: which settings file the store belongs to, relative to the store's folder."""
-REPORTS_SITE_FILE = ".site.json"
-"""In the folder of the reports: the same, relative to that folder."""
 STATE_NAMES = frozenset(
     ("version.json", "files.json", "homes.parquet", RUN_JOURNAL, "chain.json", "chain.lock", "journals.lock")
 )
@@ -43,13 +40,7 @@ SAMPLE_FILES = (
 """A file of each kind that lies beside the published file or below its folder; SIGNAL is any signal's
 name."""
 SAMPLE_PAGES = (
-    *(
-        "index.html",
-        REPORTS_SITE_FILE,
-        "2026-03-01/index.html",
-        "2026-03-01/cases.csv",
-        "evaluation/found.json",
-    ),
+    *("index.html", "2026-03-01/index.html", "2026-03-01/cases.csv", "evaluation/found.json"),
     *("2026-03-01/cases/c260301-0f3a9c21d7.html", "2026-03-01/cases/c260301-0f3a9c21d7.png"),
 )
 
@@ -67,28 +58,16 @@ def find_trouble(settings: Settings) -> Iterator[str]:
     """Yield a line for each place of the site that mixes with others: what, where and what to do."""
     yield from _own_files_among_inputs(settings)
     yield from _reports_among_exports(settings)
-    looks = (
-        _store_of_another_site,
-        _reports_of_another_site,
-        _foreign_store,
-        _foreign_export,
-        _foreign_reports,
-    )
-    for find in looks:
+    for find in (_store_of_another_site, _foreign_store, _foreign_export, _foreign_reports):
         with contextlib.suppress(OSError):  # what may not be read is told by who needs it
             yield from find(settings)
 
 
 def note_site(settings: Settings, store: Store) -> None:
-    """Note in the state, and in the folder of the reports, which settings file they belong to."""
+    """Note in the state which settings file it belongs to."""
     name = {"settings": os.path.relpath(settings.path, store.folder)}
     if store.read_json(SITE_FILE, None) != name:
         store.write_json(SITE_FILE, name)
-    path, text = settings.reports / REPORTS_SITE_FILE, os.path.relpath(settings.path, settings.reports)
-    with contextlib.suppress(OSError):  # that pages cannot be written is told once the file is published
-        if _noted_settings(path) != settings.path:
-            make_folder(settings.reports)
-            write_text(path, json.dumps({"settings": text}) + "\n")
 
 
 # inputs
@@ -172,28 +151,6 @@ def _store_of_another_site(settings: Settings) -> Iterator[str]:
             f"{store.folder}: is the store of {other}; give this site a [store] path of its own, "
             "or remove those settings if this file replaces them"
         )
-
-
-def _reports_of_another_site(settings: Settings) -> Iterator[str]:
-    """Look whether the pages belong to another settings file, which still puts its pages there."""
-    other = _noted_settings(settings.reports / REPORTS_SITE_FILE)
-    if other is None or not other.is_file() or other.samefile(settings.path):
-        return
-    with contextlib.suppress(SettingsError):  # of settings that no longer hold nothing is known
-        if load_settings(other).reports == settings.reports:
-            pages = f"{settings.reports}: holds the pages of {other}"
-            yield f"{pages}; give this site a [reports] path of its own"
-
-
-def _noted_settings(path: Path) -> Path | None:
-    """Return the settings file that a folder of reports belongs to; None where none is noted."""
-    try:
-        noted = json.loads(path.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return None
-    if not isinstance(noted, dict) or not isinstance(noted.get("settings"), str):
-        return None
-    return Path(os.path.normpath(path.parent / noted["settings"]))
 
 
 def _foreign_store(settings: Settings) -> Iterator[str]:

@@ -102,20 +102,6 @@ def test_a_store_knows_its_settings_file_and_adopts_another_once_that_is_gone(tm
     assert load_site(other).path == other
 
 
-def test_reports_know_their_settings_file_as_long_as_it_puts_its_pages_there(tmp_path, site):
-    site.nightly()
-    assert list(find_trouble(load_settings(site.settings))) == []
-    other = tmp_path / "other.toml"
-    other.write_text(site.settings.read_text().replace("out/anomaly.duckdb", "out2/anomaly.duckdb"))
-    with pytest.raises(
-        StateError, match="holds the pages of .*/anomaly.toml; give this site a .reports. path"
-    ):
-        load_site(other)
-    site.change("[store]", '[reports]\npath = "pages"\n[store]')
-    assert load_site(other).path == other
-    assert site.run("nightly").exit_code == 0  # elsewhere now
-
-
 @pytest.mark.parametrize(
     ("name", "own", "foreign"),
     [
