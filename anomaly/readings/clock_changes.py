@@ -90,24 +90,6 @@ def separate_passes(rows: pl.DataFrame, rule: SignalRule) -> pl.DataFrame:
     return rows
 
 
-def count_left_out_hours(rows: pl.DataFrame, rule: SignalRule) -> int:
-    """Count rows with a value that name a time which the site's clock left out.
-
-    They tell that the source keeps another clock. rows: ROW_SCHEMA; of a source whose zone the settings name
-    there are none.
-    """
-    if rule.source_timezone not in (None, rule.timezone):
-        return 0
-    count = 0
-    for change in _changes_near(rows, rule.timezone):
-        if change.forward > timedelta():
-            start = _site_time(change.at, rule.timezone) - change.forward
-            # a time that names the end of its period may name the beginning of the hour left out
-            inside = pl.col("time").is_between(start, start + change.forward, closed="none")
-            count += rows.filter(inside & ~pl.col("dated") & (pl.col("value") > 0)).height
-    return count
-
-
 def _changes_near(rows: pl.DataFrame, zone: str) -> list[ClockChange]:
     """Return the changes of a zone's clocks among the times of rows."""
     first, last = rows["time"].min(), rows["time"].max()

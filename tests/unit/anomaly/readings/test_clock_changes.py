@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from anomaly.readings import SignalRule, daily_readings, parse_rows
-from anomaly.readings.clock_changes import clock_changes, count_left_out_hours, separate_passes
+from anomaly.readings.clock_changes import clock_changes, separate_passes
 
 BERLIN = SignalRule("power", "usage", "Wh", timezone="Europe/Berlin")
 HOUR = timedelta(hours=1)
@@ -93,14 +93,3 @@ def hourly(clock, rule, days=3, start=datetime(2026, 10, 24)):
 def test_the_day_of_25_hours(clock, rule, values):
     days = daily_readings(hourly(clock, rule), rule)
     assert days.select("value", "quality").rows()[: len(values)] == values
-
-
-def test_an_hour_that_never_was_tells_of_another_clock():
-    spring = datetime(2026, 3, 28)
-    assert count_left_out_hours(hourly("Europe/Berlin", BERLIN, start=spring), BERLIN) == 0
-    assert (
-        count_left_out_hours(hourly("UTC", BERLIN, start=spring), BERLIN) == 0
-    )  # 02:00 may end the hour before
-    fine = hourly("UTC", BERLIN, start=spring).with_columns(time=pl.col("time") + timedelta(minutes=30))
-    assert count_left_out_hours(fine, BERLIN) == 1
-    assert count_left_out_hours(fine.with_columns(value=0), BERLIN) == 0  # filled in by the export
